@@ -1,0 +1,294 @@
+//! Writing to standard output and standard error.
+//!
+//! Whoever reads may stop reading (`drctl … | head -1`). That is no error: the rest of the output is thrown away, and the
+//! command goes on to the exit status that it would have had.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well: 0.
+    Success,
+    /// It ran, and something is wrong with what it looked at: 1.
+    Failure,
+    /// It could not run as it was called: 2.
+    WrongUse,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => Self::from(0),
+            Exit::Failure => Self::from(1),
+            Exit::WrongUse => Self::from(2),
+        }
+    }
+}
+
+/// How a piece of text stands out on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// As it should be.
+    Good,
+    /// Not as it should be.
+    Bad,
+    /// Beside the point.
+    Faint,
+    /// Worth seeing first.
+    Strong,
+}
+
+impl Paint {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Good => "32",
+            Self::Bad => "31",
+            Self::Faint => "2",
+            Self::Strong => "1",
+        }
+    }
+}
+
+/// Both streams of the process.
+pub struct Output {
+    stdout: Stream,
+    stderr: Stream,
+    colour: bool,
+    width: Option<usize>,
+}
+
+impl Output {
+    /// The process's own streams.
+    pub fn new() -> Self {
+        let terminal = io::stdout().is_terminal();
+        let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+        Self {
+            stdout: Stream::new(io::stdout()),
+            stderr: Stream::new(io::stderr()),
+            colour: terminal && colour_wanted(),
+            // Some terminals say 0 when they do not know.
+            width: width.filter(|width| terminal && *width > 0),
+        }
+    }
+
+    /// Columns of the terminal; none where standard output is not one.
+    pub fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// `text`, standing out where colours are wanted.
+    pub fn paint<'a>(&self, paint: Paint, text: &'a str) -> Cow<'a, str> {
+        if self.colour {
+            Cow::Owned(format!("\x1b[{}m{text}\x1b[0m", paint.code()))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+
+    /// Writes one line to standard output.
+    pub fn line(&mut self, text: impl Display) {
+        self.stdout.write(format_args!("{text}\n"));
+    }
+
+    /// Writes to standard output without a line's end, at once: for a line that is drawn again.
+    pub fn draw(&mut self, text: impl Display) {
+        self.stdout.write(format_args!("{text}"));
+        self.stdout.flush();
+    }
+
+    /// Writes one line to standard error for each line of `text`.
+    pub fn error(&mut self, text: impl Display) {
+        for line in text.to_string().lines() {
+            self.stderr.write(format_args!("drctl: {line}\n"));
+        }
+    }
+
+    /// The process's exit status. Output that was lost for another reason than a reader who went away (a full disk) is
+    /// said, and is not a success.
+    pub fn finish(mut self, exit: Exit) -> ExitCode {
+        self.end(exit).into()
+    }
+
+    fn end(&mut self, exit: Exit) -> Exit {
+        self.stdout.flush();
+        match self.stdout.lost.take() {
+            None => exit,
+            Some(error) => {
+                self.error(format_args!("cannot write to standard output: {error}"));
+                if exit == Exit::Success { Exit::WrongUse } else { exit }
+            }
+        }
+    }
+}
+
+/// <https://no-color.org>: set and not empty means no colours. A dumb terminal shows the codes as they are.
+fn colour_wanted() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    !no_color && !dumb
+}
+
+struct Stream {
+    /// None once nobody reads any more.
+    writer: Option<Box<dyn Write + Send>>,
+    /// Why output was lost, unless its reader went away.
+    lost: Option<io::Error>,
+}
+
+impl Stream {
+    fn new(writer: impl Write + Send + 'static) -> Self {
+        Self {
+            writer: Some(Box::new(writer)),
+            lost: None,
+        }
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        let result = self.writer.as_mut().map_or(Ok(()), |writer| writer.write_fmt(text));
+        self.note(result);
+    }
+
+    fn flush(&mut self) {
+        let result = self.writer.as_mut().map_or(Ok(()), |writer| writer.flush());
+        self.note(result);
+    }
+
+    fn note(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.writer = None;
+            if error.kind() != ErrorKind::BrokenPipe {
+                self.lost = Some(error);
+            }
+        }
+    }
+}
+
+/// Longer pieces of somebody's file or command line are cut: a message stays one line that can be read.
+const LONGEST_QUOTE: usize = 80;
+
+/// `text` as part of a one-line message: control characters are written out, so that a file cannot write to the terminal.
+pub fn one_line(text: &impl Display) -> String {
+    let mut line = String::new();
+    for character in text.to_string().chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// Like [`one_line`], and cut when it is long.
+pub fn quote(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut start: String = characters.by_ref().take(LONGEST_QUOTE).collect();
+    if characters.next().is_some() {
+        start.push('…');
+    }
+    one_line(&start)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Takes `room` bytes, then fails.
+    struct Failing {
+        room: usize,
+        kind: ErrorKind,
+        attempts: Arc<Mutex<u32>>,
+    }
+
+    impl Write for Failing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            *self.attempts.lock().unwrap() += 1;
+            if self.room == 0 {
+                return Err(self.kind.into());
+            }
+            let taken = bytes.len().min(self.room);
+            self.room -= taken;
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn output(kind: ErrorKind) -> (Output, Kept, Arc<Mutex<u32>>) {
+        let (errors, attempts) = (Kept::default(), Arc::default());
+        let stdout = Stream::new(Failing {
+            room: 3,
+            kind,
+            attempts: Arc::clone(&attempts),
+        });
+        (
+            Output {
+                stdout,
+                stderr: Stream::new(errors.clone()),
+                colour: false,
+                width: None,
+            },
+            errors,
+            attempts,
+        )
+    }
+
+    #[test]
+    fn a_reader_who_went_away_is_no_error() {
+        let (mut output, errors, attempts) = output(ErrorKind::BrokenPipe);
+        output.line("four");
+        let after_first = *attempts.lock().unwrap();
+        output.line("never written");
+        assert_eq!(*attempts.lock().unwrap(), after_first);
+        assert_eq!(output.end(Exit::Failure), Exit::Failure);
+        assert!(errors.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_full_disk_is_said_and_is_no_success() {
+        let (mut output, errors, _) = output(ErrorKind::StorageFull);
+        output.line("four");
+        assert_eq!(output.end(Exit::Success), Exit::WrongUse);
+        let errors = String::from_utf8(errors.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            errors.starts_with("drctl: cannot write to standard output: "),
+            "{errors}"
+        );
+    }
+
+    #[test]
+    fn colours_only_where_wanted() {
+        let (mut output, ..) = output(ErrorKind::BrokenPipe);
+        assert_eq!(output.paint(Paint::Good, "sound"), "sound");
+        output.colour = true;
+        assert_eq!(output.paint(Paint::Good, "sound"), "\x1b[32msound\x1b[0m");
+    }
+
+    #[test]
+    fn quotes_stay_on_one_line() {
+        assert_eq!(quote("a\nb\x1b[2J"), r"a\nb\u{1b}[2J");
+        assert_eq!(quote(&"x".repeat(100)).chars().count(), LONGEST_QUOTE + 1);
+    }
+}

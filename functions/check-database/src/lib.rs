@@ -1,0 +1,353 @@
+//! Looks whether the promoted database takes reads and writes, and how old its last surviving write is.
+//!
+//! Ready means: the cluster is the writer, no promotion is going on, the cluster is available and has a writer instance,
+//! it is out of recovery, and a row was written and read through the Data API. The row belongs to the recovery, so that
+//! writing it again changes nothing; there is nothing to take back.
+
+use std::time::Duration;
+
+use aws_sdk_rds::types::DbCluster;
+use aws_sdk_rdsdata::error::ProvideErrorMetadata;
+use aws_sdk_rdsdata::types::{Field, SqlParameter};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::global_database::{GlobalDatabase, Promotion};
+use shared::record::Record;
+use shared::recovery::RecoveryRef;
+use shared::slices::{DatabaseSlice, SiteSlice};
+use shared::step::Step;
+
+/// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
+const STATEMENT: Duration = Duration::from_secs(47);
+
+/// Which database to look at.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery.
+    pub recovery: RecoveryRef,
+    /// The database.
+    pub database: DatabaseSlice,
+    /// The Region that is promoted.
+    pub here: SiteSlice,
+    /// The other Region.
+    pub other: SiteSlice,
+    /// Heartbeats after this moment were written to the promoted side, and say nothing of what survived.
+    pub decided_at: Timestamp,
+}
+
+/// What was found.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// Whether the database takes reads and writes.
+    pub ready: bool,
+    /// What is still missing.
+    pub waiting_for: Option<String>,
+    /// The last heartbeat from before the decision that this database holds.
+    pub last_surviving_at: Option<Timestamp>,
+    /// The last heartbeat that the platform saw committed in the other Region.
+    pub last_committed_at: Option<Timestamp>,
+    /// Why one of the two is not known.
+    pub warnings: Vec<String>,
+}
+
+/// The step.
+#[derive(Debug)]
+pub struct CheckDatabase {
+    aws: Aws,
+    rds: aws_sdk_rds::Client,
+    data: aws_sdk_rdsdata::Client,
+    record: Record,
+}
+
+impl Step for CheckDatabase {
+    const NAME: &'static str = "check-database";
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            rds: aws_sdk_rds::Client::new(aws.config()),
+            data: aws_sdk_rdsdata::Client::new(&aws.config_without_retries(STATEMENT)),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let database = GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region).await?;
+        if let Some(missing) = missing_promotion(&database, &input.here) {
+            return Ok(not_ready(missing));
+        }
+        if let Some(missing) = missing_in_cluster(&self.cluster(&input).await?, &input.here) {
+            return Ok(not_ready(missing));
+        }
+        self.record.still_ours(&input.recovery).await?;
+        if let Some(missing) = self.missing_in_sql(&input).await? {
+            return Ok(not_ready(missing));
+        }
+        let mut warnings = Vec::new();
+        let mut or_warn = |found: Result<Option<Timestamp>, StepError>| {
+            found.unwrap_or_else(|error| {
+                warnings.push(error.to_string());
+                None
+            })
+        };
+        let last_surviving_at = or_warn(self.last_surviving_heartbeat(&input).await);
+        let last_committed_at = or_warn(
+            self.record
+                .last_committed_heartbeat(&input.recovery.workload, &input.other.region)
+                .await,
+        );
+        Ok(Output {
+            ready: true,
+            waiting_for: None,
+            last_surviving_at,
+            last_committed_at,
+            warnings,
+        })
+    }
+}
+
+impl CheckDatabase {
+    async fn cluster(&self, input: &Input) -> Result<DbCluster, StepError> {
+        let SiteSlice { cluster, region, .. } = &input.here;
+        let resource = format!("cluster {cluster} in {region}");
+        let output = self
+            .rds
+            .describe_db_clusters()
+            .db_cluster_identifier(cluster)
+            .send()
+            .await
+            .map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error))?;
+        let missing = || {
+            StepError::new(
+                ErrorKind::NotFound,
+                format!("{resource} does not exist; compare the plan with the console"),
+            )
+        };
+        output
+            .db_clusters
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .ok_or_else(missing)
+    }
+
+    /// What keeps the database from taking reads and writes through the Data API, if anything.
+    async fn missing_in_sql(&self, input: &Input) -> Result<Option<String>, StepError> {
+        let in_recovery = self
+            .query(input, "SELECT CAST(pg_is_in_recovery() AS text)", vec![])
+            .await;
+        match unless_waking(in_recovery)? {
+            Found::Missing(missing) => return Ok(Some(missing)),
+            Found::Field(Some(Field::StringValue(text))) if text == "false" => {}
+            Found::Field(_) => return Ok(Some("the database is still in recovery".to_owned())),
+        }
+        let schema = &input.database.schema;
+        let now = self.aws.now().as_millisecond();
+        let canary = || vec![text("recovery", &input.recovery.id), number("now", now)];
+        let write = format!(
+            "INSERT INTO {schema}.canary (recovery, written_ms) VALUES (:recovery, :now) \
+             ON CONFLICT (recovery) DO UPDATE SET written_ms = excluded.written_ms"
+        );
+        if let Found::Missing(missing) = unless_waking(self.query(input, &write, canary()).await)? {
+            return Ok(Some(missing));
+        }
+        let read = format!("SELECT written_ms FROM {schema}.canary WHERE recovery = :recovery");
+        match unless_waking(
+            self.query(input, &read, vec![text("recovery", &input.recovery.id)])
+                .await,
+        )? {
+            Found::Missing(missing) => Ok(Some(missing)),
+            Found::Field(Some(Field::LongValue(read))) if read == now => Ok(None),
+            Found::Field(other) => Err(StepError::new(
+                ErrorKind::VerificationFailed,
+                format!(
+                    "cluster {}: a row was written with {now} and read as {other:?}",
+                    input.here.cluster_arn
+                ),
+            )),
+        }
+    }
+
+    async fn last_surviving_heartbeat(&self, input: &Input) -> Result<Option<Timestamp>, StepError> {
+        let sql = format!(
+            "SELECT max(written_ms) FROM {}.heartbeat WHERE written_ms <= :decided",
+            input.database.schema
+        );
+        let found = self
+            .query(input, &sql, vec![number("decided", input.decided_at.as_millisecond())])
+            .await;
+        Ok(match found.map_err(|refusal| refusal.error)? {
+            Some(Field::LongValue(at)) => Timestamp::from_millisecond(at).ok(),
+            _ => None,
+        })
+    }
+
+    /// Runs one statement and gives the first field of its first row.
+    async fn query(&self, input: &Input, sql: &str, parameters: Vec<SqlParameter>) -> Result<Option<Field>, Refusal> {
+        let output = self
+            .data
+            .execute_statement()
+            .resource_arn(&input.here.cluster_arn)
+            .secret_arn(&input.here.secret_arn)
+            .database(&input.database.name)
+            .sql(sql)
+            .set_parameters(Some(parameters))
+            .send()
+            .await
+            .map_err(|error| Refusal {
+                code: error.code().map(str::to_owned),
+                error: StepError::aws("rds-data:ExecuteStatement", &input.here.cluster_arn, error),
+            })?;
+        Ok(output
+            .records
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().next()))
+    }
+}
+
+/// Why a statement was not run.
+struct Refusal {
+    code: Option<String>,
+    error: StepError,
+}
+
+/// What a statement found.
+#[derive(Debug)]
+enum Found {
+    Field(Option<Field>),
+    Missing(String),
+}
+
+/// A database that has just been promoted refuses for a while; that is waited for. Any other error stays one.
+fn unless_waking(found: Result<Option<Field>, Refusal>) -> Result<Found, StepError> {
+    match found {
+        Ok(field) => Ok(Found::Field(field)),
+        Err(Refusal { code, error }) => match code.as_deref() {
+            // DatabaseNotFoundException: the cluster has no writer instance yet. DatabaseErrorException: among others,
+            // "cannot execute INSERT in a read-only transaction".
+            Some(
+                code @ ("DatabaseNotFoundException"
+                | "DatabaseErrorException"
+                | "DatabaseUnavailableException"
+                | "DatabaseResumingException"
+                | "ServiceUnavailableError"
+                | "InternalServerErrorException"),
+            ) => Ok(Found::Missing(format!("the Data API answers {code}"))),
+            _ => Err(error),
+        },
+    }
+}
+
+fn missing_promotion(database: &GlobalDatabase, here: &SiteSlice) -> Option<String> {
+    match database.promotion(&here.cluster_arn) {
+        Promotion::Done => None,
+        Promotion::Underway => Some("the promotion goes on".to_owned()),
+        Promotion::Elsewhere(transition) => Some(format!(
+            "global database {} is {} to {}",
+            database.id, transition.status, transition.to_cluster_arn
+        )),
+        Promotion::NotStarted => Some(format!(
+            "no promotion is going on, and {} is not the writer",
+            here.cluster_arn
+        )),
+    }
+}
+
+fn missing_in_cluster(cluster: &DbCluster, here: &SiteSlice) -> Option<String> {
+    let status = cluster.status().unwrap_or("without a status");
+    if status != "available" {
+        return Some(format!("cluster {} is {status}", here.cluster));
+    }
+    let has_writer = cluster
+        .db_cluster_members()
+        .iter()
+        .any(|member| member.is_cluster_writer() == Some(true));
+    (!has_writer).then(|| format!("cluster {} has no writer instance yet", here.cluster))
+}
+
+fn not_ready(missing: String) -> Output {
+    Output {
+        ready: false,
+        waiting_for: Some(missing),
+        last_surviving_at: None,
+        last_committed_at: None,
+        warnings: vec![],
+    }
+}
+
+fn text(name: &str, value: &str) -> SqlParameter {
+    SqlParameter::builder()
+        .name(name)
+        .value(Field::StringValue(value.to_owned()))
+        .build()
+}
+
+fn number(name: &str, value: i64) -> SqlParameter {
+    SqlParameter::builder()
+        .name(name)
+        .value(Field::LongValue(value))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_rds::types::DbClusterMember;
+
+    use super::*;
+
+    fn here() -> SiteSlice {
+        SiteSlice {
+            region: "us-west-2".into(),
+            cluster: "c".into(),
+            cluster_arn: "arn:c".into(),
+            secret_arn: "arn:s".into(),
+            topic_arn: "arn:t".into(),
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_ready_when_it_is_available_and_has_a_writer() {
+        let writer = DbClusterMember::builder().is_cluster_writer(true).build();
+        let reader = DbClusterMember::builder().is_cluster_writer(false).build();
+        let cluster = |status: &str, member: &DbClusterMember| {
+            DbCluster::builder()
+                .status(status)
+                .db_cluster_members(member.clone())
+                .build()
+        };
+        assert_eq!(missing_in_cluster(&cluster("available", &writer), &here()), None);
+        assert_eq!(
+            missing_in_cluster(&cluster("promoting", &writer), &here()).unwrap(),
+            "cluster c is promoting"
+        );
+        assert!(
+            missing_in_cluster(&cluster("available", &reader), &here())
+                .unwrap()
+                .contains("no writer")
+        );
+    }
+
+    #[test]
+    fn only_a_database_that_wakes_up_is_waited_for() {
+        let refusal = |code: &str| {
+            let error = StepError::new(ErrorKind::Denied, "no");
+            unless_waking(Err(Refusal {
+                code: Some(code.to_owned()),
+                error,
+            }))
+        };
+        assert!(matches!(refusal("DatabaseNotFoundException"), Ok(Found::Missing(_))));
+        assert_eq!(refusal("AccessDeniedException").unwrap_err().kind, ErrorKind::Denied);
+        assert_eq!(
+            refusal("HttpEndpointNotEnabledException").unwrap_err().kind,
+            ErrorKind::Denied
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! Ends a recovery: works out what was achieved, keeps how it ended, releases the lock.
+//!
+//! Every path of every machine ends here, also one on which opening failed: then there is no recovery to close, but the
+//! execution may hold the lock all the same. Closing twice closes once: the first closing by an execution stands.
+
+use serde::{Deserialize, Serialize};
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::measure::{Achieved, Met, MetObjectives, Observed, RpoStatus, achieved, met};
+use shared::plan::{Duration, Objectives};
+use shared::record::{Closing, Header, Record};
+use shared::recovery::{Outcome, RecoveryRef};
+use shared::step::Step;
+
+/// How the recovery ended.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery; nothing if opening failed.
+    pub recovery: Option<RecoveryRef>,
+    /// ARN of the execution.
+    pub execution: String,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, where it is not plainly recovered.
+    pub reason: Option<String>,
+    /// The times that were observed.
+    pub observed: Observed,
+}
+
+/// What was kept.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Output {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// One sentence for people.
+    pub summary: String,
+    /// What was achieved; nothing if opening failed.
+    pub achieved: Option<Achieved>,
+    /// How that stands against the objectives.
+    pub met: Option<MetObjectives>,
+}
+
+/// The step.
+#[derive(Debug)]
+pub struct CloseRecovery {
+    aws: Aws,
+    record: Record,
+}
+
+impl Step for CloseRecovery {
+    const NAME: &'static str = "close-recovery";
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let Some(recovery) = &input.recovery else {
+            return self.close_unopened(&input).await;
+        };
+        let missing = || {
+            let text = format!(
+                "recovery {} has no header in the record; look whether the table was changed by hand",
+                recovery.id
+            );
+            StepError::new(ErrorKind::NotFound, text)
+        };
+        let mut header = self.record.header(&recovery.id).await?.ok_or_else(missing)?;
+        let closing = match header.closing.take() {
+            Some(closing) if closing.execution == input.execution => closing,
+            _ => {
+                let closing = self.closing(&input, &header);
+                self.record
+                    .close(&Header {
+                        closing: Some(closing.clone()),
+                        ..header.clone()
+                    })
+                    .await?;
+                closing
+            }
+        };
+        self.record.release_lock(&recovery.workload, &input.execution).await?;
+        Ok(Output {
+            outcome: closing.outcome,
+            summary: summary(&header, &closing),
+            achieved: Some(closing.achieved),
+            met: Some(closing.met),
+        })
+    }
+}
+
+impl CloseRecovery {
+    fn closing(&self, input: &Input, header: &Header) -> Closing {
+        let achieved = achieved(&input.observed);
+        Closing {
+            execution: input.execution.clone(),
+            outcome: input.outcome,
+            reason: input.reason.clone(),
+            closed_at: self.aws.now(),
+            observed: input.observed,
+            met: met(&achieved, &header.objectives),
+            achieved,
+        }
+    }
+
+    async fn close_unopened(&self, input: &Input) -> Result<Output, StepError> {
+        let why = input.reason.as_deref().unwrap_or("no reason given");
+        tracing::error!(reason = why, "the recovery was not opened");
+        // Without a plan there is no workload, and so no lock that could have been taken.
+        if let Ok((_, plan)) = self.record.current_plan().await {
+            self.record.release_lock(&plan.workload, &input.execution).await?;
+        }
+        let summary = format!("The recovery was not opened: {why}");
+        Ok(Output {
+            outcome: input.outcome,
+            summary,
+            achieved: None,
+            met: None,
+        })
+    }
+}
+
+fn summary(header: &Header, closing: &Closing) -> String {
+    let mut text = format!("{}: {}.", header.scenario, closing.outcome);
+    if let Some(reason) = &closing.reason {
+        text.push_str(&format!(" {reason}."));
+    }
+    if matches!(closing.outcome, Outcome::Recovered | Outcome::Partial) {
+        text.push_str(&achievements(&header.objectives, closing));
+    }
+    text
+}
+
+fn achievements(objectives: &Objectives, closing: &Closing) -> String {
+    let time = |seconds: Option<f64>| match seconds {
+        Some(seconds) => Duration::from_secs(seconds.round() as u64).to_string(),
+        None => "not measured".to_owned(),
+    };
+    let against = |met: Met, objective: Option<shared::plan::Objective>| match (met, objective) {
+        (Met::Target, Some(objective)) => format!("within the target of {}", objective.target),
+        (Met::Maximum, Some(objective)) => format!(
+            "over the target of {}, within the maximum of {}",
+            objective.target, objective.maximum
+        ),
+        (Met::Missed, Some(objective)) => format!("the maximum of {} is missed", objective.maximum),
+        _ => "no objective applies".to_owned(),
+    };
+    let rto = format!(
+        " Back after {} ({}).",
+        time(closing.achieved.rto_seconds),
+        against(closing.met.rto, Some(objectives.rto))
+    );
+    let rpo = match closing.achieved.rpo_status {
+        RpoStatus::NotApplicable => " No writes were lost.".to_owned(),
+        RpoStatus::Unmeasured => " How many writes were lost is not measured.".to_owned(),
+        RpoStatus::Measured => {
+            let lost = time(closing.achieved.rpo_seconds);
+            format!(
+                " Writes of the last {lost} were lost ({}).",
+                against(closing.met.rpo, objectives.rpo)
+            )
+        }
+    };
+    rto + &rpo
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use shared::plan::Objective;
+    use shared::record::{Trigger, TriggerKind};
+    use shared::recovery::{Intent, Mode, Scenario};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    fn header() -> Header {
+        let objective = |target, maximum| Objective {
+            target: Duration::from_secs(target),
+            maximum: Duration::from_secs(maximum),
+        };
+        Header {
+            id: "r".into(),
+            workload: "shop".into(),
+            scenario: Scenario::RegionFailure,
+            mode: Mode::Live,
+            intent: Intent::Decide,
+            trigger: Trigger {
+                kind: TriggerKind::Alarm,
+                by: "arn:a".into(),
+                at: at(0),
+            },
+            plan_sha256: "0".into(),
+            objectives: Objectives {
+                rto: objective(3600, 14400),
+                rpo: Some(objective(300, 3600)),
+            },
+            opened_at: at(0),
+            closing: None,
+        }
+    }
+
+    fn closing(outcome: Outcome, observed: Observed) -> Closing {
+        let achieved = achieved(&observed);
+        Closing {
+            execution: "arn:e".into(),
+            outcome,
+            reason: None,
+            closed_at: at(500),
+            observed,
+            met: met(&achieved, &header().objectives),
+            achieved,
+        }
+    }
+
+    #[test]
+    fn the_summary_says_what_was_measured_and_against_what() {
+        let observed = Observed {
+            impact_at: Some(at(0)),
+            decided_at: Some(at(60)),
+            healthy_at: Some(at(432)),
+            last_committed_at: Some(at(10)),
+            last_surviving_at: Some(at(5)),
+            can_lose_writes: true,
+        };
+        assert_eq!(
+            summary(&header(), &closing(Outcome::Recovered, observed)),
+            "region-failure: recovered. Back after 7m 12s (within the target of 1h). \
+             Writes of the last 5s were lost (within the target of 5m)."
+        );
+    }
+
+    #[test]
+    fn the_summary_never_makes_zero_of_what_nobody_measured() {
+        let text = summary(
+            &header(),
+            &closing(
+                Outcome::Recovered,
+                Observed {
+                    can_lose_writes: true,
+                    ..Observed::default()
+                },
+            ),
+        );
+        assert!(
+            text.contains("Back after not measured") && text.contains("not measured."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_failure_gives_its_reason_and_no_figures() {
+        let mut closing = closing(Outcome::Failed, Observed::default());
+        closing.reason = Some("PromoteDatabase: Denied".into());
+        assert_eq!(
+            summary(&header(), &closing),
+            "region-failure: failed. PromoteDatabase: Denied."
+        );
+    }
+}

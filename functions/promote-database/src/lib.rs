@@ -1,0 +1,206 @@
+//! Starts the promotion of the database in this Region; `check-database` says when it is done.
+//!
+//! A switchover is called in the Region of the current primary, a failover with loss in the Region that is promoted.
+//! The target is always an ARN. Before every call it looks, so that a promotion is never started twice. A failover with
+//! loss is the point of no return; a switchover is taken back by a switchover the other way.
+
+use aws_sdk_rds::Client;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::global_database::{GlobalDatabase, Promotion};
+use shared::record::{Record, Undo};
+use shared::recovery::{RecoveryRef, Way};
+use shared::slices::{DatabaseSlice, SiteSlice};
+use shared::step::Step;
+
+/// What to promote, and how.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery.
+    pub recovery: RecoveryRef,
+    /// The way.
+    pub way: Way,
+    /// The global database.
+    pub database: DatabaseSlice,
+    /// The Region that is promoted.
+    pub here: SiteSlice,
+    /// The other Region.
+    pub other: SiteSlice,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "status")]
+pub enum Output {
+    /// AWS took the call.
+    Started,
+    /// It was started before and goes on.
+    Underway,
+    /// The cluster is the writer already.
+    Done,
+}
+
+/// The step.
+#[derive(Debug)]
+pub struct PromoteDatabase {
+    aws: Aws,
+    here: Client,
+    record: Record,
+}
+
+impl Step for PromoteDatabase {
+    const NAME: &'static str = "promote-database";
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            here: Client::new(aws.config()),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let database = self.look(&input).await?;
+        if let Some(output) = without_a_call(&database, &input.here.cluster_arn)? {
+            return Ok(output);
+        }
+        self.record.note_undo(&input.recovery, &undo(&input, &database)).await?;
+        let refused = match self.call(&input).await {
+            Ok(()) => return Ok(Output::Started),
+            Err(error) => error,
+        };
+        // A call whose answer was lost, or that came second, is refused for the state that the first one made.
+        if refused.kind != ErrorKind::Conflict {
+            return Err(refused);
+        }
+        without_a_call(&self.look(&input).await?, &input.here.cluster_arn)?.ok_or(refused)
+    }
+}
+
+impl PromoteDatabase {
+    async fn look(&self, input: &Input) -> Result<GlobalDatabase, StepError> {
+        GlobalDatabase::describe(&self.here, &input.database.global_cluster, &input.here.region).await
+    }
+
+    async fn call(&self, input: &Input) -> Result<(), StepError> {
+        let (id, target) = (&input.database.global_cluster, &input.here.cluster_arn);
+        match input.way {
+            Way::Failover => {
+                let resource = format!("global database {id}, to {target}, in {}", input.here.region);
+                self.here
+                    .failover_global_cluster()
+                    .global_cluster_identifier(id)
+                    .target_db_cluster_identifier(target)
+                    .allow_data_loss(true)
+                    .send()
+                    .await
+                    .map_err(|error| StepError::aws("rds:FailoverGlobalCluster", &resource, error))?;
+            }
+            Way::Switchover => {
+                let resource = format!("global database {id}, to {target}, in {}", input.other.region);
+                Client::new(&self.aws.config_in(&input.other.region))
+                    .switchover_global_cluster()
+                    .global_cluster_identifier(id)
+                    .target_db_cluster_identifier(target)
+                    .send()
+                    .await
+                    .map_err(|error| StepError::aws("rds:SwitchoverGlobalCluster", &resource, error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to answer where nothing has to be called; nothing, where the call has to be made. Errors: `Refused` while
+/// another cluster is being promoted, `NotFound` for a cluster that is no member.
+fn without_a_call(database: &GlobalDatabase, target: &str) -> Result<Option<Output>, StepError> {
+    if database.member(target).is_none() {
+        let text = format!(
+            "cluster {target} is no member of global database {}; compare the plan with the console",
+            database.id
+        );
+        return Err(StepError::new(ErrorKind::NotFound, text));
+    }
+    match database.promotion(target) {
+        Promotion::Done => Ok(Some(Output::Done)),
+        Promotion::Underway => Ok(Some(Output::Underway)),
+        Promotion::NotStarted => Ok(None),
+        Promotion::Elsewhere(transition) => Err(StepError::refused(format!(
+            "global database {} is {} to {}; wait until that has ended, then start again",
+            database.id, transition.status, transition.to_cluster_arn
+        ))),
+    }
+}
+
+fn undo(input: &Input, database: &GlobalDatabase) -> Undo {
+    let writer = database
+        .members
+        .iter()
+        .find(|member| member.is_writer)
+        .map(|member| member.cluster_arn.as_str());
+    Undo {
+        step: PromoteDatabase::NAME.to_owned(),
+        resource: input.database.global_cluster.clone(),
+        previous: json!({ "writer": writer }),
+        taken_back_by: match input.way {
+            Way::Failover => None,
+            Way::Switchover => Some(format!(
+                "region-switch in {} with intent switchover",
+                input.other.region
+            )),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::global_database::{Member, Transition};
+
+    use super::*;
+
+    fn database(transition_to: Option<&str>) -> GlobalDatabase {
+        let member = |arn: &str, is_writer| Member {
+            cluster_arn: arn.to_owned(),
+            is_writer,
+            synchronization: None,
+        };
+        GlobalDatabase {
+            id: "shop-global".to_owned(),
+            members: vec![member("old", true), member("new", false)],
+            transition: transition_to.map(|to| Transition {
+                status: "failing-over".to_owned(),
+                to_cluster_arn: to.to_owned(),
+            }),
+        }
+    }
+
+    #[test]
+    fn it_calls_only_where_nothing_is_going_on() {
+        assert_eq!(without_a_call(&database(None), "new").unwrap(), None);
+        assert_eq!(
+            without_a_call(&database(Some("new")), "new").unwrap(),
+            Some(Output::Underway)
+        );
+        assert_eq!(without_a_call(&database(None), "old").unwrap(), Some(Output::Done));
+    }
+
+    #[test]
+    fn it_does_not_interfere_with_another_promotion() {
+        let error = without_a_call(&database(Some("old")), "new").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains("failing-over to old"), "{error}");
+    }
+
+    #[test]
+    fn it_does_not_promote_a_stranger() {
+        assert_eq!(
+            without_a_call(&database(None), "third").unwrap_err().kind,
+            ErrorKind::NotFound
+        );
+    }
+}

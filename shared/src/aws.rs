@@ -1,0 +1,188 @@
+//! How a step reaches the world: AWS, the public internet, the clock.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use jiff::Timestamp;
+
+/// Time to open a connection in the function's own Region.
+const CONNECT: Duration = Duration::from_secs(2);
+/// Time for one try of a call in the function's own Region.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// Time for a call in the function's own Region, all tries together.
+const OPERATION: Duration = Duration::from_secs(15);
+/// Time to open a connection to another Region, which may be down.
+const CONNECT_ELSEWHERE: Duration = Duration::from_secs(1);
+/// Time for a call to another Region, all tries together.
+const OPERATION_ELSEWHERE: Duration = Duration::from_secs(2);
+/// The largest body of a web answer that is read, in bytes.
+const WEB_BODY_LIMIT: usize = 64 * 1024;
+
+/// What a step may reach: AWS clients' configuration, the public internet, the clock, the table of records. The real
+/// ones in Lambda, simulated ones in rehearsals and tests.
+#[derive(Clone)]
+pub struct Aws {
+    config: SdkConfig,
+    time: SharedTimeSource,
+    web: SharedHttpConnector,
+    table: String,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws")
+            .field("region", &self.region())
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Another world than the real one, for [`Aws::simulated`].
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Carries every AWS call.
+    pub http_client: SharedHttpClient,
+    /// Carries requests to the public internet.
+    pub web: SharedHttpConnector,
+    /// Tells the time.
+    pub time: SharedTimeSource,
+    /// Waits, for time limits and the SDK's own back-off.
+    pub sleep: SharedAsyncSleep,
+    /// Whose permissions the calls carry.
+    pub credentials: SharedCredentialsProvider,
+}
+
+/// The answer of a web server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, at most 64 KiB of it.
+    pub body: Vec<u8>,
+}
+
+impl Aws {
+    /// The real AWS, as the Lambda environment configures it; `table` is the table of records.
+    pub async fn from_environment(table: String) -> Self {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts(CONNECT, Some(ATTEMPT), OPERATION))
+            .load()
+            .await;
+        let time = config.time_source().unwrap_or_default();
+        // No connection is kept: a kept one would go on answering from where the name pointed before.
+        let web = Connector::builder()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+            .pool_max_idle_per_host(0)
+            .build();
+        Self {
+            config,
+            time,
+            web: SharedHttpConnector::new(web),
+            table,
+        }
+    }
+
+    /// A world of one's own, seen from `region`.
+    pub fn simulated(world: World, region: &str, table: String) -> Self {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(world.credentials)
+            .http_client(world.http_client)
+            .time_source(world.time.clone())
+            .sleep_impl(world.sleep)
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts(CONNECT, Some(ATTEMPT), OPERATION))
+            .build();
+        Self {
+            config,
+            time: world.time,
+            web: world.web,
+            table,
+        }
+    }
+
+    /// Configuration for clients of the function's own Region.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// Configuration for clients of `region`. For another Region than the function's own, calls are bounded to 2 s in
+    /// all, because that Region may be down.
+    pub fn config_in(&self, region: &str) -> SdkConfig {
+        if region == self.region() {
+            return self.config.clone();
+        }
+        self.config
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts(CONNECT_ELSEWHERE, None, OPERATION_ELSEWHERE))
+            .build()
+    }
+
+    /// Configuration for a client whose one try may take `attempt`, and which does not try again by itself.
+    pub fn config_without_retries(&self, attempt: Duration) -> SdkConfig {
+        self.config
+            .to_builder()
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts(CONNECT, Some(attempt), attempt))
+            .build()
+    }
+
+    /// The Region that this function runs in; empty if the environment names none.
+    pub fn region(&self) -> &str {
+        self.config.region().map(Region::as_ref).unwrap_or_default()
+    }
+
+    /// The name of the DynamoDB table with the lock and the records.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The time, to the millisecond.
+    pub fn now(&self) -> Timestamp {
+        let now = Timestamp::try_from(self.time.now()).unwrap_or_default();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// Asks the public internet for `url`, over a new connection, so that the name is resolved anew. Errors: a text
+    /// that says why there was no answer within `limit`.
+    pub async fn get(&self, url: &str, limit: Duration) -> Result<WebAnswer, String> {
+        let request = HttpRequest::get(url).map_err(|error| format!("'{url}' is not a URL: {error}"))?;
+        let asked = async {
+            let response = self
+                .web
+                .call(request)
+                .await
+                .map_err(|error| format!("no answer from {url}: {error:?}"))?;
+            let status = response.status().as_u16();
+            let body = aws_smithy_types::byte_stream::ByteStream::new(response.into_body())
+                .collect()
+                .await
+                .map_err(|error| format!("the answer of {url} broke off: {error}"))?;
+            let mut body = body.to_vec();
+            body.truncate(WEB_BODY_LIMIT);
+            Ok(WebAnswer { status, body })
+        };
+        tokio::time::timeout(limit, asked)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer from {url} within {limit:?}")))
+    }
+}
+
+fn timeouts(connect: Duration, attempt: Option<Duration>, operation: Duration) -> TimeoutConfig {
+    let mut timeouts = TimeoutConfig::builder()
+        .connect_timeout(connect)
+        .operation_timeout(operation);
+    timeouts.set_operation_attempt_timeout(attempt);
+    timeouts.build()
+}

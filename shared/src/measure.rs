@@ -1,0 +1,236 @@
+//! Achieved RTO and RPO, and what they mean against the objectives. Pure functions: every figure comes from two times
+//! that somebody observed; what was not observed stays unmeasured.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Objective, Objectives};
+
+/// What a recovery observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observed {
+    /// When customers first suffered: the start of the first breaching minute of the outside probe.
+    pub impact_at: Option<Timestamp>,
+    /// When it was decided what to do.
+    pub decided_at: Option<Timestamp>,
+    /// The first of N healthy answers in a row, seen from outside.
+    pub healthy_at: Option<Timestamp>,
+    /// The last heartbeat that the platform saw committed, as it left word outside the database.
+    pub last_committed_at: Option<Timestamp>,
+    /// The last heartbeat from before the decision that the recovered database holds.
+    pub last_surviving_at: Option<Timestamp>,
+    /// Whether this recovery could lose writes at all.
+    pub can_lose_writes: bool,
+}
+
+/// Whether the loss of data is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RpoStatus {
+    /// The heartbeat says.
+    Measured,
+    /// Nothing says; it is not zero.
+    Unmeasured,
+    /// This recovery loses no writes.
+    NotApplicable,
+}
+
+/// Achieved times, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Achieved {
+    /// From impact to the first healthy answer.
+    pub rto_seconds: Option<f64>,
+    /// From decision to the first healthy answer.
+    pub rto_from_decision_seconds: Option<f64>,
+    /// The age, at impact, of the last write that survived.
+    pub rpo_seconds: Option<f64>,
+    /// Whether `rpo_seconds` is known.
+    pub rpo_status: RpoStatus,
+}
+
+/// How an achieved time stands against its objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Met {
+    /// Within the target.
+    Target,
+    /// Within the maximum.
+    Maximum,
+    /// Worse than the maximum, or not known.
+    Missed,
+    /// There is no such objective here.
+    NotApplicable,
+}
+
+/// How both achieved times stand against their objectives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetObjectives {
+    /// Recovery time.
+    pub rto: Met,
+    /// Recovery point.
+    pub rpo: Met,
+}
+
+impl MetObjectives {
+    /// Whether neither is worse than its maximum.
+    pub fn within(self) -> bool {
+        self.rto != Met::Missed && self.rpo != Met::Missed
+    }
+}
+
+/// Works out the achieved times.
+///
+/// RPO: writes stopped with the last heartbeat that the platform saw committed; the age of the last surviving heartbeat
+/// at that moment is the loss, give or take one heartbeat. Where the platform left no word outside, or word older than
+/// what survived (so it cannot be trusted), the impact stands in, which is a probe's period less exact.
+pub fn achieved(observed: &Observed) -> Achieved {
+    let (rpo_seconds, rpo_status) = match (observed.can_lose_writes, observed.last_surviving_at) {
+        (false, _) => (None, RpoStatus::NotApplicable),
+        (true, None) => (None, RpoStatus::Unmeasured),
+        (true, Some(surviving)) => {
+            let stopped = observed
+                .last_committed_at
+                .filter(|at| *at >= surviving)
+                .or(observed.impact_at);
+            match stopped {
+                Some(stopped) => (Some(seconds_between(surviving, stopped).max(0.0)), RpoStatus::Measured),
+                None => (None, RpoStatus::Unmeasured),
+            }
+        }
+    };
+    let until_healthy = |from: Option<Timestamp>| Some(seconds_between(from?, observed.healthy_at?).max(0.0));
+    Achieved {
+        rto_seconds: until_healthy(observed.impact_at),
+        rto_from_decision_seconds: until_healthy(observed.decided_at),
+        rpo_seconds,
+        rpo_status,
+    }
+}
+
+/// Compares achieved times with the objectives. What is not known counts as missed.
+pub fn met(achieved: &Achieved, objectives: &Objectives) -> MetObjectives {
+    let rpo = match (achieved.rpo_status, objectives.rpo) {
+        (RpoStatus::NotApplicable, _) | (_, None) => Met::NotApplicable,
+        (_, Some(objective)) => meets(achieved.rpo_seconds, objective),
+    };
+    MetObjectives {
+        rto: meets(achieved.rto_seconds, objectives.rto),
+        rpo,
+    }
+}
+
+fn meets(seconds: Option<f64>, objective: Objective) -> Met {
+    match seconds {
+        Some(seconds) if seconds <= objective.target.as_secs() as f64 => Met::Target,
+        Some(seconds) if seconds <= objective.maximum.as_secs() as f64 => Met::Maximum,
+        _ => Met::Missed,
+    }
+}
+
+/// Seconds from `from` to `to`, to the millisecond; negative if `to` is earlier.
+pub fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    (to.as_millisecond() - from.as_millisecond()) as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Duration;
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Some(Timestamp::from_second(1_700_000_000 + second).unwrap())
+    }
+
+    fn observed() -> Observed {
+        Observed {
+            impact_at: at(100),
+            decided_at: at(280),
+            healthy_at: at(520),
+            last_committed_at: at(125),
+            last_surviving_at: at(120),
+            can_lose_writes: true,
+        }
+    }
+
+    #[test]
+    fn times_run_from_impact_and_from_decision() {
+        let achieved = achieved(&observed());
+        assert_eq!(achieved.rto_seconds, Some(420.0));
+        assert_eq!(achieved.rto_from_decision_seconds, Some(240.0));
+        assert_eq!(achieved.rpo_seconds, Some(5.0));
+    }
+
+    #[test]
+    fn loss_that_nobody_saw_is_unmeasured_and_missed() {
+        let achieved = achieved(&Observed {
+            last_surviving_at: None,
+            ..observed()
+        });
+        assert_eq!(
+            (achieved.rpo_seconds, achieved.rpo_status),
+            (None, RpoStatus::Unmeasured)
+        );
+        assert_eq!(met(&achieved, &objectives()).rpo, Met::Missed);
+    }
+
+    #[test]
+    fn word_older_than_what_survived_gives_way_to_the_impact() {
+        let stale = achieved(&Observed {
+            last_committed_at: at(10),
+            last_surviving_at: at(80),
+            ..observed()
+        });
+        assert_eq!((stale.rpo_seconds, stale.rpo_status), (Some(20.0), RpoStatus::Measured));
+        let nothing = Observed {
+            last_committed_at: None,
+            impact_at: None,
+            ..observed()
+        };
+        assert_eq!(achieved(&nothing).rpo_status, RpoStatus::Unmeasured);
+    }
+
+    #[test]
+    fn where_no_write_can_be_lost_the_point_is_not_applicable() {
+        let achieved = achieved(&Observed {
+            can_lose_writes: false,
+            ..observed()
+        });
+        assert_eq!(achieved.rpo_status, RpoStatus::NotApplicable);
+        assert_eq!(met(&achieved, &objectives()).rpo, Met::NotApplicable);
+    }
+
+    fn objectives() -> Objectives {
+        let objective = |target, maximum| Objective {
+            target: Duration::from_secs(target),
+            maximum: Duration::from_secs(maximum),
+        };
+        Objectives {
+            rto: objective(420, 600),
+            rpo: Some(objective(4, 5)),
+        }
+    }
+
+    #[test]
+    fn limits_belong_to_what_they_limit() {
+        let at_the_limits = achieved(&observed());
+        assert_eq!(
+            met(&at_the_limits, &objectives()),
+            MetObjectives {
+                rto: Met::Target,
+                rpo: Met::Maximum
+            }
+        );
+        let late = achieved(&Observed {
+            healthy_at: at(701),
+            ..observed()
+        });
+        assert_eq!(met(&late, &objectives()).rto, Met::Missed);
+        assert!(!met(&late, &objectives()).within());
+        let never = achieved(&Observed {
+            healthy_at: None,
+            ..observed()
+        });
+        assert_eq!(met(&never, &objectives()).rto, Met::Missed);
+    }
+}

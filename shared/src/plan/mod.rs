@@ -1,0 +1,481 @@
+//! The recovery plan: one file that says what is protected and by which policy.
+//!
+//! Nothing about a particular platform is written in code; it is all here. The same types give the JSON Schema
+//! (`drctl plan schema`). What types cannot say (the same Region twice, a target above its maximum) is in [`check`].
+
+mod check;
+mod duration;
+mod form;
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+pub use check::{Problem, check};
+pub use duration::Duration;
+
+use crate::recovery::Scenario;
+
+/// The form of a secret's ARN.
+const SECRET_ARN: &str =
+    r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$";
+
+/// What is protected, and the policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The format of this file; 1 is the only one so far.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// The workload's name; one recovery at a time runs for one workload.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9-]{0,30}$"), extend("patternErrorMessage" = form::WORKLOAD))]
+    pub workload: String,
+    /// The AWS account that everything lives in.
+    #[schemars(regex(pattern = r"^[0-9]{12}$"), extend("patternErrorMessage" = form::ACCOUNT))]
+    pub account: String,
+    /// The two Regions and what each holds.
+    pub regions: Regions,
+    /// The database: an Aurora global database with a cluster in each Region.
+    pub database: Database,
+    /// The Lambda functions of the platform; the same names in both Regions.
+    #[schemars(length(min = 1))]
+    pub functions: Vec<Function>,
+    /// The public name that customers use, and how it moves.
+    pub dns: Dns,
+    /// What counts as healthy, seen from outside.
+    pub health: Health,
+    /// The outside probe and the metric behind the alarm.
+    pub probe: Probe,
+    /// Policy for each scenario.
+    #[schemars(schema_with = "one_per_scenario")]
+    pub scenarios: BTreeMap<Scenario, ScenarioPolicy>,
+    /// Which alarms start what.
+    pub alarms: Vec<Alarm>,
+    /// Where the automation itself keeps things.
+    pub automation: Automation,
+    /// How fast somebody must answer, and who is told, for each severity.
+    #[schemars(schema_with = "one_per_severity")]
+    pub severities: BTreeMap<Severity, SeverityPolicy>,
+    /// People, and who stands in for them.
+    #[schemars(extend("minProperties" = 1))]
+    pub contacts: BTreeMap<String, Contact>,
+}
+
+/// The two Regions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Regions {
+    /// Where the platform runs on a good day.
+    pub primary: Site,
+    /// Where it runs after the primary is lost.
+    pub recovery: Site,
+}
+
+/// What one Region holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// The Region's name, such as `us-east-1`.
+    #[schemars(regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"), extend("patternErrorMessage" = form::REGION))]
+    pub region: String,
+    /// The Aurora cluster's identifier.
+    #[schemars(regex(pattern = r"^[a-z](-?[a-z0-9])*$"), length(max = 63), extend("patternErrorMessage" = form::CLUSTER))]
+    pub cluster: String,
+    /// ARN of the secret with the database's credentials; a replica has the same suffix in its own Region.
+    #[schemars(regex(pattern = SECRET_ARN), extend("patternErrorMessage" = form::SECRET))]
+    pub database_secret: String,
+    /// Further secrets that the platform reads: their ARNs.
+    #[serde(default)]
+    #[schemars(schema_with = "secret_arns")]
+    pub secrets: Vec<String>,
+    /// The API that serves customers from here.
+    pub api: Api,
+    /// Buckets of the platform.
+    #[serde(default)]
+    pub buckets: Vec<BucketName>,
+    /// Cognito user pools.
+    #[serde(default)]
+    pub user_pools: Vec<UserPoolId>,
+    /// ElastiCache replication groups.
+    #[serde(default)]
+    pub caches: Vec<CacheId>,
+    /// The SNS topic on which recoveries are announced.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,256}$"), extend("patternErrorMessage" = form::TOPIC))]
+    pub topic: String,
+}
+
+impl Site {
+    /// The partition that its Region belongs to, as ARNs name it.
+    pub fn partition(&self) -> &'static str {
+        match self.region.as_str() {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
+}
+
+/// The name of an S3 bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BucketName(
+    /// 3 to 63 characters: lower-case letters, digits, dots and hyphens.
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), extend("patternErrorMessage" = form::BUCKET))]
+    pub String,
+);
+
+/// The identifier of a Cognito user pool, such as `us-east-1_AbCdEfGhI`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserPoolId(
+    #[schemars(regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9]_[0-9a-zA-Z]{1,45}$"), extend("patternErrorMessage" = form::USER_POOL))]
+    pub String,
+);
+
+/// The identifier of an ElastiCache replication group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CacheId(
+    #[schemars(regex(pattern = r"^[a-z](-?[a-z0-9])*$"), length(max = 40), extend("patternErrorMessage" = form::CACHE))]
+    pub String,
+);
+
+/// A REST API's stage in one Region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// The REST API's identifier.
+    #[schemars(regex(pattern = r"^[a-z0-9]{10}$"), extend("patternErrorMessage" = form::REST_API))]
+    pub rest_api: String,
+    /// The stage.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,128}$"), extend("patternErrorMessage" = form::STAGE))]
+    pub stage: String,
+    /// The Regional domain name that the public name points at when this Region serves.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"), length(max = 253), extend("patternErrorMessage" = form::DOMAIN))]
+    pub domain: String,
+}
+
+/// The database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// The global cluster's identifier.
+    #[schemars(regex(pattern = r"^[a-z](-?[a-z0-9])*$"), length(max = 63), extend("patternErrorMessage" = form::CLUSTER))]
+    pub global_cluster: String,
+    /// The name of the database inside the cluster.
+    #[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"), extend("patternErrorMessage" = form::DATABASE))]
+    pub name: String,
+    /// The row that tells how old the last surviving write is.
+    pub heartbeat: Heartbeat,
+}
+
+/// The heartbeat that the platform writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// The schema that holds the tables `heartbeat` and `canary`.
+    #[schemars(regex(pattern = r"^[a-z_][a-z0-9_]{0,62}$"), extend("patternErrorMessage" = form::SCHEMA))]
+    pub schema: String,
+    /// How often the platform writes it.
+    pub every: Duration,
+}
+
+/// One Lambda function of the platform.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Function {
+    /// Its name, the same in both Regions.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}$"), extend("patternErrorMessage" = form::FUNCTION))]
+    pub name: String,
+    /// Reserved concurrency while its Region serves; left out, the function shares the account's pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub reserved_concurrency: Option<u32>,
+}
+
+/// The public name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    /// The name that customers use.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"), length(max = 253), extend("patternErrorMessage" = form::DOMAIN))]
+    pub name: String,
+    /// The hosted zone that holds the failover records.
+    #[schemars(regex(pattern = r"^Z[A-Z0-9]{1,31}$"), extend("patternErrorMessage" = form::HOSTED_ZONE))]
+    pub hosted_zone: String,
+    /// How long resolvers keep an answer. The records are written by the platform's own stack.
+    pub ttl: Duration,
+    /// The object whose presence moves the name to the recovery Region.
+    pub switch_object: SwitchObject,
+}
+
+/// An object in the recovery Region. A Route 53 health check watches it and is inverted: while the object is there the
+/// primary counts as unhealthy, and customers are sent to the recovery Region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchObject {
+    /// The bucket, in the recovery Region; this object alone is public.
+    pub bucket: BucketName,
+    /// The object's key.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_.-][A-Za-z0-9/_.-]{0,511}$"), extend("patternErrorMessage" = form::OBJECT_KEY))]
+    pub key: String,
+    /// The health check's identifier.
+    #[schemars(regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), extend("patternErrorMessage" = form::HEALTH_CHECK))]
+    pub health_check: String,
+}
+
+/// What counts as healthy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// A deep check (it reads and writes the database), through the public name.
+    #[schemars(regex(pattern = r"^https://[a-z0-9.-]+(/[A-Za-z0-9/_.-]*)?$"), extend("patternErrorMessage" = form::URL))]
+    pub url: String,
+    /// How many healthy answers in a row count as recovered.
+    #[schemars(range(min = 1, max = 20))]
+    pub consecutive: u32,
+    /// How long one answer may take.
+    pub timeout: Duration,
+}
+
+/// The outside probe: it asks the health URL every minute from the recovery Region and publishes a metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// The metric's namespace.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_./#-][A-Za-z0-9_./#:-]{0,254}$"), extend("patternErrorMessage" = form::METRIC))]
+    pub namespace: String,
+    /// The metric's name: 1 for a healthy answer, 0 for any other.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_./#-][A-Za-z0-9_./#:-]{0,254}$"), extend("patternErrorMessage" = form::METRIC))]
+    pub metric: String,
+}
+
+/// Policy for one scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioPolicy {
+    /// How severe it is.
+    pub severity: Severity,
+    /// How fast, and with how little loss, it must be recovered.
+    pub objectives: Objectives,
+    /// How many people must approve. Zero means fully automatic, and holds only while the evidence is good enough.
+    #[schemars(range(max = 2))]
+    pub approvals: u8,
+    /// How many people are asked when zero was asked for and the evidence is not good enough.
+    #[serde(default = "two")]
+    #[schemars(range(min = 1, max = 2))]
+    pub approvals_without_evidence: u8,
+    /// How long after a recovery no other one starts by itself.
+    pub cool_down: Duration,
+    /// How long each wait may last.
+    pub deadlines: Deadlines,
+}
+
+/// The schema of a map that may have one entry for each of `names`: the derived one would let any key pass.
+fn one_per<T: JsonSchema>(generator: &mut SchemaGenerator, names: impl IntoIterator<Item = &'static str>) -> Schema {
+    let policy = generator.subschema_for::<T>().to_value();
+    let properties: serde_json::Map<_, _> = names
+        .into_iter()
+        .map(|name| (name.to_owned(), policy.clone()))
+        .collect();
+    json_schema!({ "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 })
+}
+
+fn secret_arns(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "pattern": SECRET_ARN, "patternErrorMessage": form::SECRET },
+    })
+}
+
+fn one_per_scenario(generator: &mut SchemaGenerator) -> Schema {
+    one_per::<ScenarioPolicy>(generator, Scenario::ALL.map(Scenario::name))
+}
+
+fn one_per_severity(generator: &mut SchemaGenerator) -> Schema {
+    one_per::<SeverityPolicy>(generator, Severity::ALL.map(Severity::name))
+}
+
+fn two() -> u8 {
+    2
+}
+
+/// Objectives of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Objectives {
+    /// Recovery time: from impact to healthy.
+    pub rto: Objective,
+    /// Recovery point: the age, at impact, of the last write that survives. Left out where no write can be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Objective>,
+}
+
+/// A target and a maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Objective {
+    /// What is aimed at.
+    pub target: Duration,
+    /// What must not be exceeded.
+    pub maximum: Duration,
+}
+
+/// How long each wait of a recovery may last.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deadlines {
+    /// Until the database is promoted and answers reads and writes.
+    pub database: Duration,
+    /// Until the public name answers healthily.
+    pub health: Duration,
+}
+
+/// Which alarm starts what, and whether by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    /// The alarm's name.
+    #[schemars(length(min = 1, max = 255))]
+    pub name: String,
+    /// The Region that it lives in.
+    pub region: SiteName,
+    /// What it starts.
+    pub scenario: Scenario,
+    /// Whether it starts that by itself.
+    pub start: Start,
+}
+
+/// One of the plan's two Regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteName {
+    /// The Region that serves on a good day.
+    Primary,
+    /// The Region that takes over.
+    Recovery,
+}
+
+/// Whether an alarm starts a recovery by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// It starts; the scenario's policy says who approves.
+    Automatic,
+    /// It starts, and people approve whatever the policy says.
+    Approve,
+    /// It does not start.
+    Off,
+}
+
+/// Where the automation keeps things, in each Region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Automation {
+    /// The DynamoDB table with the lock and the records.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_.-]{3,255}$"), extend("patternErrorMessage" = form::TABLE))]
+    pub table: String,
+    /// An alarm's event older than this starts nothing.
+    pub stale_after: Duration,
+}
+
+/// How severe something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The service is down.
+    Sev1,
+    /// The service is impaired.
+    Sev2,
+    /// Customers hardly notice.
+    Sev3,
+}
+
+impl Severity {
+    /// Every severity, the worst first.
+    pub const ALL: [Self; 3] = [Self::Sev1, Self::Sev2, Self::Sev3];
+
+    /// Its name in plans.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sev1 => "sev1",
+            Self::Sev2 => "sev2",
+            Self::Sev3 => "sev3",
+        }
+    }
+}
+
+/// How fast somebody must answer, and who is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeverityPolicy {
+    /// How long a person has to answer.
+    pub respond_within: Duration,
+    /// Who is told: keys of `contacts`.
+    #[schemars(length(min = 1))]
+    pub notify: Vec<String>,
+    /// Whether the status page says so.
+    #[serde(default)]
+    pub status_page: bool,
+}
+
+/// A person or a rota.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// What they do.
+    #[schemars(length(min = 1))]
+    pub role: String,
+    /// Where they are reached.
+    #[schemars(regex(pattern = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"), extend("patternErrorMessage" = form::EMAIL))]
+    pub email: String,
+    /// Where their stand-in is reached.
+    #[schemars(regex(pattern = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"), extend("patternErrorMessage" = form::EMAIL))]
+    pub backup: String,
+}
+
+impl Plan {
+    /// The site in `region`, if the plan names that Region.
+    pub fn site(&self, region: &str) -> Option<&Site> {
+        [&self.regions.primary, &self.regions.recovery]
+            .into_iter()
+            .find(|site| site.region == region)
+    }
+
+    /// The site that is not `region`.
+    pub fn other_site(&self, region: &str) -> Option<&Site> {
+        match region {
+            r if r == self.regions.primary.region => Some(&self.regions.recovery),
+            r if r == self.regions.recovery.region => Some(&self.regions.primary),
+            _ => None,
+        }
+    }
+
+    /// ARN of the cluster in `site`.
+    pub fn cluster_arn(&self, site: &Site) -> String {
+        format!(
+            "arn:{}:rds:{}:{}:cluster:{}",
+            site.partition(),
+            site.region,
+            self.account,
+            site.cluster
+        )
+    }
+
+    /// ARN of the topic in `site`.
+    pub fn topic_arn(&self, site: &Site) -> String {
+        format!(
+            "arn:{}:sns:{}:{}:{}",
+            site.partition(),
+            site.region,
+            self.account,
+            site.topic
+        )
+    }
+
+    /// The plan's JSON Schema.
+    pub fn schema() -> serde_json::Value {
+        let mut schema = schemars::schema_for!(Plan).to_value();
+        // Some crates switch serde_json to the order of insertion; the committed schema must not depend on who is built.
+        schema.sort_all_objects();
+        schema
+    }
+}

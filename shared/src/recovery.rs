@@ -1,0 +1,146 @@
+//! The words of a recovery: scenario, mode, intent, outcome, and the reference that every step receives.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One kind of disaster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// One Availability Zone is lost.
+    AzFailure,
+    /// The data is wrong.
+    DatabaseCorruption,
+    /// A whole Region is lost.
+    RegionFailure,
+    /// Objects were deleted that should not have been.
+    AccidentalDeletion,
+    /// Somebody is inside.
+    SecurityBreach,
+    /// Everything, in order.
+    ServiceRecovery,
+}
+
+impl Scenario {
+    /// Every scenario, in the order of the guide.
+    pub const ALL: [Self; 6] = [
+        Self::AzFailure,
+        Self::DatabaseCorruption,
+        Self::RegionFailure,
+        Self::AccidentalDeletion,
+        Self::SecurityBreach,
+        Self::ServiceRecovery,
+    ];
+
+    /// Its name in plans, inputs and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AzFailure => "az-failure",
+            Self::DatabaseCorruption => "database-corruption",
+            Self::RegionFailure => "region-failure",
+            Self::AccidentalDeletion => "accidental-deletion",
+            Self::SecurityBreach => "security-breach",
+            Self::ServiceRecovery => "service-recovery",
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Against what a recovery runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Real AWS, for customers.
+    Live,
+    /// Real AWS; nothing that customers see is changed.
+    Drill,
+    /// Simulated AWS.
+    Rehearsal,
+}
+
+/// What whoever started a Region switch wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intent {
+    /// A planned move: nothing is lost, and both Regions must be healthy.
+    Switchover,
+    /// The other Region is gone: promote at once, with the loss that replication lag means.
+    Failover,
+    /// Look, then take the way that loses least.
+    Decide,
+}
+
+/// The way a database is promoted. "Neither" cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// Both sides are healthy; replication is waited for; called in the primary's Region.
+    Switchover,
+    /// The primary is gone; what was not replicated is lost; called in the Region that is promoted.
+    Failover,
+}
+
+/// How a recovery ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The service is back.
+    Recovered,
+    /// The service is back, and something is missing: N of M.
+    Partial,
+    /// A guard refused, and nothing was changed.
+    Refused,
+    /// A person said no.
+    Declined,
+    /// Nobody approved in time.
+    Expired,
+    /// Another recovery took the lock.
+    Preempted,
+    /// What was changed was taken back.
+    RolledBack,
+    /// The service is not back.
+    Failed,
+}
+
+impl Outcome {
+    /// Its name in records and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Recovered => "recovered",
+            Self::Partial => "partial",
+            Self::Refused => "refused",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Preempted => "preempted",
+            Self::RolledBack => "rolled-back",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which recovery a step belongs to. `open-recovery` makes it; every later step receives it as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryRef {
+    /// The recovery's id; a resumed recovery keeps it.
+    pub id: String,
+    /// The workload whose lock it holds.
+    pub workload: String,
+    /// The fencing token that came with the lock. It grows with every taking of the lock.
+    pub token: u64,
+    /// ARN of the execution that holds the lock.
+    pub execution: String,
+}

@@ -1,0 +1,164 @@
+//! The step contract: what every step is, and the one way in which Lambda, the simulator and the tests run it.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracing::Instrument;
+
+use crate::aws::Aws;
+use crate::error::{ErrorKind, StepError};
+use crate::record::{Record, StepRun};
+use crate::recovery::RecoveryRef;
+
+/// One recovery step. The Lambda, the simulator and the tests all run it through [`invoke`].
+pub trait Step: Sized + Send + Sync + 'static {
+    /// `promote-database`: folder, package, binary and function name.
+    const NAME: &'static str;
+    /// What the state machine passes, and no more.
+    type Input: DeserializeOwned + Send;
+    /// What the state machine gets back.
+    type Output: Serialize;
+
+    /// Makes the clients and nothing else; a Region other than the home one is named here or by the input.
+    fn new(aws: &Aws) -> Self;
+
+    /// Does the step.
+    fn run(&self, input: Self::Input) -> impl Future<Output = Result<Self::Output, StepError>> + Send;
+}
+
+/// A step of any kind, ready to take invocations.
+pub trait Handler: Send + Sync {
+    /// Takes the raw input of one invocation and gives the raw output.
+    fn invoke(&self, input: Value) -> Pin<Box<dyn Future<Output = Result<Value, StepError>> + Send + '_>>;
+}
+
+/// A step with what it needs to keep its part of the record.
+struct Served<S> {
+    step: S,
+    aws: Aws,
+    record: Record,
+}
+
+/// Makes a step ready to take invocations in the world of `aws`.
+pub fn handler<S: Step>(aws: &Aws) -> Box<dyn Handler> {
+    Box::new(Served {
+        step: S::new(aws),
+        aws: aws.clone(),
+        record: Record::new(aws),
+    })
+}
+
+impl<S: Step> Handler for Served<S> {
+    fn invoke(&self, input: Value) -> Pin<Box<dyn Future<Output = Result<Value, StepError>> + Send + '_>> {
+        Box::pin(self.run(input))
+    }
+}
+
+/// The state from which a machine invokes a step: `$states.context.State`.
+#[derive(Clone, Debug, Deserialize)]
+struct CallingState {
+    #[serde(rename = "Name")]
+    name: String,
+}
+
+impl<S: Step> Served<S> {
+    async fn run(&self, mut input: Value) -> Result<Value, StepError> {
+        let state = take_calling_state(&mut input);
+        let recovery = recovery_in(&input);
+        let span = tracing::info_span!(
+            "step",
+            step = S::NAME,
+            run = recovery.as_ref().map(|recovery| recovery.id.as_str()),
+        );
+        async {
+            let started_at = self.aws.now();
+            self.note(recovery.as_ref(), state.as_ref(), started_at, None).await;
+            let result = self.run_step(input).await;
+            // `open-recovery` has no reference before it has run; its output holds it.
+            let recovery = recovery.or_else(|| result.as_ref().ok().and_then(recovery_in));
+            let outcome = match &result {
+                Ok(_) => "succeeded".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            self.note(recovery.as_ref(), state.as_ref(), started_at, Some(outcome))
+                .await;
+            match &result {
+                Ok(_) => tracing::info!("done"),
+                Err(error) => tracing::error!(error = %error, "failed"),
+            }
+            result
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn run_step(&self, input: Value) -> Result<Value, StepError> {
+        let input: S::Input = serde_json::from_value(input).map_err(|error| {
+            StepError::new(
+                ErrorKind::InvalidInput,
+                format!("{} was called with an input it does not take: {error}", S::NAME),
+            )
+        })?;
+        // A panic is caught here so that it carries our name and reaches the record, in Lambda and elsewhere alike.
+        let output = AssertUnwindSafe(self.step.run(input))
+            .catch_unwind()
+            .await
+            .map_err(|panic| {
+                let message = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_else(|| "no message".to_owned());
+                StepError::new(
+                    ErrorKind::Internal,
+                    format!("{} panicked: {message}; this is a defect, report it", S::NAME),
+                )
+            })??;
+        serde_json::to_value(output).map_err(|error| {
+            StepError::new(
+                ErrorKind::Internal,
+                format!("{} gave an output that is not JSON: {error}", S::NAME),
+            )
+        })
+    }
+
+    /// Keeps the timeline. It is told and not more: a table that does not answer must not stop a recovery.
+    async fn note(
+        &self,
+        recovery: Option<&RecoveryRef>,
+        state: Option<&CallingState>,
+        started_at: Timestamp,
+        outcome: Option<String>,
+    ) {
+        let (Some(recovery), Some(state)) = (recovery, state) else {
+            return;
+        };
+        let ended_at = outcome.is_some().then(|| self.aws.now());
+        let run = StepRun {
+            step: S::NAME,
+            state: &state.name,
+            started_at,
+            ended_at,
+            outcome,
+        };
+        if let Err(error) = self.record.note_step(recovery, &run).await {
+            tracing::warn!(error = %error, "the timeline was not kept");
+        }
+    }
+}
+
+/// Takes `state` out of the input: it belongs to the call, not to the step.
+fn take_calling_state(input: &mut Value) -> Option<CallingState> {
+    let state = input.as_object_mut()?.remove("state")?;
+    serde_json::from_value(state).ok()
+}
+
+fn recovery_in(value: &Value) -> Option<RecoveryRef> {
+    RecoveryRef::deserialize(value.get("recovery")?).ok()
+}

@@ -1,0 +1,217 @@
+//! The door to the simulated AWS: an HTTP client for the SDK, and one for the public internet.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::HeaderMap;
+use shared::aws::{Aws, World};
+
+use crate::aws::wire::{Answer, Call, Reply};
+use crate::cloud::{AwsCall, Cloud};
+use crate::workload::Platform;
+
+/// The world of one caller: who it is, and from where it calls.
+#[derive(Clone)]
+pub struct Door {
+    cloud: Arc<Cloud>,
+    platform: Arc<Platform>,
+    function: String,
+    region: String,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door")
+            .field("function", &self.function)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    /// The door of `function` in `region`.
+    pub fn new(cloud: &Arc<Cloud>, platform: &Arc<Platform>, function: &str, region: &str) -> Self {
+        Self {
+            cloud: Arc::clone(cloud),
+            platform: Arc::clone(platform),
+            function: function.to_owned(),
+            region: region.to_owned(),
+        }
+    }
+
+    /// The simulated AWS as this caller sees it; `table` is the table of records.
+    pub fn aws(&self, table: &str) -> Aws {
+        let credentials = Credentials::new("SIMULATED", "SIMULATED", None, None, "simulator");
+        let world = World {
+            http_client: SharedHttpClient::new(self.clone()),
+            web: SharedHttpConnector::new(Web { door: self.clone() }),
+            time: SharedTimeSource::new(self.cloud.clock),
+            sleep: SharedAsyncSleep::new(TokioSleep::new()),
+            credentials: SharedCredentialsProvider::new(credentials),
+        };
+        Aws::simulated(world, &self.region, table.to_owned())
+    }
+
+    async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let call = Call::read(&request)?;
+        let cloud = &self.cloud;
+        let mut latency = cloud.draw("api-latency", &cloud.timings.api_latency);
+        if call.region != self.region {
+            latency += cloud.draw("api-latency", &cloud.timings.cross_region_latency);
+        }
+        // Half of the way there, half of the way back. A Region that is away answers neither.
+        tokio::time::sleep(latency / 2).await;
+        if !cloud.is_up(&call.region) {
+            self.count(&call, "(no answer)");
+            std::future::pending::<()>().await;
+        }
+        let Answer { operation, reply } = dispatch(cloud, &call).await;
+        self.count(&call, &operation);
+        tokio::time::sleep(latency - latency / 2).await;
+        if !cloud.is_up(&call.region) {
+            std::future::pending::<()>().await;
+        }
+        reply.into_response()
+    }
+
+    fn count(&self, call: &Call, operation: &str) {
+        self.cloud.count(AwsCall {
+            function: self.function.clone(),
+            region: call.region.clone(),
+            service: call.service.clone(),
+            operation: operation.to_owned(),
+        });
+    }
+}
+
+async fn dispatch(cloud: &Arc<Cloud>, call: &Call) -> Answer {
+    match call.service.as_str() {
+        "dynamodb" => cloud.dynamodb.answer(call).await,
+        "lambda" => cloud.lambda.answer(call),
+        "monitoring" => cloud.cloudwatch.answer(cloud, call),
+        "rds" => cloud.rds.answer(cloud, call),
+        "rds-data" => cloud.rds.answer_data(cloud, call),
+        "s3" => cloud.s3.answer(call),
+        "sns" => cloud.sns.answer(call),
+        "states" => cloud.executions.answer(call),
+        other => Answer {
+            operation: "(unknown)".to_owned(),
+            reply: Reply::json_error(501, "NotSimulated", &format!("the simulator has no service {other}")),
+        },
+    }
+}
+
+impl Call {
+    fn read(request: &HttpRequest) -> Result<Self, ConnectorError> {
+        let refuse = |why: String| ConnectorError::user(why.into());
+        let uri: http::Uri = request
+            .uri()
+            .parse()
+            .map_err(|_| refuse(format!("not an address: {}", request.uri())))?;
+        let host = uri.host().unwrap_or_default();
+        let (service, region) =
+            service_and_region(host).ok_or_else(|| refuse(format!("not an AWS endpoint: {host}")))?;
+        let body = request
+            .body()
+            .bytes()
+            .ok_or_else(|| refuse("the simulator takes no streamed bodies".to_owned()))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in request.headers() {
+            if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
+                headers.append(name, value);
+            }
+        }
+        // A bucket in the host name is put back in the path.
+        let bucket = host.strip_suffix(&format!(".s3.{region}.amazonaws.com"));
+        let path = bucket.map_or_else(|| uri.path().to_owned(), |bucket| format!("/{bucket}{}", uri.path()));
+        Ok(Self {
+            service,
+            region,
+            method: request.method().to_owned(),
+            uri: request.uri().to_owned(),
+            path,
+            headers,
+            body: Bytes::copy_from_slice(body),
+        })
+    }
+}
+
+/// `rds.us-west-2.amazonaws.com` → `rds`, `us-west-2`.
+fn service_and_region(host: &str) -> Option<(String, String)> {
+    let parts: Vec<&str> = host.strip_suffix(".amazonaws.com")?.split('.').collect();
+    let [.., service, region] = parts.as_slice() else {
+        return None;
+    };
+    Some(((*service).to_owned(), (*region).to_owned()))
+}
+
+impl Reply {
+    fn into_response(self) -> Result<HttpResponse, ConnectorError> {
+        let status = self
+            .status
+            .try_into()
+            .map_err(|error| ConnectorError::other(Box::new(error), None))?;
+        let mut response = HttpResponse::new(status, SdkBody::from(self.body));
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
+        response.headers_mut().insert("x-amzn-requestid", "simulated");
+        Ok(response)
+    }
+}
+
+impl HttpConnector for Door {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let door = self.clone();
+        HttpConnectorFuture::new(async move { door.answer(request).await })
+    }
+}
+
+impl HttpClient for Door {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+/// The public internet, as a caller in a Region sees it.
+#[derive(Clone, Debug)]
+struct Web {
+    door: Door,
+}
+
+impl HttpConnector for Web {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Door {
+            cloud,
+            platform,
+            region,
+            ..
+        } = self.door.clone();
+        HttpConnectorFuture::new(async move {
+            let uri: http::Uri = request
+                .uri()
+                .parse()
+                .map_err(|_| ConnectorError::user(format!("not an address: {}", request.uri()).into()))?;
+            let resolver = cloud.route53.resolver_of(&region);
+            let Some(answer) = platform
+                .get(&cloud, &resolver, uri.host().unwrap_or_default(), uri.path())
+                .await
+            else {
+                return Err(ConnectorError::io("no such host".into()));
+            };
+            Reply::new(answer.status, "application/json", answer.body).into_response()
+        })
+    }
+}

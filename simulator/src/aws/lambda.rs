@@ -1,0 +1,106 @@
+//! Lambda's control plane: functions with their environment and reserved concurrency.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use super::wire::{Answer, Call, Reply};
+use crate::cloud::lock;
+
+/// Lambda functions, by Region and name.
+#[derive(Default)]
+pub struct Lambda {
+    functions: Mutex<BTreeMap<(String, String), Function>>,
+}
+
+/// One function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its environment.
+    pub environment: BTreeMap<String, String>,
+    /// Its reserved concurrency: 0 means that it never runs, nothing that it shares the account's pool.
+    pub reserved_concurrency: Option<u32>,
+}
+
+impl Lambda {
+    /// Makes a function.
+    pub fn create_function(&self, region: &str, name: &str, function: Function) {
+        lock(&self.functions).insert((region.to_owned(), name.to_owned()), function);
+    }
+
+    /// A function as it is now.
+    pub fn function(&self, region: &str, name: &str) -> Option<Function> {
+        lock(&self.functions)
+            .get(&(region.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    pub(crate) fn answer(&self, call: &Call) -> Answer {
+        let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
+        let [version, "functions", name, what] = parts.as_slice() else {
+            return unknown(call);
+        };
+        let operation = match (*version, call.method.as_str(), *what) {
+            ("2015-03-31", "GET", "configuration") => "GetFunctionConfiguration",
+            ("2019-09-30", "GET", "concurrency") => "GetFunctionConcurrency",
+            ("2017-10-31", "PUT", "concurrency") => "PutFunctionConcurrency",
+            ("2017-10-31", "DELETE", "concurrency") => "DeleteFunctionConcurrency",
+            _ => return unknown(call),
+        };
+        let reply = self.on_function(operation, &call.region, name, &call.body);
+        Answer {
+            operation: operation.to_owned(),
+            reply,
+        }
+    }
+
+    fn on_function(&self, operation: &str, region: &str, name: &str, body: &[u8]) -> Reply {
+        let mut functions = lock(&self.functions);
+        let Some(function) = functions.get_mut(&(region.to_owned(), name.to_owned())) else {
+            let message = format!("Function not found: {name}");
+            return Reply::json_error(404, "ResourceNotFoundException", &message);
+        };
+        match operation {
+            "GetFunctionConfiguration" => Reply::json(
+                200,
+                &json!({
+                    "FunctionName": name,
+                    "State": "Active",
+                    "LastUpdateStatus": "Successful",
+                    "Environment": { "Variables": function.environment },
+                }),
+            ),
+            "GetFunctionConcurrency" => Reply::json(200, &concurrency(function)),
+            "PutFunctionConcurrency" => {
+                let body: Value = serde_json::from_slice(body).unwrap_or_default();
+                let count = body.get("ReservedConcurrentExecutions").and_then(Value::as_u64);
+                let Some(count) = count.and_then(|count| u32::try_from(count).ok()) else {
+                    let message = "ReservedConcurrentExecutions must be a number from 0";
+                    return Reply::json_error(400, "InvalidParameterValueException", message);
+                };
+                function.reserved_concurrency = Some(count);
+                Reply::json(200, &concurrency(function))
+            }
+            _ => {
+                function.reserved_concurrency = None;
+                Reply::new(204, "application/json", "")
+            }
+        }
+    }
+}
+
+fn concurrency(function: &Function) -> Value {
+    match function.reserved_concurrency {
+        Some(count) => json!({ "ReservedConcurrentExecutions": count }),
+        None => json!({}),
+    }
+}
+
+fn unknown(call: &Call) -> Answer {
+    let message = format!("the simulated Lambda does not know {} {}", call.method, call.path);
+    Answer {
+        operation: "(unknown)".to_owned(),
+        reply: Reply::json_error(501, "NotSimulated", &message),
+    }
+}

@@ -1,0 +1,14 @@
+//! The simulated services. Each knows what AWS documents of itself, and nothing of who calls it or why.
+
+pub mod cloudwatch;
+pub mod door;
+pub mod dynamodb;
+pub mod events;
+pub mod lambda;
+pub mod rds;
+pub mod rds_data;
+pub mod route53;
+pub mod s3;
+pub mod sns;
+pub mod states;
+pub(crate) mod wire;

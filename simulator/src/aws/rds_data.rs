@@ -1,0 +1,102 @@
+//! The RDS Data API's wire format.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+
+use super::rds::Rds;
+use super::wire::{Answer, Call, Reply};
+use crate::cloud::Cloud;
+use crate::database::{Rows, Value};
+
+impl Rds {
+    pub(crate) fn answer_data(&self, cloud: &Cloud, call: &Call) -> Answer {
+        let (operation, reply) = match call.path.as_str() {
+            "/Execute" => ("ExecuteStatement", self.execute_statement(cloud, call)),
+            other => {
+                let message = format!("the simulated Data API has no {other}");
+                ("(unknown)", Reply::json_error(501, "NotSimulated", &message))
+            }
+        };
+        Answer {
+            operation: operation.to_owned(),
+            reply,
+        }
+    }
+
+    fn execute_statement(&self, cloud: &Cloud, call: &Call) -> Reply {
+        let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
+        let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
+        let cluster = text("resourceArn");
+        if self
+            .secret_of(cluster)
+            .is_some_and(|secret| secret != text("secretArn"))
+        {
+            return Reply::json_error(
+                400,
+                "BadRequestException",
+                "Invalid credentials: this is not the cluster's secret",
+            );
+        }
+        let parameters = match parameters(&body) {
+            Ok(parameters) => parameters,
+            Err(why) => return Reply::json_error(400, "BadRequestException", &why),
+        };
+        match self.execute(cloud, &call.region, cluster, text("sql"), &parameters) {
+            Ok(rows) => Reply::json(200, &answer(&rows)),
+            Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
+        }
+    }
+}
+
+fn parameters(body: &Json) -> Result<BTreeMap<String, Value>, String> {
+    let list = body
+        .get("parameters")
+        .and_then(Json::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    list.iter()
+        .map(|parameter| {
+            let name = parameter
+                .get("name")
+                .and_then(Json::as_str)
+                .ok_or("a parameter has no name")?;
+            let value = parameter
+                .get("value")
+                .ok_or_else(|| format!("parameter {name} has no value"))?;
+            Ok((
+                name.to_owned(),
+                field(value).ok_or_else(|| format!("the type of parameter {name} is not simulated"))?,
+            ))
+        })
+        .collect()
+}
+
+fn field(value: &Json) -> Option<Value> {
+    let (kind, value) = value.as_object()?.iter().next()?;
+    match kind.as_str() {
+        "stringValue" => Some(Value::Text(value.as_str()?.to_owned())),
+        "longValue" => Some(Value::Integer(value.as_i64()?)),
+        "doubleValue" => Some(Value::Real(value.as_f64()?)),
+        "isNull" => Some(Value::Null),
+        _ => None,
+    }
+}
+
+fn answer(rows: &Rows) -> Json {
+    let records: Vec<Vec<Json>> = rows
+        .rows
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|value| match value {
+                    Value::Null => json!({ "isNull": true }),
+                    Value::Integer(number) => json!({ "longValue": number }),
+                    Value::Real(number) => json!({ "doubleValue": number }),
+                    Value::Text(text) => json!({ "stringValue": text }),
+                })
+                .collect()
+        })
+        .collect();
+    json!({ "records": records, "numberOfRecordsUpdated": rows.changed })
+}

@@ -1,0 +1,112 @@
+//! What the services' wire formats have in common.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+/// One call, as it came over the wire.
+pub struct Call {
+    /// The service's endpoint prefix.
+    pub service: String,
+    /// The Region of the endpoint.
+    pub region: String,
+    /// The HTTP method.
+    pub method: String,
+    /// The address, for services that read it themselves.
+    pub uri: String,
+    /// The path.
+    pub path: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What a service answers, and which operation it was.
+pub struct Answer {
+    /// The operation's name.
+    pub operation: String,
+    /// The answer.
+    pub reply: Reply,
+}
+
+/// An HTTP answer.
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type", content_type.to_owned())],
+            body: body.into(),
+        }
+    }
+
+    /// JSON, for services that speak REST.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::new(status, "application/json", body.to_string())
+    }
+
+    /// An error of a service that speaks JSON.
+    pub fn json_error(status: u16, code: &str, message: &str) -> Self {
+        let mut reply = Self::json(
+            status,
+            &json!({ "__type": code, "message": message, "Message": message }),
+        );
+        reply.headers.push(("x-amzn-errortype", code.to_owned()));
+        reply
+    }
+
+    /// The answer to an operation of a service that speaks the query protocol.
+    pub fn query(operation: &str, result: &str) -> Self {
+        let body = format!(
+            "<{operation}Response xmlns=\"urn:simulated\"><{operation}Result>{result}</{operation}Result>\
+             <ResponseMetadata><RequestId>simulated</RequestId></ResponseMetadata></{operation}Response>"
+        );
+        Self::new(200, "text/xml", body)
+    }
+
+    /// An error of a service that speaks the query protocol.
+    pub fn query_error(status: u16, code: &str, message: &str) -> Self {
+        let body = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>\
+             <RequestId>simulated</RequestId></ErrorResponse>",
+            escape(code),
+            escape(message)
+        );
+        Self::new(status, "text/xml", body)
+    }
+}
+
+/// The parameters of a call that speaks the query protocol.
+pub fn query_parameters(body: &[u8]) -> BTreeMap<String, String> {
+    form_urlencoded::parse(body).into_owned().collect()
+}
+
+/// The operation of a call that names it in `x-amz-target`.
+pub fn target_operation(headers: &HeaderMap) -> String {
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+/// Text as XML.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// `<name>value</name>`.
+pub fn element(name: &str, value: &str) -> String {
+    format!("<{name}>{}</{name}>", escape(value))
+}

@@ -1,0 +1,232 @@
+//! The databases inside simulated clusters: real SQL (SQLite's), with a log of what was committed when, so that a copy
+//! as of any moment can be made.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
+
+use crate::cloud::lock;
+
+/// A value in SQL.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A real number.
+    Real(f64),
+    /// Text.
+    Text(String),
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Self::Integer(number) => (*number).into(),
+            Self::Real(number) => (*number).into(),
+            Self::Text(text) => text.as_str().into(),
+        })
+    }
+}
+
+/// One statement that was committed.
+#[derive(Clone, Debug)]
+struct Commit {
+    at: Timestamp,
+    sql: String,
+    parameters: BTreeMap<String, Value>,
+}
+
+/// What a database answers to a statement.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// The rows.
+    pub rows: Vec<Vec<Value>>,
+    /// How many rows were changed.
+    pub changed: u64,
+}
+
+/// One database.
+pub struct Database {
+    connection: Connection,
+    log: Vec<Commit>,
+    writable: Arc<Mutex<bool>>,
+}
+
+impl Database {
+    /// An empty database that takes writes. Errors: SQLite's, as text.
+    pub fn new() -> Result<Self, String> {
+        let connection = Connection::open_in_memory().map_err(|error| error.to_string())?;
+        let writable = Arc::new(Mutex::new(true));
+        let in_recovery = Arc::clone(&writable);
+        connection
+            .create_scalar_function("pg_is_in_recovery", 0, FunctionFlags::SQLITE_UTF8, move |_| {
+                Ok(if *lock(&in_recovery) { "false" } else { "true" })
+            })
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            connection,
+            log: Vec::new(),
+            writable,
+        })
+    }
+
+    /// A copy that holds what was committed up to `until`. Errors: SQLite's, as text.
+    pub fn copy_as_of(&self, until: Timestamp) -> Result<Self, String> {
+        let mut copy = Self::new()?;
+        for commit in self.log.iter().filter(|commit| commit.at <= until) {
+            copy.execute(commit.at, &commit.sql, &commit.parameters)?;
+        }
+        Ok(copy)
+    }
+
+    /// Lets the database take writes, or read only.
+    pub fn set_writable(&mut self, writable: bool) {
+        *lock(&self.writable) = writable;
+    }
+
+    /// Runs one statement at the moment `at`. Errors: PostgreSQL's words where it is read-only, SQLite's otherwise.
+    pub fn execute(&mut self, at: Timestamp, sql: &str, parameters: &BTreeMap<String, Value>) -> Result<Rows, String> {
+        let words: Vec<&str> = sql.split_whitespace().collect();
+        // SQLite has no schemas; a database attached under the name serves as one.
+        if let ["CREATE", "SCHEMA", name] = words.as_slice() {
+            let attach = format!("ATTACH DATABASE ':memory:' AS {name}");
+            self.connection
+                .execute(&attach, [])
+                .map_err(|error| error.to_string())?;
+            self.keep(at, sql, parameters);
+            return Ok(Rows::default());
+        }
+        let rows = {
+            let mut statement = self.connection.prepare_cached(sql).map_err(|error| error.to_string())?;
+            let reads = statement.readonly();
+            if !reads && !*lock(&self.writable) {
+                let verb = words.first().copied().unwrap_or_default();
+                return Err(format!(
+                    "ERROR: cannot execute {verb} in a read-only transaction; SQLState: 25006"
+                ));
+            }
+            for (name, value) in parameters {
+                let index = statement
+                    .parameter_index(&format!(":{name}"))
+                    .map_err(|error| error.to_string())?;
+                let index = index.ok_or_else(|| format!("the statement has no parameter {name}"))?;
+                statement
+                    .raw_bind_parameter(index, value)
+                    .map_err(|error| error.to_string())?;
+            }
+            let columns = statement.column_count();
+            let mut found = Vec::new();
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().map_err(|error| error.to_string())? {
+                let row: Result<Vec<Value>, String> = (0..columns)
+                    .map(|column| row.get_ref(column).map(value).map_err(|error| error.to_string()))
+                    .collect();
+                found.push(row?);
+            }
+            (found, reads)
+        };
+        let (rows, reads) = rows;
+        if reads {
+            return Ok(Rows { rows, changed: 0 });
+        }
+        self.keep(at, sql, parameters);
+        Ok(Rows {
+            rows,
+            changed: self.connection.changes(),
+        })
+    }
+
+    fn keep(&mut self, at: Timestamp, sql: &str, parameters: &BTreeMap<String, Value>) {
+        self.log.push(Commit {
+            at,
+            sql: sql.to_owned(),
+            parameters: parameters.clone(),
+        });
+    }
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) | ValueRef::Blob(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn number(name: &str, value: i64) -> BTreeMap<String, Value> {
+        BTreeMap::from([(name.to_owned(), Value::Integer(value))])
+    }
+
+    fn with_rows(seconds: &[i64]) -> Database {
+        let mut database = Database::new().unwrap();
+        database.execute(at(0), "CREATE SCHEMA dr", &BTreeMap::new()).unwrap();
+        database
+            .execute(at(0), "CREATE TABLE dr.beat (ms BIGINT PRIMARY KEY)", &BTreeMap::new())
+            .unwrap();
+        for second in seconds {
+            database
+                .execute(at(*second), "INSERT INTO dr.beat VALUES (:ms)", &number("ms", *second))
+                .unwrap();
+        }
+        database
+    }
+
+    fn newest(database: &mut Database) -> Value {
+        database
+            .execute(at(99), "SELECT max(ms) FROM dr.beat", &BTreeMap::new())
+            .unwrap()
+            .rows[0][0]
+            .clone()
+    }
+
+    #[test]
+    fn a_copy_holds_what_was_committed_until_then() {
+        let database = with_rows(&[5, 10, 15]);
+        assert_eq!(newest(&mut database.copy_as_of(at(14)).unwrap()), Value::Integer(10));
+        assert_eq!(newest(&mut database.copy_as_of(at(15)).unwrap()), Value::Integer(15));
+        let mut copy_of_copy = database.copy_as_of(at(14)).unwrap().copy_as_of(at(9)).unwrap();
+        assert_eq!(newest(&mut copy_of_copy), Value::Integer(5));
+    }
+
+    #[test]
+    fn a_database_in_recovery_reads_and_does_not_write() {
+        let mut database = with_rows(&[5]);
+        database.set_writable(false);
+        let refused = database
+            .execute(at(6), "INSERT INTO dr.beat VALUES (:ms)", &number("ms", 6))
+            .unwrap_err();
+        assert!(refused.contains("read-only transaction"), "{refused}");
+        let recovery = database
+            .execute(at(6), "SELECT CAST(pg_is_in_recovery() AS text)", &BTreeMap::new())
+            .unwrap();
+        assert_eq!(recovery.rows, [[Value::Text("true".to_owned())]]);
+        assert_eq!(newest(&mut database), Value::Integer(5));
+    }
+
+    #[test]
+    fn a_mistake_in_sql_is_an_error() {
+        let mut database = with_rows(&[]);
+        assert!(
+            database
+                .execute(at(1), "SELECT * FROM nowhere", &BTreeMap::new())
+                .is_err()
+        );
+        assert!(database.execute(at(1), "SELECT 1", &number("unused", 1)).is_err());
+    }
+}

@@ -1,0 +1,101 @@
+//! How long things take on the simulated AWS, from `timings.yaml`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+const FILE: &str = include_str!("../timings.yaml");
+
+/// A range of durations and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// The shortest.
+    pub from: Duration,
+    /// The longest.
+    pub to: Duration,
+    /// Where the range comes from, or "assumed".
+    pub source: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RangeText {
+    from: String,
+    to: String,
+    source: String,
+}
+
+impl<'de> Deserialize<'de> for Range {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let RangeText { from, to, source } = RangeText::deserialize(deserializer)?;
+        let read = |text: &str| {
+            let duration: SignedDuration = text.parse().map_err(serde::de::Error::custom)?;
+            Duration::try_from(duration).map_err(serde::de::Error::custom)
+        };
+        let (from, to) = (read(&from)?, read(&to)?);
+        if from > to {
+            return Err(serde::de::Error::custom(format!("{from:?} is longer than {to:?}")));
+        }
+        Ok(Self { from, to, source })
+    }
+}
+
+macro_rules! timings {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// The ranges. `timings.yaml` says what each means.
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(missing_docs, reason = "documented where the figures are, in timings.yaml")]
+        pub struct Timings { $(pub $name: Range),* }
+    };
+}
+
+timings!(
+    api_latency,
+    cross_region_latency,
+    function_start,
+    function_cold_start,
+    web_answer,
+    replication_lag,
+    global_failover_pending,
+    global_failover,
+    global_switchover,
+    data_api_ready,
+    health_check_interval,
+    dns_propagation,
+    alarm_evaluation_delay,
+    event_delivery,
+    schedule_delay,
+);
+
+impl Timings {
+    /// Reads `timings.yaml`. Errors: a text that says what is wrong with it.
+    pub fn read(text: &str) -> Result<Self, String> {
+        serde_saphyr::from_str(text).map_err(|error| format!("timings.yaml: {error}"))
+    }
+
+    /// The ranges that this build carries.
+    pub fn built_in() -> Result<Self, String> {
+        Self::read(FILE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_range_is_read_and_says_where_it_comes_from() {
+        let timings = Timings::built_in().unwrap();
+        assert_eq!(timings.global_failover.from, Duration::from_secs(60));
+        assert_eq!(FILE.matches("\n  from:").count(), FILE.matches("\n  source: ").count());
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused() {
+        assert!(Timings::read(&FILE.replace("from: 60s", "from: 60 parsecs")).is_err());
+        assert!(Timings::read(&FILE.replace("from: 60s", "from: 600s")).is_err());
+        assert!(Timings::read(&FILE.replace("global_failover:", "global_fallover:")).is_err());
+    }
+}

@@ -1,0 +1,310 @@
+//! The platform that the plan describes, and its customers: who suffers from a disaster, and so knows the truth.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use shared::plan::Plan;
+use shared::record::Record;
+
+use crate::aws::door::Door;
+use crate::aws::lambda::Function;
+use crate::aws::rds::NewCluster;
+use crate::aws::route53::{FailoverRecord, HealthCheck, Resolver};
+use crate::cloud::{Cloud, lock};
+use crate::database::Value;
+
+/// How long a customer waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often a customer asks.
+const CUSTOMERS_ASK_EVERY: Duration = Duration::from_secs(1);
+/// Observations in a row after which the switch object's health check changes its status. Route 53's default is 3.
+const HEALTH_CHECK_THRESHOLD: u32 = 3;
+
+/// The platform: an API in each Region, in front of functions, in front of the Region's cluster.
+pub struct Platform {
+    workload: String,
+    table: String,
+    name: String,
+    health_path: String,
+    schema: String,
+    heartbeat_every: Duration,
+    global_cluster: String,
+    functions: Vec<String>,
+    sites: Vec<Site>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+struct Site {
+    region: String,
+    domain: String,
+}
+
+/// One customer's request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    at: Timestamp,
+    served: bool,
+}
+
+/// What the platform answers.
+pub struct PlatformAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+impl Platform {
+    /// Makes the platform's resources in `cloud`, as the plan describes them: the primary serves, the other Region's
+    /// functions are kept off. Errors: a text.
+    pub async fn deploy(cloud: &Arc<Cloud>, plan: &Plan) -> Result<Arc<Self>, String> {
+        let sites = [&plan.regions.primary, &plan.regions.recovery];
+        let clusters = sites.map(|site| NewCluster {
+            arn: plan.cluster_arn(site),
+            id: site.cluster.clone(),
+            region: site.region.clone(),
+            secret_arn: site.database_secret.clone(),
+        });
+        cloud
+            .rds
+            .create_global_database(cloud, &plan.database.global_cluster, &clusters)?;
+        for (index, site) in sites.into_iter().enumerate() {
+            cloud
+                .dynamodb
+                .create_table(&site.region, &plan.automation.table)
+                .await?;
+            cloud.sns.create_topic(&plan.topic_arn(site));
+            for function in &plan.functions {
+                let environment = BTreeMap::from([
+                    ("DB_CLUSTER_ARN".to_owned(), plan.cluster_arn(site)),
+                    ("DB_SECRET_ARN".to_owned(), site.database_secret.clone()),
+                ]);
+                let reserved_concurrency = if index == 0 {
+                    function.reserved_concurrency
+                } else {
+                    Some(0)
+                };
+                cloud.lambda.create_function(
+                    &site.region,
+                    &function.name,
+                    Function {
+                        environment,
+                        reserved_concurrency,
+                    },
+                );
+            }
+        }
+        let switch = &plan.dns.switch_object;
+        cloud
+            .s3
+            .create_bucket(&plan.regions.recovery.region, &switch.bucket.0, &[&switch.key]);
+        cloud.route53.put_record(
+            &plan.dns.name,
+            FailoverRecord {
+                primary: plan.regions.primary.api.domain.clone(),
+                secondary: plan.regions.recovery.api.domain.clone(),
+                ttl: plan.dns.ttl.as_std(),
+                health_check: HealthCheck {
+                    bucket: switch.bucket.0.clone(),
+                    key: switch.key.clone(),
+                    failure_threshold: HEALTH_CHECK_THRESHOLD,
+                    inverted: true,
+                },
+                primary_is_healthy: true,
+            },
+        );
+        let url: http::Uri = plan
+            .health
+            .url
+            .parse()
+            .map_err(|error| format!("{}: {error}", plan.health.url))?;
+        let platform = Self {
+            workload: plan.workload.clone(),
+            table: plan.automation.table.clone(),
+            name: plan.dns.name.clone(),
+            health_path: url.path().to_owned(),
+            schema: plan.database.heartbeat.schema.clone(),
+            heartbeat_every: plan.database.heartbeat.every.as_std(),
+            global_cluster: plan.database.global_cluster.clone(),
+            functions: plan.functions.iter().map(|function| function.name.clone()).collect(),
+            sites: sites
+                .map(|site| Site {
+                    region: site.region.clone(),
+                    domain: site.api.domain.clone(),
+                })
+                .into(),
+            asked: Mutex::default(),
+        };
+        platform.create_tables(cloud)?;
+        Ok(Arc::new(platform))
+    }
+
+    fn create_tables(&self, cloud: &Cloud) -> Result<(), String> {
+        let schema = &self.schema;
+        let writer = self.writer(cloud).ok_or("the global database has no writer")?;
+        for sql in [
+            format!("CREATE SCHEMA {schema}"),
+            format!("CREATE TABLE {schema}.heartbeat (written_ms BIGINT PRIMARY KEY)"),
+            format!("CREATE TABLE {schema}.canary (recovery TEXT PRIMARY KEY, written_ms BIGINT)"),
+            "CREATE TABLE orders (written_ms BIGINT)".to_owned(),
+            "CREATE TABLE health (id BIGINT PRIMARY KEY, written_ms BIGINT)".to_owned(),
+        ] {
+            let (region, cluster) = &writer;
+            cloud
+                .rds
+                .execute(cloud, region, cluster, &sql, &BTreeMap::new())
+                .map_err(|refusal| refusal.message)?;
+        }
+        Ok(())
+    }
+
+    /// Region and ARN of the cluster that takes writes.
+    fn writer(&self, cloud: &Cloud) -> Option<(String, String)> {
+        let cluster = cloud.rds.writer_of(cloud, &self.global_cluster)?;
+        Some((cloud.rds.region_of(&cluster)?, cluster))
+    }
+
+    /// Answers `GET path` at `host`, as somebody behind `resolver` sees it. Nothing, if there is no such host; no answer
+    /// ever, if its Region is away.
+    pub async fn get(&self, cloud: &Arc<Cloud>, resolver: &Resolver, host: &str, path: &str) -> Option<PlatformAnswer> {
+        let target = cloud.route53.resolve(cloud, resolver, host)?;
+        let site = self.sites.iter().find(|site| site.domain == target)?;
+        let takes = cloud.draw("web-answer", &cloud.timings.web_answer);
+        tokio::time::sleep(takes / 2).await;
+        if !cloud.is_up(&site.region) {
+            std::future::pending::<()>().await;
+        }
+        let answer = self.serve(cloud, site, path);
+        tokio::time::sleep(takes - takes / 2).await;
+        if !cloud.is_up(&site.region) {
+            std::future::pending::<()>().await;
+        }
+        Some(answer)
+    }
+
+    fn serve(&self, cloud: &Cloud, site: &Site, path: &str) -> PlatformAnswer {
+        let answer = |status: u16, word: &str| PlatformAnswer {
+            status,
+            body: json!({ "status": word, "region": site.region }).to_string(),
+        };
+        let now = cloud.now().as_millisecond();
+        let sql = if path == self.health_path {
+            "INSERT INTO health (id, written_ms) VALUES (1, :now) ON CONFLICT (id) DO UPDATE SET written_ms = excluded.written_ms"
+        } else {
+            "INSERT INTO orders (written_ms) VALUES (:now)"
+        };
+        match self.write(cloud, &site.region, sql, now) {
+            Ok(()) => answer(200, "ok"),
+            Err(Unserved::FunctionOff) => answer(502, "a function does not run"),
+            Err(Unserved::Database) => answer(503, "the database takes no writes"),
+        }
+    }
+
+    /// A write by the functions of `region` to the cluster that their environment names.
+    fn write(&self, cloud: &Cloud, region: &str, sql: &str, now: i64) -> Result<(), Unserved> {
+        let mut cluster = None;
+        for name in &self.functions {
+            let function = cloud.lambda.function(region, name).ok_or(Unserved::FunctionOff)?;
+            if function.reserved_concurrency == Some(0) {
+                return Err(Unserved::FunctionOff);
+            }
+            cluster = function.environment.get("DB_CLUSTER_ARN").cloned();
+        }
+        let cluster = cluster.ok_or(Unserved::Database)?;
+        let parameters = BTreeMap::from([("now".to_owned(), Value::Integer(now))]);
+        cloud
+            .rds
+            .execute(cloud, region, &cluster, sql, &parameters)
+            .map(|_| ())
+            .map_err(|_| Unserved::Database)
+    }
+
+    /// When customers were served again for good: the first served request after the last one that was not. Nothing, if
+    /// the last request was not served, or none since `impact_at` failed.
+    pub fn served_again_at(&self, impact_at: Timestamp) -> Option<Timestamp> {
+        let asked = lock(&self.asked);
+        let last_unserved = asked.iter().rposition(|asked| !asked.served && asked.at >= impact_at)?;
+        asked.get(last_unserved + 1).map(|asked| asked.at)
+    }
+
+    /// The age at `impact_at` of the last customer's write from before that the current writer holds, in seconds.
+    pub fn lost_seconds(&self, cloud: &Cloud, impact_at: Timestamp) -> Option<f64> {
+        let (region, cluster) = self.writer(cloud)?;
+        let parameters = BTreeMap::from([("impact".to_owned(), Value::Integer(impact_at.as_millisecond()))]);
+        let sql = "SELECT max(written_ms) FROM orders WHERE written_ms <= :impact";
+        let rows = cloud.rds.execute(cloud, &region, &cluster, sql, &parameters).ok()?;
+        match rows.rows.first()?.first()? {
+            Value::Integer(survived) => Some((impact_at.as_millisecond() - survived) as f64 / 1000.0),
+            _ => None,
+        }
+    }
+}
+
+enum Unserved {
+    FunctionOff,
+    Database,
+}
+
+/// Customers ask for ever, one each second, whether they are served or not.
+pub async fn run_customers(cloud: Arc<Cloud>, platform: Arc<Platform>) {
+    let resolver = Resolver::default();
+    tokio::time::sleep(CUSTOMERS_ASK_EVERY.mul_f64(cloud.chance("customers-phase", |rng| rng.f64()))).await;
+    loop {
+        let (cloud, platform, resolver) = (Arc::clone(&cloud), Arc::clone(&platform), resolver.clone());
+        tokio::spawn(async move {
+            let at = cloud.now();
+            let answer =
+                tokio::time::timeout(PATIENCE, platform.get(&cloud, &resolver, &platform.name, "/order")).await;
+            let served = matches!(answer, Ok(Some(PlatformAnswer { status: 200, .. })));
+            let mut asked = lock(&platform.asked);
+            // Answers come out of order; questions do not.
+            let place = asked.partition_point(|other| other.at <= at);
+            asked.insert(place, Asked { at, served });
+        });
+        tokio::time::sleep(CUSTOMERS_ASK_EVERY).await;
+    }
+}
+
+/// The platform writes its heartbeat for ever: a row, and, once that is committed, word of it in the other Region's
+/// table of records.
+pub async fn run_heartbeat(cloud: Arc<Cloud>, platform: Arc<Platform>) {
+    tokio::time::sleep(
+        platform
+            .heartbeat_every
+            .mul_f64(cloud.chance("heartbeat-phase", |rng| rng.f64())),
+    )
+    .await;
+    loop {
+        let (cloud_of_beat, platform_of_beat) = (Arc::clone(&cloud), Arc::clone(&platform));
+        tokio::spawn(async move { beat(cloud_of_beat, platform_of_beat).await });
+        tokio::time::sleep(platform.heartbeat_every).await;
+    }
+}
+
+async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>) {
+    let Some((region, _)) = platform.writer(&cloud) else {
+        return;
+    };
+    if !cloud.is_up(&region) {
+        return;
+    }
+    let now = cloud.now();
+    let sql = format!("INSERT INTO {}.heartbeat (written_ms) VALUES (:now)", platform.schema);
+    if platform.write(&cloud, &region, &sql, now.as_millisecond()).is_err() {
+        return;
+    }
+    let Some(other) = platform.sites.iter().find(|site| site.region != region) else {
+        return;
+    };
+    let aws = Door::new(&cloud, &platform, PLATFORM, &region).aws(&platform.table);
+    // The platform does not stop for want of a witness.
+    let _ = Record::in_region(&aws, &other.region)
+        .note_committed_heartbeat(&platform.workload, &region, now)
+        .await;
+}
+
+/// The name under which the platform's own AWS calls are counted.
+pub const PLATFORM: &str = "(platform)";

@@ -1,0 +1,107 @@
+//! What the interpreter asks of the world around it.
+
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::definition::Integration;
+use crate::errors::TaskFailure;
+use crate::history::HistoryEvent;
+
+/// Everything outside of the machine: clock, chance, and whatever Tasks call.
+///
+/// Sleeping is not here: it is `tokio::time::sleep`, so [`Host::now`] should follow tokio's clock.
+///
+/// A future that the interpreter no longer needs is dropped: the Task timed out, its token was
+/// answered before the call returned, its branch was stopped. A host whose work goes on after its
+/// caller has left, as a Lambda's does, spawns it and returns a future that waits for it.
+pub trait Host {
+    /// The current moment of the virtual clock.
+    fn now(&self) -> Timestamp;
+
+    /// A number in [0, 1): for `JitterStrategy: FULL` and `$random()`.
+    fn random(&self) -> f64;
+
+    /// A version 4 UUID: for `$uuid()`, task tokens and the names of child executions.
+    fn uuid(&self) -> String;
+
+    /// Does what a Task asks for.
+    ///
+    /// With `.waitForTaskToken` this is only the call that hands out the token; its result is not
+    /// used, its failure fails the Task. With `.sync` it ends when the job that it started does.
+    fn task(&self, call: TaskCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>>;
+
+    /// Reads and parses the items of a distributed Map.
+    ///
+    /// # Errors
+    /// Any failure; the machine sees it as `States.ItemReaderFailed`.
+    fn read_items(&self, call: ItemReaderCall) -> LocalBoxFuture<'_, Result<Vec<Value>, TaskFailure>>;
+
+    /// Writes the results of a distributed Map; answers what becomes `ResultWriterDetails`.
+    ///
+    /// # Errors
+    /// Any failure; the machine sees it as `States.ResultWriterFailed`.
+    fn write_results(&self, call: ResultWriterCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>>;
+
+    /// Is told of every history event, child executions' included, when it happens.
+    fn observe(&self, event: &HistoryEvent);
+}
+
+/// One attempt of a Task.
+#[derive(Clone, Debug)]
+pub struct TaskCall {
+    /// The execution that asks (a child's own ARN within a distributed Map).
+    pub execution_arn: String,
+    /// The state that asks.
+    pub state_name: String,
+    /// Where it stands, with the numbers of branches and items: `Sweep.item[3].Delete`.
+    pub state_path: String,
+    /// The `Resource`, ending included: `arn:aws:states:::lambda:invoke.waitForTaskToken`.
+    pub resource: String,
+    /// What the ending of `resource` asks for.
+    pub integration: Integration,
+    /// The evaluated `Arguments`.
+    pub arguments: Value,
+    /// 0 for the first attempt, then the number of retries.
+    pub attempt: u64,
+    /// When the machine stops waiting for it (`TimeoutSeconds`).
+    pub timeout: Duration,
+    /// The token, with `.waitForTaskToken`.
+    pub task_token: Option<String>,
+}
+
+/// What an `ItemReader` asks for.
+#[derive(Clone, Debug)]
+pub struct ItemReaderCall {
+    /// The execution that asks.
+    pub execution_arn: String,
+    /// The Map state.
+    pub state_name: String,
+    /// The `Resource`.
+    pub resource: String,
+    /// The evaluated `Arguments` (null without).
+    pub arguments: Value,
+    /// The evaluated `ReaderConfig` (null without); its `MaxItems` is applied by the interpreter.
+    pub reader_config: Value,
+}
+
+/// What a `ResultWriter` asks for.
+#[derive(Clone, Debug)]
+pub struct ResultWriterCall {
+    /// The execution that asks.
+    pub execution_arn: String,
+    /// The Map state.
+    pub state_name: String,
+    /// The ARN of the Map run.
+    pub map_run_arn: String,
+    /// The `Resource`.
+    pub resource: String,
+    /// The evaluated `Arguments` (null without).
+    pub arguments: Value,
+    /// The evaluated `WriterConfig` (null without).
+    pub writer_config: Value,
+    /// What each child execution ended with, in the order of the items or batches.
+    pub results: Vec<Result<Value, TaskFailure>>,
+}

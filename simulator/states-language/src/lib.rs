@@ -1,0 +1,55 @@
+//! An interpreter of the Amazon States Language for rehearsals in virtual time.
+//!
+//! It knows the language and nothing else: whatever a Task calls, the clock and chance come from a
+//! [`Host`]. Only JSONata machines are understood; what is not supported is refused when the
+//! machine is loaded, by [`StateMachine::parse`], never ignored.
+//!
+//! ```
+//! # use std::collections::BTreeMap;
+//! # use states_language::StateMachine;
+//! let text = r#"{
+//!   "QueryLanguage": "JSONata",
+//!   "StartAt": "Add",
+//!   "States": {"Add": {"Type": "Pass", "Output": "{% $states.input.n + 1 %}", "End": true}}
+//! }"#;
+//! let machine = StateMachine::parse("adder", text, &BTreeMap::new()).unwrap();
+//! assert_eq!(machine.states()[0].path, "Add");
+//! ```
+//!
+//! Where it goes its own way:
+//!
+//! - Sleeping is tokio's, so under a paused clock hours take no time. Nothing is spawned; branches
+//!   are polled in their order, so the same host gives the same run.
+//! - A Choice without a match fails with `States.Runtime`, as Step Functions does, and a Parallel
+//!   with the error of the branch that failed; naming `States.NoChoiceMatched`,
+//!   `States.BranchFailed` or `States.Runtime` in `Retry` or `Catch` is a load error.
+//! - `Task*` events stand for the `LambdaFunction*` ones that a bare function ARN would write.
+
+mod definition;
+mod errors;
+mod execution;
+mod expression;
+mod functions;
+mod history;
+mod host;
+mod json;
+mod load;
+mod ordered;
+pub mod retry;
+mod run;
+mod strict;
+mod time;
+mod tokens;
+
+pub use definition::{
+    Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, Integration, ItemBatcher, ItemReader, Map,
+    MapMode, Parallel, ResultWriter, Retrier, State, StateKind, StateMachine, Task, Transition, Wait, Workflow,
+};
+pub use errors::{LoadError, LoadErrors, TaskFailure, names};
+pub use execution::{AbortHandle, Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, MapRun};
+pub use expression::{Expression, Template};
+pub use history::{EventDetails, EventKind, HISTORY_LIMIT, HistoryEvent};
+pub use host::{Host, ItemReaderCall, ResultWriterCall, TaskCall};
+pub use json::PAYLOAD_LIMIT_BYTES;
+pub use time::rfc3339;
+pub use tokens::{TaskTokens, TokenError};

@@ -1,0 +1,164 @@
+//! Map: what both modes share, and the inline one.
+
+use std::sync::Arc;
+
+use jsonata_core::value::JValue;
+use serde_json::Value;
+
+use super::{Extra, Visit, run_workflow};
+use crate::definition::{Map, MapMode};
+use crate::errors::TaskFailure;
+use crate::expression::Template;
+use crate::history::{EventDetails, EventKind};
+use crate::json;
+use crate::ordered::Ordered;
+
+/// How many iterations of an inline Map run at once at most.
+const INLINE_CONCURRENCY: usize = 40;
+
+impl Visit<'_> {
+    pub(super) async fn map(&self, map: &Map) -> Result<Value, TaskFailure> {
+        match &map.mode {
+            MapMode::Inline => self.inline_map(map).await,
+            MapMode::Distributed(distributed) => self.distributed_map(map, distributed).await,
+        }
+    }
+
+    /// The outputs of all iterations; the first to fail stops the others, and its error is the
+    /// state's.
+    async fn inline_map(&self, map: &Map) -> Result<Value, TaskFailure> {
+        let items = self.items(map)?;
+        let concurrency = self.concurrency(map, INLINE_CONCURRENCY)?;
+        self.log(
+            EventKind::MapStateStarted,
+            EventDetails {
+                length: Some(items.len()),
+                ..EventDetails::default()
+            },
+        )?;
+        let mut outputs = vec![Value::Null; items.len()];
+        let mut running = Ordered::new();
+        let mut waiting = items.into_iter().enumerate();
+        let mut failed = None;
+        loop {
+            while running.len() < concurrency
+                && failed.is_none()
+                && let Some((index, item)) = waiting.next()
+            {
+                match self.start_iteration(map, index, item) {
+                    Ok(future) => running.push(index, future),
+                    Err(failure) => failed = Some(failure),
+                }
+            }
+            if running.is_empty() || failed.is_some() {
+                break;
+            }
+            let (index, (previous, result)) = running.next().await;
+            self.frame.previous.set(previous);
+            match result {
+                Ok(output) => {
+                    self.log_iteration(EventKind::MapIterationSucceeded, index)?;
+                    outputs[index] = Arc::unwrap_or_clone(output);
+                }
+                Err(failure) => {
+                    self.log_iteration(EventKind::MapIterationFailed, index)?;
+                    failed = Some(failure);
+                }
+            }
+        }
+        if let Some(failure) = failed {
+            let stopped = running.numbers();
+            drop(running);
+            for index in stopped {
+                self.log_iteration(EventKind::MapIterationAborted, index)?;
+            }
+            return Err(self.log_failure(EventKind::MapStateFailed, failure));
+        }
+        self.log(EventKind::MapStateSucceeded, EventDetails::default())?;
+        Ok(Value::Array(outputs))
+    }
+
+    fn start_iteration<'m>(
+        &self,
+        map: &'m Map,
+        index: usize,
+        item: Value,
+    ) -> Result<futures::future::LocalBoxFuture<'m, Iteration>, TaskFailure> {
+        let context = item_context(index, &item);
+        let input = self.select(map, item, &context)?;
+        self.log_iteration(EventKind::MapIterationStarted, index)?;
+        let prefix = format!("{}.item[{index}].", self.place.path);
+        let frame = self.frame.inner(prefix, Some(context));
+        Ok(Box::pin(async move {
+            let result = run_workflow(&frame, &map.processor, Arc::new(input)).await;
+            (frame.previous.get(), result)
+        }))
+    }
+
+    fn log_iteration(&self, kind: EventKind, index: usize) -> Result<(), TaskFailure> {
+        self.log(
+            kind,
+            EventDetails {
+                index: Some(index),
+                ..EventDetails::default()
+            },
+        )
+    }
+
+    /// The items that the state itself has: `Items`, or its input.
+    pub(super) fn items(&self, map: &Map) -> Result<Vec<Value>, TaskFailure> {
+        let mut bench = self.bench(Extra::Nothing);
+        let items = match &map.items {
+            Some(template) => bench.evaluate(template, "Items")?,
+            None => (*self.input).clone(),
+        };
+        match (items, &map.items) {
+            (Value::Array(items), _) => Ok(items),
+            (other, Some(template)) => Err(bench.wrong(template, "Items", "an array", &other)),
+            (other, None) => {
+                let input = Template::Literal(Value::Null);
+                Err(bench.wrong(&input, "Items", "an array", &other))
+            }
+        }
+    }
+
+    /// How many items run at once; 0 means as many as possible.
+    pub(super) fn concurrency(&self, map: &Map, most: usize) -> Result<usize, TaskFailure> {
+        let wished = match &map.max_concurrency {
+            Some(template) => {
+                let mut bench = self.bench(Extra::Nothing);
+                bench.whole(template, "MaxConcurrency", 0)?
+            }
+            None => 0,
+        };
+        Ok(match usize::try_from(wished) {
+            Ok(0) | Err(_) => most,
+            Ok(wished) => wished.min(most),
+        })
+    }
+
+    /// What `ItemSelector` makes of an item.
+    pub(super) fn select(&self, map: &Map, item: Value, context: &JValue) -> Result<Value, TaskFailure> {
+        let Some(selector) = &map.item_selector else {
+            return Ok(item);
+        };
+        *self.item.borrow_mut() = Some(context.clone());
+        let selected = self.bench(Extra::Nothing).evaluate(selector, "ItemSelector");
+        *self.item.borrow_mut() = None;
+        let selected = selected?;
+        self.check_size("an item", &selected)?;
+        Ok(selected)
+    }
+}
+
+/// How an iteration ended, and its last event.
+type Iteration = (u64, Result<Arc<Value>, TaskFailure>);
+
+/// `$states.context.Map`.
+pub(super) fn item_context(index: usize, item: &Value) -> JValue {
+    let item = json::object([
+        ("Index".to_owned(), JValue::from(index)),
+        ("Value".to_owned(), json::to_jsonata(item)),
+    ]);
+    json::object([("Item".to_owned(), item)])
+}

@@ -1,0 +1,219 @@
+//! A host that answers by a script, and the shortest way to run a machine on it.
+#![allow(dead_code, reason = "every test file uses its own part")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use states_language::{
+    Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, HistoryEvent, Host, ItemReaderCall, LoadErrors,
+    ResultWriterCall, StateMachine, TaskCall, TaskFailure, TaskTokens,
+};
+use tokio::time::{Instant, sleep};
+
+pub type Outcome = Result<Value, TaskFailure>;
+
+/// What a Task answers, and how long it takes.
+#[derive(Clone)]
+pub struct Answer {
+    pub after: Duration,
+    pub outcome: Outcome,
+}
+
+pub fn ok(value: Value) -> Answer {
+    after(0, Ok(value))
+}
+
+pub fn err(error: &str) -> Answer {
+    after(0, Err(TaskFailure::new(error, "because")))
+}
+
+pub fn after(seconds: u64, outcome: Outcome) -> Answer {
+    Answer {
+        after: Duration::from_secs(seconds),
+        outcome,
+    }
+}
+
+/// One call that the machine made.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Virtual milliseconds since the start.
+    pub at: u128,
+    pub path: String,
+    pub call: TaskCall,
+}
+
+pub struct Scripted {
+    start: Instant,
+    pub random: Cell<f64>,
+    uuids: Cell<u64>,
+    script: RefCell<BTreeMap<String, VecDeque<Answer>>>,
+    pub calls: RefCell<Vec<Call>>,
+    pub events: RefCell<Vec<HistoryEvent>>,
+    pub items: RefCell<Outcome>,
+    pub reads: RefCell<Vec<ItemReaderCall>>,
+    pub writes: RefCell<Vec<ResultWriterCall>>,
+    pub write_outcome: RefCell<Outcome>,
+    pub tokens: TaskTokens,
+}
+
+impl Scripted {
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
+            start: Instant::now(),
+            random: Cell::new(0.5),
+            uuids: Cell::new(0),
+            script: RefCell::default(),
+            calls: RefCell::default(),
+            events: RefCell::default(),
+            items: RefCell::new(Ok(json!([]))),
+            reads: RefCell::default(),
+            writes: RefCell::default(),
+            write_outcome: RefCell::new(Ok(json!({"Bucket": "b", "Key": "k"}))),
+            tokens: TaskTokens::new(),
+        })
+    }
+
+    /// Resource `arn:test:NAME` answers this, in order; the last answer is given again and again.
+    pub fn on(self: Rc<Self>, name: &str, answers: Vec<Answer>) -> Rc<Self> {
+        self.script
+            .borrow_mut()
+            .insert(format!("arn:test:{name}"), answers.into());
+        self
+    }
+
+    pub fn elapsed_ms(&self) -> u128 {
+        self.start.elapsed().as_millis()
+    }
+
+    /// The virtual times of the calls of one resource, in milliseconds.
+    pub fn times(&self, name: &str) -> Vec<u128> {
+        let resource = format!("arn:test:{name}");
+        self.calls
+            .borrow()
+            .iter()
+            .filter(|c| c.call.resource == resource)
+            .map(|c| c.at)
+            .collect()
+    }
+
+    pub fn token(&self, call: usize) -> String {
+        self.calls.borrow()[call].call.task_token.clone().expect("a token")
+    }
+}
+
+impl Host for Scripted {
+    fn now(&self) -> Timestamp {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a timestamp");
+        start + self.start.elapsed()
+    }
+    fn random(&self) -> f64 {
+        self.random.get()
+    }
+    fn uuid(&self) -> String {
+        self.uuids.set(self.uuids.get() + 1);
+        format!("00000000-0000-4000-8000-{:012}", self.uuids.get())
+    }
+    fn task(&self, call: TaskCall) -> LocalBoxFuture<'_, Outcome> {
+        let answer = {
+            let mut script = self.script.borrow_mut();
+            let answers = script
+                .get_mut(&call.resource)
+                .unwrap_or_else(|| panic!("no script for {}", call.resource));
+            match answers.len() {
+                1 => answers[0].clone(),
+                _ => answers.pop_front().expect("an answer"),
+            }
+        };
+        let path = call.state_path.clone();
+        self.calls.borrow_mut().push(Call {
+            at: self.elapsed_ms(),
+            path,
+            call,
+        });
+        Box::pin(async move {
+            sleep(answer.after).await;
+            answer.outcome
+        })
+    }
+    fn read_items(&self, call: ItemReaderCall) -> LocalBoxFuture<'_, Result<Vec<Value>, TaskFailure>> {
+        self.reads.borrow_mut().push(call);
+        let items = self.items.borrow().clone();
+        Box::pin(async move { items.map(|items| items.as_array().cloned().expect("an array")) })
+    }
+    fn write_results(&self, call: ResultWriterCall) -> LocalBoxFuture<'_, Outcome> {
+        self.writes.borrow_mut().push(call);
+        let outcome = self.write_outcome.borrow().clone();
+        Box::pin(async move { outcome })
+    }
+    fn observe(&self, event: &HistoryEvent) {
+        self.events.borrow_mut().push(event.clone());
+    }
+}
+
+pub fn identity() -> ExecutionIdentity {
+    ExecutionIdentity {
+        arn: "arn:aws:states:eu-west-1:123456789012:execution:m:run".into(),
+        name: "run".into(),
+        role_arn: "arn:aws:iam::123456789012:role/m".into(),
+        state_machine_arn: "arn:aws:states:eu-west-1:123456789012:stateMachine:m".into(),
+        state_machine_name: "m".into(),
+        start_time: "2026-01-01T00:00:00Z".parse().expect("a timestamp"),
+    }
+}
+
+/// A definition of these states that starts with `start`.
+pub fn definition(start: &str, states: Value) -> Value {
+    json!({"QueryLanguage": "JSONata", "StartAt": start, "States": states})
+}
+
+pub fn load(definition: &Value) -> Result<StateMachine, LoadErrors> {
+    StateMachine::parse("m", &definition.to_string(), &BTreeMap::new())
+}
+
+pub fn execution(host: &Rc<Scripted>, definition: &Value, input: Value) -> Execution {
+    let machine = load(definition).unwrap_or_else(|errors| panic!("{errors}"));
+    let tokens = host.tokens.clone();
+    Execution::new(Arc::new(machine), input, identity(), host.clone(), tokens)
+}
+
+pub async fn run(host: &Rc<Scripted>, definition: Value, input: Value) -> ExecutionResult {
+    execution(host, &definition, input).run().await
+}
+
+/// Runs states from `start` and expects success.
+pub async fn output(host: &Rc<Scripted>, start: &str, states: Value, input: Value) -> Value {
+    match run(host, definition(start, states), input).await.status {
+        ExecutionStatus::Succeeded { output } => output,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs states from `start` and expects a failure: its name and cause.
+pub async fn failure(host: &Rc<Scripted>, start: &str, states: Value, input: Value) -> (String, String) {
+    match run(host, definition(start, states), input).await.status {
+        ExecutionStatus::Failed { error, cause } => (error, cause),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A Task of `arn:test:NAME` that ends its workflow, with more fields.
+pub fn task(name: &str, more: Value) -> Value {
+    let mut state = json!({"Type": "Task", "Resource": format!("arn:test:{name}")});
+    let fields = state.as_object_mut().expect("an object");
+    fields.extend(more.as_object().cloned().expect("an object"));
+    if !fields.contains_key("Next") {
+        fields.insert("End".into(), json!(true));
+    }
+    state
+}
+
+pub fn kinds(result: &ExecutionResult) -> Vec<&'static str> {
+    result.history.iter().map(|event| event.kind.name()).collect()
+}
