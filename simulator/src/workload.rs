@@ -35,6 +35,8 @@ pub struct Platform {
     functions: Vec<String>,
     sites: Vec<Site>,
     asked: Mutex<Vec<Asked>>,
+    /// The table of records that word of a Region's heartbeats is left in: the other Region's.
+    witnesses: Mutex<BTreeMap<String, Record>>,
 }
 
 struct Site {
@@ -137,6 +139,7 @@ impl Platform {
                 })
                 .into(),
             asked: Mutex::default(),
+            witnesses: Mutex::default(),
         };
         platform.create_tables(cloud)?;
         Ok(Arc::new(platform))
@@ -222,6 +225,16 @@ impl Platform {
             .map_err(|_| Unserved::Database)
     }
 
+    fn witness(self: &Arc<Self>, cloud: &Arc<Cloud>, region: &str) -> Option<Record> {
+        let other = &self.sites.iter().find(|site| site.region != region)?.region;
+        let mut witnesses = lock(&self.witnesses);
+        let witness = witnesses.entry(region.to_owned()).or_insert_with(|| {
+            let aws = Door::new(cloud, self, PLATFORM, region).aws(&self.table);
+            Record::in_region(&aws, other)
+        });
+        Some(witness.clone())
+    }
+
     /// When customers were served again for good: the first served request after the last one that was not. Nothing, if
     /// the last request was not served, or none since `impact_at` failed.
     pub fn served_again_at(&self, impact_at: Timestamp) -> Option<Timestamp> {
@@ -296,14 +309,9 @@ async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>) {
     if platform.write(&cloud, &region, &sql, now.as_millisecond()).is_err() {
         return;
     }
-    let Some(other) = platform.sites.iter().find(|site| site.region != region) else {
-        return;
-    };
-    let aws = Door::new(&cloud, &platform, PLATFORM, &region).aws(&platform.table);
+    let Some(witness) = platform.witness(&cloud, &region) else { return };
     // The platform does not stop for want of a witness.
-    let _ = Record::in_region(&aws, &other.region)
-        .note_committed_heartbeat(&platform.workload, &region, now)
-        .await;
+    let _ = witness.note_committed_heartbeat(&platform.workload, &region, now).await;
 }
 
 /// The name under which the platform's own AWS calls are counted.

@@ -1,1 +1,5 @@
-//! x
+//! What crosses crates: what machines, functions and the plan promise each other. The checks are here, pure; the tests
+//! that run them on the repository's own files are in `tests/tests/`.
+
+pub mod contract;
+pub mod step_input;

@@ -1365,12 +1365,13 @@ mod tests {
         assert_eq!(
             reason(3, MissingData::Breaching, "0 0 X X X"),
             "Threshold Crossed: 3 out of the last 3 datapoints [0.0 (01/01/26 12:29:00), 0.0 (01/01/26 12:28:00), \
-             0.0 (01/01/26 12:27:00)] were less than the threshold (1.0) (minimum 3 datapoints for OK -> ALARM transition)."
+             0.0 (01/01/26 12:27:00)] were less than the threshold (1.0) (minimum 3 datapoints for OK -> ALARM \
+             transition)."
         );
         assert_eq!(
             reason(3, MissingData::Breaching, "X X X X 0"),
-            "Threshold Crossed: 1 out of the last 3 datapoints [1.0 (01/01/26 12:29:00)] was not less than the threshold \
-             (1.0) (minimum 1 datapoint for ALARM -> OK transition)."
+            "Threshold Crossed: 1 out of the last 3 datapoints [1.0 (01/01/26 12:29:00)] was not less than the \
+             threshold (1.0) (minimum 1 datapoint for ALARM -> OK transition)."
         );
         assert_eq!(
             reason(3, MissingData::Breaching, "- - - - -"),
@@ -1379,12 +1380,13 @@ mod tests {
         );
         assert_eq!(
             reason(2, MissingData::Breaching, "- - - - 0"),
-            "Threshold Crossed: 1 datapoint was received for 3 periods and 2 missing datapoints were treated as [Breaching]."
+            "Threshold Crossed: 1 datapoint was received for 3 periods and 2 missing datapoints were treated as \
+             [Breaching]."
         );
         assert_eq!(
             reason(3, MissingData::NotBreaching, "0 - - - 0"),
-            "Threshold Crossed: 2 out of the last 3 datapoints [1.0 (01/01/26 12:29:00), 1.0 (01/01/26 12:25:00)] were not \
-             less than the threshold (1.0) and 1 missing datapoint was treated as [NonBreaching]."
+            "Threshold Crossed: 2 out of the last 3 datapoints [1.0 (01/01/26 12:29:00), 1.0 (01/01/26 12:25:00)] were \
+             not less than the threshold (1.0) and 1 missing datapoint was treated as [NonBreaching]."
         );
         assert_eq!(
             reason(3, MissingData::Missing, "- - - - -"),
@@ -1557,6 +1559,9 @@ mod tests {
     async fn an_alarm_goes_off_after_three_bad_minutes_and_its_event_is_as_aws_sends_it() {
         let (cloud, got) = run_alarm(MissingData::Breaching, Some(0.0)).await;
         assert_eq!(got.len(), 2, "INSUFFICIENT_DATA -> OK -> ALARM");
+        // It was put at 12:00:30, and is evaluated at the end of that minute.
+        let delay = changed_at(&got[0]).duration_since(at("12:01:00")).as_millis();
+        assert!((2_000..=20_001).contains(&delay), "{delay} ms");
         // The bad minutes are 12:05, 12:06 and 12:07.
         let delay = changed_at(&got[1]).duration_since(at("12:08:00")).as_millis();
         assert!((2_000..=20_001).contains(&delay), "{delay} ms");
@@ -1576,7 +1581,8 @@ mod tests {
         assert_eq!(
             detail["state"]["reason"],
             "Threshold Crossed: 3 out of the last 3 datapoints [0.0 (01/01/26 12:07:00), 0.0 (01/01/26 12:06:00), \
-             0.0 (01/01/26 12:05:00)] were less than the threshold (1.0) (minimum 3 datapoints for OK -> ALARM transition)."
+             0.0 (01/01/26 12:05:00)] were less than the threshold (1.0) (minimum 3 datapoints for OK -> ALARM \
+             transition)."
         );
         let data: Value = serde_json::from_str(detail["state"]["reasonData"].as_str().unwrap()).unwrap();
         assert_eq!(data["startDate"], "2026-01-01T12:05:00.000+0000");

@@ -1001,7 +1001,10 @@ mod tests {
 
     #[test]
     fn in_an_array_of_objects_one_object_has_to_match_as_a_whole() {
-        let pattern = |period: u32, stat: &str| json!({"detail": {"configuration": {"metrics": {"metricStat": {"period": [period], "stat": [stat]}}}}});
+        let pattern = |period: u32, stat: &str| {
+            let metrics = json!({"metricStat": {"period": [period], "stat": [stat]}});
+            json!({"detail": {"configuration": {"metrics": metrics}}})
+        };
         assert!(matches(&pattern(60, "Sum"), &alarm_event()));
         assert!(matches(&pattern(300, "Average"), &alarm_event()));
         assert!(!matches(&pattern(60, "Average"), &alarm_event()));
@@ -1025,6 +1028,10 @@ mod tests {
             (json!({"source": [{"numeric": ["~", 5]}]}), "operator"),
             (
                 json!({"source": [{"numeric": ["<", 5, ">", 1]}]}),
+                "lower and then a higher",
+            ),
+            (
+                json!({"source": [{"numeric": [">", 5, "<", 5]}]}),
                 "lower and then a higher",
             ),
             (json!({"source": [{"numeric": ["=", 6e9]}]}), "5e9"),
@@ -1108,7 +1115,7 @@ mod tests {
         );
         is(
             r#"{"rule": <aws.events.rule-arn>, "name": "<aws.events.rule-name>"}"#,
-            { json!({"rule": "arn:rule", "name": "rule"}) },
+            json!({"rule": "arn:rule", "name": "rule"}),
         );
         is(
             r#"[<aws.events.event.ingestion-time>]"#,
@@ -1128,15 +1135,16 @@ mod tests {
 
     #[test]
     fn transformers_that_cannot_work_are_refused() {
-        let refused: [(&[(&str, &str)], &str, &str); 8] = [
-            (&[("a", "detail")], "<a>", "not a path"),
+        let none: &[(&str, &str)] = &[];
+        let refused = [
+            (&[("a", "detail")] as &[_], "<a>", "not a path"),
             (&[("a", "$.detail.*")], "<a>", "not a path"),
             (&[("a", "$.list[x]")], "<a>", "not a path"),
             (&[("a.b", "$.detail")], "<a.b>", "variable's name"),
-            (&[], "<a>", "no path says"),
+            (none, "<a>", "no path says"),
             (&[("a", "$.a")], "{\"x\": <a>", "not JSON"),
             (&[("a", "$.a")], "{\"x<a>\": 1}", "key"),
-            (&[], "{\"x\": \"<aws.events.event.json>\"}", "part of a string"),
+            (none, "{\"x\": \"<aws.events.event.json>\"}", "part of a string"),
         ];
         for (paths, template, why) in refused {
             let input = TargetInput::Transformed(transformer(paths, template));

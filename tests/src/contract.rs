@@ -1,0 +1,367 @@
+//! What every state machine must hold to (design, sections 4 and 5), checked without running it.
+//!
+//! [`check`] is given a machine's text and what it must match, and lists every breach.
+
+mod endings;
+mod graph;
+mod history;
+mod loops;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::Value;
+use shared::error::ErrorKind;
+use states_language::{Retrier, State, StateKind, StateMachine, Task, Template, names};
+
+pub use history::{LONGEST_DEADLINE_SECONDS, MOST_EVENTS};
+
+use crate::step_input::StepInput;
+
+/// What Lambda and Step Functions themselves raise when a function dies, hangs, or cannot be reached. Design, section 5.
+pub const SERVICE_ERRORS: [&str; 8] = [
+    "Lambda.Unknown",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Sandbox.Timedout",
+    "Runtime.ExitError",
+    names::TIMEOUT,
+];
+
+/// Functions that no machine calls, each with who does.
+pub const NOT_FOR_MACHINES: [(&str, &str); 1] = [("probe-health", "EventBridge Scheduler calls it every minute")];
+
+/// The one check that a breach was found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// It loads: states-language finds nothing wrong, and every hole names a function.
+    Loads,
+    /// It says what it is for and how long it may take.
+    Header,
+    /// It names no resource of any account.
+    Arns,
+    /// Its states are named in Pascal case.
+    StateNames,
+    /// What it passes is what the step takes.
+    Payloads,
+    /// Every error that it names exists.
+    ErrorNames,
+    /// What may help to repeat is repeated, and nothing else.
+    Retries,
+    /// Every Task ends in time.
+    Timeouts,
+    /// Every failure is caught.
+    Catches,
+    /// A failing branch does not stop its siblings.
+    Branches,
+    /// Every loop waits, and ends.
+    Loops,
+    /// No loop asks too often.
+    Polling,
+    /// Every path ends in `CloseRecovery`, and then as it should.
+    Endings,
+    /// The history has room for the worst case.
+    History,
+    /// Every function has a machine that calls it.
+    Uncalled,
+}
+
+/// Something that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// What found it.
+    pub check: Check,
+    /// Where it is and what is wrong.
+    pub text: String,
+}
+
+impl Breach {
+    fn new(check: Check, text: impl Into<String>) -> Self {
+        Self {
+            check,
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.check, self.text)
+    }
+}
+
+/// What was found out about a machine.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// What does not hold; empty is what is wanted.
+    pub breaches: Vec<Breach>,
+    /// The folders of the functions that it calls.
+    pub called: BTreeSet<String>,
+    /// The most history events that one execution can write, where that can be counted.
+    pub worst_case: Option<u64>,
+}
+
+/// Checks the definition `text` of the machine `name` against the steps that exist.
+pub fn check(name: &str, text: &str, steps: &[StepInput]) -> Findings {
+    let mut findings = Findings {
+        breaches: arns(text),
+        ..Findings::default()
+    };
+    let holes: BTreeMap<_, _> = steps.iter().map(|step| (step.hole(), filling(&step.folder))).collect();
+    let machine = match StateMachine::parse(name, text, &holes) {
+        Ok(machine) => machine,
+        Err(errors) => {
+            findings.breaches.push(Breach::new(Check::Loads, errors.to_string()));
+            return findings;
+        }
+    };
+    let mut breaches = header(&machine);
+    for state in machine.states() {
+        let in_branch = !machine.workflow().states.values().any(|top| std::ptr::eq(top, state));
+        breaches.extend(state_name(state));
+        breaches.extend(error_names(state));
+        breaches.extend(catches(state, in_branch));
+        breaches.extend(retried(state));
+        if let Some(task) = state.as_task() {
+            breaches.extend(retry_of_task(state));
+            breaches.extend(timeout(state, task));
+            breaches.extend(payload(state, task, steps));
+            findings.called.extend(called_folder(task).map(str::to_owned));
+        }
+    }
+    breaches.extend(endings::check(machine.workflow()));
+    let loops = loops::check(machine.workflow());
+    // A loop without an end has no worst case.
+    if loops.is_empty() {
+        match history::worst_case(&machine) {
+            Ok(events) => {
+                findings.worst_case = Some(events);
+                breaches.extend(too_many(events));
+            }
+            Err(why) => breaches.push(Breach::new(Check::History, why)),
+        }
+    }
+    breaches.extend(loops);
+    findings.breaches.extend(breaches);
+    findings
+}
+
+/// Lists the steps that no machine calls, though one should, and what [`NOT_FOR_MACHINES`] says wrongly. `called` are
+/// the folders that all machines together call.
+pub fn uncalled(steps: &[StepInput], called: &BTreeSet<String>, not_for_machines: &[(&str, &str)]) -> Vec<Breach> {
+    let excused = |folder: &str| not_for_machines.iter().any(|(name, _)| *name == folder);
+    let forgotten = steps
+        .iter()
+        .map(|step| step.folder.as_str())
+        .filter(|folder| !called.contains(*folder) && !excused(folder));
+    let forgotten = forgotten.map(|folder| format!("no machine calls functions/{folder}"));
+    let stale = not_for_machines.iter().map(|(folder, _)| *folder);
+    let stale = stale.filter(|folder| called.contains(*folder) || !steps.iter().any(|step| step.folder == *folder));
+    let stale =
+        stale.map(|folder| format!("NOT_FOR_MACHINES names {folder}, which does not exist or is called by a machine"));
+    forgotten
+        .chain(stale)
+        .map(|text| Breach::new(Check::Uncalled, text))
+        .collect()
+}
+
+/// What a hole is filled with: nothing that a machine could have written itself.
+fn filling(folder: &str) -> String {
+    format!("function:{folder}")
+}
+
+fn header(machine: &StateMachine) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    if machine.comment().is_none_or(|comment| comment.trim().is_empty()) {
+        breaches.push(Breach::new(Check::Header, "there is no Comment at the top"));
+    }
+    if machine.timeout_seconds().is_none() {
+        breaches.push(Breach::new(Check::Header, "there is no TimeoutSeconds at the top"));
+    }
+    breaches
+}
+
+/// ARNs other than those of integrations, which name no account.
+fn arns(text: &str) -> Vec<Breach> {
+    let found = text.match_indices("arn:").map(|(at, _)| &text[at..]);
+    let found = found.filter(|rest| !rest.starts_with("arn:aws:states:::"));
+    let found = found.map(|rest| rest.split(['"', '\'', ' ', '\\']).next().unwrap_or(rest));
+    found
+        .map(|arn| {
+            Breach::new(
+                Check::Arns,
+                format!("the ARN `{arn}` stands in the machine; make it a hole"),
+            )
+        })
+        .collect()
+}
+
+fn state_name(state: &State) -> Option<Breach> {
+    let pascal = state.name.starts_with(|first: char| first.is_ascii_uppercase())
+        && state.name.chars().all(|c| c.is_ascii_alphanumeric());
+    (!pascal).then(|| Breach::new(Check::StateNames, format!("`{}` is not in Pascal case", state.path)))
+}
+
+fn error_names(state: &State) -> Vec<Breach> {
+    let retried = state.retry.iter().flat_map(|retrier| &retrier.error_equals);
+    let caught = state.catch.iter().flat_map(|catcher| &catcher.error_equals);
+    // Loading has refused names that begin with "States." and do not exist.
+    let exists = |name: &str| {
+        name.starts_with("States.")
+            || SERVICE_ERRORS.contains(&name)
+            || ErrorKind::ALL.iter().any(|kind| kind.name() == name)
+    };
+    let unknown = retried.chain(caught).filter(|name| !exists(name));
+    unknown
+        .map(|name| Breach::new(Check::ErrorNames, format!("{}: nobody raises `{name}`", state.path)))
+        .collect()
+}
+
+/// What a Task, Parallel or Map must not retry, and how it must not.
+fn retried(state: &State) -> Vec<Breach> {
+    let terminal = |name: &&String| {
+        ErrorKind::ALL
+            .iter()
+            .any(|kind| kind.name() == name.as_str() && !kind.is_retryable())
+    };
+    let wildcard = |name: &&String| [names::ALL, names::TASK_FAILED].contains(&name.as_str());
+    let wrong = state
+        .retry
+        .iter()
+        .flat_map(|retrier| &retrier.error_equals)
+        .filter(|name| terminal(name) || wildcard(name));
+    let wrong = wrong.map(|name| {
+        format!(
+            "{} retries `{name}`, which is or covers what does not go away",
+            state.path
+        )
+    });
+    let hurried = |retrier: &&Retrier| !retrier.full_jitter || retrier.max_delay_seconds.is_none();
+    let hurried = state.retry.iter().filter(hurried);
+    let hurried = hurried.map(|_| {
+        format!(
+            "{} retries without JitterStrategy FULL or without MaxDelaySeconds",
+            state.path
+        )
+    });
+    wrong
+        .chain(hurried)
+        .map(|text| Breach::new(Check::Retries, text))
+        .collect()
+}
+
+fn retry_of_task(state: &State) -> Option<Breach> {
+    let named = |name: &str| {
+        let mut retriers = state.retry.iter().filter(|retrier| retrier.max_attempts > 0);
+        retriers.any(|retrier| retrier.error_equals.iter().any(|retried| retried == name))
+    };
+    let kinds = ErrorKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_retryable())
+        .map(ErrorKind::name);
+    let missing: Vec<_> = kinds.chain(SERVICE_ERRORS).filter(|name| !named(name)).collect();
+    let text = || format!("{} does not retry {}", state.path, missing.join(", "));
+    (!missing.is_empty()).then(|| Breach::new(Check::Retries, text()))
+}
+
+fn timeout(state: &State, task: &Task) -> Option<Breach> {
+    let literal = task.timeout_seconds.as_ref().and_then(Template::as_u64);
+    literal.is_none().then(|| {
+        Breach::new(
+            Check::Timeouts,
+            format!("{} has no TimeoutSeconds that is a number", state.path),
+        )
+    })
+}
+
+/// Whatever can fail ends with a catcher for everything. In a branch that is what keeps its siblings running.
+fn catches(state: &State, in_branch: bool) -> Option<Breach> {
+    let check = if in_branch { Check::Branches } else { Check::Catches };
+    if in_branch && matches!(state.kind, StateKind::Fail(_)) {
+        return Some(Breach::new(
+            check,
+            format!("{} fails its branch, which stops the siblings", state.path),
+        ));
+    }
+    let can_fail = matches!(
+        state.kind,
+        StateKind::Task(_) | StateKind::Parallel(_) | StateKind::Map(_)
+    );
+    let caught = state
+        .catch
+        .last()
+        .is_some_and(|catcher| catcher.error_equals == [names::ALL]);
+    (can_fail && !caught).then(|| Breach::new(check, format!("{} has no last Catch on States.ALL", state.path)))
+}
+
+/// Whether a Task calls a Lambda function.
+fn calls_function(task: &Task) -> bool {
+    task.resource.starts_with("arn:aws:states:::lambda:invoke")
+}
+
+/// The folder of the function that a Task calls, if it names it by a hole.
+fn called_folder(task: &Task) -> Option<&str> {
+    let arguments = task.arguments.as_ref().filter(|_| calls_function(task))?;
+    let name = match arguments {
+        Template::Object(fields) => field(fields, "FunctionName")?.as_literal()?,
+        Template::Literal(value) => value.get("FunctionName")?,
+        _ => return None,
+    };
+    name.as_str()?.strip_prefix(&filling(""))
+}
+
+fn field<'a>(fields: &'a [(String, Template)], name: &str) -> Option<&'a Template> {
+    fields.iter().find(|(key, _)| key == name).map(|(_, template)| template)
+}
+
+fn payload(state: &State, task: &Task, steps: &[StepInput]) -> Vec<Breach> {
+    if !calls_function(task) {
+        return Vec::new();
+    }
+    let breach = |text: String| Breach::new(Check::Payloads, format!("{} {text}", state.path));
+    let Some(step) = called_folder(task).and_then(|folder| steps.iter().find(|step| step.folder == folder)) else {
+        return vec![breach(
+            "has a FunctionName that is not one hole, as in `${PromoteDatabase}`".to_owned(),
+        )];
+    };
+    let payload = match &task.arguments {
+        Some(Template::Object(arguments)) => field(arguments, "Payload"),
+        _ => None,
+    };
+    let Some(Template::Object(payload)) = payload else {
+        return vec![breach("has no Payload that is an object with `state` in it".to_owned())];
+    };
+    let mut breaches = Vec::new();
+    if field(payload, "state").and_then(Template::source) != Some("$states.context.State") {
+        breaches.push(breach("does not pass `state: {% $states.context.State %}`".to_owned()));
+    }
+    let passed: BTreeSet<&str> = payload
+        .iter()
+        .map(|(key, _)| key.as_str())
+        .filter(|key| *key != "state")
+        .collect();
+    let missing = step
+        .fields
+        .iter()
+        .filter(|(name, required)| **required && !passed.contains(name.as_str()));
+    breaches.extend(missing.map(|(name, _)| breach(format!("does not pass `{name}`, which {} needs", step.folder))));
+    let unknown = passed.into_iter().filter(|name| !step.fields.contains_key(*name));
+    breaches.extend(unknown.map(|name| breach(format!("passes `{name}`, which {} does not take", step.folder))));
+    breaches
+}
+
+fn too_many(events: u64) -> Option<Breach> {
+    let text = || format!("the worst case is {events} history events; {MOST_EVENTS} is the most that is allowed");
+    (events >= MOST_EVENTS).then(|| Breach::new(Check::History, text()))
+}
+
+/// The items of an inline Map, where the machine itself says which.
+fn literal_items(items: Option<&Template>) -> Option<u64> {
+    match items? {
+        Template::Array(items) => u64::try_from(items.len()).ok(),
+        Template::Literal(Value::Array(items)) => u64::try_from(items.len()).ok(),
+        _ => None,
+    }
+}

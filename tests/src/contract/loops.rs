@@ -1,0 +1,202 @@
+//! Loops: each waits in every turn, and ends by a deadline of the plan.
+//!
+//! Both are read from the text of two expressions. Whatever is written in another form is a breach: what cannot be read
+//! cannot be counted.
+
+use std::collections::BTreeSet;
+
+use shared::slices::DeadlineSlice;
+use states_language::{Choice, State, StateKind, Template, Wait, Workflow};
+
+use super::graph::{self, Loop};
+use super::{Breach, Check};
+
+/// The shortest wait in a loop, in seconds. Design, section 5.
+const SHORTEST_WAIT_SECONDS: u64 = 5;
+
+/// The time since a moment that the machine kept, in milliseconds, up to the name of the variable.
+const ELAPSED_SINCE: &str = "$toMillis($states.context.State.EnteredTime) - $toMillis($";
+
+/// How long a Wait in a loop waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace<'a> {
+    /// The variable with the moment from which time counts; none if the wait is always the same.
+    pub(super) since: Option<&'a str>,
+    /// For how long it waits `early`, in milliseconds.
+    pub(super) early_for_millis: u64,
+    /// In seconds.
+    pub(super) early: u64,
+    /// After that, in seconds. Never shorter than `early`.
+    pub(super) late: u64,
+}
+
+impl Pace<'_> {
+    /// How long it waits, in seconds, when `elapsed` seconds have passed.
+    pub(super) fn wait_at(&self, elapsed: u64) -> u64 {
+        if elapsed.saturating_mul(1000) < self.early_for_millis {
+            self.early
+        } else {
+            self.late
+        }
+    }
+}
+
+/// Reads `<elapsed since $x> < 600000 ? 5 : 30`, or a plain number of seconds.
+pub(super) fn pace(wait: &Wait) -> Option<Pace<'_>> {
+    let Wait::Seconds(template) = wait else { return None };
+    if let Some(seconds) = template.as_u64() {
+        return Some(Pace {
+            since: None,
+            early_for_millis: 0,
+            early: seconds,
+            late: seconds,
+        });
+    }
+    let (since, rest) = elapsed_since(template.source()?)?;
+    let (early_for_millis, rest) = rest.strip_prefix(" < ")?.split_once(" ? ")?;
+    let (early, late) = rest.split_once(" : ")?;
+    let pace = Pace {
+        since: Some(since),
+        early_for_millis: early_for_millis.parse().ok()?,
+        early: early.parse().ok()?,
+        late: late.parse().ok()?,
+    };
+    // A pace that quickens would make the number of turns depend on when the loop is entered.
+    (pace.early <= pace.late).then_some(pace)
+}
+
+/// A deadline: since when it runs, and which of the plan's it is.
+struct Deadline<'a> {
+    since: &'a str,
+    name: &'a str,
+}
+
+/// Reads `<elapsed since $x> > $plan.deadlines.health_seconds * 1000`.
+fn deadline(condition: &Template) -> Option<Deadline<'_>> {
+    let (since, rest) = elapsed_since(condition.source()?)?;
+    let name = rest.strip_prefix(" > $plan.deadlines.")?.strip_suffix(" * 1000")?;
+    is_word(name).then_some(Deadline { since, name })
+}
+
+/// The variable since which time is counted, and what follows.
+fn elapsed_since(source: &str) -> Option<(&str, &str)> {
+    let (variable, rest) = source.strip_prefix(ELAPSED_SINCE)?.split_once(')')?;
+    is_word(variable).then_some((variable, rest))
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+pub(super) fn check(top: &Workflow) -> Vec<Breach> {
+    graph::workflows(top).into_iter().flat_map(in_workflow).collect()
+}
+
+fn in_workflow(workflow: &Workflow) -> Vec<Breach> {
+    let loops = graph::loops(workflow);
+    let mut breaches: Vec<_> = loops.iter().flat_map(in_loop).collect();
+    if let Some(way) = graph::cycle(workflow, |state| matches!(state.kind, StateKind::Wait(_))) {
+        breaches.push(Breach::new(
+            Check::Loops,
+            format!("{} goes round without a Wait", way.join(" → ")),
+        ));
+    }
+    let ends = |state: &State| {
+        loops
+            .iter()
+            .any(|found| found.holds(&state.name) && deadline_of(found, state).is_ok())
+    };
+    if let Some(way) = graph::cycle(workflow, ends) {
+        breaches.push(Breach::new(
+            Check::Loops,
+            format!("{} goes round without a deadline of the plan", way.join(" → ")),
+        ));
+    }
+    breaches
+}
+
+fn in_loop(found: &Loop<'_>) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let mut since = BTreeSet::new();
+    for state in &found.states {
+        match deadline_of(found, state) {
+            Ok(deadline) => drop(since.insert(deadline.since)),
+            Err(Some(why)) => breaches.push(Breach::new(Check::Loops, format!("{} {why}", state.path))),
+            Err(None) => {}
+        }
+    }
+    for (state, wait) in found.waits() {
+        let breach = |check, text: &str| Breach::new(check, format!("{} {text}", state.path));
+        let Some(pace) = pace(wait) else {
+            breaches.push(breach(
+                Check::Loops,
+                "waits in a form that the contract test cannot count",
+            ));
+            continue;
+        };
+        if pace.early < SHORTEST_WAIT_SECONDS {
+            breaches.push(breach(
+                Check::Polling,
+                &format!("waits {} s in a loop; 5 s is the least", pace.early),
+            ));
+        }
+        if pace.since.is_some_and(|variable| !since.contains(variable)) {
+            breaches.push(breach(
+                Check::Loops,
+                "counts from another moment than the deadline of its loop",
+            ));
+        }
+    }
+    breaches
+}
+
+/// The deadline by which `state` ends the loop. Errors: none if it has none, or why the one that it has does not hold.
+fn deadline_of<'a>(found: &Loop<'_>, state: &'a State) -> Result<Deadline<'a>, Option<String>> {
+    let StateKind::Choice(Choice { rules, .. }) = &state.kind else {
+        return Err(None);
+    };
+    let mentions = |condition: &Template| {
+        condition
+            .source()
+            .is_some_and(|source| source.contains("$plan.deadlines."))
+    };
+    let at = rules.iter().position(|rule| mentions(&rule.condition)).ok_or(None)?;
+    let (earlier, rule) = (&rules[..at], &rules[at]);
+    let deadline = deadline(&rule.condition)
+        .ok_or_else(|| Some("has a deadline in a form that the contract test cannot read".to_owned()))?;
+    if !known_deadlines().contains(deadline.name) {
+        return Err(Some(format!("has the deadline `{}`, which no plan has", deadline.name)));
+    }
+    if found.assigns(deadline.since) {
+        return Err(Some(format!(
+            "has a deadline that begins anew: ${} is assigned in the loop {}",
+            deadline.since,
+            found.names()
+        )));
+    }
+    if found.holds(&rule.next) {
+        return Err(Some(format!(
+            "stays in its loop when the deadline has passed: {}",
+            rule.next
+        )));
+    }
+    if let Some(rule) = earlier.iter().find(|rule| found.holds(&rule.next)) {
+        return Err(Some(format!(
+            "goes on to {} before it looks at the deadline",
+            rule.next
+        )));
+    }
+    Ok(deadline)
+}
+
+/// The names of the deadlines that machines get from the plan.
+fn known_deadlines() -> BTreeSet<String> {
+    let any = DeadlineSlice {
+        database_seconds: 1,
+        health_seconds: 1,
+    };
+    let fields = serde_json::to_value(any)
+        .ok()
+        .and_then(|value| value.as_object().cloned());
+    fields.unwrap_or_default().into_iter().map(|(name, _)| name).collect()
+}
