@@ -107,7 +107,7 @@ pub struct CallCount {
 impl Rehearsal {
     /// Whether the recovery did what it is for.
     pub fn succeeded(&self) -> bool {
-        self.outcome == Outcome::Recovered.name() && self.within_objectives
+        self.within_objectives
     }
 }
 
@@ -208,7 +208,8 @@ async fn summarise(
         &usage,
         of_the_recovery.map(|(call, count)| (call.service.as_str(), *count)),
     );
-    let (outcome, reason) = match (&closing, simulation.ended().last()) {
+    let undelivered = simulation.cloud().events.failures();
+    let (outcome, mut reason) = match (&closing, simulation.ended().last()) {
         (Some(closing), _) => (closing.outcome.name(), closing.reason.clone()),
         (None, Some(ended)) => (
             Outcome::Failed.name(),
@@ -216,6 +217,9 @@ async fn summarise(
         ),
         (None, None) => ("not-started", Some("no recovery was started".to_owned())),
     };
+    if !undelivered.is_empty() {
+        reason = Some(format!("events were not delivered: {}", undelivered.join("; ")));
+    }
     let Closing {
         observed,
         achieved,
@@ -237,7 +241,7 @@ async fn summarise(
             rpo: objectives.rpo.map(seconds),
         },
         met,
-        within_objectives: outcome == Outcome::Recovered.name() && met.within(),
+        within_objectives: outcome == Outcome::Recovered.name() && met.within() && undelivered.is_empty(),
         steps,
         transitions: usage.transitions,
         aws_calls: calls

@@ -242,9 +242,8 @@ async fn deliver(inner: Rc<Inner>, mut deliveries: tokio::sync::mpsc::UnboundedR
     while let Some(Delivery { target_arn, input, .. }) = deliveries.recv().await {
         if target_arn.contains(":stateMachine:") {
             let name = inner.uuid();
-            // AWS would put a failed delivery on the rule's dead-letter queue; here it is a defect of the deployment.
             if let Err(why) = start_execution(&inner, &target_arn, &name, input) {
-                eprintln!("a rule's target cannot be started: {why}");
+                inner.cloud.events.fail(why);
             }
             continue;
         }
@@ -300,7 +299,7 @@ fn start_execution(inner: &Rc<Inner>, machine_arn: &str, name: &str, input: Valu
         let status = match &result.status {
             ExecutionStatus::Succeeded { .. } => "SUCCEEDED",
             ExecutionStatus::Failed { .. } => "FAILED",
-            ExecutionStatus::TimedOut { .. } => "TIMED_OUT",
+            ExecutionStatus::TimedOut => "TIMED_OUT",
             ExecutionStatus::Aborted { .. } => "ABORTED",
         };
         if let Some((_, record)) = ended_as.into_iter().find(|(name, _)| *name == status) {

@@ -35,8 +35,6 @@ pub struct Platform {
     functions: Vec<String>,
     sites: Vec<Site>,
     asked: Mutex<Vec<Asked>>,
-    /// The table of records that word of a Region's heartbeats is left in: the other Region's.
-    witnesses: Mutex<BTreeMap<String, Record>>,
 }
 
 struct Site {
@@ -139,7 +137,6 @@ impl Platform {
                 })
                 .into(),
             asked: Mutex::default(),
-            witnesses: Mutex::default(),
         };
         platform.create_tables(cloud)?;
         Ok(Arc::new(platform))
@@ -225,16 +222,6 @@ impl Platform {
             .map_err(|_| Unserved::Database)
     }
 
-    fn witness(self: &Arc<Self>, cloud: &Arc<Cloud>, region: &str) -> Option<Record> {
-        let other = &self.sites.iter().find(|site| site.region != region)?.region;
-        let mut witnesses = lock(&self.witnesses);
-        let witness = witnesses.entry(region.to_owned()).or_insert_with(|| {
-            let aws = Door::new(cloud, self, PLATFORM, region).aws(&self.table);
-            Record::in_region(&aws, other)
-        });
-        Some(witness.clone())
-    }
-
     /// When customers were served again for good: the first served request after the last one that was not. Nothing, if
     /// the last request was not served, or none since `impact_at` failed.
     pub fn served_again_at(&self, impact_at: Timestamp) -> Option<Timestamp> {
@@ -290,28 +277,34 @@ pub async fn run_heartbeat(cloud: Arc<Cloud>, platform: Arc<Platform>) {
             .mul_f64(cloud.chance("heartbeat-phase", |rng| rng.f64())),
     )
     .await;
+    // Each Region's client for the other Region's table. They know the platform, so the platform must not hold them.
+    let mut witnesses = BTreeMap::new();
+    for site in &platform.sites {
+        if let Some(other) = platform.sites.iter().find(|other| other.region != site.region) {
+            let aws = Door::new(&cloud, &platform, PLATFORM, &site.region).aws(&platform.table);
+            witnesses.insert(site.region.clone(), Record::in_region(&aws, &other.region));
+        }
+    }
     loop {
-        let (cloud_of_beat, platform_of_beat) = (Arc::clone(&cloud), Arc::clone(&platform));
-        tokio::spawn(async move { beat(cloud_of_beat, platform_of_beat).await });
+        if let Some((region, _)) = platform.writer(&cloud)
+            && let Some(witness) = witnesses.get(&region)
+        {
+            tokio::spawn(beat(Arc::clone(&cloud), Arc::clone(&platform), region, witness.clone()));
+        }
         tokio::time::sleep(platform.heartbeat_every).await;
     }
 }
 
-async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>) {
-    let Some((region, _)) = platform.writer(&cloud) else {
-        return;
-    };
+async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>, region: String, witness: Record) {
     if !cloud.is_up(&region) {
         return;
     }
     let now = cloud.now();
     let sql = format!("INSERT INTO {}.heartbeat (written_ms) VALUES (:now)", platform.schema);
-    if platform.write(&cloud, &region, &sql, now.as_millisecond()).is_err() {
-        return;
+    if platform.write(&cloud, &region, &sql, now.as_millisecond()).is_ok() {
+        // The platform does not stop for want of a witness.
+        let _ = witness.note_committed_heartbeat(&platform.workload, &region, now).await;
     }
-    let Some(witness) = platform.witness(&cloud, &region) else { return };
-    // The platform does not stop for want of a witness.
-    let _ = witness.note_committed_heartbeat(&platform.workload, &region, now).await;
 }
 
 /// The name under which the platform's own AWS calls are counted.

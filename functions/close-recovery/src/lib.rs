@@ -162,7 +162,7 @@ fn achievements(objectives: &Objectives, closing: &Closing) -> String {
         RpoStatus::Measured => {
             let lost = time(closing.achieved.rpo_seconds);
             format!(
-                " Writes of the last {lost} were lost ({}).",
+                " Writes of the last {lost} were lost, give or take one heartbeat ({}).",
                 against(closing.met.rpo, objectives.rpo)
             )
         }
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(
             summary(&header(), &closing(Outcome::Recovered, observed)),
             "region-failure: recovered. Back after 7m 12s (within the target of 1h). \
-             Writes of the last 5s were lost (within the target of 5m)."
+             Writes of the last 5s were lost, give or take one heartbeat (within the target of 5m)."
         );
     }
 

@@ -265,7 +265,7 @@ impl Events {
         }
     }
 
-    fn fail(&self, why: String) {
+    pub(crate) fn fail(&self, why: String) {
         lock(&self.failures).push(why);
     }
 }
@@ -1101,11 +1101,10 @@ mod tests {
         is(r#"{"previous": <previous>, "all": <all>}"#, {
             json!({"previous": alarm_event()["detail"]["previousState"], "all": alarm_event()["resources"]})
         });
-        // An object within a text loses its quotes.
-        is(
-            r#""<previous>""#,
-            json!("{timestamp:2019-10-01T13:56:40.987+0000,value:OK}"),
-        );
+        // A list or an object within a text loses its quotes.
+        is(r#""<all>""#, {
+            json!("[arn:aws:cloudwatch:us-west-2:123456789012:alarm:ServerCpuTooHigh]")
+        });
         is(r#"{"reason": <reason>, "data": <data>}"#, {
             json!({"reason": "a \"reason\"", "data": "{\"version\":\"1.0\"}"})
         });

@@ -1,6 +1,6 @@
 //! Task tokens: what `.waitForTaskToken` hands out and gets back.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub enum TokenError {
 /// The open task tokens, shared by executions and whoever answers them. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
 pub struct TaskTokens {
-    slots: Arc<Mutex<HashMap<String, Slot>>>,
+    slots: Arc<Mutex<BTreeMap<String, Slot>>>,
 }
 
 #[derive(Debug)]
@@ -117,13 +117,13 @@ impl TaskTokens {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
         // Nothing panics while it holds the lock half way through a change.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn find<'a>(slots: &'a mut HashMap<String, Slot>, token: &str) -> Result<&'a mut Slot, TokenError> {
+fn find<'a>(slots: &'a mut BTreeMap<String, Slot>, token: &str) -> Result<&'a mut Slot, TokenError> {
     if !token.starts_with(PREFIX) || token.len() > LONGEST {
         return Err(TokenError::InvalidToken);
     }

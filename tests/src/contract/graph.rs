@@ -36,7 +36,7 @@ pub(super) fn ways<'a>(
 }
 
 /// A way that comes back to where it began, if there is one that avoids every state that `closed` shuts.
-pub(super) fn cycle<'a>(workflow: &'a Workflow, closed: impl Fn(&State) -> bool) -> Option<Vec<&'a str>> {
+pub(super) fn cycle(workflow: &Workflow, closed: impl Fn(&State) -> bool) -> Option<Vec<&str>> {
     let open = workflow.states.values().filter(|state| !closed(state));
     open.map(|state| state.name.as_str())
         .find_map(|name| ways(workflow, name, &closed).remove(name))

@@ -1,0 +1,34 @@
+//! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account.
+//!
+//! The binary is a few lines around [`run`]. The list of steps and machines is in [`deployment`], one rehearsal in
+//! [`rehearsal`].
+
+pub mod args;
+mod cmd;
+pub mod deployment;
+pub mod output;
+pub mod plan_file;
+pub mod rehearsal;
+mod view;
+
+use args::{Args, PlanVerb, Verb};
+use output::{Exit, Output};
+use plan_file::read_plan;
+
+/// Does what the command line says, and says how it ended.
+pub fn run(args: &Args, output: &mut Output) -> Exit {
+    match &args.verb {
+        Verb::Rehearse(args) => match read_plan(&args.plan) {
+            Ok(plan) => cmd::rehearse::run(args, &plan, output),
+            // Nothing was rehearsed, so this is wrong use, not a recovery that failed.
+            Err(error) => {
+                output.error(&error);
+                Exit::WrongUse
+            }
+        },
+        Verb::Plan {
+            verb: PlanVerb::Check { file },
+        } => cmd::plan::check(file, output),
+        Verb::Plan { verb: PlanVerb::Schema } => cmd::plan::schema(output),
+    }
+}

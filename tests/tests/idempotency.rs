@@ -1,0 +1,404 @@
+//! Every mutating step: run twice it mutates once, killed after any of its AWS calls and run again it mutates once, and
+//! without its lock it mutates nothing. Each runs with the real SDK clients against the simulated AWS.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::error::ErrorKind;
+use shared::plan::Plan;
+use shared::record::{Claim, Claimed, Record};
+use shared::step::{Handler, Step, handler};
+use simulator::cloud::Cloud;
+use simulator::simulation::{Deployment, Simulation};
+
+const PRIMARY: &str = "us-east-1";
+const RECOVERY: &str = "us-west-2";
+const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
+
+/// The primary Region is lost, and a recovery was opened in the other one.
+struct World {
+    simulation: Simulation,
+    plan: Plan,
+    record: Record,
+    /// What `open-recovery` answered.
+    opened: Value,
+}
+
+impl World {
+    async fn lost_region() -> Self {
+        let plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
+        let deployment = Deployment {
+            region: RECOVERY.to_owned(),
+            functions: vec![],
+            machines: vec![],
+            alarms: vec![],
+            rules: vec![],
+            schedules: vec![],
+        };
+        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
+        let simulation = Simulation::begin(&plan, deployment, 7, begins_at, Box::new(|_| {})).await.unwrap();
+        let record = Record::new(&simulation.aws("test"));
+        record.put_plan(&plan).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        simulation.cloud().take_region_away(PRIMARY);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        Self { simulation, plan, record, opened: Value::Null }
+    }
+
+    async fn opened() -> Self {
+        let mut world = Self::lost_region().await;
+        world.opened = world.step::<open_recovery::OpenRecovery>().invoke(open_input(&world)).await.unwrap();
+        assert_eq!(world.opened["refused"], Value::Null);
+        world
+    }
+
+    /// Opened, and with the database promoted.
+    async fn promoted() -> Self {
+        let world = Self::opened().await;
+        world.step::<promote_database::PromoteDatabase>().invoke(promote_input(&world)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        world
+    }
+
+    fn cloud(&self) -> &Arc<Cloud> {
+        self.simulation.cloud()
+    }
+
+    /// A fresh instance of a step, as a Lambda that has just started.
+    fn step<S: Step>(&self) -> Box<dyn Handler> {
+        handler::<S>(&self.simulation.aws(S::NAME))
+    }
+
+    /// How often `function` called AWS in all.
+    fn calls_of(&self, function: &str) -> u64 {
+        let calls = self.cloud().calls();
+        calls.iter().filter(|(call, _)| call.function == function).map(|(_, count)| count).sum()
+    }
+
+    /// How often `function` called `operation`.
+    fn count(&self, function: &str, operation: &str) -> u64 {
+        let calls = self.cloud().calls();
+        let wanted = calls.iter().filter(|(call, _)| call.function == function && call.operation == operation);
+        wanted.map(|(_, count)| count).sum()
+    }
+
+    /// Takes the lock away from the recovery.
+    async fn preempt(&self) {
+        let workload = &self.plan.workload;
+        let holder = self.record.lock(workload).await.unwrap().unwrap();
+        let claim = Claim { workload, execution: "arn:other", recovery: "other", at: self.cloud().now() };
+        let taken = self.record.claim_lock(&claim, Some(&holder)).await.unwrap();
+        assert!(matches!(taken, Claimed::Taken(token) if token > holder.token));
+    }
+
+    fn with(&self, fields: Value) -> Value {
+        let mut input = json!({ "recovery": self.opened["recovery"], "state": { "Name": "Tested" } });
+        input.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        input
+    }
+}
+
+/// Runs a test in virtual time.
+fn in_virtual_time(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
+/// Runs `invocation` until its function has made `calls` AWS calls, then drops it as a killed Lambda is: the last call
+/// has reached AWS, its answer has not come back. Says whether it was killed; otherwise it ended before.
+async fn killed_after(world: &World, function: &str, calls: u64, invocation: impl Future) -> bool {
+    let mut invocation = pin!(invocation);
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut invocation => return false,
+            () = tokio::time::sleep(Duration::from_millis(1)) => {
+                if world.calls_of(function) >= calls {
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+/// What a mutating step is tested with.
+struct Case {
+    /// Makes the world that it runs in.
+    world: fn() -> std::pin::Pin<Box<dyn Future<Output = World>>>,
+    /// Its input.
+    input: fn(&World) -> Value,
+    /// What it leaves behind, calls that mutate included.
+    effect: fn(&World) -> std::pin::Pin<Box<dyn Future<Output = Value> + '_>>,
+}
+
+/// Runs the step once; then twice; then killed after each of its calls and run again: the effect is the same.
+fn mutates_once<S: Step>(case: &Case) {
+    in_virtual_time(async {
+        let once = (case.world)().await;
+        once.step::<S>().invoke((case.input)(&once)).await.unwrap();
+        let (expected, calls) = ((case.effect)(&once).await, once.calls_of(S::NAME));
+        assert!(calls > 0, "{} makes no AWS call", S::NAME);
+
+        let twice = (case.world)().await;
+        let first = twice.step::<S>().invoke((case.input)(&twice)).await.unwrap();
+        let second = twice.step::<S>().invoke((case.input)(&twice)).await.unwrap();
+        assert_eq!((case.effect)(&twice).await, expected, "{} run twice; it answered {first} and {second}", S::NAME);
+
+        for call in 1..=calls {
+            let world = (case.world)().await;
+            let before = world.calls_of(S::NAME);
+            let first = world.step::<S>();
+            let was_killed = killed_after(&world, S::NAME, before + call, first.invoke((case.input)(&world))).await;
+            assert!(was_killed, "{} was to be killed after call {call} of {calls}", S::NAME);
+            world.step::<S>().invoke((case.input)(&world)).await.unwrap();
+            let effect = (case.effect)(&world).await;
+            assert_eq!(effect, expected, "{} killed after call {call} of {calls} and run again", S::NAME);
+        }
+    });
+}
+
+/// Runs the step after another recovery took the lock: it says so, and changes nothing.
+fn changes_nothing_without_its_lock<S: Step>(case: &Case) {
+    in_virtual_time(async {
+        let world = (case.world)().await;
+        let before = (case.effect)(&world).await;
+        world.preempt().await;
+        let error = world.step::<S>().invoke((case.input)(&world)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Preempted, "{error}");
+        assert_eq!((case.effect)(&world).await, before);
+    });
+}
+
+fn open_input(_: &World) -> Value {
+    json!({
+        "state": { "Name": "Tested" },
+        "request": {
+            "scenario": "region-failure",
+            "mode": "rehearsal",
+            "intent": "decide",
+            "trigger": { "kind": "alarm", "by": "arn:alarm", "at": "2026-01-06T02:52:00Z" },
+        },
+        "execution": EXECUTION,
+        "started_at": "2026-01-06T02:52:01Z",
+    })
+}
+
+fn promote_input(world: &World) -> Value {
+    let plan = &world.opened["plan"];
+    world.with(json!({
+        "way": "failover", "database": plan["database"], "here": plan["here"], "other": plan["other"],
+    }))
+}
+
+const OPEN: Case = Case {
+    world: || Box::pin(World::lost_region()),
+    input: open_input,
+    effect: |world| {
+        Box::pin(async {
+            let workload = &world.plan.workload;
+            let lock = world.record.lock(workload).await.unwrap();
+            let recoveries = world.record.recoveries(workload).await.unwrap();
+            let opened_at = match recoveries.first() {
+                Some(id) => world.record.header(id).await.unwrap().map(|header| header.opened_at.to_string()),
+                None => None,
+            };
+            json!({ "token": lock.map(|lock| lock.token), "recoveries": recoveries, "opened_at": opened_at })
+        })
+    },
+};
+
+const PROMOTE: Case = Case {
+    world: || Box::pin(World::opened()),
+    input: promote_input,
+    effect: |world| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            json!({
+                "calls": world.count("promote-database", "FailoverGlobalCluster"),
+                "writer": world.cloud().rds.writer_of(world.cloud(), &world.plan.database.global_cluster),
+                "undo": undo_notes(world).await,
+            })
+        })
+    },
+};
+
+const ACTIVATE: Case = Case {
+    world: || Box::pin(World::opened()),
+    input: |world| {
+        let plan = &world.opened["plan"];
+        world.with(json!({ "here": plan["here"], "functions": plan["functions"] }))
+    },
+    effect: |world| {
+        Box::pin(async {
+            let concurrency: BTreeMap<_, _> = world
+                .plan
+                .functions
+                .iter()
+                .map(|function| {
+                    let function = &function.name;
+                    (function, world.cloud().lambda.function(RECOVERY, function).unwrap().reserved_concurrency)
+                })
+                .collect();
+            json!({ "concurrency": concurrency, "undo": undo_notes(world).await })
+        })
+    },
+};
+
+const SWITCH: Case = Case {
+    world: || Box::pin(World::opened()),
+    input: |world| world.with(json!({ "dns": world.opened["plan"]["dns"] })),
+    effect: |world| {
+        Box::pin(async {
+            let switch = &world.plan.dns.switch_object;
+            json!({
+                "calls": world.count("switch-dns", "PutObject"),
+                "there": world.cloud().s3.is_publicly_there(&switch.bucket.0, &switch.key),
+                "undo": undo_notes(world).await,
+            })
+        })
+    },
+};
+
+const CHECK: Case = Case {
+    world: || Box::pin(World::promoted()),
+    input: |world| {
+        let plan = &world.opened["plan"];
+        world.with(json!({
+            "database": plan["database"], "here": plan["here"], "other": plan["other"],
+            "decided_at": "2026-01-06T02:52:02Z",
+        }))
+    },
+    effect: |world| {
+        Box::pin(async {
+            let cloud = world.cloud();
+            let cluster = cloud.rds.writer_of(cloud, &world.plan.database.global_cluster).unwrap();
+            let sql = format!("SELECT count(*) FROM {}.canary", world.plan.database.heartbeat.schema);
+            let rows = cloud.rds.execute(cloud, RECOVERY, &cluster, &sql, &BTreeMap::new()).unwrap();
+            json!({ "canaries": format!("{:?}", rows.rows) })
+        })
+    },
+};
+
+const CLOSE: Case = Case {
+    world: || Box::pin(World::opened()),
+    input: |world| {
+        world.with(json!({
+            "execution": EXECUTION,
+            "outcome": "recovered",
+            "reason": null,
+            "observed": {
+                "impact_at": "2026-01-06T02:51:30Z", "decided_at": null, "healthy_at": "2026-01-06T02:55:00Z",
+                "last_committed_at": null, "last_surviving_at": null, "can_lose_writes": true,
+            },
+        }))
+    },
+    effect: |world| {
+        Box::pin(async {
+            let lock = world.record.lock(&world.plan.workload).await.unwrap();
+            let id = world.opened["recovery"]["id"].as_str().unwrap();
+            let closing = world.record.header(id).await.unwrap().unwrap().closing;
+            json!({
+                "held": lock.is_some(),
+                "outcome": closing.as_ref().map(|closing| closing.outcome),
+                "rto": closing.as_ref().and_then(|closing| closing.achieved.rto_seconds),
+            })
+        })
+    },
+};
+
+async fn undo_notes(world: &World) -> Value {
+    let id = world.opened["recovery"]["id"].as_str().unwrap();
+    let notes = world.record.undo_notes(id).await.unwrap();
+    json!(notes.iter().map(|note| json!([note.step, note.resource, note.previous])).collect::<Vec<_>>())
+}
+
+#[test]
+fn opening_happens_once() {
+    mutates_once::<open_recovery::OpenRecovery>(&OPEN);
+}
+
+#[test]
+fn promoting_happens_once() {
+    mutates_once::<promote_database::PromoteDatabase>(&PROMOTE);
+}
+
+#[test]
+fn activating_happens_once() {
+    mutates_once::<activate_region::ActivateRegion>(&ACTIVATE);
+}
+
+#[test]
+fn switching_happens_once() {
+    mutates_once::<switch_dns::SwitchDns>(&SWITCH);
+}
+
+#[test]
+fn checking_the_database_leaves_one_row() {
+    mutates_once::<check_database::CheckDatabase>(&CHECK);
+}
+
+#[test]
+fn closing_happens_once() {
+    mutates_once::<close_recovery::CloseRecovery>(&CLOSE);
+}
+
+#[test]
+fn a_recovery_that_lost_its_lock_changes_nothing() {
+    changes_nothing_without_its_lock::<promote_database::PromoteDatabase>(&PROMOTE);
+    changes_nothing_without_its_lock::<activate_region::ActivateRegion>(&ACTIVATE);
+    changes_nothing_without_its_lock::<switch_dns::SwitchDns>(&SWITCH);
+    changes_nothing_without_its_lock::<check_database::CheckDatabase>(&CHECK);
+}
+
+#[test]
+fn the_effects_that_are_compared_are_effects() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        let before = (PROMOTE.effect)(&world).await;
+        world.step::<promote_database::PromoteDatabase>().invoke(promote_input(&world)).await.unwrap();
+        let after = (PROMOTE.effect)(&world).await;
+        assert_eq!((before["calls"].clone(), after["calls"].clone()), (json!(0), json!(1)));
+        assert_ne!(before["writer"], after["writer"]);
+        assert_eq!(after["undo"].as_array().map(Vec::len), Some(1));
+        assert_eq!((ACTIVATE.effect)(&world).await["concurrency"]["radiant-production-router"], json!(0));
+        world.step::<activate_region::ActivateRegion>().invoke((ACTIVATE.input)(&world)).await.unwrap();
+        assert_eq!((ACTIVATE.effect)(&world).await["concurrency"]["radiant-production-router"], Value::Null);
+    });
+}
+
+/// An announcement is told once however often it is run. A function that dies after SNS took the message and before it
+/// kept that tells people twice, which is meant: not at all would be worse.
+#[test]
+fn an_announcement_is_told_once_and_after_a_death_rather_twice_than_never() {
+    in_virtual_time(async {
+        let input = |world: &World| {
+            let topic = &world.opened["plan"]["here"]["topic_arn"];
+            world.with(json!({
+                "scenario": "region-failure", "mode": "rehearsal", "topic_arn": topic, "what": "opened", "text": "It begins.",
+            }))
+        };
+        let told = |world: &World| {
+            world.cloud().sns.messages(&world.plan.topic_arn(&world.plan.regions.recovery)).len()
+        };
+        let world = World::opened().await;
+        let first = world.step::<announce::Announce>().invoke(input(&world)).await.unwrap();
+        let second = world.step::<announce::Announce>().invoke(input(&world)).await.unwrap();
+        assert_eq!((told(&world), first), (1, second));
+
+        for call in 1.. {
+            let world = World::opened().await;
+            let first = world.step::<announce::Announce>();
+            let was_killed = killed_after(&world, "announce", call, first.invoke(input(&world))).await;
+            assert!(was_killed, "it ended before it was killed behind its message");
+            if world.count("announce", "Publish") > 0 {
+                world.step::<announce::Announce>().invoke(input(&world)).await.unwrap();
+                assert_eq!(told(&world), 2);
+                break;
+            }
+        }
+    });
+}

@@ -1,0 +1,176 @@
+//! The worst case that is added up is the one that happens: the real machine is run by the interpreter with everything
+//! going as badly as it can, and its history is counted.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use states_language::{
+    Execution, ExecutionIdentity, ExecutionStatus, HistoryEvent, Host, ItemReaderCall, ResultWriterCall, StateMachine,
+    TaskCall, TaskFailure, TaskTokens,
+};
+use tests::contract::{self, LONGEST_DEADLINE_SECONDS};
+use tests::step_input::{StepInput, pascal_case};
+use tokio::time::Instant;
+
+const FOLDERS: [&str; 9] = [
+    "activate-region",
+    "announce",
+    "assess-region",
+    "check-database",
+    "check-health",
+    "close-recovery",
+    "open-recovery",
+    "promote-database",
+    "switch-dns",
+];
+
+/// A world in which every Task fails as often as it is retried, nothing takes time, and both waits end just after their
+/// deadline.
+struct Worst {
+    machine: Arc<StateMachine>,
+    began: Instant,
+    promoted: Cell<Option<Instant>>,
+    switched: Cell<Option<Instant>>,
+}
+
+impl Worst {
+    fn result(&self, state: &str) -> Option<Value> {
+        let late = |since: &Cell<Option<Instant>>| {
+            let since = since.get().unwrap_or_else(|| panic!("{state} comes too early"));
+            since.elapsed().as_secs() > LONGEST_DEADLINE_SECONDS
+        };
+        let payload = match state {
+            "OpenRecovery" => json!({
+                "refused": null, "recovery": {}, "scenario": "region-failure", "mode": "rehearsal", "intent": "decide",
+                "triggered_at": "2026-01-01T00:00:00Z",
+                "plan": {
+                    "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": {}, "database": {}, "probe": {},
+                    "functions": [], "dns": { "name": "n" }, "health": { "url": "u" },
+                    "deadlines": { "database_seconds": LONGEST_DEADLINE_SECONDS, "health_seconds": LONGEST_DEADLINE_SECONDS }
+                }
+            }),
+            "AssessRegion" => json!({
+                "blockers": [], "impact_at": null, "decided_at": "2026-01-01T00:00:00Z", "can_lose_writes": true, "way": "failover"
+            }),
+            "PromoteDatabase" => json!({}),
+            "CheckDatabase" if late(&self.promoted) => {
+                json!({ "ready": true, "last_surviving_at": null, "last_committed_at": null })
+            }
+            "ActivateRegion" => json!({ "active": 0, "of": 0, "failed": [] }),
+            "SwitchDns" => json!({}),
+            "CheckHealth" if late(&self.switched) => json!({ "healthy": true, "so_far": { "first_at": null } }),
+            "CloseRecovery" => json!({ "summary": "done" }),
+            // Announcements, and what is waited for, fail to the last.
+            "AnnounceOpening" | "AnnounceClosing" | "CheckDatabase" | "CheckHealth" => return None,
+            other => panic!("the worst case does not know {other}; tell it"),
+        };
+        Some(payload)
+    }
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, TaskFailure>> + 'a>>;
+
+impl Host for Worst {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::try_from(self.began.elapsed()).unwrap()
+    }
+
+    fn random(&self) -> f64 {
+        0.0
+    }
+
+    fn uuid(&self) -> String {
+        "00000000-0000-4000-8000-000000000000".to_owned()
+    }
+
+    fn task(&self, call: TaskCall) -> Answer<'_, Value> {
+        let state = call.state_name.as_str();
+        // Time counts from when the state is entered, which is its first attempt.
+        match state {
+            "PromoteDatabase" if call.attempt == 0 => self.promoted.set(Some(Instant::now())),
+            "SwitchDns" if call.attempt == 0 => self.switched.set(Some(Instant::now())),
+            _ => {}
+        }
+        let retries: u64 = self
+            .machine
+            .state(&call.state_path)
+            .unwrap()
+            .retry
+            .iter()
+            .map(|retrier| retrier.max_attempts)
+            .sum();
+        let result = self.result(state).filter(|_| call.attempt == retries);
+        let answer = result.map(|payload| json!({ "Payload": payload }));
+        Box::pin(std::future::ready(
+            answer.ok_or_else(|| TaskFailure::new("Unavailable", "as bad as can be")),
+        ))
+    }
+
+    fn read_items(&self, _: ItemReaderCall) -> Answer<'_, Vec<Value>> {
+        unreachable!("there is no Map")
+    }
+
+    fn write_results(&self, _: ResultWriterCall) -> Answer<'_, Value> {
+        unreachable!("there is no Map")
+    }
+
+    fn observe(&self, _: &HistoryEvent) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_added_up_is_what_happens() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = fs::read_to_string(root.join("statemachines/region-switch.asl.json")).unwrap();
+    let steps = FOLDERS.map(|folder| {
+        let source = fs::read_to_string(root.join("functions").join(folder).join("src/lib.rs")).unwrap();
+        StepInput::read(folder, &source).unwrap()
+    });
+    let added_up = contract::check("region-switch", &text, &steps).worst_case.unwrap();
+
+    let mut machine: Value = serde_json::from_str(&text).unwrap();
+    // Both deadlines at their longest outlast the machine's own time.
+    machine["TimeoutSeconds"] = json!(100_000);
+    let holes: BTreeMap<_, _> = FOLDERS.map(|folder| (pascal_case(folder), folder.to_owned())).into();
+    let machine = Arc::new(StateMachine::parse("region-switch", &machine.to_string(), &holes).unwrap());
+    let host = Worst {
+        machine: Arc::clone(&machine),
+        began: Instant::now(),
+        promoted: Cell::default(),
+        switched: Cell::default(),
+    };
+    let identity = ExecutionIdentity {
+        arn: "arn:aws:states:us-west-2:123456789012:execution:region-switch:worst".to_owned(),
+        name: "worst".to_owned(),
+        role_arn: "arn:aws:iam::123456789012:role/region-switch".to_owned(),
+        state_machine_arn: "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch".to_owned(),
+        state_machine_name: "region-switch".to_owned(),
+        start_time: host.now(),
+    };
+    let execution = Execution::new(machine, json!({}), identity, Rc::new(host), TaskTokens::new());
+    let result = execution.run().await;
+    assert!(
+        matches!(result.status, ExecutionStatus::Succeeded { .. }),
+        "{:?}",
+        result.status
+    );
+
+    let happened = u64::try_from(result.history.len()).unwrap();
+    println!("region-switch: {happened} events happened, {added_up} were added up");
+    assert!(
+        happened <= added_up,
+        "{happened} events happened, and only {added_up} were added up"
+    );
+    // What is added up beyond it: failing expressions, and the states behind catchers that this run does not meet.
+    assert!(
+        happened + 40 >= added_up,
+        "{happened} events happened, far from the {added_up} that were added up"
+    );
+}
