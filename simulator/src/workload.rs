@@ -32,7 +32,8 @@ pub struct Platform {
     schema: String,
     heartbeat_every: Duration,
     global_cluster: String,
-    functions: Vec<String>,
+    /// The function behind what customers ask for and behind the health check: the first of the plan.
+    function: String,
     sites: Vec<Site>,
     asked: Mutex<Vec<Asked>>,
 }
@@ -129,7 +130,7 @@ impl Platform {
             schema: plan.database.heartbeat.schema.clone(),
             heartbeat_every: plan.database.heartbeat.every.as_std(),
             global_cluster: plan.database.global_cluster.clone(),
-            functions: plan.functions.iter().map(|function| function.name.clone()).collect(),
+            function: plan.functions.first().map(|function| function.name.clone()).ok_or("the plan names no function")?,
             sites: sites
                 .map(|site| Site {
                     region: site.region.clone(),
@@ -203,17 +204,13 @@ impl Platform {
         }
     }
 
-    /// A write by the functions of `region` to the cluster that their environment names.
+    /// A write by the function of `region` that answers customers, to the cluster that its environment names.
     fn write(&self, cloud: &Cloud, region: &str, sql: &str, now: i64) -> Result<(), Unserved> {
-        let mut cluster = None;
-        for name in &self.functions {
-            let function = cloud.lambda.function(region, name).ok_or(Unserved::FunctionOff)?;
-            if function.reserved_concurrency == Some(0) {
-                return Err(Unserved::FunctionOff);
-            }
-            cluster = function.environment.get("DB_CLUSTER_ARN").cloned();
+        let function = cloud.lambda.function(region, &self.function).ok_or(Unserved::FunctionOff)?;
+        if function.reserved_concurrency == Some(0) {
+            return Err(Unserved::FunctionOff);
         }
-        let cluster = cluster.ok_or(Unserved::Database)?;
+        let cluster = function.environment.get("DB_CLUSTER_ARN").cloned().ok_or(Unserved::Database)?;
         let parameters = BTreeMap::from([("now".to_owned(), Value::Integer(now))]);
         cloud
             .rds

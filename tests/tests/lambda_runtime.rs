@@ -422,19 +422,3 @@ fn without_a_table_it_says_which_variable_is_missing() {
         "{said}"
     );
 }
-
-#[test]
-fn tmp_aws_call() {
-    let function = Function::start();
-    let recovery = json!({ "id": "r", "workload": "w", "token": 1, "execution": "e" });
-    let answer = function.invoke(json!({ "deed": { "do": "answer" }, "count": 2, "recovery": recovery, "state": {"Name": "X"} }));
-    println!("{answer:?}");
-    function.end();
-}
-#[test]
-fn tmp_echo() {
-    let function = Function::start();
-    println!("{:?}", function.invoke(json!("hunter2-top")));
-    println!("{:?}", function.invoke(json!({ "deed": { "do": "answer" }, "count": "hunter2-field" })));
-    println!("{:#?}", function.end());
-}

@@ -259,7 +259,7 @@ fn assess(input: &Input, evidence: &Evidence) -> Output {
     if let Err(error) = &evidence.metrics {
         warnings.push(format!("the metrics could not be read: {error}"));
     }
-    let impact_at = first_of_last_outage(&metrics.probe).unwrap_or_else(|| {
+    let impact_at = beginning_of_outage(&metrics.probe).unwrap_or_else(|| {
         warnings.push("the probe's metric shows no outage; the time of the start stands in for the impact".to_owned());
         input.triggered_at
     });
@@ -337,15 +337,10 @@ fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
     blockers
 }
 
-/// The beginning of the outage that the metric ends in or ended with: the first of the last run of bad minutes.
-fn first_of_last_outage(probe: &Datapoints) -> Option<Timestamp> {
-    let last_bad = probe.iter().rposition(|(_, value)| *value < 1.0)?;
-    probe[..=last_bad]
-        .iter()
-        .rev()
-        .take_while(|(_, value)| *value < 1.0)
-        .last()
-        .map(|(at, _)| *at)
+/// The beginning of the outage that goes on: the first of the bad minutes that the metric ends with. An outage that is
+/// over has nothing to do with this recovery.
+fn beginning_of_outage(probe: &Datapoints) -> Option<Timestamp> {
+    probe.iter().rev().take_while(|(_, value)| *value < 1.0).last().map(|(at, _)| *at)
 }
 
 fn probe_signal(probe: &Datapoints, now: Timestamp) -> Signal {
@@ -638,21 +633,15 @@ mod tests {
     }
 
     #[test]
-    fn the_impact_is_the_beginning_of_the_last_outage() {
+    fn the_impact_is_the_beginning_of_the_outage_that_goes_on() {
         let probe = |values: &[f64]| -> Datapoints {
-            values
-                .iter()
-                .enumerate()
-                .map(|(m, value)| (minute(m as i64), *value))
-                .collect()
+            let minutes = values.iter().enumerate();
+            minutes.map(|(m, value)| (minute(m as i64), *value)).collect()
         };
-        assert_eq!(
-            first_of_last_outage(&probe(&[1.0, 0.0, 1.0, 0.0, 0.0])),
-            Some(minute(3))
-        );
-        assert_eq!(first_of_last_outage(&probe(&[0.0, 0.0])), Some(minute(0)));
-        assert_eq!(first_of_last_outage(&probe(&[1.0, 1.0])), None);
-        assert_eq!(first_of_last_outage(&probe(&[])), None);
+        assert_eq!(beginning_of_outage(&probe(&[1.0, 0.0, 1.0, 0.0, 0.0])), Some(minute(3)));
+        assert_eq!(beginning_of_outage(&probe(&[0.0, 0.0])), Some(minute(0)));
+        assert_eq!(beginning_of_outage(&probe(&[0.0, 1.0])), None);
+        assert_eq!(beginning_of_outage(&probe(&[])), None);
     }
 
     #[test]

@@ -28,8 +28,9 @@ use super::loops::{self, Pace};
 /// The most events that a worst case may have. An execution ends, beyond any catching, at 25,000. Design, section 5.
 pub const MOST_EVENTS: u64 = 15_000;
 
-/// The longest that one wait may last, in seconds: 4 h, the RTO's maximum and the longest recovery that is designed for.
-/// A plan's deadlines together stay within its RTO maximum, so that giving each loop all of it is more than can happen.
+/// The longest that one wait may last, in seconds: 4 h, the longest recovery that is designed for (design, section 9). A
+/// plan's deadlines together stay within its RTO maximum, so that giving each loop 4 h of its own is more than happens
+/// under an RTO maximum of 4 h. `shared::plan::check` does not yet refuse a maximum above that.
 pub const LONGEST_DEADLINE_SECONDS: u64 = 4 * 60 * 60;
 
 /// `ExecutionStarted`, the event that ends it, and `EvaluationFailed` in a state that cannot catch.

@@ -1,0 +1,289 @@
+//! The machine `region-switch` from end to end: the deployed text, the real steps, the simulated AWS.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use drctl::deployment::deployment;
+use serde_json::{Value, json};
+use shared::measure::{Met, RpoStatus};
+use shared::plan::Plan;
+use shared::record::{Header, Record};
+use shared::recovery::{Outcome, Scenario};
+use simulator::aws::lambda::Function;
+use simulator::simulation::Simulation;
+use states_language::ExecutionStatus;
+
+const MACHINE: &str = "region-switch";
+const PRIMARY: &str = "us-east-1";
+const RECOVERY: &str = "us-west-2";
+
+struct World {
+    simulation: Simulation,
+    plan: Plan,
+    record: Record,
+}
+
+impl World {
+    /// Ten good minutes of the example plan, with changes.
+    async fn good_times(change: impl FnOnce(&mut Plan)) -> Self {
+        let mut plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
+        change(&mut plan);
+        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
+        let deployed = deployment(&plan, Scenario::RegionFailure).unwrap();
+        let simulation = Simulation::begin(&plan, deployed, 11, begins_at, Box::new(|_| {})).await.unwrap();
+        let record = Record::new(&simulation.aws("test"));
+        record.put_plan(&plan).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        Self { simulation, plan, record }
+    }
+
+    fn start(&self, name: &str, input: Value) {
+        self.simulation.start(MACHINE, name, input).unwrap();
+    }
+
+    async fn wait(&self) {
+        assert!(self.simulation.wait_for_executions(Duration::from_secs(8 * 3600)).await);
+    }
+
+    /// Headers of all recoveries, oldest first.
+    async fn headers(&self) -> Vec<Header> {
+        let mut headers = Vec::new();
+        for id in self.record.recoveries(&self.plan.workload).await.unwrap() {
+            headers.push(self.record.header(&id).await.unwrap().unwrap());
+        }
+        headers
+    }
+
+    async fn only_header(&self) -> Header {
+        let mut headers = self.headers().await;
+        assert_eq!(headers.len(), 1);
+        headers.remove(0)
+    }
+
+    /// Whether anything that customers depend on was changed: writer, functions here, switch object.
+    fn is_as_before(&self) -> bool {
+        let cloud = self.simulation.cloud();
+        let switch = &self.plan.dns.switch_object;
+        let writer = cloud.rds.writer_of(cloud, &self.plan.database.global_cluster);
+        let off = |function: &shared::plan::Function| {
+            cloud.lambda.function(RECOVERY, &function.name).unwrap().reserved_concurrency == Some(0)
+        };
+        writer == Some(self.plan.cluster_arn(&self.plan.regions.primary))
+            && self.plan.functions.iter().all(off)
+            && !cloud.s3.is_publicly_there(&switch.bucket.0, &switch.key)
+    }
+
+    async fn is_unlocked(&self) -> bool {
+        self.record.lock(&self.plan.workload).await.unwrap().is_none()
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        let topic = self.plan.topic_arn(&self.plan.regions.recovery);
+        self.simulation.cloud().sns.messages(&topic).into_iter().map(|message| message.subject).collect()
+    }
+
+    fn has_failed(&self) -> bool {
+        let ended = self.simulation.ended();
+        matches!(&ended.last().unwrap().result.status, ExecutionStatus::Failed { error, .. } if error == "RecoveryFailed")
+    }
+}
+
+fn request(intent: &str) -> Value {
+    json!({
+        "scenario": "region-failure",
+        "mode": "rehearsal",
+        "intent": intent,
+        "trigger": { "kind": "person", "by": "arn:aws:iam::123456789012:user/on-call", "at": "2026-01-06T03:00:00Z" },
+    })
+}
+
+fn in_virtual_time(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
+#[test]
+fn a_planned_switchover_loses_nothing() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        world.start("planned", request("switchover"));
+        world.wait().await;
+        let header = world.only_header().await;
+        let closing = header.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+        assert_eq!(closing.achieved.rpo_status, RpoStatus::NotApplicable);
+        assert_eq!(closing.met.rpo, Met::NotApplicable);
+        assert!(closing.achieved.rto_seconds.is_some_and(|seconds| seconds < 600.0), "{:?}", closing.achieved);
+        let calls = world.simulation.calls();
+        let called = |operation: &str| calls.iter().find(|(call, _)| call.operation == operation).map(|(call, _)| call.region.clone());
+        assert_eq!(called("SwitchoverGlobalCluster").as_deref(), Some(PRIMARY), "it is called where the writer is");
+        assert_eq!(called("FailoverGlobalCluster"), None);
+        let cloud = world.simulation.cloud();
+        let writer = cloud.rds.writer_of(cloud, &world.plan.database.global_cluster);
+        assert_eq!(writer, Some(world.plan.cluster_arn(&world.plan.regions.recovery)));
+        assert!(world.is_unlocked().await);
+        assert_eq!(
+            world.subjects(),
+            ["[rehearsal] radiant: region-failure opened", "[rehearsal] radiant: region-failure recovered"]
+        );
+    });
+}
+
+#[test]
+fn a_failover_by_hand_after_the_region_is_lost() {
+    in_virtual_time(async {
+        let world = World::good_times(|plan| plan.alarms.retain(|alarm| alarm.scenario == Scenario::RegionFailure)).await;
+        world.simulation.cloud().take_region_away(PRIMARY);
+        world.start("by-hand", request("failover"));
+        world.wait().await;
+        let headers = world.headers().await;
+        assert_eq!(headers[0].closing.as_ref().unwrap().outcome, Outcome::Recovered);
+        assert_eq!(headers[0].closing.as_ref().unwrap().achieved.rpo_status, RpoStatus::Measured);
+    });
+}
+
+#[test]
+fn a_healthy_service_is_left_alone() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        world.start("nervous", request("decide"));
+        world.wait().await;
+        let closing = world.only_header().await.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Refused);
+        assert!(closing.reason.unwrap().contains("nothing has to be recovered"));
+        assert!(world.is_as_before() && world.is_unlocked().await && !world.has_failed());
+        assert_eq!(world.subjects().len(), 2, "a refusal is told");
+    });
+}
+
+#[test]
+fn a_switchover_is_refused_while_the_other_side_is_away() {
+    in_virtual_time(async {
+        let world = World::good_times(|plan| plan.alarms.retain(|alarm| alarm.start == shared::plan::Start::Automatic)).await;
+        world.simulation.cloud().take_region_away(PRIMARY);
+        world.start("planned", request("switchover"));
+        world.wait().await;
+        let header = world.headers().await.remove(0);
+        let closing = header.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Refused);
+        assert!(closing.reason.unwrap().contains("needs both sides healthy"));
+    });
+}
+
+#[test]
+fn one_recovery_runs_at_a_time() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        world.start("first", request("switchover"));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        world.start("second", request("switchover"));
+        world.wait().await;
+        let headers = world.headers().await;
+        let [first, second] = [0, 1].map(|index| headers[index].closing.clone().unwrap());
+        assert_eq!((first.outcome, second.outcome), (Outcome::Recovered, Outcome::Refused));
+        let reason = second.reason.unwrap();
+        assert!(reason.contains(&headers[0].id) && reason.contains("one recovery runs at a time"), "{reason}");
+        let switchovers = world.simulation.calls().into_iter().filter(|(call, _)| call.operation == "SwitchoverGlobalCluster");
+        assert_eq!(switchovers.map(|(_, count)| count).sum::<u64>(), 1);
+        assert!(world.is_unlocked().await);
+    });
+}
+
+#[test]
+fn the_lock_of_an_execution_that_has_ended_is_taken_over() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let claim = shared::record::Claim {
+            workload: &world.plan.workload,
+            execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:long-gone",
+            recovery: "left-behind",
+            at: world.simulation.cloud().now(),
+        };
+        world.record.claim_lock(&claim, None).await.unwrap();
+        world.start("next", request("switchover"));
+        world.wait().await;
+        assert_eq!(world.only_header().await.closing.unwrap().outcome, Outcome::Recovered);
+        assert!(world.is_unlocked().await);
+    });
+}
+
+#[test]
+fn a_wrong_input_is_refused_and_leaves_nothing_locked() {
+    in_virtual_time(async {
+        for wrong in [json!({}), json!([]), json!("region-failure"), json!(null), {
+            let mut input = request("decide");
+            input["intent"] = json!("destroy");
+            input
+        }] {
+            let world = World::good_times(|_| {}).await;
+            world.start("wrong", wrong.clone());
+            world.wait().await;
+            assert!(world.headers().await.is_empty(), "{wrong}");
+            assert!(world.is_as_before() && world.is_unlocked().await, "{wrong}");
+            let ended = world.simulation.ended();
+            let ExecutionStatus::Succeeded { output } = &ended[0].result.status else {
+                panic!("{wrong}: {:?}", ended[0].result.status);
+            };
+            assert_eq!(output["outcome"], "refused", "{wrong}");
+            assert!(output["summary"].as_str().unwrap().contains("InvalidInput"), "{wrong}: {output}");
+        }
+    });
+}
+
+#[test]
+fn a_database_that_does_not_come_fails_the_recovery_at_its_deadline() {
+    in_virtual_time(async {
+        let world = World::good_times(|plan| {
+            let policy = plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap();
+            policy.deadlines.database = shared::plan::Duration::from_secs(30);
+        })
+        .await;
+        world.simulation.cloud().take_region_away(PRIMARY);
+        world.wait().await;
+        let closing = world.only_header().await.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Failed);
+        let reason = closing.reason.unwrap();
+        assert!(reason.contains("after 30 s the database is not ready: the promotion goes on"), "{reason}");
+        assert!(world.has_failed() && world.is_unlocked().await);
+        assert_eq!(world.subjects().last().unwrap(), "[rehearsal] radiant: region-failure failed");
+    });
+}
+
+#[test]
+fn a_name_that_does_not_answer_fails_the_recovery_at_its_deadline() {
+    in_virtual_time(async {
+        let world = World::good_times(|plan| {
+            // More healthy answers in a row than the deadline has time for.
+            plan.health.consecutive = 20;
+            plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().deadlines.health = shared::plan::Duration::from_secs(60);
+        })
+        .await;
+        world.simulation.cloud().take_region_away(PRIMARY);
+        world.wait().await;
+        let closing = world.only_header().await.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Failed);
+        let reason = closing.reason.unwrap();
+        assert!(reason.contains("was not healthy within 60 s"), "{reason}");
+        assert!(world.has_failed() && world.is_unlocked().await);
+        assert!(closing.achieved.rto_seconds.is_none(), "nobody saw it healthy for good");
+    });
+}
+
+#[test]
+fn a_function_that_points_elsewhere_stays_off_and_is_named() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let billing = "radiant-production-billing";
+        let elsewhere = BTreeMap::from([("DB_CLUSTER_ARN".to_owned(), "arn:aws:rds:us-east-1:123456789012:cluster:radiant-production".to_owned())]);
+        let function = Function { environment: elsewhere, reserved_concurrency: Some(0) };
+        world.simulation.cloud().lambda.create_function(RECOVERY, billing, function.clone());
+        world.simulation.cloud().take_region_away(PRIMARY);
+        world.wait().await;
+        let closing = world.only_header().await.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Partial);
+        let reason = closing.reason.unwrap();
+        assert!(reason.contains("4 of 5 functions run") && reason.contains(billing), "{reason}");
+        assert_eq!(world.simulation.cloud().lambda.function(RECOVERY, billing), Some(function));
+    });
+}
