@@ -22,11 +22,11 @@ Exit status: 0 all is well, 1 something is wrong with the plan or the recovery, 
 )]
 pub struct Args {
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     Rehearse(RehearseArgs),
     /// Check a recovery plan, or print the schema of plans
     #[command(after_help = "\
@@ -50,7 +50,7 @@ Examples:
 
 Exit status: 0 recovered within the maximum objectives (with --runs, in every run), 1 any other end,
 2 wrong use, which includes a plan that is not sound.")]
-pub struct RehearseArgs {
+pub(crate) struct RehearseArgs {
     /// The disaster
     #[arg(value_name = "SCENARIO", value_parser = scenario_parser())]
     pub scenario: Scenario,
@@ -72,7 +72,7 @@ pub struct RehearseArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum PlanVerb {
+pub(crate) enum PlanVerb {
     /// List every error of a plan at once, with its line
     #[command(after_help = "\
 Examples:

@@ -58,6 +58,8 @@ pub struct Output {
     stdout: Stream,
     stderr: Stream,
     colour: bool,
+    /// Whether a line can be taken back and drawn again.
+    redraws: bool,
     width: Option<usize>,
 }
 
@@ -69,7 +71,8 @@ impl Output {
         Self {
             stdout: Stream::new(io::stdout()),
             stderr: Stream::new(io::stderr()),
-            colour: terminal && colour_wanted(),
+            colour: terminal && !dumb() && !no_colour(),
+            redraws: terminal && !dumb(),
             // Some terminals say 0 when they do not know.
             width: width.filter(|width| terminal && *width > 0),
         }
@@ -92,6 +95,21 @@ impl Output {
     /// Writes one line to standard output.
     pub fn line(&mut self, text: impl Display) {
         self.stdout.write(format_args!("{text}\n"));
+    }
+
+    /// Writes one line to standard output. On a terminal that is narrower, it goes on in further lines, which begin with
+    /// `indent` spaces.
+    pub fn wrapped(&mut self, text: impl Display, indent: usize) {
+        let text = text.to_string();
+        match self.width {
+            None => self.line(text.trim_end()),
+            Some(width) => wrap(&text, width, indent).iter().for_each(|row| self.line(row)),
+        }
+    }
+
+    /// Whether [`draw`](Self::draw) can show a line that is then drawn again.
+    pub fn redraws(&self) -> bool {
+        self.redraws
     }
 
     /// Writes to standard output without a line's end, at once: for a line that is drawn again.
@@ -125,11 +143,64 @@ impl Output {
     }
 }
 
-/// <https://no-color.org>: set and not empty means no colours. A dumb terminal shows the codes as they are.
-fn colour_wanted() -> bool {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    !no_color && !dumb
+/// <https://no-color.org>: set and not empty means no colours.
+fn no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// A dumb terminal shows escape sequences as they are.
+fn dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
+}
+
+/// `text` in rows of at most `width` columns, broken between words where that is possible; rows after the first begin
+/// with `indent` spaces, or fewer where those would leave too little room. No row ends with spaces. What [`Output::paint`]
+/// adds takes no room.
+fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let width = width.max(1);
+    let indent = " ".repeat(indent.min(width / 3));
+    let (mut rows, mut row, mut begun) = (Vec::new(), String::new(), false);
+    for word in text.split(' ') {
+        if !begun {
+            row.push_str(word);
+        } else if columns(&row) + 1 + columns(word) <= width {
+            row.push(' ');
+            row.push_str(word);
+        } else if word.is_empty() {
+            continue;
+        } else {
+            rows.push(std::mem::replace(&mut row, format!("{indent}{word}")));
+        }
+        begun = true;
+        // A word that is longer than a row is cut between characters.
+        while columns(&row) > width {
+            let rest = row.split_off(cut_at(&row, width));
+            rows.push(std::mem::replace(&mut row, format!("{indent}{rest}")));
+        }
+    }
+    rows.push(row);
+    rows.iter_mut().for_each(|row| row.truncate(row.trim_end().len()));
+    rows
+}
+
+/// How many columns `text` takes.
+fn columns(text: &str) -> usize {
+    visible(text).count()
+}
+
+/// Where in `text` the character that would be one too many begins.
+fn cut_at(text: &str, width: usize) -> usize {
+    visible(text).nth(width).map_or(text.len(), |(at, _)| at)
+}
+
+/// The characters that a terminal shows, and where they are.
+fn visible(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut hidden = false;
+    text.char_indices().filter(move |(_, character)| {
+        let shown = !hidden && *character != '\x1b';
+        hidden = *character == '\x1b' || (hidden && *character != 'm');
+        shown
+    })
 }
 
 struct Stream {
@@ -248,6 +319,7 @@ mod tests {
                 stdout,
                 stderr: Stream::new(errors.clone()),
                 colour: false,
+                redraws: false,
                 width: None,
             },
             errors,
@@ -284,6 +356,25 @@ mod tests {
         assert_eq!(output.paint(Paint::Good, "sound"), "sound");
         output.colour = true;
         assert_eq!(output.paint(Paint::Good, "sound"), "\x1b[32msound\x1b[0m");
+    }
+
+    #[test]
+    fn rows_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 13, 2), ["one two three"]);
+        assert_eq!(wrap("one two three", 12, 2), ["one two", "  three"]);
+        assert_eq!(wrap("  a     b", 6, 2), ["  a", "  b"]);
+        assert_eq!(wrap("one twothree", 6, 2), ["one", "  twot", "  hree"]);
+        assert_eq!(wrap("a ", 6, 2), ["a"]);
+        assert_eq!(wrap("", 6, 2), [""]);
+        assert_eq!(wrap("abc", 0, 2), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn colours_take_no_room() {
+        let painted = "\x1b[32mone two\x1b[0m three";
+        assert_eq!(wrap(painted, 13, 2), [painted]);
+        assert_eq!(wrap(painted, 7, 2), ["\x1b[32mone two\x1b[0m", "  three"]);
+        assert_eq!(wrap("\x1b[32mabcd\x1b[0m", 2, 0), ["\x1b[32mab", "cd\x1b[0m"]);
     }
 
     #[test]

@@ -7,17 +7,24 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use shared::measure::{Met, RpoStatus, seconds_between};
-use shared::plan::Duration;
+use shared::plan::{Duration, Plan};
 use shared::record::TimelineStep;
+use shared::recovery::Outcome;
 use states_language::{EventKind, HistoryEvent};
 
 use crate::output::{Output, Paint, one_line};
 use crate::rehearsal::{Moment, Rehearsal, TargetAndMaximum};
 
-/// Width of a line where there is no terminal.
+/// Width of a drawing where there is no terminal.
 const USUAL_WIDTH: usize = 100;
+/// Terminals from this width on have room for columns side by side.
+const WIDE: usize = 80;
 /// Width of the column with the states' names.
 const STATE_WIDTH: usize = 17;
+/// Width of a column with a time since the disaster.
+const SINCE_WIDTH: usize = 8;
+/// Width of a column with a time: `1h 30m 33s`.
+const TIME_WIDTH: usize = 10;
 /// Longest bar.
 const BAR_WIDTH: usize = 30;
 
@@ -26,8 +33,38 @@ const BAR_WIDTH: usize = 30;
 pub struct Live {
     disaster_at: Option<Timestamp>,
     /// What was last said of each state, so that a wait is not told again and again.
-    said: BTreeMap<String, String>,
+    said: BTreeMap<String, Said>,
     drawn: bool,
+}
+
+/// What there is to say of a moment.
+#[derive(Clone, Debug, PartialEq)]
+struct Said {
+    paint: Paint,
+    mark: &'static str,
+    text: String,
+}
+
+impl Said {
+    /// As it should be.
+    fn good(text: impl Into<String>) -> Self {
+        Self::new(Paint::Good, "✓", text)
+    }
+
+    /// Not over yet.
+    fn waits(text: impl Into<String>) -> Self {
+        Self::new(Paint::Faint, "…", text)
+    }
+
+    /// Not as it should be.
+    fn bad(text: impl Into<String>) -> Self {
+        Self::new(Paint::Bad, "✗", text)
+    }
+
+    fn new(paint: Paint, mark: &'static str, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { paint, mark, text }
+    }
 }
 
 impl Live {
@@ -36,8 +73,8 @@ impl Live {
         match moment {
             Moment::Disaster { at, region } => {
                 self.disaster_at = Some(*at);
-                let text = format!("{region} is lost: nothing in it answers");
-                self.line(*at, Paint::Bad, "✗", "", &text, output);
+                let said = Said::bad(format!("{region} is lost: nothing in it answers"));
+                self.line(*at, "", &said, output);
             }
             Moment::Machine(event) => self.show_event(event, output),
         }
@@ -55,86 +92,164 @@ impl Live {
         let details = &event.details;
         match event.kind {
             EventKind::ExecutionStarted => {
-                self.line(at, Paint::Strong, "▶", "", "the alarm starts the recovery", output)
+                let said = Said::new(Paint::Strong, "▶", "the alarm starts the recovery");
+                self.line(at, "", &said, output);
             }
             EventKind::TaskStateEntered => self.draw(at, &event.state, output),
             EventKind::TaskStateExited => {
-                let text = details.output.as_deref().map(what_it_says).unwrap_or_default();
-                if self.said.get(&*event.state) != Some(&text) {
-                    self.line(at, Paint::Good, "✓", &event.state, &text, output);
-                    self.said.insert(event.state.to_string(), text);
-                }
+                let said = details.output.as_deref().map(what_it_says);
+                self.say(at, &event.state, said.unwrap_or_else(|| Said::good("done")), output);
             }
             EventKind::TaskFailed | EventKind::TaskTimedOut => {
                 let error = details.error.as_deref().unwrap_or("timed out");
-                let text = format!(
-                    "{error}: {}",
-                    details.cause.as_deref().map(message_in).unwrap_or_default()
-                );
-                self.line(at, Paint::Bad, "✗", &event.state, &text, output);
+                let text = match details.cause.as_deref() {
+                    Some(cause) => format!("{error}: {}", message_in(cause)),
+                    None => error.to_owned(),
+                };
+                self.say(at, &event.state, Said::bad(text), output);
             }
-            EventKind::ExecutionSucceeded => self.line(at, Paint::Strong, "■", "", "the recovery has ended", output),
+            EventKind::ExecutionSucceeded => {
+                let said = Said::new(Paint::Strong, "■", "the recovery has ended");
+                self.line(at, "", &said, output);
+            }
             EventKind::ExecutionFailed | EventKind::ExecutionTimedOut | EventKind::ExecutionAborted => {
-                self.line(at, Paint::Bad, "■", "", "the recovery has ended, and failed", output);
+                let said = Said::new(Paint::Bad, "■", "the recovery has ended, and failed");
+                self.line(at, "", &said, output);
             }
             _ => {}
         }
     }
 
-    fn line(&mut self, at: Timestamp, paint: Paint, mark: &str, state: &str, text: &str, output: &mut Output) {
+    /// Says it, unless that was the last thing that was said of the state.
+    fn say(&mut self, at: Timestamp, state: &str, said: Said, output: &mut Output) {
+        if self.said.get(state) != Some(&said) {
+            self.line(at, state, &said, output);
+            self.said.insert(state.to_owned(), said);
+        }
+    }
+
+    fn line(&mut self, at: Timestamp, state: &str, said: &Said, output: &mut Output) {
         self.end(output);
-        let width = output.width().unwrap_or(USUAL_WIDTH);
-        let head = format!("{}  {:>8}  ", at.strftime("%H:%M:%S"), self.since(at));
-        let body = match state {
-            "" => one_line(&text),
-            state => format!("{state:<STATE_WIDTH$} {}", one_line(&text)),
-        };
-        let room = width.saturating_sub(head.chars().count() + 2);
-        let line = format!(
-            "{}{} {}",
-            output.paint(Paint::Faint, &head),
-            output.paint(paint, mark),
-            cut(&body, room)
-        );
-        output.line(line);
+        let text = one_line(&said.text);
+        let since = self.since(at);
+        let mark = output.paint(said.paint, said.mark);
+        if wide(output) {
+            let head = format!("{}  {since:>SINCE_WIDTH$}", at.strftime("%H:%M:%S"));
+            let head = output.paint(Paint::Faint, &head);
+            let indent = 8 + 2 + SINCE_WIDTH + 2 + 2;
+            match state {
+                "" => output.wrapped(format_args!("{head}  {mark} {text}"), indent),
+                state => output.wrapped(
+                    format_args!("{head}  {mark} {state:<STATE_WIDTH$} {text}"),
+                    indent + STATE_WIDTH + 1,
+                ),
+            }
+        } else {
+            let head = format!("{since:>SINCE_WIDTH$}");
+            let head = output.paint(Paint::Faint, &head);
+            let state = if state.is_empty() {
+                String::new()
+            } else {
+                format!("{state}: ")
+            };
+            output.wrapped(format_args!("{head} {mark} {state}{text}"), SINCE_WIDTH + 3);
+        }
     }
 
     /// On a terminal, shows what goes on now; the next line takes its place.
     fn draw(&mut self, at: Timestamp, state: &str, output: &mut Output) {
-        let Some(width) = output.width() else { return };
-        let text = format!("{}  {:>8}  … {state}", at.strftime("%H:%M:%S"), self.since(at));
+        let (true, Some(width)) = (output.redraws(), output.width()) else {
+            return;
+        };
+        let since = self.since(at);
+        let text = if wide(output) {
+            format!("{}  {since:>SINCE_WIDTH$}  … {state}", at.strftime("%H:%M:%S"))
+        } else {
+            format!("{since:>SINCE_WIDTH$} … {state}")
+        };
         output.draw(format_args!("\r\x1b[K{}", cut(&text, width.saturating_sub(1))));
         self.drawn = true;
     }
 
+    /// Without seconds after an hour: the clock has them.
     fn since(&self, at: Timestamp) -> String {
-        self.disaster_at
-            .map(|disaster| format!("+{}", time(seconds_between(disaster, at))))
-            .unwrap_or_default()
+        let Some(disaster) = self.disaster_at else {
+            return String::new();
+        };
+        let seconds = seconds_between(disaster, at);
+        let shown = if seconds < 3600.0 {
+            seconds
+        } else {
+            seconds - seconds % 60.0
+        };
+        format!("+{}", time(shown))
     }
 }
 
-/// The sentence in a step's output that tells a person most. Steps name such fields alike.
-fn what_it_says(output: &Value) -> String {
+fn wide(output: &Output) -> bool {
+    output.width().is_none_or(|width| width >= WIDE)
+}
+
+/// What in a step's output tells a person most. Steps name such fields alike.
+fn what_it_says(output: &Value) -> Said {
     let output = output.get("Payload").unwrap_or(output);
     let text = |name: &str| output.get(name).and_then(Value::as_str).map(str::to_owned);
+    let is = |name: &str| output.get(name).and_then(Value::as_bool);
+    let count = |name: &str| output.get(name).and_then(Value::as_u64);
     let list = |name: &str| {
-        let list = output.get(name)?.as_array()?;
-        let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+        let list = output.get(name).and_then(Value::as_array).map(Vec::as_slice);
+        list.unwrap_or_default()
+    };
+    let texts = |name: &str| {
+        let texts: Vec<&str> = list(name).iter().filter_map(Value::as_str).collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     };
-    let of = || {
-        let count = |name: &str| output.get(name).and_then(Value::as_u64);
-        Some(format!("{} of {} functions run", count("active")?, count("of")?))
-    };
-    ["refused", "waiting_for", "summary", "answer"]
-        .into_iter()
-        .find_map(text)
-        .or_else(|| list("blockers"))
+    if let Some(refused) = text("refused").or_else(|| texts("blockers")) {
+        return Said::bad(refused);
+    }
+    if is("announced") == Some(false) {
+        return Said::bad("not announced; the recovery goes on");
+    }
+    let in_a_row = output.pointer("/so_far/length").and_then(Value::as_u64);
+    if is("ready") == Some(false) || is("healthy") == Some(false) {
+        let why = text("waiting_for").or_else(|| text("answer"));
+        let why = why.unwrap_or_else(|| "not yet".to_owned());
+        return Said::waits(match in_a_row {
+            Some(1..) => format!("{why}; it must answer so several times in a row"),
+            _ => why,
+        });
+    }
+    let of = || Some(format!("{} of {} functions run", count("active")?, count("of")?));
+    let answer = || Some((text("answer")?, in_a_row));
+    let found = text("summary")
+        .or_else(|| match answer()? {
+            (answer, Some(length)) => Some(format!("{answer}, {length} times in a row")),
+            (answer, None) => Some(answer),
+        })
         .or_else(of)
-        .or_else(|| text("way"))
+        .or_else(|| match (text("way")?, output.pointer("/expected_loss/seconds")) {
+            (way, Some(seconds)) => Some(format!(
+                "{way}; expected loss: the last {}",
+                time(seconds.as_f64().unwrap_or_default())
+            )),
+            (way, None) => Some(way),
+        })
         .or_else(|| text("status"))
-        .unwrap_or_else(|| "done".to_owned())
+        .or_else(|| is("changed").map(|changed| if changed { "done" } else { "was so already" }.to_owned()));
+    let mut found = found.unwrap_or_else(|| "done".to_owned());
+    if let Some(failed) = list("failed").first() {
+        let part = |name: &str| failed.get(name).and_then(Value::as_str).unwrap_or_default();
+        return Said::bad(format!("{found}; {}: {}", part("function"), part("reason")));
+    }
+    // Only what could not be done; its cause is a chain of errors, and is on the record.
+    for warning in list("warnings").iter().filter_map(Value::as_str) {
+        let what = warning.split(": ").next().unwrap_or(warning);
+        found.push_str(&format!("; warning: {what}"));
+    }
+    match text("outcome") {
+        Some(outcome) if outcome != Outcome::Recovered.name() => Said::bad(found),
+        _ => Said::good(found),
+    }
 }
 
 /// Lambda's error cause is JSON; people want its message.
@@ -148,91 +263,143 @@ fn message_in(cause: &str) -> String {
 }
 
 /// Shows what came of a rehearsal.
-pub fn summary(rehearsal: &Rehearsal, output: &mut Output) {
-    let word = output.paint(
-        if rehearsal.succeeded() { Paint::Good } else { Paint::Bad },
-        rehearsal.outcome,
+pub fn summary(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
+    let text = format!("{} (seed {})", verdict(rehearsal), rehearsal.seed);
+    let reason = rehearsal.reason.as_deref().map(|reason| one_line(&reason));
+    let headline = format!(
+        "{}: {}{}",
+        rehearsal.scenario,
+        output.paint(if rehearsal.succeeded() { Paint::Good } else { Paint::Bad }, &text),
+        reason.map(|reason| format!(": {reason}")).unwrap_or_default()
     );
-    let headline = match (&rehearsal.reason, rehearsal.succeeded()) {
-        (Some(reason), _) => format!("{}: {word}. {}", rehearsal.scenario, one_line(reason)),
-        (None, true) => format!(
-            "{}: {word}, within the maximum objectives (seed {})",
-            rehearsal.scenario, rehearsal.seed
-        ),
-        (None, false) => format!(
-            "{}: {word}, but not within the maximum objectives (seed {})",
-            rehearsal.scenario, rehearsal.seed
-        ),
-    };
-    output.line(headline);
+    output.wrapped(headline, 2);
     output.line("");
-    let achieved = &rehearsal.achieved;
-    output.line(format_args!(
-        "{:<15}{:>10}{:>10}{:>10}{:>10}  {}",
-        "", "measured", "truth", "target", "maximum", ""
-    ));
-    let rto = known(achieved.rto_seconds);
-    let line = objective_line(
-        "RTO",
-        &rto,
-        rehearsal.truth.rto_seconds,
-        Some(rehearsal.objectives.rto),
-        rehearsal.met.rto,
-        output,
-    );
-    output.line(line);
-    output.line(format_args!(
-        "{:<15}{:>10}",
-        "  from decision",
-        known(achieved.rto_from_decision_seconds)
-    ));
-    let rpo = match achieved.rpo_status {
-        RpoStatus::Measured => known(achieved.rpo_seconds),
-        RpoStatus::Unmeasured => "unmeasured".to_owned(),
-        RpoStatus::NotApplicable => "n/a".to_owned(),
-    };
-    let line = objective_line(
-        "RPO",
-        &rpo,
-        rehearsal.truth.rpo_seconds,
-        rehearsal.objectives.rpo,
-        rehearsal.met.rpo,
-        output,
-    );
-    output.line(line);
+    objectives(rehearsal, plan, output);
+    output.line("");
+    explain(rehearsal, plan, output);
     output.line("");
     bars(&rehearsal.steps, output);
     let calls: u64 = rehearsal.aws_calls.iter().map(|call| call.count).sum();
-    output.line(format_args!(
+    let line = format!(
         "{} state transitions, {calls} AWS calls, {:.4} USD at list prices",
         rehearsal.transitions, rehearsal.cost_usd
-    ));
+    );
+    output.wrapped(line, 2);
 }
 
-fn objective_line(
-    name: &str,
-    measured: &str,
+/// How it ended, in words.
+fn verdict(rehearsal: &Rehearsal) -> String {
+    let outcome = rehearsal.outcome;
+    if rehearsal.succeeded() {
+        format!("{outcome}, within the maximum objectives")
+    } else if outcome == Outcome::Recovered.name() && !rehearsal.met.within() {
+        format!("{outcome}, but not within the maximum objectives")
+    } else if outcome == Outcome::Recovered.name() {
+        format!("{outcome}, but not as it should be")
+    } else {
+        outcome.to_owned()
+    }
+}
+
+/// One objective, as it is shown.
+struct Row {
+    name: &'static str,
+    measured: String,
     truth: Option<f64>,
     objective: Option<TargetAndMaximum>,
     met: Met,
-    output: &Output,
-) -> String {
+}
+
+/// Shows what was measured, beside the truth and what was aimed at.
+fn objectives(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
+    let achieved = &rehearsal.achieved;
+    let from_decision = known(achieved.rto_from_decision_seconds);
+    let rto = Row {
+        name: "RTO",
+        measured: achieved.rto_seconds.map_or_else(|| "unmeasured".to_owned(), time),
+        truth: rehearsal.truth.rto_seconds,
+        objective: Some(rehearsal.objectives.rto),
+        met: rehearsal.met.rto,
+    };
+    let rpo = Row {
+        name: "RPO",
+        measured: match achieved.rpo_status {
+            RpoStatus::Measured => known_rpo(achieved.rpo_seconds, plan),
+            RpoStatus::Unmeasured => "unmeasured".to_owned(),
+            RpoStatus::NotApplicable => "none".to_owned(),
+        },
+        truth: rehearsal.truth.rpo_seconds,
+        objective: rehearsal.objectives.rpo,
+        met: rehearsal.met.rpo,
+    };
     let limit = |seconds: Option<u64>| {
         seconds.map_or_else(|| "-".to_owned(), |seconds| Duration::from_secs(seconds).to_string())
     };
+    let target = |row: &Row| limit(row.objective.map(|objective| objective.target));
+    let maximum = |row: &Row| limit(row.objective.map(|objective| objective.maximum));
+    if wide(output) {
+        output.line(format_args!(
+            "{:<15}{:>15}{:>11}{:>8}{:>9}",
+            "", "measured", "truth", "target", "maximum"
+        ));
+        for row in [rto, rpo] {
+            output.line(format_args!(
+                "{:<15}{:>15}{:>11}{:>8}{:>9}  {}",
+                row.name,
+                row.measured,
+                known(row.truth),
+                target(&row),
+                maximum(&row),
+                stands(row.met, output)
+            ));
+            if row.name == "RTO" {
+                output.line(format_args!("{:<15}{from_decision:>15}", "  from decision"));
+            }
+        }
+        return;
+    }
+    for row in [rto, rpo] {
+        let line = format!("{} {}: {}", row.name, row.measured, stands(row.met, output));
+        output.wrapped(line, 2);
+        let mut lines = vec![("truth", known(row.truth))];
+        if row.name == "RTO" {
+            lines.push(("from decision", from_decision.clone()));
+        }
+        lines.extend([("target", target(&row)), ("maximum", maximum(&row))]);
+        for (name, value) in lines {
+            output.wrapped(format_args!("  {name:<13} {value:>TIME_WIDTH$}"), 4);
+        }
+    }
+}
+
+fn stands(met: Met, output: &Output) -> Cow<'static, str> {
     let (paint, word) = match met {
         Met::Target => (Paint::Good, "target met"),
-        Met::Maximum => (Paint::Strong, "over target, within maximum"),
-        Met::Missed => (Paint::Bad, "maximum missed"),
-        Met::NotApplicable => (Paint::Faint, "not applicable"),
+        Met::Maximum => (Paint::Strong, "within the maximum"),
+        Met::Missed => (Paint::Bad, "MAXIMUM MISSED"),
+        Met::NotApplicable => (Paint::Faint, "no objective"),
     };
-    format!(
-        "{name:<15}{measured:>10}{:>10}{:>10}{:>10}  {}",
-        known(truth),
-        limit(objective.map(|objective| objective.target)),
-        limit(objective.map(|objective| objective.maximum)),
-        output.paint(paint, word)
-    )
+    output.paint(paint, word)
+}
+
+/// Says what the columns mean.
+fn explain(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
+    let mut lines = vec![
+        "measured: what the recovery found out; on a real night you have only this.".to_owned(),
+        "truth: what the simulated customers went through, from the disaster on.".to_owned(),
+    ];
+    if rehearsal.achieved.rpo_status == RpoStatus::Measured {
+        let every = plan.database.heartbeat.every;
+        lines.push(format!(
+            "±{every}: a heartbeat is written every {every}; the RPO is measured no finer than that."
+        ));
+    }
+    if rehearsal.achieved.rpo_status == RpoStatus::Unmeasured {
+        lines.push("unmeasured is not zero: how much was lost is not known.".to_owned());
+    }
+    for line in lines {
+        output.wrapped(output.paint(Paint::Faint, &line), 2);
+    }
 }
 
 /// Draws when each step went on, to scale.
@@ -245,8 +412,10 @@ fn bars(steps: &[TimelineStep], output: &mut Output) {
     let room = output
         .width()
         .unwrap_or(USUAL_WIDTH)
-        .saturating_sub(STATE_WIDTH + 22)
+        .saturating_sub(STATE_WIDTH + TIME_WIDTH + 9)
         .min(BAR_WIDTH);
+    let header = format!("{:<STATE_WIDTH$} {:>TIME_WIDTH$} {:>5}", "step", "took", "calls");
+    output.wrapped(output.paint(Paint::Faint, &header), 2);
     for step in steps {
         let lasted = step.ended_at.map(|ended| seconds_between(step.started_at, ended));
         let place = |seconds: f64| ((seconds / whole) * room as f64).round() as usize;
@@ -257,41 +426,57 @@ fn bars(steps: &[TimelineStep], output: &mut Output) {
         } else {
             format!("{}{}", " ".repeat(before), "━".repeat(length))
         };
-        let attempts = if step.attempts > 1 {
-            format!("{}×", step.attempts)
-        } else {
-            String::new()
-        };
-        let paint = if step.outcome.as_deref() == Some("succeeded") {
-            Paint::Good
-        } else {
-            Paint::Bad
+        // Colour alone does not say it: many terminals and every file have none.
+        let (paint, wrong) = match step.outcome.as_deref() {
+            Some("succeeded") => (Paint::Good, String::new()),
+            Some(error) => (Paint::Bad, format!("  ✗ {}", one_line(&error))),
+            None => (Paint::Bad, "  ✗ no answer".to_owned()),
         };
         let line = format!(
-            "{:<STATE_WIDTH$} {:>8} {attempts:>4}  {}",
+            "{:<STATE_WIDTH$} {:>TIME_WIDTH$} {:>5}  {}{}",
             cut(&step.state, STATE_WIDTH),
             known(lasted),
-            output.paint(paint, &bar)
+            step.attempts,
+            output.paint(paint, &bar),
+            output.paint(paint, &wrong),
         );
-        output.line(line.trim_end());
+        output.wrapped(line.trim_end(), 2);
     }
     output.line("");
 }
 
-/// One line for one of many rehearsals.
-pub fn run_line(rehearsal: &Rehearsal, output: &Output) -> String {
-    let word = output.paint(
-        if rehearsal.succeeded() { Paint::Good } else { Paint::Bad },
-        rehearsal.outcome,
+/// One line for one of many rehearsals. On a terminal that is too narrow it is broken between the figures.
+pub fn run_line(rehearsal: &Rehearsal, plan: &Plan, seed_width: usize, output: &mut Output) {
+    let word = if rehearsal.succeeded() {
+        rehearsal.outcome.to_owned()
+    } else {
+        match &rehearsal.reason {
+            Some(reason) => format!("{}: {}", rehearsal.outcome, one_line(reason)),
+            None => verdict(rehearsal),
+        }
+    };
+    let word = output.paint(if rehearsal.succeeded() { Paint::Good } else { Paint::Bad }, &word);
+    let (achieved, truth) = (&rehearsal.achieved, &rehearsal.truth);
+    let head = format!("seed {:>seed_width$}", rehearsal.seed);
+    let rto = format!(
+        "RTO {:>8} (truth {:>8})",
+        known(achieved.rto_seconds),
+        known(truth.rto_seconds)
     );
-    format!(
-        "seed {:<8} {word}  RTO {:>8} (truth {:>8})  RPO {:>8} (truth {:>8})",
-        rehearsal.seed,
-        known(rehearsal.achieved.rto_seconds),
-        known(rehearsal.truth.rto_seconds),
-        known(rehearsal.achieved.rpo_seconds),
-        known(rehearsal.truth.rpo_seconds),
-    )
+    let rpo = format!(
+        "RPO {:>8} (truth {:>5})",
+        known_rpo(achieved.rpo_seconds, plan),
+        known(truth.rpo_seconds)
+    );
+    let whole = format!("{head}  {rto}  {rpo}  {word}");
+    let short = head.len() + 2 + rto.len() + 2 + rpo.len() + 2 + rehearsal.outcome.len();
+    if output.width().is_none_or(|width| width >= short) {
+        output.wrapped(whole, 2);
+    } else {
+        for row in [format!("{head}  {word}"), format!("  {rto}"), format!("  {rpo}")] {
+            output.wrapped(row, 4);
+        }
+    }
 }
 
 /// Minimum, median, 95th percentile and maximum of what was measured.
@@ -348,26 +533,38 @@ impl Statistics {
     }
 
     /// Shows it.
-    pub fn show(&self, rehearsals: &[Rehearsal], output: &mut Output) {
+    pub fn show(&self, rehearsals: &[Rehearsal], plan: &Plan, output: &mut Output) {
         let good = rehearsals.iter().filter(|rehearsal| rehearsal.succeeded()).count();
+        let all = rehearsals.len();
+        let line = format!("{good} of {all} recovered within the maximum objectives");
+        let seeds = match (rehearsals.first(), rehearsals.last()) {
+            (Some(first), Some(last)) => format!(" (seeds {} to {})", first.seed, last.seed),
+            _ => String::new(),
+        };
+        let paint = if good == all { Paint::Good } else { Paint::Bad };
+        output.wrapped(format_args!("{}{seeds}", output.paint(paint, &line)), 2);
         output.line("");
-        output.line(format_args!(
-            "{good} of {} recovered within the maximum objectives",
-            rehearsals.len()
-        ));
-        output.line(format_args!(
-            "{:<5}{:>10}{:>10}{:>10}{:>10}{:>10}",
-            "", "minimum", "median", "p95", "maximum", "measured"
-        ));
-        for (name, spread) in [("RTO", self.rto), ("RPO", self.rpo)] {
-            output.line(format_args!(
-                "{name:<5}{:>10}{:>10}{:>10}{:>10}{:>10}",
-                known(spread.minimum),
-                known(spread.median),
-                known(spread.p95),
-                known(spread.maximum),
-                spread.count
-            ));
+        output.wrapped(format_args!("{:<10}{:>10}{:>15}", "", "RTO", "RPO"), 2);
+        type Pick = fn(&Spread) -> Option<f64>;
+        let figures: [(&str, Pick); 4] = [
+            ("minimum", |spread| spread.minimum),
+            ("median", |spread| spread.median),
+            ("p95", |spread| spread.p95),
+            ("maximum", |spread| spread.maximum),
+        ];
+        for (name, pick) in figures {
+            let line = format!(
+                "{name:<10}{:>10}{:>15}",
+                known(pick(&self.rto)),
+                known_rpo(pick(&self.rpo), plan)
+            );
+            output.wrapped(line, 2);
+        }
+        for (name, count) in [("RTO", self.rto.count), ("RPO", self.rpo.count)] {
+            if count < all {
+                let line = format!("The {name} was measured in {count} of {all}; the others are not in its figures.");
+                output.wrapped(line, 2);
+            }
         }
     }
 }
@@ -376,9 +573,18 @@ fn known(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| "-".to_owned(), time)
 }
 
+/// With its resolution: nothing is known between two heartbeats.
+fn known_rpo(seconds: Option<f64>, plan: &Plan) -> String {
+    seconds.map_or_else(
+        || "-".to_owned(),
+        |seconds| format!("{} ±{}", time(seconds), plan.database.heartbeat.every),
+    )
+}
+
 /// `0.9s`, `42.0s`, `7m 12s`, `1h 30m`.
 fn time(seconds: f64) -> String {
-    if seconds < 60.0 {
+    // What would be rounded to 60.0s is a minute.
+    if seconds < 59.95 {
         format!("{seconds:.1}s")
     } else {
         Duration::from_secs(seconds.round() as u64).to_string()
@@ -418,24 +624,69 @@ mod tests {
     #[test]
     fn times_are_written_for_people() {
         assert_eq!(
-            [time(0.94), time(59.94), time(432.2), time(5400.0)],
-            ["0.9s", "59.9s", "7m 12s", "1h 30m"]
+            [time(0.94), time(59.94), time(59.96), time(432.2), time(5400.0)],
+            ["0.9s", "59.9s", "1m", "7m 12s", "1h 30m"]
         );
     }
 
     #[test]
-    fn the_sentence_that_tells_most_comes_first() {
+    fn what_tells_most_is_said() {
+        let good = [
+            (json!({ "Payload": { "status": "started" } }), "started"),
+            (json!({ "blockers": [], "way": "failover" }), "failover"),
+            (
+                json!({ "way": "failover", "expected_loss": { "status": "measured", "seconds": 0.82 } }),
+                "failover; expected loss: the last 0.8s",
+            ),
+            (json!({ "active": 5, "of": 5, "failed": [] }), "5 of 5 functions run"),
+            (
+                json!({ "healthy": true, "answer": "healthy", "so_far": { "length": 3 } }),
+                "healthy, 3 times in a row",
+            ),
+            (json!({ "ready": true, "waiting_for": null }), "done"),
+            (json!({ "changed": false }), "was so already"),
+            (
+                json!({ "refused": null, "warnings": ["it cannot be seen: Unavailable: no answer"] }),
+                "done; warning: it cannot be seen",
+            ),
+            (json!({ "outcome": "recovered", "summary": "back" }), "back"),
+        ];
+        for (output, text) in good {
+            assert_eq!(what_it_says(&output), Said::good(text), "{output}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_goes_on_is_neither_good_nor_bad() {
         assert_eq!(
             what_it_says(&json!({ "ready": false, "waiting_for": "it promotes" })),
-            "it promotes"
+            Said::waits("it promotes")
         );
-        assert_eq!(what_it_says(&json!({ "Payload": { "status": "started" } })), "started");
         assert_eq!(
-            what_it_says(&json!({ "blockers": ["a", "b"], "way": "failover" })),
-            "a; b"
+            what_it_says(&json!({ "healthy": false, "answer": "no answer", "so_far": { "length": 0 } })),
+            Said::waits("no answer")
         );
-        assert_eq!(what_it_says(&json!({ "blockers": [], "way": "failover" })), "failover");
-        assert_eq!(what_it_says(&json!({ "active": 4, "of": 5 })), "4 of 5 functions run");
+        assert_eq!(
+            what_it_says(&json!({ "healthy": false, "answer": "healthy", "so_far": { "length": 1 } })),
+            Said::waits("healthy; it must answer so several times in a row")
+        );
+    }
+
+    #[test]
+    fn what_went_wrong_does_not_look_well() {
+        let bad = [
+            (json!({ "refused": "another one runs" }), "another one runs"),
+            (json!({ "blockers": ["a", "b"], "way": "failover" }), "a; b"),
+            (
+                json!({ "active": 4, "of": 5, "failed": [{ "function": "f", "reason": "no memory" }] }),
+                "4 of 5 functions run; f: no memory",
+            ),
+            (json!({ "announced": false }), "not announced; the recovery goes on"),
+            (json!({ "outcome": "failed", "summary": "not back" }), "not back"),
+        ];
+        for (output, text) in bad {
+            assert_eq!(what_it_says(&output), Said::bad(text), "{output}");
+        }
     }
 
     #[test]

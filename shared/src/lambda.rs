@@ -14,7 +14,7 @@ pub fn serve<S: Step>() -> Result<(), Error> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .with_env_filter(EnvFilter::try_from_env("LOG_LEVEL").unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_env_filter(log_filter())
         .without_time() // Lambda adds it
         .init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -27,6 +27,16 @@ pub fn serve<S: Step>() -> Result<(), Error> {
         }))
         .await
     })
+}
+
+/// The level is that of the variable `LOG_LEVEL`, `info` without it. The runtime's own logging stays at `info`: below, it
+/// writes whole events, and so whatever is in them.
+fn log_filter() -> EnvFilter {
+    let filter = EnvFilter::try_from_env("LOG_LEVEL").unwrap_or_else(|_| EnvFilter::new("info"));
+    match "lambda_runtime=info".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => EnvFilter::new("info"),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -15,6 +16,9 @@ use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
 use crate::record::{Record, StepRun};
 use crate::recovery::RecoveryRef;
+
+/// How long keeping one line of the timeline may take. A step's own time limit must not go into it.
+const NOTE_LIMIT: Duration = Duration::from_secs(2);
 
 /// One recovery step. The Lambda, the simulator and the tests all run it through [`invoke`].
 pub trait Step: Sized + Send + Sync + 'static {
@@ -147,8 +151,10 @@ impl<S: Step> Served<S> {
             ended_at,
             outcome,
         };
-        if let Err(error) = self.record.note_step(recovery, &run).await {
-            tracing::warn!(error = %error, "the timeline was not kept");
+        match tokio::time::timeout(NOTE_LIMIT, self.record.note_step(recovery, &run)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "the timeline was not kept"),
+            Err(_) => tracing::warn!("the timeline was not kept: the table did not answer within {NOTE_LIMIT:?}"),
         }
     }
 }

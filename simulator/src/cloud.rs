@@ -29,7 +29,7 @@ pub struct Cloud {
     pub timings: Timings,
     seed: u64,
     chance: Mutex<BTreeMap<&'static str, fastrand::Rng>>,
-    outages: Mutex<BTreeMap<String, Timestamp>>,
+    outages: Mutex<BTreeMap<String, Vec<Outage>>>,
     calls: Mutex<BTreeMap<AwsCall, u64>>,
     /// CloudWatch metrics and alarms.
     pub cloudwatch: CloudWatch,
@@ -49,6 +49,12 @@ pub struct Cloud {
     pub sns: Sns,
     /// Step Functions executions.
     pub executions: Executions,
+}
+
+/// A time in which a Region was away.
+struct Outage {
+    from: Timestamp,
+    until: Option<Timestamp>,
 }
 
 /// A kind of AWS call, for counting.
@@ -110,24 +116,44 @@ impl Cloud {
         Duration::from_millis(self.chance(stream, |rng| rng.u64(from..=to)))
     }
 
-    /// Takes a Region away: nothing in it answers from now on.
+    /// Takes a Region away: nothing in it answers from now on, and nothing in it reaches anything.
     pub fn take_region_away(&self, region: &str) {
-        lock(&self.outages).entry(region.to_owned()).or_insert(self.now());
+        if self.is_up(region) {
+            let outage = Outage {
+                from: self.now(),
+                until: None,
+            };
+            lock(&self.outages).entry(region.to_owned()).or_default().push(outage);
+        }
     }
 
     /// Gives a Region back.
     pub fn give_region_back(&self, region: &str) {
-        lock(&self.outages).remove(region);
+        let now = self.now();
+        if let Some(outage) = lock(&self.outages)
+            .get_mut(region)
+            .and_then(|outages| outages.last_mut())
+        {
+            outage.until.get_or_insert(now);
+        }
     }
 
     /// Whether a Region answers.
     pub fn is_up(&self, region: &str) -> bool {
-        !lock(&self.outages).contains_key(region)
+        lock(&self.outages)
+            .get(region)
+            .and_then(|outages| outages.last())
+            .is_none_or(|outage| outage.until.is_some())
     }
 
-    /// Since when a Region does not answer.
-    pub fn down_since(&self, region: &str) -> Option<Timestamp> {
-        lock(&self.outages).get(region).copied()
+    /// Since when a Region was away, the first time that it was between `from` and `to`, both included. Nothing, if it
+    /// was there all the time.
+    pub fn away_between(&self, region: &str, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+        lock(&self.outages)
+            .get(region)?
+            .iter()
+            .find(|outage| outage.from <= to && outage.until.is_none_or(|until| from < until))
+            .map(|outage| outage.from)
     }
 
     /// Counts a call.
@@ -144,4 +170,63 @@ impl Cloud {
 /// Locks; a panic elsewhere does not make the simulated state unusable.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn cloud(seed: u64) -> Arc<Cloud> {
+        Cloud::new(
+            "123456789012",
+            seed,
+            Clock::starting_at(at(0)),
+            Timings::built_in().unwrap(),
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outages_are_remembered() {
+        let cloud = cloud(1);
+        cloud.give_region_back("us-west-2");
+        for (from, until) in [(10, 20), (30, 40)] {
+            cloud.clock.wait_until(at(from)).await;
+            cloud.take_region_away("us-west-2");
+            cloud.clock.wait_until(at(from + 5)).await;
+            // It is away already.
+            cloud.take_region_away("us-west-2");
+            assert!(!cloud.is_up("us-west-2") && cloud.is_up("us-east-1"));
+            cloud.clock.wait_until(at(until)).await;
+            cloud.give_region_back("us-west-2");
+            assert!(cloud.is_up("us-west-2"));
+        }
+        let away = |from, to| cloud.away_between("us-west-2", at(from), at(to));
+        assert_eq!(
+            (away(0, 9), away(9, 10), away(19, 19)),
+            (None, Some(at(10)), Some(at(10)))
+        );
+        assert_eq!(
+            (away(20, 29), away(20, 35), away(15, 35)),
+            (None, Some(at(30)), Some(at(10)))
+        );
+        assert_eq!(
+            (away(40, 99), cloud.away_between("us-east-1", at(0), at(99))),
+            (None, None)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_of_chance_does_not_depend_on_the_others() {
+        let draw = |cloud: &Cloud, stream| cloud.chance(stream, |rng| rng.u64(..));
+        let (one, other, another) = (cloud(1), cloud(1), cloud(2));
+        let alone = [draw(&one, "a"), draw(&one, "a")];
+        let first = draw(&other, "a");
+        assert_ne!(draw(&other, "b"), first);
+        assert_eq!([first, draw(&other, "a")], alone);
+        assert_ne!(draw(&another, "a"), first);
+    }
 }

@@ -130,7 +130,11 @@ impl Platform {
             schema: plan.database.heartbeat.schema.clone(),
             heartbeat_every: plan.database.heartbeat.every.as_std(),
             global_cluster: plan.database.global_cluster.clone(),
-            function: plan.functions.first().map(|function| function.name.clone()).ok_or("the plan names no function")?,
+            function: plan
+                .functions
+                .first()
+                .map(|function| function.name.clone())
+                .ok_or("the plan names no function")?,
             sites: sites
                 .map(|site| Site {
                     region: site.region.clone(),
@@ -206,11 +210,18 @@ impl Platform {
 
     /// A write by the function of `region` that answers customers, to the cluster that its environment names.
     fn write(&self, cloud: &Cloud, region: &str, sql: &str, now: i64) -> Result<(), Unserved> {
-        let function = cloud.lambda.function(region, &self.function).ok_or(Unserved::FunctionOff)?;
+        let function = cloud
+            .lambda
+            .function(region, &self.function)
+            .ok_or(Unserved::FunctionOff)?;
         if function.reserved_concurrency == Some(0) {
             return Err(Unserved::FunctionOff);
         }
-        let cluster = function.environment.get("DB_CLUSTER_ARN").cloned().ok_or(Unserved::Database)?;
+        let cluster = function
+            .environment
+            .get("DB_CLUSTER_ARN")
+            .cloned()
+            .ok_or(Unserved::Database)?;
         let parameters = BTreeMap::from([("now".to_owned(), Value::Integer(now))]);
         cloud
             .rds

@@ -40,18 +40,29 @@ impl World {
             schedules: vec![],
         };
         let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, deployment, 7, begins_at, Box::new(|_| {})).await.unwrap();
+        let simulation = Simulation::begin(&plan, deployment, 7, begins_at, Box::new(|_| {}))
+            .await
+            .unwrap();
         let record = Record::new(&simulation.aws("test"));
         record.put_plan(&plan).await.unwrap();
         tokio::time::sleep(Duration::from_secs(90)).await;
         simulation.cloud().take_region_away(PRIMARY);
         tokio::time::sleep(Duration::from_secs(30)).await;
-        Self { simulation, plan, record, opened: Value::Null }
+        Self {
+            simulation,
+            plan,
+            record,
+            opened: Value::Null,
+        }
     }
 
     async fn opened() -> Self {
         let mut world = Self::lost_region().await;
-        world.opened = world.step::<open_recovery::OpenRecovery>().invoke(open_input(&world)).await.unwrap();
+        world.opened = world
+            .step::<open_recovery::OpenRecovery>()
+            .invoke(open_input(&world))
+            .await
+            .unwrap();
         assert_eq!(world.opened["refused"], Value::Null);
         world
     }
@@ -59,7 +70,11 @@ impl World {
     /// Opened, and with the database promoted.
     async fn promoted() -> Self {
         let world = Self::opened().await;
-        world.step::<promote_database::PromoteDatabase>().invoke(promote_input(&world)).await.unwrap();
+        world
+            .step::<promote_database::PromoteDatabase>()
+            .invoke(promote_input(&world))
+            .await
+            .unwrap();
         tokio::time::sleep(Duration::from_secs(600)).await;
         world
     }
@@ -76,13 +91,19 @@ impl World {
     /// How often `function` called AWS in all.
     fn calls_of(&self, function: &str) -> u64 {
         let calls = self.cloud().calls();
-        calls.iter().filter(|(call, _)| call.function == function).map(|(_, count)| count).sum()
+        calls
+            .iter()
+            .filter(|(call, _)| call.function == function)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// How often `function` called `operation`.
     fn count(&self, function: &str, operation: &str) -> u64 {
         let calls = self.cloud().calls();
-        let wanted = calls.iter().filter(|(call, _)| call.function == function && call.operation == operation);
+        let wanted = calls
+            .iter()
+            .filter(|(call, _)| call.function == function && call.operation == operation);
         wanted.map(|(_, count)| count).sum()
     }
 
@@ -90,21 +111,33 @@ impl World {
     async fn preempt(&self) {
         let workload = &self.plan.workload;
         let holder = self.record.lock(workload).await.unwrap().unwrap();
-        let claim = Claim { workload, execution: "arn:other", recovery: "other", at: self.cloud().now() };
+        let claim = Claim {
+            workload,
+            execution: "arn:other",
+            recovery: "other",
+            at: self.cloud().now(),
+        };
         let taken = self.record.claim_lock(&claim, Some(&holder)).await.unwrap();
         assert!(matches!(taken, Claimed::Taken(token) if token > holder.token));
     }
 
     fn with(&self, fields: Value) -> Value {
         let mut input = json!({ "recovery": self.opened["recovery"], "state": { "Name": "Tested" } });
-        input.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        input
+            .as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
         input
     }
 }
 
 /// Runs a test in virtual time.
 fn in_virtual_time(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test);
 }
 
@@ -146,7 +179,12 @@ fn mutates_once<S: Step>(case: &Case) {
         let twice = (case.world)().await;
         let first = twice.step::<S>().invoke((case.input)(&twice)).await.unwrap();
         let second = twice.step::<S>().invoke((case.input)(&twice)).await.unwrap();
-        assert_eq!((case.effect)(&twice).await, expected, "{} run twice; it answered {first} and {second}", S::NAME);
+        assert_eq!(
+            (case.effect)(&twice).await,
+            expected,
+            "{} run twice; it answered {first} and {second}",
+            S::NAME
+        );
 
         for call in 1..=calls {
             let world = (case.world)().await;
@@ -156,7 +194,12 @@ fn mutates_once<S: Step>(case: &Case) {
             assert!(was_killed, "{} was to be killed after call {call} of {calls}", S::NAME);
             world.step::<S>().invoke((case.input)(&world)).await.unwrap();
             let effect = (case.effect)(&world).await;
-            assert_eq!(effect, expected, "{} killed after call {call} of {calls} and run again", S::NAME);
+            assert_eq!(
+                effect,
+                expected,
+                "{} killed after call {call} of {calls} and run again",
+                S::NAME
+            );
         }
     });
 }
@@ -203,7 +246,12 @@ const OPEN: Case = Case {
             let lock = world.record.lock(workload).await.unwrap();
             let recoveries = world.record.recoveries(workload).await.unwrap();
             let opened_at = match recoveries.first() {
-                Some(id) => world.record.header(id).await.unwrap().map(|header| header.opened_at.to_string()),
+                Some(id) => world
+                    .record
+                    .header(id)
+                    .await
+                    .unwrap()
+                    .map(|header| header.opened_at.to_string()),
                 None => None,
             };
             json!({ "token": lock.map(|lock| lock.token), "recoveries": recoveries, "opened_at": opened_at })
@@ -240,7 +288,15 @@ const ACTIVATE: Case = Case {
                 .iter()
                 .map(|function| {
                     let function = &function.name;
-                    (function, world.cloud().lambda.function(RECOVERY, function).unwrap().reserved_concurrency)
+                    (
+                        function,
+                        world
+                            .cloud()
+                            .lambda
+                            .function(RECOVERY, function)
+                            .unwrap()
+                            .reserved_concurrency,
+                    )
                 })
                 .collect();
             json!({ "concurrency": concurrency, "undo": undo_notes(world).await })
@@ -277,7 +333,10 @@ const CHECK: Case = Case {
             let cloud = world.cloud();
             let cluster = cloud.rds.writer_of(cloud, &world.plan.database.global_cluster).unwrap();
             let sql = format!("SELECT count(*) FROM {}.canary", world.plan.database.heartbeat.schema);
-            let rows = cloud.rds.execute(cloud, RECOVERY, &cluster, &sql, &BTreeMap::new()).unwrap();
+            let rows = cloud
+                .rds
+                .execute(cloud, RECOVERY, &cluster, &sql, &BTreeMap::new())
+                .unwrap();
             json!({ "canaries": format!("{:?}", rows.rows) })
         })
     },
@@ -290,6 +349,8 @@ const CLOSE: Case = Case {
             "execution": EXECUTION,
             "outcome": "recovered",
             "reason": null,
+            "failure": null,
+            "changed": true,
             "observed": {
                 "impact_at": "2026-01-06T02:51:30Z", "decided_at": null, "healthy_at": "2026-01-06T02:55:00Z",
                 "last_committed_at": null, "last_surviving_at": null, "can_lose_writes": true,
@@ -313,7 +374,12 @@ const CLOSE: Case = Case {
 async fn undo_notes(world: &World) -> Value {
     let id = world.opened["recovery"]["id"].as_str().unwrap();
     let notes = world.record.undo_notes(id).await.unwrap();
-    json!(notes.iter().map(|note| json!([note.step, note.resource, note.previous])).collect::<Vec<_>>())
+    json!(
+        notes
+            .iter()
+            .map(|note| json!([note.step, note.resource, note.previous]))
+            .collect::<Vec<_>>()
+    )
 }
 
 #[test]
@@ -359,14 +425,28 @@ fn the_effects_that_are_compared_are_effects() {
     in_virtual_time(async {
         let world = World::opened().await;
         let before = (PROMOTE.effect)(&world).await;
-        world.step::<promote_database::PromoteDatabase>().invoke(promote_input(&world)).await.unwrap();
+        world
+            .step::<promote_database::PromoteDatabase>()
+            .invoke(promote_input(&world))
+            .await
+            .unwrap();
         let after = (PROMOTE.effect)(&world).await;
         assert_eq!((before["calls"].clone(), after["calls"].clone()), (json!(0), json!(1)));
         assert_ne!(before["writer"], after["writer"]);
         assert_eq!(after["undo"].as_array().map(Vec::len), Some(1));
-        assert_eq!((ACTIVATE.effect)(&world).await["concurrency"]["radiant-production-router"], json!(0));
-        world.step::<activate_region::ActivateRegion>().invoke((ACTIVATE.input)(&world)).await.unwrap();
-        assert_eq!((ACTIVATE.effect)(&world).await["concurrency"]["radiant-production-router"], Value::Null);
+        assert_eq!(
+            (ACTIVATE.effect)(&world).await["concurrency"]["radiant-production-router"],
+            json!(0)
+        );
+        world
+            .step::<activate_region::ActivateRegion>()
+            .invoke((ACTIVATE.input)(&world))
+            .await
+            .unwrap();
+        assert_eq!(
+            (ACTIVATE.effect)(&world).await["concurrency"]["radiant-production-router"],
+            Value::Null
+        );
     });
 }
 
@@ -382,7 +462,11 @@ fn an_announcement_is_told_once_and_after_a_death_rather_twice_than_never() {
             }))
         };
         let told = |world: &World| {
-            world.cloud().sns.messages(&world.plan.topic_arn(&world.plan.regions.recovery)).len()
+            world
+                .cloud()
+                .sns
+                .messages(&world.plan.topic_arn(&world.plan.regions.recovery))
+                .len()
         };
         let world = World::opened().await;
         let first = world.step::<announce::Announce>().invoke(input(&world)).await.unwrap();

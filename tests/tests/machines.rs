@@ -209,8 +209,8 @@ fn an_arn_of_an_account() {
 
 #[test]
 fn a_state_in_another_case() {
-    finds(Check::StateNames, "`note_failure`", |machine| {
-        let text = machine.to_string().replace("\"NoteFailure\"", "\"note_failure\"");
+    finds(Check::StateNames, "`can_announce`", |machine| {
+        let text = machine.to_string().replace("\"CanAnnounce\"", "\"can_announce\"");
         *machine = serde_json::from_str(&text).unwrap();
     });
     finds(Check::StateNames, "`isUp`", |machine| {

@@ -31,11 +31,17 @@ impl World {
         change(&mut plan);
         let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
         let deployed = deployment(&plan, Scenario::RegionFailure).unwrap();
-        let simulation = Simulation::begin(&plan, deployed, 11, begins_at, Box::new(|_| {})).await.unwrap();
+        let simulation = Simulation::begin(&plan, deployed, 11, begins_at, Box::new(|_| {}))
+            .await
+            .unwrap();
         let record = Record::new(&simulation.aws("test"));
         record.put_plan(&plan).await.unwrap();
         tokio::time::sleep(Duration::from_secs(600)).await;
-        Self { simulation, plan, record }
+        Self {
+            simulation,
+            plan,
+            record,
+        }
     }
 
     fn start(&self, name: &str, input: Value) {
@@ -67,7 +73,12 @@ impl World {
         let switch = &self.plan.dns.switch_object;
         let writer = cloud.rds.writer_of(cloud, &self.plan.database.global_cluster);
         let off = |function: &shared::plan::Function| {
-            cloud.lambda.function(RECOVERY, &function.name).unwrap().reserved_concurrency == Some(0)
+            cloud
+                .lambda
+                .function(RECOVERY, &function.name)
+                .unwrap()
+                .reserved_concurrency
+                == Some(0)
         };
         writer == Some(self.plan.cluster_arn(&self.plan.regions.primary))
             && self.plan.functions.iter().all(off)
@@ -80,7 +91,13 @@ impl World {
 
     fn subjects(&self) -> Vec<String> {
         let topic = self.plan.topic_arn(&self.plan.regions.recovery);
-        self.simulation.cloud().sns.messages(&topic).into_iter().map(|message| message.subject).collect()
+        self.simulation
+            .cloud()
+            .sns
+            .messages(&topic)
+            .into_iter()
+            .map(|message| message.subject)
+            .collect()
     }
 
     fn has_failed(&self) -> bool {
@@ -99,7 +116,11 @@ fn request(intent: &str) -> Value {
 }
 
 fn in_virtual_time(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test);
 }
 
@@ -114,10 +135,23 @@ fn a_planned_switchover_loses_nothing() {
         assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
         assert_eq!(closing.achieved.rpo_status, RpoStatus::NotApplicable);
         assert_eq!(closing.met.rpo, Met::NotApplicable);
-        assert!(closing.achieved.rto_seconds.is_some_and(|seconds| seconds < 600.0), "{:?}", closing.achieved);
+        assert!(
+            closing.achieved.rto_seconds.is_some_and(|seconds| seconds < 600.0),
+            "{:?}",
+            closing.achieved
+        );
         let calls = world.simulation.calls();
-        let called = |operation: &str| calls.iter().find(|(call, _)| call.operation == operation).map(|(call, _)| call.region.clone());
-        assert_eq!(called("SwitchoverGlobalCluster").as_deref(), Some(PRIMARY), "it is called where the writer is");
+        let called = |operation: &str| {
+            calls
+                .iter()
+                .find(|(call, _)| call.operation == operation)
+                .map(|(call, _)| call.region.clone())
+        };
+        assert_eq!(
+            called("SwitchoverGlobalCluster").as_deref(),
+            Some(PRIMARY),
+            "it is called where the writer is"
+        );
         assert_eq!(called("FailoverGlobalCluster"), None);
         let cloud = world.simulation.cloud();
         let writer = cloud.rds.writer_of(cloud, &world.plan.database.global_cluster);
@@ -125,7 +159,10 @@ fn a_planned_switchover_loses_nothing() {
         assert!(world.is_unlocked().await);
         assert_eq!(
             world.subjects(),
-            ["[rehearsal] radiant: region-failure opened", "[rehearsal] radiant: region-failure recovered"]
+            [
+                "[rehearsal] radiant: region-failure opened",
+                "[rehearsal] radiant: region-failure recovered"
+            ]
         );
     });
 }
@@ -133,13 +170,17 @@ fn a_planned_switchover_loses_nothing() {
 #[test]
 fn a_failover_by_hand_after_the_region_is_lost() {
     in_virtual_time(async {
-        let world = World::good_times(|plan| plan.alarms.retain(|alarm| alarm.scenario == Scenario::RegionFailure)).await;
+        let world =
+            World::good_times(|plan| plan.alarms.retain(|alarm| alarm.scenario == Scenario::RegionFailure)).await;
         world.simulation.cloud().take_region_away(PRIMARY);
         world.start("by-hand", request("failover"));
         world.wait().await;
         let headers = world.headers().await;
         assert_eq!(headers[0].closing.as_ref().unwrap().outcome, Outcome::Recovered);
-        assert_eq!(headers[0].closing.as_ref().unwrap().achieved.rpo_status, RpoStatus::Measured);
+        assert_eq!(
+            headers[0].closing.as_ref().unwrap().achieved.rpo_status,
+            RpoStatus::Measured
+        );
     });
 }
 
@@ -160,7 +201,11 @@ fn a_healthy_service_is_left_alone() {
 #[test]
 fn a_switchover_is_refused_while_the_other_side_is_away() {
     in_virtual_time(async {
-        let world = World::good_times(|plan| plan.alarms.retain(|alarm| alarm.start == shared::plan::Start::Automatic)).await;
+        let world = World::good_times(|plan| {
+            plan.alarms
+                .retain(|alarm| alarm.start == shared::plan::Start::Automatic)
+        })
+        .await;
         world.simulation.cloud().take_region_away(PRIMARY);
         world.start("planned", request("switchover"));
         world.wait().await;
@@ -183,8 +228,15 @@ fn one_recovery_runs_at_a_time() {
         let [first, second] = [0, 1].map(|index| headers[index].closing.clone().unwrap());
         assert_eq!((first.outcome, second.outcome), (Outcome::Recovered, Outcome::Refused));
         let reason = second.reason.unwrap();
-        assert!(reason.contains(&headers[0].id) && reason.contains("one recovery runs at a time"), "{reason}");
-        let switchovers = world.simulation.calls().into_iter().filter(|(call, _)| call.operation == "SwitchoverGlobalCluster");
+        assert!(
+            reason.contains(&headers[0].id) && reason.contains("one recovery runs at a time"),
+            "{reason}"
+        );
+        let switchovers = world
+            .simulation
+            .calls()
+            .into_iter()
+            .filter(|(call, _)| call.operation == "SwitchoverGlobalCluster");
         assert_eq!(switchovers.map(|(_, count)| count).sum::<u64>(), 1);
         assert!(world.is_unlocked().await);
     });
@@ -226,7 +278,10 @@ fn a_wrong_input_is_refused_and_leaves_nothing_locked() {
                 panic!("{wrong}: {:?}", ended[0].result.status);
             };
             assert_eq!(output["outcome"], "refused", "{wrong}");
-            assert!(output["summary"].as_str().unwrap().contains("InvalidInput"), "{wrong}: {output}");
+            assert!(
+                output["summary"].as_str().unwrap().contains("InvalidInput"),
+                "{wrong}: {output}"
+            );
         }
     });
 }
@@ -244,9 +299,15 @@ fn a_database_that_does_not_come_fails_the_recovery_at_its_deadline() {
         let closing = world.only_header().await.closing.unwrap();
         assert_eq!(closing.outcome, Outcome::Failed);
         let reason = closing.reason.unwrap();
-        assert!(reason.contains("after 30 s the database is not ready: the promotion goes on"), "{reason}");
+        assert!(
+            reason.contains("after 30 s the database is not ready: the promotion goes on"),
+            "{reason}"
+        );
         assert!(world.has_failed() && world.is_unlocked().await);
-        assert_eq!(world.subjects().last().unwrap(), "[rehearsal] radiant: region-failure failed");
+        assert_eq!(
+            world.subjects().last().unwrap(),
+            "[rehearsal] radiant: region-failure failed"
+        );
     });
 }
 
@@ -256,7 +317,11 @@ fn a_name_that_does_not_answer_fails_the_recovery_at_its_deadline() {
         let world = World::good_times(|plan| {
             // More healthy answers in a row than the deadline has time for.
             plan.health.consecutive = 20;
-            plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().deadlines.health = shared::plan::Duration::from_secs(60);
+            plan.scenarios
+                .get_mut(&Scenario::RegionFailure)
+                .unwrap()
+                .deadlines
+                .health = shared::plan::Duration::from_secs(60);
         })
         .await;
         world.simulation.cloud().take_region_away(PRIMARY);
@@ -275,15 +340,31 @@ fn a_function_that_points_elsewhere_stays_off_and_is_named() {
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
         let billing = "radiant-production-billing";
-        let elsewhere = BTreeMap::from([("DB_CLUSTER_ARN".to_owned(), "arn:aws:rds:us-east-1:123456789012:cluster:radiant-production".to_owned())]);
-        let function = Function { environment: elsewhere, reserved_concurrency: Some(0) };
-        world.simulation.cloud().lambda.create_function(RECOVERY, billing, function.clone());
+        let elsewhere = BTreeMap::from([(
+            "DB_CLUSTER_ARN".to_owned(),
+            "arn:aws:rds:us-east-1:123456789012:cluster:radiant-production".to_owned(),
+        )]);
+        let function = Function {
+            environment: elsewhere,
+            reserved_concurrency: Some(0),
+        };
+        world
+            .simulation
+            .cloud()
+            .lambda
+            .create_function(RECOVERY, billing, function.clone());
         world.simulation.cloud().take_region_away(PRIMARY);
         world.wait().await;
         let closing = world.only_header().await.closing.unwrap();
         assert_eq!(closing.outcome, Outcome::Partial);
         let reason = closing.reason.unwrap();
-        assert!(reason.contains("4 of 5 functions run") && reason.contains(billing), "{reason}");
-        assert_eq!(world.simulation.cloud().lambda.function(RECOVERY, billing), Some(function));
+        assert!(
+            reason.contains("4 of 5 functions run") && reason.contains(billing),
+            "{reason}"
+        );
+        assert_eq!(
+            world.simulation.cloud().lambda.function(RECOVERY, billing),
+            Some(function)
+        );
     });
 }

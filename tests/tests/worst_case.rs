@@ -67,7 +67,7 @@ impl Worst {
             "ActivateRegion" => json!({ "active": 0, "of": 0, "failed": [] }),
             "SwitchDns" => json!({}),
             "CheckHealth" if late(&self.switched) => json!({ "healthy": true, "so_far": { "first_at": null } }),
-            "CloseRecovery" => json!({ "summary": "done" }),
+            "CloseRecovery" => json!({ "summary": "done", "outcome": "recovered" }),
             // Announcements, and what is waited for, fail to the last.
             "AnnounceOpening" | "AnnounceClosing" | "CheckDatabase" | "CheckHealth" => return None,
             other => panic!("the worst case does not know {other}; tell it"),

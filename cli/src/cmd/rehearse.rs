@@ -1,30 +1,34 @@
 //! `drctl rehearse`: play a disaster and the recovery from it against a simulated AWS.
 
+use std::io::{self, IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde::Serialize;
 use shared::plan::Plan;
+use shared::recovery::Scenario;
 
 use crate::args::RehearseArgs;
-use crate::output::{Exit, Output, Paint};
+use crate::deployment::deployment;
+use crate::output::{Exit, Output, Paint, one_line};
 use crate::rehearsal::{Moment, Rehearsal, rehearse};
-use crate::view::{Live, Statistics, run_line, summary};
+use crate::view::{Live, Spread, Statistics, run_line, summary};
 
 /// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
 const INTERRUPTED: i32 = 130;
 
 /// Rehearses a recovery, once or many times.
 pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
-    // Nothing outside of this process is ever changed, so there is nothing to clean up.
-    let handled = ctrlc::set_handler(|| {
-        eprintln!("\ndrctl: interrupted; it was a rehearsal, and nothing was changed");
-        std::process::exit(INTERRUPTED);
-    });
-    if let Err(error) = handled {
+    if let Err(error) = ctrlc::set_handler(interrupted) {
         output.error(format_args!("Ctrl-C will end this without a word: {error}"));
+    }
+    // Said before anything else is printed: nothing runs then.
+    if let Err(why) = deployment(plan, args.scenario) {
+        output.error(format_args!("{}: {why}", one_line(&args.plan.display())));
+        return Exit::WrongUse;
     }
     let seed = args.seed.unwrap_or_else(a_new_seed);
     let result = if args.runs == 1 {
@@ -36,10 +40,22 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
         Ok(true) => Exit::Success,
         Ok(false) => Exit::Failure,
         Err(why) => {
-            output.error(format_args!("{}: {why}", args.plan.display()));
-            Exit::WrongUse
+            output.error(why);
+            Exit::Failure
         }
     }
+}
+
+/// Nothing outside of this process is ever changed, so there is nothing to clean up but the line that is being drawn.
+/// Nobody may be reading what is said here, which must not keep it from ending.
+fn interrupted() {
+    let mut stderr = io::stderr();
+    let tidy = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
+    let _ = writeln!(
+        stderr,
+        "{tidy}drctl: interrupted; it was a rehearsal, and nothing was changed"
+    );
+    std::process::exit(INTERRUPTED);
 }
 
 /// Small enough to be typed again.
@@ -48,22 +64,39 @@ fn a_new_seed() -> u64 {
     fastrand::Rng::with_seed(now.as_nanos() as u64).u64(1..1_000_000)
 }
 
+/// One rehearsal. That it cannot be played is a defect, not wrong use; the seed is said, to find it again.
+fn play(
+    plan: &Plan,
+    scenario: Scenario,
+    seed: u64,
+    watch: impl Fn(Moment) + Clone + 'static,
+) -> Result<Rehearsal, String> {
+    catch_unwind(AssertUnwindSafe(|| rehearse(plan, scenario, seed, watch)))
+        .unwrap_or_else(|_| Err("it panicked".to_owned()))
+        .map_err(|why| {
+            format!(
+                "the rehearsal of {scenario} with seed {seed} broke off, which is a defect; please report it: {why}"
+            )
+        })
+}
+
 /// One rehearsal, shown while it goes on. Says whether it did what it is for.
 fn once(args: &RehearseArgs, plan: &Plan, seed: u64, output: &mut Output) -> Result<bool, String> {
     let show = !args.json && !args.quiet;
     if show {
         let line = format!(
-            "Rehearsing {} of {}, seed {seed}. The clock is virtual (UTC).",
+            "Rehearsing {} of {} with seed {seed}, against a simulated AWS. The clock is virtual (UTC); +… is the time since \
+             the disaster.",
             args.scenario, plan.workload
         );
-        output.line(output.paint(Paint::Faint, &line));
+        output.wrapped(output.paint(Paint::Faint, &line), 0);
         output.line("");
     }
     let (send, moments) = mpsc::channel::<Moment>();
     let rehearsal = thread::scope(|scope| {
         // Virtual time needs a thread of its own: waiting for the terminal must not hold it up.
         let rehearsing = scope.spawn(move || {
-            rehearse(plan, args.scenario, seed, move |moment| {
+            play(plan, args.scenario, seed, move |moment| {
                 // Whoever watches may have stopped; the rehearsal goes on.
                 let _ = send.send(moment);
             })
@@ -77,7 +110,7 @@ fn once(args: &RehearseArgs, plan: &Plan, seed: u64, output: &mut Output) -> Res
         live.end(output);
         rehearsing
             .join()
-            .unwrap_or_else(|_| Err("the rehearsal panicked, which is a defect; please report it".to_owned()))
+            .unwrap_or_else(|_| Err("the rehearsal panicked".to_owned()))
     })?;
     if args.json {
         output.line(serde_json::to_string(&rehearsal).map_err(|error| error.to_string())?);
@@ -85,7 +118,7 @@ fn once(args: &RehearseArgs, plan: &Plan, seed: u64, output: &mut Output) -> Res
         if show {
             output.line("");
         }
-        summary(&rehearsal, output);
+        summary(&rehearsal, plan, output);
     }
     Ok(rehearsal.succeeded())
 }
@@ -98,6 +131,9 @@ fn many(args: &RehearseArgs, plan: &Plan, first_seed: u64, output: &mut Output) 
         .min(args.runs as usize);
     let (send, results) = mpsc::channel::<(u32, Result<Rehearsal, String>)>();
     let mut done: Vec<Rehearsal> = Vec::new();
+    let last_seed = first_seed.wrapping_add(u64::from(args.runs - 1));
+    let greatest_seed = if last_seed < first_seed { u64::MAX } else { last_seed };
+    let seed_width = greatest_seed.to_string().len();
     thread::scope(|scope| {
         for _ in 0..workers {
             let (send, next) = (send.clone(), &next);
@@ -108,7 +144,7 @@ fn many(args: &RehearseArgs, plan: &Plan, first_seed: u64, output: &mut Output) 
                         break;
                     }
                     let seed = first_seed.wrapping_add(u64::from(run));
-                    let rehearsal = rehearse(plan, args.scenario, seed, |_| {});
+                    let rehearsal = play(plan, args.scenario, seed, |_| {});
                     let failed = rehearsal.is_err();
                     if send.send((run, rehearsal)).is_err() || failed {
                         break;
@@ -122,7 +158,7 @@ fn many(args: &RehearseArgs, plan: &Plan, first_seed: u64, output: &mut Output) 
             waiting.insert(run, rehearsal?);
             while let Some(rehearsal) = waiting.remove(&(done.len() as u32)) {
                 if !args.json && !args.quiet {
-                    output.line(run_line(&rehearsal, output));
+                    run_line(&rehearsal, plan, seed_width, output);
                 }
                 done.push(rehearsal);
             }
@@ -131,10 +167,25 @@ fn many(args: &RehearseArgs, plan: &Plan, first_seed: u64, output: &mut Output) 
     })?;
     let statistics = Statistics::of(&done);
     if args.json {
-        let object = json!({ "runs": done, "rto_seconds": statistics.rto, "rpo_seconds": statistics.rpo });
-        output.line(object);
+        let runs = Runs {
+            runs: &done,
+            rto_seconds: statistics.rto,
+            rpo_seconds: statistics.rpo,
+        };
+        output.line(serde_json::to_string(&runs).map_err(|error| error.to_string())?);
     } else {
-        statistics.show(&done, output);
+        if !args.quiet {
+            output.line("");
+        }
+        statistics.show(&done, plan, output);
     }
     Ok(done.iter().all(Rehearsal::succeeded))
+}
+
+/// What `--json` prints for many rehearsals.
+#[derive(Serialize)]
+struct Runs<'a> {
+    runs: &'a [Rehearsal],
+    rto_seconds: Spread,
+    rpo_seconds: Spread,
 }

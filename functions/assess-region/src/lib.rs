@@ -340,7 +340,12 @@ fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
 /// The beginning of the outage that goes on: the first of the bad minutes that the metric ends with. An outage that is
 /// over has nothing to do with this recovery.
 fn beginning_of_outage(probe: &Datapoints) -> Option<Timestamp> {
-    probe.iter().rev().take_while(|(_, value)| *value < 1.0).last().map(|(at, _)| *at)
+    probe
+        .iter()
+        .rev()
+        .take_while(|(_, value)| *value < 1.0)
+        .last()
+        .map(|(at, _)| *at)
 }
 
 fn probe_signal(probe: &Datapoints, now: Timestamp) -> Signal {

@@ -20,12 +20,37 @@ pub struct Input {
     pub recovery: Option<RecoveryRef>,
     /// ARN of the execution.
     pub execution: String,
-    /// The outcome.
+    /// The outcome, where no state failed.
     pub outcome: Outcome,
-    /// Why, where it is not plainly recovered.
+    /// Why, where no state failed and it is not plainly recovered.
     pub reason: Option<String>,
+    /// The state that failed, if one did.
+    pub failure: Option<Failure>,
+    /// Whether anything had been changed by then.
+    pub changed: bool,
     /// The times that were observed.
     pub observed: Observed,
+}
+
+/// A state that failed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// Its name.
+    pub state: String,
+    /// What Step Functions says of it.
+    pub error: ErrorOutput,
+}
+
+/// `$states.errorOutput`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ErrorOutput {
+    /// The error's name: one of ours, Lambda's or Step Functions'.
+    #[serde(rename = "Error")]
+    pub error: String,
+    /// Its explanation; for an error of a function, JSON with `errorMessage`.
+    #[serde(rename = "Cause", default)]
+    pub cause: String,
 }
 
 /// What was kept.
@@ -97,11 +122,12 @@ impl Step for CloseRecovery {
 
 impl CloseRecovery {
     fn closing(&self, input: &Input, header: &Header) -> Closing {
+        let (outcome, reason) = end(input);
         let achieved = achieved(&input.observed);
         Closing {
             execution: input.execution.clone(),
-            outcome: input.outcome,
-            reason: input.reason.clone(),
+            outcome,
+            reason,
             closed_at: self.aws.now(),
             observed: input.observed,
             met: met(&achieved, &header.objectives),
@@ -110,19 +136,57 @@ impl CloseRecovery {
     }
 
     async fn close_unopened(&self, input: &Input) -> Result<Output, StepError> {
-        let why = input.reason.as_deref().unwrap_or("no reason given");
+        let (outcome, reason) = end(input);
+        let why = reason.unwrap_or_else(|| "no reason given".to_owned());
         tracing::error!(reason = why, "the recovery was not opened");
         // Without a plan there is no workload, and so no lock that could have been taken.
         if let Ok((_, plan)) = self.record.current_plan().await {
             self.record.release_lock(&plan.workload, &input.execution).await?;
         }
-        let summary = format!("The recovery was not opened: {why}");
         Ok(Output {
-            outcome: input.outcome,
-            summary,
+            outcome,
+            summary: format!("The recovery was not opened: {why}"),
             achieved: None,
             met: None,
         })
+    }
+}
+
+/// How a recovery ended, and why. A guard's refusal, a wrong input, and what could not be looked at before anything was
+/// changed are refusals: nothing happened. Everything else that fails is a failure, and alarms see it.
+fn end(input: &Input) -> (Outcome, Option<String>) {
+    let Some(failure) = &input.failure else {
+        return (input.outcome, input.reason.clone());
+    };
+    let name = failure.error.error.as_str();
+    let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let outcome = match kind {
+        Some(ErrorKind::Preempted) => Outcome::Preempted,
+        Some(ErrorKind::Refused | ErrorKind::InvalidInput) if !input.changed => Outcome::Refused,
+        Some(kind) if kind.is_retryable() && !input.changed => Outcome::Refused,
+        _ => Outcome::Failed,
+    };
+    (
+        outcome,
+        Some(format!(
+            "{}: {name}: {}",
+            failure.state,
+            message_in(&failure.error.cause)
+        )),
+    )
+}
+
+/// The message of a function's error; Step Functions cuts long causes off, so it may not be JSON any more.
+fn message_in(cause: &str) -> String {
+    #[derive(Deserialize)]
+    struct Cause {
+        #[serde(rename = "errorMessage")]
+        message: String,
+    }
+    match serde_json::from_str::<Cause>(cause) {
+        Ok(cause) => cause.message,
+        Err(_) if cause.is_empty() => "no cause was given".to_owned(),
+        Err(_) => cause.to_owned(),
     }
 }
 
@@ -255,6 +319,52 @@ mod tests {
             text.contains("Back after not measured") && text.contains("not measured."),
             "{text}"
         );
+    }
+
+    fn ended_by(error: &str, cause: &str, changed: bool) -> (Outcome, String) {
+        let failure = Failure {
+            state: "SomeState".into(),
+            error: ErrorOutput {
+                error: error.into(),
+                cause: cause.into(),
+            },
+        };
+        let (outcome, reason) = end(&Input {
+            recovery: None,
+            execution: "arn:e".into(),
+            outcome: Outcome::Recovered,
+            reason: None,
+            failure: Some(failure),
+            changed,
+            observed: Observed::default(),
+        });
+        (outcome, reason.unwrap())
+    }
+
+    #[test]
+    fn what_failed_before_anything_was_changed_is_refused_unless_it_is_a_defect() {
+        for (error, before, after) in [
+            ("Preempted", Outcome::Preempted, Outcome::Preempted),
+            ("Refused", Outcome::Refused, Outcome::Failed),
+            ("InvalidInput", Outcome::Refused, Outcome::Failed),
+            ("Unavailable", Outcome::Refused, Outcome::Failed),
+            ("Denied", Outcome::Failed, Outcome::Failed),
+            ("States.Timeout", Outcome::Failed, Outcome::Failed),
+            ("Lambda.Unknown", Outcome::Failed, Outcome::Failed),
+            ("DeadlineExceeded", Outcome::Failed, Outcome::Failed),
+        ] {
+            assert_eq!(ended_by(error, "", false).0, before, "{error}");
+            assert_eq!(ended_by(error, "", true).0, after, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_reason_is_the_message_also_of_a_cause_that_was_cut_off() {
+        let reason = |cause: &str| ended_by("Denied", cause, false).1;
+        let whole = r#"{"errorType":"Denied","errorMessage":"rds:X on y"}"#;
+        assert_eq!(reason(whole), "SomeState: Denied: rds:X on y");
+        assert_eq!(reason(&whole[..30]), format!("SomeState: Denied: {}", &whole[..30]));
+        assert_eq!(reason(""), "SomeState: Denied: no cause was given");
     }
 
     #[test]

@@ -1,4 +1,8 @@
 //! RDS: Aurora clusters in a global database, their failover and switchover over time, and the databases inside.
+//!
+//! Simplified, always to the worse side: Aurora tries to stop the old side's writes when it fails over, and promises
+//! nothing; here it never manages to. The old side stays `pending-resync` for ever, where Aurora rebuilds it within
+//! minutes to hours. A switchover during which either Region goes away is cancelled at once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -47,7 +51,9 @@ struct Global {
 #[derive(Clone)]
 struct Transition {
     to: String,
+    /// Whether it is a failover.
     loses_data: bool,
+    called_at: Timestamp,
     begins_at: Timestamp,
     ends_at: Timestamp,
     begun: bool,
@@ -149,14 +155,15 @@ impl Rds {
                 "HttpEndpoint is not enabled for this cluster",
             ));
         }
-        if !is_writer || cluster.instances.is_empty() {
+        if cluster.instances.is_empty() {
             return Err(refuse(
                 404,
                 "DatabaseNotFoundException",
-                "The cluster has no writer instance",
+                "The DB cluster doesn't have a DB instance",
             ));
         }
-        if now < cluster.takes_statements_from {
+        // The Data API speaks to writers only, and a secondary cluster has none.
+        if !is_writer || now < cluster.takes_statements_from {
             return Err(refuse(
                 504,
                 "DatabaseUnavailableException",
@@ -171,6 +178,20 @@ impl Rds {
                 code: "DatabaseErrorException",
                 message,
             })
+    }
+
+    /// Turns a cluster's Data API on or off.
+    pub fn set_data_api(&self, cluster_arn: &str, on: bool) {
+        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
+            cluster.data_api = on;
+        }
+    }
+
+    /// Replaces a cluster's instances; the first is the writer, where the cluster has one.
+    pub fn set_instances(&self, cluster_arn: &str, instances: &[&str]) {
+        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
+            cluster.instances = instances.iter().map(|id| (*id).to_owned()).collect();
+        }
     }
 
     /// The secret that a cluster's Data API takes.
@@ -208,8 +229,8 @@ impl Rds {
                 state.move_writer(cloud, &call.region, &operation, &parameters)
             }
             other => Err(Refusal(
-                400,
-                "InvalidAction",
+                501,
+                "NotSimulated",
                 format!("the simulated RDS has no {other}"),
             )),
         };
@@ -228,36 +249,44 @@ type Parameters = BTreeMap<String, String>;
 impl State {
     /// Brings everything to where it is at `now`.
     fn advance(&mut self, cloud: &Cloud, now: Timestamp) {
+        let clusters = &mut self.clusters;
         for global in self.globals.values_mut() {
-            let Some(mut transition) = global.transition.clone() else {
+            let Some(transition) = global.transition.clone() else {
                 continue;
             };
-            if !transition.begun && now >= transition.begins_at {
-                transition.begun = true;
-                if let Some(target) = self.clusters.get_mut(&transition.to) {
+            if !transition.loses_data && interrupted(clusters, global, &transition, cloud, now) {
+                cancel(clusters, global, &transition);
+                continue;
+            }
+            if let Some(underway) = &mut global.transition
+                && !underway.begun
+                && now >= underway.begins_at
+            {
+                underway.begun = true;
+                if let Some(target) = clusters.get_mut(&underway.to) {
                     target.status = "promoting";
                 }
                 // A switchover stops writes first and lets the secondary catch up.
-                if !transition.loses_data
-                    && let Some(writer) = self.clusters.get_mut(&global.writer)
+                if !underway.loses_data
+                    && let Some(writer) = clusters.get_mut(&global.writer)
                 {
                     writer.database.set_writable(false);
                 }
-                global.transition = Some(transition.clone());
             }
             if now >= transition.ends_at {
-                finish(global, &mut self.clusters, &transition, cloud);
+                finish(global, clusters, &transition, cloud);
             }
         }
     }
 
     fn describe_global_clusters(&self, parameters: &Parameters) -> Result<String, Refusal> {
+        take_only(parameters, &["GlobalClusterIdentifier"])?;
         let wanted = parameters.get("GlobalClusterIdentifier");
         let found: Vec<String> = self
             .globals
             .iter()
             .filter(|(id, _)| wanted.is_none_or(|wanted| wanted == *id))
-            .map(|(id, global)| global_xml(id, global))
+            .map(|(id, global)| element_of("GlobalClusterMember", &global_xml(id, global)))
             .collect();
         match (wanted, found.is_empty()) {
             (Some(id), true) => Err(Refusal(
@@ -270,6 +299,7 @@ impl State {
     }
 
     fn describe_clusters(&self, region: &str, parameters: &Parameters) -> Result<String, Refusal> {
+        take_only(parameters, &["DBClusterIdentifier"])?;
         let wanted = parameters.get("DBClusterIdentifier");
         let found: Vec<String> = self
             .clusters
@@ -300,6 +330,11 @@ impl State {
         operation: &str,
         parameters: &Parameters,
     ) -> Result<String, Refusal> {
+        let mut known = vec!["GlobalClusterIdentifier", "TargetDbClusterIdentifier"];
+        if operation == "FailoverGlobalCluster" {
+            known.extend(["AllowDataLoss", "Switchover"]);
+        }
+        take_only(parameters, &known)?;
         let is = |name: &str| parameters.get(name).is_some_and(|value| value == "true");
         let loses_data = operation == "FailoverGlobalCluster" && is("AllowDataLoss");
         if loses_data && is("Switchover") {
@@ -315,7 +350,7 @@ impl State {
                 format!("Global cluster {id} not found"),
             )
         })?;
-        // A cluster of another Region is found by its ARN only; here, all are asked for by ARN.
+        // AWS asks for the ARN, "so that Aurora can locate the cluster in its Region": a name is found nowhere.
         if !global.members.contains(&target) {
             return Err(Refusal(
                 404,
@@ -329,6 +364,9 @@ impl State {
         }
         if global.writer == target {
             return Err(invalid(format!("{target} is the writer of {id} already")));
+        }
+        if global.out_of_sync.contains(&target) {
+            return Err(invalid(format!("{target} is being resynchronised")));
         }
         let region_of = |arn: &str| {
             self.clusters
@@ -355,7 +393,7 @@ impl State {
                     "a switchover is called in {from_region}, the Region of the writer"
                 )));
             }
-            if !cloud.is_up(&to_region) || global.out_of_sync.contains(&target) {
+            if !cloud.is_up(&to_region) {
                 return Err(invalid(format!("{target} is not in sync with the writer")));
             }
             let lasts = cloud.draw("global-switchover", &timings.global_switchover);
@@ -366,26 +404,70 @@ impl State {
         global.transition = Some(Transition {
             to: target,
             loses_data,
+            called_at: now,
             begins_at,
             ends_at,
             begun: false,
         });
-        Ok(global_xml(&id, global))
+        Ok(element_of("GlobalCluster", &global_xml(&id, global)))
     }
+}
+
+/// Refuses parameters that the simulator does not know, rather than not to heed them.
+fn take_only(parameters: &Parameters, known: &[&str]) -> Result<(), Refusal> {
+    let unknown = parameters
+        .keys()
+        .find(|name| !["Action", "Version"].contains(&name.as_str()) && !known.contains(&name.as_str()));
+    match unknown {
+        Some(name) => Err(Refusal(
+            501,
+            "NotSimulated",
+            format!("the simulated RDS does not know {name}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether one of a switchover's two Regions went away while it went on.
+fn interrupted(
+    clusters: &BTreeMap<String, Cluster>,
+    global: &Global,
+    transition: &Transition,
+    cloud: &Cloud,
+    now: Timestamp,
+) -> bool {
+    [&global.writer, &transition.to]
+        .into_iter()
+        .filter_map(|arn| clusters.get(arn))
+        .any(|cluster| {
+            cloud
+                .away_between(&cluster.region, transition.called_at, now.min(transition.ends_at))
+                .is_some()
+        })
+}
+
+/// Puts everything back to where it was before a switchover.
+fn cancel(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, transition: &Transition) {
+    if let Some(target) = clusters.get_mut(&transition.to) {
+        target.status = "available";
+    }
+    if let Some(writer) = clusters.get_mut(&global.writer) {
+        writer.database.set_writable(true);
+    }
+    global.transition = None;
 }
 
 /// The end of a failover or switchover: the target takes over, with what reached it.
 fn finish(global: &mut Global, clusters: &mut BTreeMap<String, Cluster>, transition: &Transition, cloud: &Cloud) {
     let old_arn = global.writer.clone();
     let reached = match clusters.get(&old_arn) {
-        // Replication ended with the Region, and was behind by the lag of that moment.
-        Some(old) if transition.loses_data => match cloud.down_since(&old.region) {
-            Some(down_since) => down_since.checked_sub(global.lag_at(down_since)).unwrap_or(down_since),
-            None => transition
-                .begins_at
-                .checked_sub(global.lag_at(transition.begins_at))
-                .unwrap_or(transition.begins_at),
-        },
+        // Replication ended where the promotion began, or with the Region if that was away by then, and was behind by
+        // the lag of that moment.
+        Some(old) if transition.loses_data => {
+            let began_at = transition.begins_at;
+            let cut = cloud.away_between(&old.region, began_at, began_at).unwrap_or(began_at);
+            cut.checked_sub(global.lag_at(cut)).unwrap_or(cut)
+        }
         _ => Timestamp::MAX,
     };
     let copy = clusters
@@ -466,18 +548,21 @@ fn global_xml(id: &str, global: &Global) -> String {
             element("IsDataLossAllowed", &transition.loses_data.to_string()),
         )
     });
+    let status = match &global.transition {
+        None => "available",
+        Some(transition) if transition.loses_data => "failing-over",
+        Some(_) => "switching-over",
+    };
     format!(
-        "<GlobalClusterMember>{}{}<GlobalClusterMembers>{members}</GlobalClusterMembers>{transition}</GlobalClusterMember>",
+        "{}{}<GlobalClusterMembers>{members}</GlobalClusterMembers>{transition}",
         element("GlobalClusterIdentifier", id),
-        element(
-            "Status",
-            if global.transition.is_some() {
-                "failing-over"
-            } else {
-                "available"
-            }
-        ),
+        element("Status", status),
     )
+}
+
+/// An element around others. What AWS calls a global cluster depends on where it stands.
+fn element_of(name: &str, inner: &str) -> String {
+    format!("<{name}>{inner}</{name}>")
 }
 
 fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool) -> String {
@@ -504,47 +589,49 @@ fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool) -> String {
 }
 
 /// Replicates a global database for ever: each minute has its lag, which is published at the minute's end in the
-/// Region of each secondary, as long as both sides are there.
+/// Region of each secondary that the writer reaches.
 pub async fn replicate(cloud: Arc<Cloud>, id: String) {
     loop {
-        let began_at = cloud.now();
         let lag = cloud.draw("replication-lag", &cloud.timings.replication_lag);
-        let secondaries = {
-            let mut state = lock(&cloud.rds.state);
-            state.advance(&cloud, began_at);
-            let State { clusters, globals } = &mut *state;
-            let Some(global) = globals.get_mut(&id) else { return };
-            global.lag.push((began_at, lag));
-            let all = global
-                .members
-                .iter()
-                .filter_map(|arn| clusters.get(arn).map(|cluster| (arn.clone(), cluster)));
-            all.map(|(arn, cluster)| (arn == global.writer, cluster.region.clone(), cluster.id.clone()))
-                .collect::<Vec<_>>()
-        };
-        tokio::time::sleep(SECONDS_OF_A_MINUTE).await;
-        let writer_is_up = secondaries
-            .iter()
-            .any(|(is_writer, region, _)| *is_writer && cloud.is_up(region));
-        for (_, region, cluster) in secondaries
-            .iter()
-            .filter(|(is_writer, region, _)| !is_writer && cloud.is_up(region))
         {
-            if !writer_is_up {
-                continue;
-            }
+            let mut state = lock(&cloud.rds.state);
+            let Some(global) = state.globals.get_mut(&id) else {
+                return;
+            };
+            global.lag.push((cloud.now(), lag));
+        }
+        tokio::time::sleep(A_MINUTE).await;
+        let now = cloud.now();
+        for (region, cluster) in cloud.rds.reached(&cloud, &id, now) {
             let metric = Metric {
                 namespace: "AWS/RDS".to_owned(),
                 name: "AuroraGlobalDBRPOLag".to_owned(),
-                dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), cluster.clone())]),
+                dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), cluster)]),
             };
-            let at = cloud
-                .now()
-                .checked_sub(SignedDuration::from_secs(1))
-                .unwrap_or(began_at);
-            cloud.cloudwatch.publish(region, &metric, at, lag.as_millis() as f64);
+            let at = now.checked_sub(SignedDuration::from_secs(1)).unwrap_or(now);
+            cloud.cloudwatch.publish(&region, &metric, at, lag.as_millis() as f64);
         }
     }
 }
 
-const SECONDS_OF_A_MINUTE: Duration = Duration::from_secs(60);
+impl Rds {
+    /// Region and identifier of each cluster that replication reaches at `now`.
+    fn reached(&self, cloud: &Cloud, id: &str, now: Timestamp) -> Vec<(String, String)> {
+        let mut state = lock(&self.state);
+        state.advance(cloud, now);
+        let State { clusters, globals } = &*state;
+        let is_up = |arn: &str| clusters.get(arn).is_some_and(|cluster| cloud.is_up(&cluster.region));
+        let Some(global) = globals.get(id).filter(|global| is_up(&global.writer)) else {
+            return Vec::new();
+        };
+        global
+            .members
+            .iter()
+            .filter(|arn| **arn != global.writer && !global.out_of_sync.contains(arn) && is_up(arn))
+            .filter_map(|arn| clusters.get(arn))
+            .map(|cluster| (cluster.region.clone(), cluster.id.clone()))
+            .collect()
+    }
+}
+
+const A_MINUTE: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! JSONata in a definition: parsed and checked once, when the machine is loaded.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use jsonata_core::ast::{AstNode, BinaryOp, PathStep, Stage};
 use jsonata_core::parser;
@@ -121,7 +121,7 @@ pub(crate) fn parse(source: &str, moment: Moment) -> Result<Parsed, Vec<String>>
     let ast = parser::parse(source).map_err(|e| vec![format!("JSONata does not parse: {}", e.display_message())])?;
     let mut check = Check {
         moment,
-        bound: HashSet::new(),
+        bound: BTreeSet::new(),
         variables: BTreeSet::new(),
         problems: Vec::new(),
     };
@@ -144,7 +144,7 @@ pub(crate) fn parse(source: &str, moment: Moment) -> Result<Parsed, Vec<String>>
 struct Check {
     moment: Moment,
     /// Names that the expression binds itself, anywhere: `:=`, parameters, `@$x`, `#$i`.
-    bound: HashSet<String>,
+    bound: BTreeSet<String>,
     variables: BTreeSet<String>,
     problems: Vec<String>,
 }
