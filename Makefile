@@ -10,7 +10,7 @@ test: $(NODE_MODULES)
 lint:
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny --version 0.20.2
 	cargo deny --locked check bans licenses sources
 
 $(NODE_MODULES): tests/asl-validator/package-lock.json
