@@ -368,3 +368,24 @@ fn a_function_that_points_elsewhere_stays_off_and_is_named() {
         );
     });
 }
+
+#[test]
+fn a_table_that_is_missing_is_said_at_once_and_not_waited_for() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let cloud = world.simulation.cloud();
+        let primary = world.plan.cluster_arn(&world.plan.regions.primary);
+        let sql = format!("DROP TABLE {}.canary", world.plan.database.heartbeat.schema);
+        cloud.rds.execute(cloud, PRIMARY, &primary, &sql, &BTreeMap::new()).unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        cloud.take_region_away(PRIMARY);
+        world.wait().await;
+        let header = world.only_header().await;
+        let closing = header.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Failed);
+        let reason = closing.reason.unwrap();
+        assert!(reason.starts_with("CheckDatabase: VerificationFailed") && reason.contains("canary"), "{reason}");
+        let lasted = closing.closed_at.duration_since(header.opened_at).as_secs();
+        assert!(lasted < 600, "{lasted} s, where the deadline is 30 minutes");
+    });
+}

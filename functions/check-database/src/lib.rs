@@ -225,25 +225,41 @@ enum Found {
     Missing(String),
 }
 
-/// A database that has just been promoted refuses for a while; that is waited for. Any other error stays one.
+/// A database that has just been promoted refuses for a while; that is waited for. Any other error stays one: a table that
+/// is missing does not come by waiting.
 fn unless_waking(found: Result<Option<Field>, Refusal>) -> Result<Found, StepError> {
-    match found {
-        Ok(field) => Ok(Found::Field(field)),
-        Err(Refusal { code, error }) => match code.as_deref() {
-            // DatabaseNotFoundException: the cluster has no writer instance yet. DatabaseErrorException: among others,
-            // "cannot execute INSERT in a read-only transaction".
-            Some(
-                code @ ("DatabaseNotFoundException"
-                | "DatabaseErrorException"
-                | "DatabaseUnavailableException"
-                | "DatabaseResumingException"
-                | "ServiceUnavailableError"
-                | "InternalServerErrorException"),
-            ) => Ok(Found::Missing(format!("the Data API answers {code}"))),
-            _ => Err(error),
+    let Refusal { code, mut error } = match found {
+        Ok(field) => return Ok(Found::Field(field)),
+        Err(refusal) => refusal,
+    };
+    match code.as_deref() {
+        // DatabaseNotFoundException: the cluster has no writer instance yet.
+        Some(
+            code @ ("DatabaseNotFoundException"
+            | "DatabaseUnavailableException"
+            | "DatabaseResumingException"
+            | "ServiceUnavailableError"
+            | "InternalServerErrorException"),
+        ) => Ok(Found::Missing(format!("the Data API answers {code}"))),
+        Some("DatabaseErrorException") => match WAKING.iter().find(|waking| error.message.contains(*waking)) {
+            Some(waking) => Ok(Found::Missing(format!("the database answers \"{waking}\""))),
+            None => {
+                error.kind = ErrorKind::VerificationFailed;
+                Err(error)
+            }
         },
+        _ => Err(error),
     }
 }
+
+/// What PostgreSQL says while it starts or is still a replica: SQLSTATE 25006 and 57P03. Source: PostgreSQL's own messages.
+const WAKING: [&str; 5] = [
+    "read-only transaction",
+    "during recovery",
+    "the database system is starting up",
+    "the database system is not accepting connections",
+    "the database system is shutting down",
+];
 
 fn missing_promotion(database: &GlobalDatabase, here: &SiteSlice) -> Option<String> {
     match database.promotion(&here.cluster_arn) {
@@ -344,6 +360,17 @@ mod tests {
             }))
         };
         assert!(matches!(refusal("DatabaseNotFoundException"), Ok(Found::Missing(_))));
+        let says = |message: &str| {
+            let error = StepError::new(ErrorKind::Internal, message);
+            unless_waking(Err(Refusal {
+                code: Some("DatabaseErrorException".to_owned()),
+                error,
+            }))
+        };
+        let replica = says("ERROR: cannot execute INSERT in a read-only transaction; SQLState: 25006");
+        assert!(matches!(replica, Ok(Found::Missing(missing)) if missing.contains("read-only")));
+        let missing_table = says("ERROR: relation \"recovery.canary\" does not exist; Position: 13; SQLState: 42P01");
+        assert_eq!(missing_table.unwrap_err().kind, ErrorKind::VerificationFailed);
         assert_eq!(refusal("AccessDeniedException").unwrap_err().kind, ErrorKind::Denied);
         assert_eq!(
             refusal("HttpEndpointNotEnabledException").unwrap_err().kind,
