@@ -14,7 +14,7 @@ use simulator::aws::events::{InputTransformer, Rule, Schedule, Target, TargetInp
 use simulator::simulation::{Deployment, MakeHandler, function_arn, machine_arn};
 
 /// Every step. A test holds this equal to the folders under `functions/`.
-pub const STEPS: &[(&str, MakeHandler)] = &[
+pub const STEPS: &[DeployedStep] = &[
     step::<activate_region::ActivateRegion>(),
     step::<announce::Announce>(),
     step::<assess_region::AssessRegion>(),
@@ -33,8 +33,23 @@ pub const MACHINES: &[(&str, &str)] = &[(
     include_str!("../../statemachines/region-switch.asl.json"),
 )];
 
-const fn step<S: Step>() -> (&'static str, MakeHandler) {
-    (S::NAME, make::<S>)
+/// A step, as it is deployed.
+#[derive(Clone, Copy)]
+pub struct DeployedStep {
+    /// Its name.
+    pub name: &'static str,
+    /// Makes its handler.
+    pub make: MakeHandler,
+    /// How long one invocation may take.
+    pub time_limit: Duration,
+}
+
+const fn step<S: Step>() -> DeployedStep {
+    DeployedStep {
+        name: S::NAME,
+        make: make::<S>,
+        time_limit: S::TIME_LIMIT,
+    }
 }
 
 fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
@@ -74,7 +89,7 @@ pub fn deployment(plan: &Plan, scenario: Scenario) -> Result<Deployment, String>
     };
     Ok(Deployment {
         region: region.clone(),
-        functions: STEPS.to_vec(),
+        functions: STEPS.iter().map(|step| (step.name, step.make)).collect(),
         machines: MACHINES.to_vec(),
         alarms: vec![Alarm {
             name: alarm.name.clone(),
@@ -135,7 +150,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         folders.sort();
-        let steps: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+        let steps: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
         assert_eq!(steps, folders);
     }
 

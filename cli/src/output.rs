@@ -63,6 +63,12 @@ pub struct Output {
     width: Option<usize>,
 }
 
+impl Default for Output {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Output {
     /// The process's own streams.
     pub fn new() -> Self {
@@ -85,7 +91,7 @@ impl Output {
 
     /// `text`, standing out where colours are wanted.
     pub fn paint<'a>(&self, paint: Paint, text: &'a str) -> Cow<'a, str> {
-        if self.colour {
+        if self.colour && !text.is_empty() {
             Cow::Owned(format!("\x1b[{}m{text}\x1b[0m", paint.code()))
         } else {
             Cow::Borrowed(text)
@@ -149,7 +155,7 @@ fn no_colour() -> bool {
 }
 
 /// A dumb terminal shows escape sequences as they are.
-fn dumb() -> bool {
+pub fn dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
@@ -158,7 +164,7 @@ fn dumb() -> bool {
 /// adds takes no room.
 fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let width = width.max(1);
-    let indent = " ".repeat(indent.min(width / 3));
+    let indent = " ".repeat(indent.min(width / 2));
     let (mut rows, mut row, mut begun) = (Vec::new(), String::new(), false);
     for word in text.split(' ') {
         if !begun {

@@ -115,7 +115,7 @@ impl Rehearsal {
 #[derive(Clone, Debug)]
 pub enum Moment {
     /// An event of an execution.
-    Machine(HistoryEvent),
+    Machine(Box<HistoryEvent>),
     /// The disaster.
     Disaster {
         /// When.
@@ -150,7 +150,7 @@ async fn play(
     let begins_at: Timestamp = BEGINS_AT.parse().map_err(|error| format!("{BEGINS_AT}: {error}"))?;
     let observer: Observer = {
         let watch = watch.clone();
-        Box::new(move |event| watch(Moment::Machine(event.clone())))
+        Box::new(move |event| watch(Moment::Machine(Box::new(event.clone()))))
     };
     let simulation = Simulation::begin(plan, deployment(plan, scenario)?, seed, begins_at, observer).await?;
     let record = Record::new(&simulation.aws("drctl"));
@@ -276,6 +276,7 @@ fn never_closed(objectives: &Objectives) -> Closing {
         outcome: Outcome::Failed,
         reason: None,
         closed_at: Timestamp::UNIX_EPOCH,
+        evidence: serde_json::Value::Null,
         observed: shared::measure::Observed::default(),
         achieved,
         met: MetObjectives { rto: Met::Missed, rpo },

@@ -19,6 +19,8 @@ use crate::rehearsal::{Moment, Rehearsal, TargetAndMaximum};
 const USUAL_WIDTH: usize = 100;
 /// Terminals from this width on have room for columns side by side.
 const WIDE: usize = 80;
+/// Terminals below this width have no room for columns.
+const NARROW: usize = 32;
 /// Width of the column with the states' names.
 const STATE_WIDTH: usize = 17;
 /// Width of a column with a time since the disaster.
@@ -152,7 +154,12 @@ impl Live {
             } else {
                 format!("{state}: ")
             };
-            output.wrapped(format_args!("{head} {mark} {state}{text}"), SINCE_WIDTH + 3);
+            let indent = if output.width().is_some_and(|width| width < NARROW) {
+                2
+            } else {
+                SINCE_WIDTH + 3
+            };
+            output.wrapped(format_args!("{head} {mark} {state}{text}"), indent);
         }
     }
 
@@ -215,7 +222,7 @@ fn what_it_says(output: &Value) -> Said {
         let why = text("waiting_for").or_else(|| text("answer"));
         let why = why.unwrap_or_else(|| "not yet".to_owned());
         return Said::waits(match in_a_row {
-            Some(1..) => format!("{why}; it must answer so several times in a row"),
+            Some(1..) => format!("{why}; more in a row are needed"),
             _ => why,
         });
     }
@@ -414,7 +421,7 @@ fn bars(steps: &[TimelineStep], output: &mut Output) {
         .unwrap_or(USUAL_WIDTH)
         .saturating_sub(STATE_WIDTH + TIME_WIDTH + 9)
         .min(BAR_WIDTH);
-    let header = format!("{:<STATE_WIDTH$} {:>TIME_WIDTH$} {:>5}", "step", "took", "calls");
+    let header = format!("{:<STATE_WIDTH$} {:>TIME_WIDTH$} {:>5}", "step", "took", "times");
     output.wrapped(output.paint(Paint::Faint, &header), 2);
     for step in steps {
         let lasted = step.ended_at.map(|ended| seconds_between(step.started_at, ended));
@@ -668,7 +675,7 @@ mod tests {
         );
         assert_eq!(
             what_it_says(&json!({ "healthy": false, "answer": "healthy", "so_far": { "length": 1 } })),
-            Said::waits("healthy; it must answer so several times in a row")
+            Said::waits("healthy; more in a row are needed")
         );
     }
 

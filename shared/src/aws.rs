@@ -34,6 +34,7 @@ pub struct Aws {
     time: SharedTimeSource,
     web: SharedHttpConnector,
     table: String,
+    is_simulated: bool,
 }
 
 impl fmt::Debug for Aws {
@@ -65,7 +66,7 @@ pub struct World {
 pub struct WebAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// The body, at most 64 KiB of it.
+    /// The first 64 KiB of the body.
     pub body: Vec<u8>,
 }
 
@@ -87,6 +88,7 @@ impl Aws {
             time,
             web: SharedHttpConnector::new(web),
             table,
+            is_simulated: false,
         }
     }
 
@@ -107,6 +109,7 @@ impl Aws {
             time: world.time,
             web: world.web,
             table,
+            is_simulated: true,
         }
     }
 
@@ -129,6 +132,12 @@ impl Aws {
             .build()
     }
 
+    /// Configuration for clients of `region`, with the time limits of the function's own Region: for a change there, whose
+    /// answer must not be lost for want of patience.
+    pub fn config_to_change(&self, region: &str) -> SdkConfig {
+        self.config.to_builder().region(Region::new(region.to_owned())).build()
+    }
+
     /// Configuration for a client whose one try may take `attempt`, and which does not try again by itself.
     pub fn config_without_retries(&self, attempt: Duration) -> SdkConfig {
         self.config
@@ -141,6 +150,11 @@ impl Aws {
     /// The Region that this function runs in; empty if the environment names none.
     pub fn region(&self) -> &str {
         self.config.region().map(Region::as_ref).unwrap_or_default()
+    }
+
+    /// Whether this is a rehearsal's world and not the real one.
+    pub fn is_simulated(&self) -> bool {
+        self.is_simulated
     }
 
     /// The name of the DynamoDB table with the lock and the records.
@@ -157,7 +171,9 @@ impl Aws {
     /// Asks the public internet for `url`, over a new connection, so that the name is resolved anew. Errors: a text
     /// that says why there was no answer within `limit`.
     pub async fn get(&self, url: &str, limit: Duration) -> Result<WebAnswer, String> {
-        let request = HttpRequest::get(url).map_err(|error| format!("'{url}' is not a URL: {error}"))?;
+        let mut request = HttpRequest::get(url).map_err(|error| format!("'{url}' is not a URL: {error}"))?;
+        // Web application firewalls refuse requests that do not say who asks.
+        request.headers_mut().insert("user-agent", "radiant-dr");
         let asked = async {
             let response = self
                 .web

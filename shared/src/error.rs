@@ -182,14 +182,13 @@ fn source_chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// Which kind of error a service's code and HTTP status mean. Sources: the services' API models; a code that is not
 /// known is `Internal` unless the status says that the server is at fault.
-pub fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
+fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
     let code = code.unwrap_or_default();
     let code = code.strip_suffix("Exception").unwrap_or(code);
     let code = code.strip_suffix("Fault").unwrap_or(code);
     match code {
         "Throttling"
         | "Throttled"
-        | "ThrottlingException"
         | "TooManyRequests"
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceeded"
@@ -212,6 +211,7 @@ pub fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         | "InvalidGlobalClusterState"
         | "InvalidDBInstanceState"
         | "PriorRequestNotComplete"
+        | "TransactionInProgress"
         | "TransactionConflict"
         | "OperationAborted" => ErrorKind::Conflict,
         "NoSuchBucket" | "NoSuchKey" | "ResourceNotFound" => ErrorKind::NotFound,

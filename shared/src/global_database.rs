@@ -1,9 +1,11 @@
 //! An Aurora global database as a recovery sees it.
 
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::GlobalCluster;
+use aws_sdk_rds::types::{DbCluster, GlobalCluster};
 
 use crate::error::{ErrorKind, StepError};
+use crate::recovery::Way;
+use crate::slices::SiteSlice;
 
 /// A global database: its clusters, and a failover or switchover that is going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct Transition {
     pub status: String,
     /// ARN of the cluster that becomes the writer.
     pub to_cluster_arn: String,
+    /// The way, if AWS says which.
+    pub way: Option<Way>,
 }
 
 /// How far the promotion of one cluster is.
@@ -41,8 +45,8 @@ pub struct Transition {
 pub enum Promotion {
     /// The cluster is the writer, and nothing is going on.
     Done,
-    /// It is on its way.
-    Underway,
+    /// It goes on.
+    Underway(Transition),
     /// Another cluster is being promoted.
     Elsewhere(Transition),
     /// Nothing is going on, and the cluster is not the writer.
@@ -83,6 +87,9 @@ impl GlobalDatabase {
             Some(Transition {
                 status: state.status()?.as_str().to_owned(),
                 to_cluster_arn: state.to_db_cluster_arn()?.to_owned(),
+                way: state
+                    .is_data_loss_allowed()
+                    .map(|loses| if loses { Way::Failover } else { Way::Switchover }),
             })
         });
         Self {
@@ -100,12 +107,41 @@ impl GlobalDatabase {
     /// How far the promotion of the cluster with this ARN is.
     pub fn promotion(&self, cluster_arn: &str) -> Promotion {
         match &self.transition {
-            Some(transition) if transition.to_cluster_arn == cluster_arn => Promotion::Underway,
+            Some(transition) if transition.to_cluster_arn == cluster_arn => Promotion::Underway(transition.clone()),
             Some(transition) => Promotion::Elsewhere(transition.clone()),
             None if self.member(cluster_arn).is_some_and(|member| member.is_writer) => Promotion::Done,
             None => Promotion::NotStarted,
         }
     }
+}
+
+/// Looks at a Region's cluster through a client of that Region. Errors: `NotFound`, and AWS's own.
+pub async fn describe_cluster(client: &Client, site: &SiteSlice) -> Result<DbCluster, StepError> {
+    let resource = format!("cluster {} in {}", site.cluster, site.region);
+    let output = client
+        .describe_db_clusters()
+        .db_cluster_identifier(&site.cluster)
+        .send()
+        .await
+        .map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error))?;
+    output
+        .db_clusters
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .ok_or_else(|| {
+            let text = format!("{resource} does not exist; compare the plan with the console");
+            StepError::new(ErrorKind::NotFound, text)
+        })
+}
+
+/// Whether a cluster of this status serves reads and writes. Source: Aurora User Guide, "Viewing DB cluster status": work
+/// that goes on in the background.
+pub fn serves(status: &str) -> bool {
+    matches!(
+        status,
+        "available" | "backing-up" | "maintenance" | "modifying" | "storage-optimization" | "update-iam-db-auth"
+    )
 }
 
 #[cfg(test)]
@@ -121,6 +157,7 @@ mod tests {
         let transition = transition.map(|to| Transition {
             status: "failing-over".to_owned(),
             to_cluster_arn: to.to_owned(),
+            way: None,
         });
         GlobalDatabase {
             id: "g".to_owned(),
@@ -132,8 +169,14 @@ mod tests {
     #[test]
     fn promotion_is_done_only_when_nothing_is_going_on() {
         assert_eq!(database("old", None).promotion("new"), Promotion::NotStarted);
-        assert_eq!(database("old", Some("new")).promotion("new"), Promotion::Underway);
-        assert_eq!(database("new", Some("new")).promotion("new"), Promotion::Underway);
+        assert!(matches!(
+            database("old", Some("new")).promotion("new"),
+            Promotion::Underway(_)
+        ));
+        assert!(matches!(
+            database("new", Some("new")).promotion("new"),
+            Promotion::Underway(_)
+        ));
         assert_eq!(database("new", None).promotion("new"), Promotion::Done);
         assert!(matches!(
             database("new", Some("old")).promotion("new"),

@@ -89,17 +89,16 @@ pub fn achieved(observed: &Observed) -> Achieved {
         (false, _) => (None, RpoStatus::NotApplicable),
         (true, None) => (None, RpoStatus::Unmeasured),
         (true, Some(surviving)) => {
-            let stopped = observed
-                .last_committed_at
-                .filter(|at| *at >= surviving)
-                .or(observed.impact_at);
-            match stopped {
-                Some(stopped) => (Some(seconds_between(surviving, stopped).max(0.0)), RpoStatus::Measured),
+            // A survivor later than both was written since, and says nothing of what was lost.
+            let stopped = [observed.last_committed_at, observed.impact_at];
+            match stopped.into_iter().flatten().find(|at| *at >= surviving) {
+                Some(stopped) => (Some(seconds_between(surviving, stopped)), RpoStatus::Measured),
                 None => (None, RpoStatus::Unmeasured),
             }
         }
     };
-    let until_healthy = |from: Option<Timestamp>| Some(seconds_between(from?, observed.healthy_at?).max(0.0));
+    let until_healthy =
+        |from: Option<Timestamp>| Some(seconds_between(from?, observed.healthy_at?)).filter(|seconds| *seconds >= 0.0);
     Achieved {
         rto_seconds: until_healthy(observed.impact_at),
         rto_from_decision_seconds: until_healthy(observed.decided_at),
@@ -188,6 +187,21 @@ mod tests {
             ..observed()
         };
         assert_eq!(achieved(&nothing).rpo_status, RpoStatus::Unmeasured);
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_measured() {
+        let written_since = Observed {
+            last_committed_at: at(125),
+            last_surviving_at: at(300),
+            ..observed()
+        };
+        assert_eq!(achieved(&written_since).rpo_status, RpoStatus::Unmeasured);
+        let from_the_future = Observed {
+            impact_at: at(900),
+            ..observed()
+        };
+        assert_eq!(achieved(&from_the_future).rto_seconds, None);
     }
 
     #[test]

@@ -14,7 +14,9 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -129,6 +131,8 @@ pub struct Closing {
     pub reason: Option<String>,
     /// When.
     pub closed_at: Timestamp,
+    /// What the steps found out: warnings, signals, expected loss.
+    pub evidence: Value,
     /// The times that were observed.
     pub observed: Observed,
     /// What they add up to.
@@ -391,6 +395,9 @@ impl Record {
             if failed(1) {
                 return Ok(());
             }
+            if let Some(error) = passing(cancelled.cancellation_reasons(), &sort_key) {
+                return Err(error);
+            }
         }
         Err(self.failed("dynamodb:TransactWriteItems", &sort_key, error))
     }
@@ -638,6 +645,18 @@ fn number_in(item: &Item, name: &str) -> Option<u64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
+/// A transaction that was cancelled for a reason that passes: somebody else was at the same item, or DynamoDB asks for
+/// fewer calls.
+fn passing(reasons: &[CancellationReason], what: &str) -> Option<StepError> {
+    let kind = reasons.iter().find_map(|reason| match reason.code()? {
+        "TransactionConflict" => Some(ErrorKind::Conflict),
+        "ThrottlingError" | "ProvisionedThroughputExceeded" => Some(ErrorKind::Throttled),
+        _ => None,
+    })?;
+    let text = format!("dynamodb:TransactWriteItems on {what}: it was cancelled, and is tried again");
+    Some(StepError::new(kind, text))
+}
+
 fn preempted(recovery: &RecoveryRef) -> StepError {
     StepError::new(
         ErrorKind::Preempted,
@@ -660,4 +679,23 @@ fn sha256_hex(body: &str) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_transaction_is_tried_again_where_its_reason_passes() {
+        let cancelled = |codes: &[&str]| {
+            let reasons: Vec<_> = codes
+                .iter()
+                .map(|code| CancellationReason::builder().code(*code).build())
+                .collect();
+            passing(&reasons, "undo").map(|error| error.kind)
+        };
+        assert_eq!(cancelled(&["TransactionConflict", "None"]), Some(ErrorKind::Conflict));
+        assert_eq!(cancelled(&["None", "ThrottlingError"]), Some(ErrorKind::Throttled));
+        assert_eq!(cancelled(&["None", "ValidationError"]), None);
+    }
 }

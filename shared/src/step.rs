@@ -24,6 +24,9 @@ const NOTE_LIMIT: Duration = Duration::from_secs(2);
 pub trait Step: Sized + Send + Sync + 'static {
     /// `promote-database`: folder, package, binary and function name.
     const NAME: &'static str;
+    /// How long one invocation may take; the machine's `TimeoutSeconds` is longer, so that a step that is too slow says so
+    /// itself, and is not still at work when it is tried again.
+    const TIME_LIMIT: Duration = Duration::from_secs(20);
     /// What the state machine passes, and no more.
     type Input: DeserializeOwned + Send;
     /// What the state machine gets back.
@@ -110,9 +113,13 @@ impl<S: Step> Served<S> {
             )
         })?;
         // A panic is caught here so that it carries our name and reaches the record, in Lambda and elsewhere alike.
-        let output = AssertUnwindSafe(self.step.run(input))
-            .catch_unwind()
+        let running = AssertUnwindSafe(self.step.run(input)).catch_unwind();
+        let output = tokio::time::timeout(S::TIME_LIMIT, running)
             .await
+            .map_err(|_| {
+                let text = format!("{} did not end within {:?}; it is tried again", S::NAME, S::TIME_LIMIT);
+                StepError::new(ErrorKind::Unavailable, text)
+            })?
             .map_err(|panic| {
                 let message = panic
                     .downcast_ref::<&str>()

@@ -317,3 +317,195 @@ async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>, region: String, witnes
 
 /// The name under which the platform's own AWS calls are counted.
 pub const PLATFORM: &str = "(platform)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::timings::Timings;
+
+    const EAST: &str = "us-east-1";
+    const WEST: &str = "us-west-2";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    struct World {
+        plan: Plan,
+        cloud: Arc<Cloud>,
+        platform: Arc<Platform>,
+    }
+
+    async fn world() -> World {
+        let plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
+        let clock = Clock::starting_at(at(0));
+        let cloud = Cloud::new(&plan.account, 7, clock, Timings::built_in().unwrap());
+        let platform = Platform::deploy(&cloud, &plan).await.unwrap();
+        World { plan, cloud, platform }
+    }
+
+    impl World {
+        async fn ask(&self, path: &str) -> (u16, String) {
+            let resolver = Resolver::default();
+            let answer = self
+                .platform
+                .get(&self.cloud, &resolver, &self.plan.dns.name, path)
+                .await;
+            let PlatformAnswer { status, body } = answer.unwrap();
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            (status, body["region"].as_str().unwrap().to_owned())
+        }
+
+        fn sql(&self, sql: &str) -> Vec<Vec<Value>> {
+            let cluster = self.plan.cluster_arn(&self.plan.regions.primary);
+            let rows = self
+                .cloud
+                .rds
+                .execute(&self.cloud, EAST, &cluster, sql, &BTreeMap::new());
+            rows.unwrap().rows
+        }
+
+        fn reserve(&self, region: &str, name: &str, count: Option<u32>) {
+            let mut function = self.cloud.lambda.function(region, name).unwrap();
+            function.reserved_concurrency = count;
+            self.cloud.lambda.create_function(region, name, function);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn customers_know_since_when_they_are_served_again_for_good() {
+        let World { platform, .. } = world().await;
+        let served_again_at = |history: &[(i64, bool)], impact| {
+            let asked = history.iter().map(|(second, served)| Asked {
+                at: at(*second),
+                served: *served,
+            });
+            *lock(&platform.asked) = asked.collect();
+            platform.served_again_at(at(impact))
+        };
+        let history = [(1, true), (2, false), (3, true), (4, false), (5, true), (6, true)];
+        assert_eq!(served_again_at(&history, 2), Some(at(5)));
+        assert_eq!(served_again_at(&history, 4), Some(at(5)));
+        assert_eq!(served_again_at(&history, 5), None);
+        assert_eq!(served_again_at(&history[..4], 2), None);
+        assert_eq!(served_again_at(&history[..3], 2), Some(at(3)));
+        assert_eq!(served_again_at(&[], 2), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_is_counted_from_the_last_write_that_survived() {
+        let world = world().await;
+        assert_eq!(world.platform.lost_seconds(&world.cloud, at(10)), None);
+        world.sql("INSERT INTO orders (written_ms) VALUES (7500), (9250), (12000)");
+        let lost = |impact| world.platform.lost_seconds(&world.cloud, at(impact));
+        assert_eq!((lost(10), lost(9), lost(12)), (Some(0.75), Some(1.5), Some(0.0)));
+        assert_eq!(lost(7), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_platform_answers_by_what_it_finds() {
+        let world = world().await;
+        assert_eq!(world.ask("/order").await, (200, EAST.to_owned()));
+        assert_eq!(world.ask("/v2/health").await, (200, EAST.to_owned()));
+        assert_eq!(world.ask("/v2/health").await, (200, EAST.to_owned()));
+        let count = |table| world.sql(&format!("SELECT count(*) FROM {table}"));
+        assert_eq!(
+            (count("orders"), count("health")),
+            (vec![vec![Value::Integer(1)]], vec![vec![Value::Integer(1)]])
+        );
+
+        // What counts is the function that answers customers, in the Region that the name points to.
+        let function = world.platform.function.as_str();
+        world.reserve(EAST, "radiant-production-billing", Some(0));
+        assert_eq!(world.ask("/order").await.0, 200);
+        world.reserve(EAST, function, Some(0));
+        world.reserve(WEST, function, None);
+        assert_eq!(world.ask("/order").await.0, 502);
+        world.reserve(EAST, function, Some(1));
+        assert_eq!(world.ask("/order").await.0, 200);
+
+        let (arn, global) = (
+            world.plan.cluster_arn(&world.plan.regions.recovery),
+            &world.plan.database.global_cluster,
+        );
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", "SwitchoverGlobalCluster")
+            .append_pair("GlobalClusterIdentifier", global)
+            .append_pair("TargetDbClusterIdentifier", &arn)
+            .finish();
+        let call = crate::aws::wire::Call {
+            service: "rds".to_owned(),
+            region: EAST.to_owned(),
+            method: "POST".to_owned(),
+            uri: "/".to_owned(),
+            path: "/".to_owned(),
+            headers: http::HeaderMap::new(),
+            body: body.into(),
+        };
+        assert_eq!(world.cloud.rds.answer(&world.cloud, &call).reply.status, 200);
+        // By a quarter of the longest switchover, the old side reads only.
+        tokio::time::sleep(Duration::from_secs(38)).await;
+        assert_eq!(world.ask("/order").await.0, 503);
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        assert_eq!(world.ask("/order").await, (503, EAST.to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_is_away_never_answers() {
+        let world = world().await;
+        world.cloud.take_region_away(EAST);
+        let answer = tokio::time::timeout(Duration::from_secs(3600), world.ask("/order")).await;
+        assert!(answer.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn customers_are_heard_every_second() {
+        let world = world().await;
+        tokio::spawn(run_customers(Arc::clone(&world.cloud), Arc::clone(&world.platform)));
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        world.cloud.take_region_away(EAST);
+        let impact = world.cloud.now();
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        assert_eq!(world.platform.served_again_at(impact), None);
+        world.cloud.give_region_back(EAST);
+        let back = world.cloud.now();
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        // A request that was under way when the Region came back may still run into the customer's patience.
+        let served = world.platform.served_again_at(impact).unwrap();
+        let after = served.duration_since(back).as_secs_f64();
+        assert!((-1.0..=1.0).contains(&after), "{after}");
+        let asked = lock(&world.platform.asked);
+        assert!((196..=200).contains(&asked.len()), "{}", asked.len());
+        assert!(asked.is_sorted_by_key(|asked| asked.at));
+        let unserved = asked.iter().filter(|asked| !asked.served).count();
+        assert!((49..=51).contains(&unserved), "{unserved}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_heartbeat_leaves_its_witness_in_the_other_region() {
+        let world = world().await;
+        tokio::spawn(run_heartbeat(Arc::clone(&world.cloud), Arc::clone(&world.platform)));
+        let aws = Door::new(&world.cloud, &world.platform, "test", WEST).aws(&world.plan.automation.table);
+        let witness = async |table: &str, served: &str| {
+            let record = Record::in_region(&aws, table);
+            record
+                .last_committed_heartbeat(&world.plan.workload, served)
+                .await
+                .unwrap()
+        };
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let newest = world.sql("SELECT max(written_ms) FROM recovery.heartbeat");
+        let seen = witness(WEST, EAST).await.unwrap();
+        assert_eq!(newest, [[Value::Integer(seen.as_millisecond())]]);
+        assert!(world.cloud.now().duration_since(seen).as_secs_f64() < 6.0);
+        assert_eq!((witness(EAST, EAST).await, witness(WEST, WEST).await), (None, None));
+        // A platform that cannot commit leaves none.
+        for function in &world.plan.functions {
+            world.reserve(EAST, &function.name, Some(0));
+        }
+        let last = witness(WEST, EAST).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(witness(WEST, EAST).await, last);
+    }
+}

@@ -225,6 +225,7 @@ fn open_input(_: &World) -> Value {
             "intent": "decide",
             "trigger": { "kind": "alarm", "by": "arn:alarm", "at": "2026-01-06T02:52:00Z" },
         },
+        "recovers_from": ["region-failure"],
         "execution": EXECUTION,
         "started_at": "2026-01-06T02:52:01Z",
     })
@@ -351,6 +352,7 @@ const CLOSE: Case = Case {
             "reason": null,
             "failure": null,
             "changed": true,
+            "evidence": {},
             "observed": {
                 "impact_at": "2026-01-06T02:51:30Z", "decided_at": null, "healthy_at": "2026-01-06T02:55:00Z",
                 "last_committed_at": null, "last_surviving_at": null, "can_lose_writes": true,

@@ -606,7 +606,7 @@ fn a_failure_that_looks_like_a_success() {
         Check::Endings,
         "a recovery that could not be closed may end in RecoveryEnded",
         |machine| {
-            *at(machine, "/States/CloseRecovery/Catch/0/Next") = json!("HowItEnded");
+            *at(machine, "/States/AnnounceFailure/Next") = json!("HowItEnded");
         },
     );
 }

@@ -250,7 +250,7 @@ fn the_lock_of_an_execution_that_has_ended_is_taken_over() {
             workload: &world.plan.workload,
             execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:long-gone",
             recovery: "left-behind",
-            at: world.simulation.cloud().now(),
+            at: "2026-01-05T12:00:00Z".parse().unwrap(),
         };
         world.record.claim_lock(&claim, None).await.unwrap();
         world.start("next", request("switchover"));
@@ -273,16 +273,86 @@ fn a_wrong_input_is_refused_and_leaves_nothing_locked() {
             world.wait().await;
             assert!(world.headers().await.is_empty(), "{wrong}");
             assert!(world.is_as_before() && world.is_unlocked().await, "{wrong}");
+            // Nobody could be told, so it is a failure, which alarms see.
             let ended = world.simulation.ended();
-            let ExecutionStatus::Succeeded { output } = &ended[0].result.status else {
+            let ExecutionStatus::Failed { error, cause } = &ended[0].result.status else {
                 panic!("{wrong}: {:?}", ended[0].result.status);
             };
-            assert_eq!(output["outcome"], "refused", "{wrong}");
+            assert_eq!(error, "RecoveryFailed", "{wrong}");
             assert!(
-                output["summary"].as_str().unwrap().contains("InvalidInput"),
-                "{wrong}: {output}"
+                cause.contains("not opened") && cause.contains("InvalidInput"),
+                "{wrong}: {cause}"
             );
         }
+    });
+}
+
+#[test]
+fn a_drill_and_another_scenario_are_refused_and_told() {
+    in_virtual_time(async {
+        for (field, value, because) in [
+            ("mode", "drill", "no drills yet"),
+            ("mode", "live", "not live"),
+            ("scenario", "az-failure", "does not recover from az-failure"),
+        ] {
+            let world = World::good_times(|_| {}).await;
+            let mut input = request("switchover");
+            input[field] = json!(value);
+            world.start("not-meant", input);
+            world.wait().await;
+            let closing = world.only_header().await.closing.unwrap();
+            assert_eq!(closing.outcome, Outcome::Refused);
+            assert!(closing.reason.unwrap().contains(because));
+            assert!(world.is_as_before() && world.is_unlocked().await);
+            assert_eq!(world.subjects().len(), 1, "the refusal is told");
+        }
+    });
+}
+
+#[test]
+fn a_lock_that_was_just_taken_by_an_execution_not_seen_yet_is_left_alone() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let claim = shared::record::Claim {
+            workload: &world.plan.workload,
+            execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:just-begun",
+            recovery: "just-begun",
+            at: world.simulation.cloud().now(),
+        };
+        world.record.claim_lock(&claim, None).await.unwrap();
+        world.start("second", request("switchover"));
+        world.wait().await;
+        assert!(world.has_failed() && world.is_as_before());
+        let holder = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
+        assert_eq!(holder.recovery, "just-begun");
+    });
+}
+
+#[test]
+fn a_recovery_in_the_other_region_is_seen() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let execution = "arn:aws:states:us-east-1:123456789012:execution:region-switch:there";
+        let claim = shared::record::Claim {
+            workload: &world.plan.workload,
+            execution,
+            recovery: "the-other-one",
+            at: world.simulation.cloud().now(),
+        };
+        let there = Record::in_region(&world.simulation.aws("test"), PRIMARY);
+        there.claim_lock(&claim, None).await.unwrap();
+        let running = simulator::aws::states::ExecutionRecord {
+            status: "RUNNING",
+            state_machine_arn: "arn:aws:states:us-east-1:123456789012:stateMachine:region-switch".to_owned(),
+            started_at: 0.0,
+        };
+        world.simulation.cloud().executions.put(execution, running);
+        world.start("here", request("switchover"));
+        world.wait().await;
+        let closing = world.only_header().await.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Refused);
+        assert!(closing.reason.unwrap().contains("the-other-one"));
+        assert!(world.is_as_before() && world.is_unlocked().await);
     });
 }
 
@@ -376,7 +446,10 @@ fn a_table_that_is_missing_is_said_at_once_and_not_waited_for() {
         let cloud = world.simulation.cloud();
         let primary = world.plan.cluster_arn(&world.plan.regions.primary);
         let sql = format!("DROP TABLE {}.canary", world.plan.database.heartbeat.schema);
-        cloud.rds.execute(cloud, PRIMARY, &primary, &sql, &BTreeMap::new()).unwrap();
+        cloud
+            .rds
+            .execute(cloud, PRIMARY, &primary, &sql, &BTreeMap::new())
+            .unwrap();
         tokio::time::sleep(Duration::from_secs(10)).await;
         cloud.take_region_away(PRIMARY);
         world.wait().await;
@@ -384,7 +457,10 @@ fn a_table_that_is_missing_is_said_at_once_and_not_waited_for() {
         let closing = header.closing.unwrap();
         assert_eq!(closing.outcome, Outcome::Failed);
         let reason = closing.reason.unwrap();
-        assert!(reason.starts_with("CheckDatabase: VerificationFailed") && reason.contains("canary"), "{reason}");
+        assert!(
+            reason.starts_with("CheckDatabase: VerificationFailed") && reason.contains("canary"),
+            "{reason}"
+        );
         let lasted = closing.closed_at.duration_since(header.opened_at).as_secs();
         assert!(lasted < 600, "{lasted} s, where the deadline is 30 minutes");
     });

@@ -49,7 +49,7 @@ impl Worst {
         };
         let payload = match state {
             "OpenRecovery" => json!({
-                "refused": null, "recovery": {}, "scenario": "region-failure", "mode": "rehearsal", "intent": "decide",
+                "refused": null, "warnings": [], "recovery": {}, "scenario": "region-failure", "mode": "rehearsal", "intent": "decide",
                 "triggered_at": "2026-01-01T00:00:00Z",
                 "plan": {
                     "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": {}, "database": {}, "probe": {},
@@ -64,7 +64,7 @@ impl Worst {
             "CheckDatabase" if late(&self.promoted) => {
                 json!({ "ready": true, "last_surviving_at": null, "last_committed_at": null })
             }
-            "ActivateRegion" => json!({ "active": 0, "of": 0, "failed": [] }),
+            "ActivateRegion" => json!({ "active": 1, "of": 1, "failed": [] }),
             "SwitchDns" => json!({}),
             "CheckHealth" if late(&self.switched) => json!({ "healthy": true, "so_far": { "first_at": null } }),
             "CloseRecovery" => json!({ "summary": "done", "outcome": "recovered" }),

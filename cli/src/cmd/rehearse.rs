@@ -13,7 +13,7 @@ use shared::recovery::Scenario;
 
 use crate::args::RehearseArgs;
 use crate::deployment::deployment;
-use crate::output::{Exit, Output, Paint, one_line};
+use crate::output::{Exit, Output, Paint, dumb, one_line};
 use crate::rehearsal::{Moment, Rehearsal, rehearse};
 use crate::view::{Live, Spread, Statistics, run_line, summary};
 
@@ -50,7 +50,11 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
 /// Nobody may be reading what is said here, which must not keep it from ending.
 fn interrupted() {
     let mut stderr = io::stderr();
-    let tidy = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
+    let tidy = match (stderr.is_terminal(), dumb()) {
+        (false, _) => "",
+        (true, false) => "\r\x1b[K",
+        (true, true) => "\n",
+    };
     let _ = writeln!(
         stderr,
         "{tidy}drctl: interrupted; it was a rehearsal, and nothing was changed"

@@ -5,10 +5,11 @@
 //! points at this Region's database: a function that would write elsewhere is left off and named. N of M is a result.
 //! It is taken back by the concurrency that was noted.
 
+use std::time::Duration;
+
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
 use aws_sdk_lambda::types::{LastUpdateStatus, State};
-use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::aws::Aws;
@@ -18,10 +19,6 @@ use shared::record::{Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::Step;
-
-/// How many functions are worked on at a time: Lambda's control plane takes 15 requests a second for each account and
-/// Region, and one function needs up to three, of about 50 ms each.
-const AT_A_TIME: usize = 2;
 
 /// What to let run.
 #[derive(Debug, Deserialize)]
@@ -64,6 +61,7 @@ pub struct ActivateRegion {
 
 impl Step for ActivateRegion {
     const NAME: &'static str = "activate-region";
+    const TIME_LIMIT: Duration = Duration::from_secs(110);
     type Input = Input;
     type Output = Output;
 
@@ -76,16 +74,27 @@ impl Step for ActivateRegion {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
-        let activations: Vec<_> = input
-            .functions
-            .iter()
-            .map(|function| self.activate_or_say_why_not(&input, function))
-            .collect();
-        let failed: Vec<Option<Failure>> = futures::stream::iter(activations)
-            .buffered(AT_A_TIME)
-            .try_collect()
-            .await?;
-        let failed: Vec<Failure> = failed.into_iter().flatten().collect();
+        // One after the other: Lambda's control plane takes 15 requests a second, and transactions on the same lock get in
+        // each other's way. The database takes minutes meanwhile.
+        let mut failed = Vec::new();
+        let mut passing = None;
+        for function in &input.functions {
+            match self.activate(&input, function).await {
+                Ok(()) => {}
+                Err(error) if error.kind == ErrorKind::Preempted => return Err(error),
+                Err(error) => {
+                    passing = passing.or_else(|| error.kind.is_retryable().then(|| error.clone()));
+                    failed.push(Failure {
+                        function: function.name.clone(),
+                        reason: error.to_string(),
+                    });
+                }
+            }
+        }
+        // What may pass is tried again by the machine; functions that run answer at once then.
+        if let Some(error) = passing {
+            return Err(error);
+        }
         let of = input.functions.len();
         Ok(Output {
             active: of - failed.len(),
@@ -96,18 +105,6 @@ impl Step for ActivateRegion {
 }
 
 impl ActivateRegion {
-    /// One function's failure is a result; having lost the lock is an error of the whole step.
-    async fn activate_or_say_why_not(&self, input: &Input, function: &Function) -> Result<Option<Failure>, StepError> {
-        match self.activate(input, function).await {
-            Ok(()) => Ok(None),
-            Err(error) if error.kind == ErrorKind::Preempted => Err(error),
-            Err(error) => Ok(Some(Failure {
-                function: function.name.clone(),
-                reason: error.to_string(),
-            })),
-        }
-    }
-
     async fn activate(&self, input: &Input, function: &Function) -> Result<(), StepError> {
         let name = &function.name;
         let resource = format!("function {name} in {}", input.here.region);
@@ -118,6 +115,12 @@ impl ActivateRegion {
             .send()
             .await
             .map_err(|error| StepError::aws("lambda:GetFunctionConfiguration", &resource, error))?;
+        if configuration.state() == Some(&State::Pending) {
+            return Err(StepError::new(
+                ErrorKind::Conflict,
+                format!("{resource} is still being made; it is tried again"),
+            ));
+        }
         fit_to_run(&configuration, &input.here)
             .map_err(|reason| StepError::new(ErrorKind::VerificationFailed, format!("{resource} {reason}")))?;
         let reserved = self
@@ -166,7 +169,10 @@ impl ActivateRegion {
 
 /// Whether a function may run in this Region. Errors: why not, and what to do.
 fn fit_to_run(configuration: &GetFunctionConfigurationOutput, here: &SiteSlice) -> Result<(), String> {
-    if let Some(state @ (State::Failed | State::Pending | State::Deleting)) = configuration.state() {
+    // An inactive function wakes up when it is invoked. Any other state, also one that is new to us, does not run.
+    if let Some(state) = configuration.state()
+        && !matches!(state, State::Active | State::Inactive)
+    {
         return Err(format!("is {state}; deploy it again"));
     }
     if configuration.last_update_status() == Some(&LastUpdateStatus::Failed) {

@@ -4,6 +4,8 @@
 //! is sent once. If the function dies between sending and keeping that word, people are told twice, which is better
 //! than not at all. There is nothing to take back.
 
+use std::time::Duration;
+
 use aws_sdk_sns::Client;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
@@ -49,6 +51,7 @@ pub struct Announce {
 
 impl Step for Announce {
     const NAME: &'static str = "announce";
+    const TIME_LIMIT: Duration = Duration::from_secs(5);
     type Input = Input;
     type Output = Output;
 
@@ -60,8 +63,11 @@ impl Step for Announce {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        if let Some(message_id) = self.record.told(&input.recovery, &input.what).await? {
-            return Ok(Output { message_id });
+        // A table that does not answer must not keep people from being told.
+        match self.record.told(&input.recovery, &input.what).await {
+            Ok(Some(message_id)) => return Ok(Output { message_id }),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %error, "whether this was told before is not known; it is told"),
         }
         let sent = self
             .sns
@@ -73,7 +79,9 @@ impl Step for Announce {
             .await
             .map_err(|error| StepError::aws("sns:Publish", &input.topic_arn, error))?;
         let message_id = sent.message_id().unwrap_or_default().to_owned();
-        self.record.note_told(&input.recovery, &input.what, &message_id).await?;
+        if let Err(error) = self.record.note_told(&input.recovery, &input.what, &message_id).await {
+            tracing::warn!(error = %error, "that this was told could not be kept");
+        }
         Ok(Output { message_id })
     }
 }

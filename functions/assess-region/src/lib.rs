@@ -1,13 +1,15 @@
 //! Gathers evidence on both Regions, side by side and bounded, and decides which way to go. It changes nothing.
 
+use std::time::Duration;
+
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat};
 use aws_sdk_rds::types::DbCluster;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
-use shared::error::StepError;
-use shared::global_database::{GlobalDatabase, Promotion};
+use shared::error::{ErrorKind, StepError};
+use shared::global_database::{GlobalDatabase, Promotion, describe_cluster, serves};
 use shared::recovery::{Intent, RecoveryRef, Way};
 use shared::slices::{DatabaseSlice, ProbeSlice, SiteSlice};
 use shared::step::Step;
@@ -20,6 +22,8 @@ const PERIOD: SignedDuration = SignedDuration::from_mins(1);
 const LAG_WINDOW: SignedDuration = SignedDuration::from_mins(5);
 /// A metric whose last datapoint is older than this says nothing of the present.
 const FRESH: SignedDuration = SignedDuration::from_mins(3);
+/// Replication that is this far behind, in milliseconds, does not replicate: Aurora's is below a second, typically.
+const FAR_BEHIND_MS: f64 = 60_000.0;
 
 /// What to look at.
 #[derive(Debug, Deserialize)]
@@ -110,6 +114,7 @@ pub struct AssessRegion {
 
 impl Step for AssessRegion {
     const NAME: &'static str = "assess-region";
+    const TIME_LIMIT: Duration = Duration::from_secs(35);
     type Input = Input;
     type Output = Output;
 
@@ -127,8 +132,8 @@ impl Step for AssessRegion {
             biased;
             self.metrics(&input),
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region),
-            cluster(&self.rds, &input.here),
-            cluster(&elsewhere, &input.other),
+            describe_cluster(&self.rds, &input.here),
+            describe_cluster(&elsewhere, &input.other),
         );
         let evidence = Evidence {
             now: self.aws.now(),
@@ -230,27 +235,6 @@ fn datapoints(result: &MetricDataResult) -> impl Iterator<Item = (Timestamp, f64
     times.zip(result.values().iter().copied())
 }
 
-async fn cluster(rds: &aws_sdk_rds::Client, site: &SiteSlice) -> Result<DbCluster, StepError> {
-    let resource = format!("cluster {} in {}", site.cluster, site.region);
-    let output = rds
-        .describe_db_clusters()
-        .db_cluster_identifier(&site.cluster)
-        .send()
-        .await
-        .map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error))?;
-    output
-        .db_clusters
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .ok_or_else(|| {
-            StepError::new(
-                shared::error::ErrorKind::NotFound,
-                format!("{resource} does not exist; compare the plan with the console"),
-            )
-        })
-}
-
 /// Everything that this step decides.
 fn assess(input: &Input, evidence: &Evidence) -> Output {
     let none = Metrics::default();
@@ -259,33 +243,54 @@ fn assess(input: &Input, evidence: &Evidence) -> Output {
     if let Err(error) = &evidence.metrics {
         warnings.push(format!("the metrics could not be read: {error}"));
     }
-    let impact_at = beginning_of_outage(&metrics.probe).unwrap_or_else(|| {
+    let outage = beginning_of_outage(&metrics.probe, evidence.now);
+    let impact_at = outage.unwrap_or_else(|| {
         warnings.push("the probe's metric shows no outage; the time of the start stands in for the impact".to_owned());
         input.triggered_at
     });
-    let probe = probe_signal(&metrics.probe, evidence.now);
-    let other = other_side_signal(input, evidence);
-    let way = match input.intent {
-        Intent::Switchover => Way::Switchover,
-        Intent::Failover => Way::Failover,
-        Intent::Decide if other.says == Says::Healthy => Way::Switchover,
-        Intent::Decide => Way::Failover,
-    };
+    let signals = vec![
+        probe_signal(&metrics.probe, evidence.now),
+        replication_signal(&metrics.lag, outage, evidence.now),
+        other_side_signal(input, evidence),
+    ];
     let mut blockers = blockers_here(input, evidence);
-    if input.intent == Intent::Decide && probe.says == Says::Healthy {
-        blockers.push("the outside probe finds the service healthy: nothing has to be recovered".to_owned());
-    }
-    if way == Way::Switchover && other.says != Says::Healthy {
-        blockers.push(format!(
-            "a switchover needs both sides healthy, and {}: {}",
-            input.other.region, other.detail
-        ));
+    let way = match (evidence.database.promotion(&input.here.cluster_arn), input.intent) {
+        // What goes on already, or is done, is gone on with.
+        (Promotion::Underway(transition), _) => transition.way.unwrap_or(Way::Failover),
+        (Promotion::Done, _) => {
+            warnings
+                .push("this Region's cluster is the writer already; what was lost is not known any more".to_owned());
+            Way::Failover
+        }
+        (_, Intent::Switchover) => Way::Switchover,
+        (_, Intent::Failover) => Way::Failover,
+        (_, Intent::Decide) => decide(&signals).unwrap_or_else(|blocker| {
+            blockers.push(blocker);
+            Way::Switchover
+        }),
+    };
+    if input.intent == Intent::Switchover && way == Way::Switchover {
+        let [_, replication, other] = [&signals[0], &signals[1], &signals[2]];
+        for signal in [other, replication]
+            .into_iter()
+            .filter(|signal| signal.says == Says::Down)
+        {
+            blockers.push(format!(
+                "a switchover needs both sides healthy; {} says: {}",
+                signal.source, signal.detail
+            ));
+        }
+        if other.says == Says::Unknown {
+            blockers.push(format!(
+                "a switchover needs both sides healthy; {} says: {}",
+                other.source, other.detail
+            ));
+        }
     }
     let expected_loss = match way {
         Way::Switchover => ExpectedLoss::None,
         Way::Failover => expected_loss(&metrics.lag, impact_at),
     };
-    let signals = vec![probe, replication_signal(&metrics.lag, evidence.now), other];
     Output {
         signals,
         blockers,
@@ -296,6 +301,36 @@ fn assess(input: &Input, evidence: &Evidence) -> Output {
         can_lose_writes: way == Way::Failover,
         decided_at: evidence.now,
     }
+}
+
+/// The way that loses least. A failover loses writes, so two signals must say that the other side is down, and none that
+/// it is healthy; a switchover works only if the other side's control plane and replication are there. Errors: why neither
+/// is safe to choose, and what a person does then.
+fn decide(signals: &[Signal]) -> Result<Way, String> {
+    let says = |source: &str| {
+        signals
+            .iter()
+            .find(|signal| signal.source == source)
+            .map(|signal| signal.says)
+    };
+    if says(PROBE) == Some(Says::Healthy) {
+        return Err("the outside probe finds the service healthy: nothing has to be recovered".to_owned());
+    }
+    if says(OTHER_SIDE) == Some(Says::Healthy) && says(REPLICATION) == Some(Says::Healthy) {
+        return Ok(Way::Switchover);
+    }
+    let down = signals.iter().filter(|signal| signal.says == Says::Down).count();
+    if down >= 2 && signals.iter().all(|signal| signal.says != Says::Healthy) {
+        return Ok(Way::Failover);
+    }
+    let all: Vec<String> = signals
+        .iter()
+        .map(|signal| format!("{}: {}", signal.source, signal.detail))
+        .collect();
+    Err(format!(
+        "the signals do not agree ({}); start again with intent failover or switchover, as a person sees fit",
+        all.join("; ")
+    ))
 }
 
 /// What forbids promoting the cluster in this Region.
@@ -316,7 +351,14 @@ fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
         ));
     }
     let status = here.status().unwrap_or("without a status");
-    if promotion == Promotion::NotStarted && status != "available" {
+    let member = database.member(&input.here.cluster_arn);
+    if member.and_then(|member| member.synchronization.as_deref()) == Some("pending-resync") {
+        blockers.push(format!(
+            "cluster {} is still being synchronised; wait for RDS-EVENT-0241",
+            input.here.cluster
+        ));
+    }
+    if promotion == Promotion::NotStarted && !serves(status) {
         blockers.push(format!(
             "cluster {} in {} is {status}, not available",
             input.here.cluster, input.here.region
@@ -337,22 +379,28 @@ fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
     blockers
 }
 
-/// The beginning of the outage that goes on: the first of the bad minutes that the metric ends with. An outage that is
-/// over has nothing to do with this recovery.
-fn beginning_of_outage(probe: &Datapoints) -> Option<Timestamp> {
-    probe
-        .iter()
-        .rev()
-        .take_while(|(_, value)| *value < 1.0)
-        .last()
-        .map(|(at, _)| *at)
+const PROBE: &str = "outside-probe";
+const REPLICATION: &str = "replication-lag";
+const OTHER_SIDE: &str = "other-control-plane";
+
+/// The beginning of the outage that goes on: the first of the bad minutes, without a gap, that the metric ends with. An
+/// outage that is over has nothing to do with this recovery.
+fn beginning_of_outage(probe: &Datapoints, now: Timestamp) -> Option<Timestamp> {
+    let mut began = None;
+    let mut next = now;
+    for (at, value) in probe.iter().rev() {
+        if *value >= 1.0 || next.duration_since(*at) >= FRESH {
+            break;
+        }
+        (began, next) = (Some(*at), *at);
+    }
+    began
 }
 
 fn probe_signal(probe: &Datapoints, now: Timestamp) -> Signal {
-    let source = "outside-probe";
     let Some((at, value)) = probe.last().filter(|(at, _)| now.duration_since(*at) < FRESH) else {
         return Signal {
-            source,
+            source: PROBE,
             says: Says::Unknown,
             detail: "no fresh datapoint".to_owned(),
         };
@@ -363,58 +411,51 @@ fn probe_signal(probe: &Datapoints, now: Timestamp) -> Signal {
         (Says::Healthy, "healthy")
     };
     Signal {
-        source,
+        source: PROBE,
         says,
         detail: format!("{word} at {at}"),
     }
 }
 
-/// Replication that has stopped, or falls behind, says that the source does not write.
-fn replication_signal(lag: &Datapoints, now: Timestamp) -> Signal {
-    let source = "replication-lag";
-    match lag.last() {
-        None => Signal {
-            source,
-            says: Says::Unknown,
-            detail: "no lag was ever published".to_owned(),
-        },
-        Some((at, milliseconds)) if now.duration_since(*at) < FRESH => {
-            let detail = format!("{:.1} s at {at}", milliseconds / 1000.0);
-            let says = if *milliseconds > 60_000.0 {
-                Says::Down
-            } else {
-                Says::Healthy
-            };
-            Signal { source, says, detail }
-        }
-        Some((at, _)) => Signal {
-            source,
-            says: Says::Down,
-            detail: format!("nothing published since {at}"),
-        },
+/// Replication that has stopped since the outage began, or falls behind, says that the source does not write.
+fn replication_signal(lag: &Datapoints, outage: Option<Timestamp>, now: Timestamp) -> Signal {
+    let signal = |says, detail| Signal {
+        source: REPLICATION,
+        says,
+        detail,
+    };
+    let Some((at, milliseconds)) = lag.last() else {
+        return signal(Says::Unknown, "no lag was ever published".to_owned());
+    };
+    // The minute in which the outage began may still have its datapoint.
+    let goes_on = match outage {
+        Some(outage) => *at > outage,
+        None => now.duration_since(*at) < FRESH,
+    };
+    match (goes_on, *milliseconds > FAR_BEHIND_MS) {
+        (false, _) => signal(Says::Down, format!("nothing published since {at}")),
+        (true, true) => signal(Says::Down, format!("{:.0} s behind at {at}", milliseconds / 1000.0)),
+        (true, false) => signal(Says::Healthy, format!("{:.1} s behind at {at}", milliseconds / 1000.0)),
     }
 }
 
+/// A side that does not answer is down. One that answers with anything but a cluster (throttled, not allowed, not found)
+/// says nothing of whether it works.
 fn other_side_signal(input: &Input, evidence: &Evidence) -> Signal {
-    let source = "other-control-plane";
+    let signal = |says, detail| Signal {
+        source: OTHER_SIDE,
+        says,
+        detail,
+    };
     match &evidence.other {
-        Err(error) => Signal {
-            source,
-            says: Says::Down,
-            detail: format!("its database cannot be seen: {error}"),
-        },
+        Err(error) if error.kind == ErrorKind::Unavailable => {
+            signal(Says::Down, format!("its database cannot be seen: {error}"))
+        }
+        Err(error) => signal(Says::Unknown, format!("its database cannot be looked at: {error}")),
         Ok(cluster) => {
             let status = cluster.status().unwrap_or("without a status");
-            let says = if status == "available" {
-                Says::Healthy
-            } else {
-                Says::Down
-            };
-            Signal {
-                source,
-                says,
-                detail: format!("cluster {} is {status}", input.other.cluster),
-            }
+            let says = if serves(status) { Says::Healthy } else { Says::Unknown };
+            signal(says, format!("cluster {} is {status}", input.other.cluster))
         }
     }
 }
@@ -436,7 +477,6 @@ fn expected_loss(lag: &Datapoints, impact_at: Timestamp) -> ExpectedLoss {
 #[cfg(test)]
 mod tests {
     use aws_sdk_rds::types::DbClusterMember;
-    use shared::error::ErrorKind;
     use shared::global_database::{Member, Transition};
 
     use super::*;
@@ -523,27 +563,72 @@ mod tests {
         assert_eq!(says, [Says::Down, Says::Down, Says::Down]);
     }
 
+    fn replicating() -> Evidence {
+        let mut evidence = lost_region();
+        evidence.metrics.as_mut().unwrap().lag = (0..14).map(|m| (minute(m), 100.0)).collect();
+        evidence
+    }
+
     #[test]
-    fn a_healthy_other_side_means_switchover_and_no_loss() {
-        let evidence = Evidence {
-            other: Ok(cluster("available")),
-            ..lost_region()
-        };
-        let output = assess(&input(Intent::Decide), &evidence);
+    fn a_healthy_other_side_that_replicates_means_switchover_and_no_loss() {
+        let output = assess(
+            &input(Intent::Decide),
+            &Evidence {
+                other: Ok(cluster("backing-up")),
+                ..replicating()
+            },
+        );
         assert_eq!(
             (output.way, output.expected_loss),
             (Way::Switchover, ExpectedLoss::None)
         );
+        assert_eq!(output.blockers, Vec::<String>::new());
+    }
+
+    #[test]
+    fn signals_that_do_not_agree_decide_nothing() {
+        let error = |kind| Err(StepError::new(kind, "no"));
+        for evidence in [
+            Evidence {
+                other: Ok(cluster("available")),
+                ..lost_region()
+            },
+            Evidence {
+                other: error(ErrorKind::Unavailable),
+                ..replicating()
+            },
+            Evidence {
+                other: error(ErrorKind::Denied),
+                ..replicating()
+            },
+            Evidence {
+                metrics: error_metrics(),
+                other: error(ErrorKind::Unavailable),
+                ..lost_region()
+            },
+        ] {
+            let output = assess(&input(Intent::Decide), &evidence);
+            assert!(output.blockers[0].contains("do not agree"), "{:?}", output.signals);
+        }
+        // Not allowed to look there is no sign of anything; the other two are enough.
+        let denied = Evidence {
+            other: error(ErrorKind::Denied),
+            ..lost_region()
+        };
+        let output = assess(&input(Intent::Decide), &denied);
+        assert_eq!((output.way, output.signals[2].says), (Way::Failover, Says::Unknown));
         assert!(output.blockers.is_empty());
+    }
+
+    fn error_metrics() -> Result<Metrics, StepError> {
+        Err(StepError::new(ErrorKind::Throttled, "no metrics"))
     }
 
     #[test]
     fn a_switchover_is_refused_where_the_other_side_is_not_healthy() {
-        for other in [
-            Err(StepError::new(ErrorKind::Unavailable, "no answer")),
-            Ok(cluster("failing-over")),
-        ] {
-            let output = assess(&input(Intent::Switchover), &Evidence { other, ..lost_region() });
+        let down = Err(StepError::new(ErrorKind::Unavailable, "no answer"));
+        for other in [down, Ok(cluster("failing-over"))] {
+            let output = assess(&input(Intent::Switchover), &Evidence { other, ..replicating() });
             assert!(
                 output.blockers[0].contains("needs both sides healthy"),
                 "{:?}",
@@ -569,6 +654,32 @@ mod tests {
     }
 
     #[test]
+    fn a_promotion_that_somebody_began_is_gone_on_with_as_what_it_is() {
+        let with = |way| {
+            let mut evidence = replicating();
+            evidence.database.transition = Some(Transition {
+                status: "pending".into(),
+                to_cluster_arn: HERE.into(),
+                way: Some(way),
+            });
+            evidence.other = Ok(cluster("available"));
+            assess(&input(Intent::Decide), &evidence)
+        };
+        assert!(with(Way::Failover).can_lose_writes);
+        assert!(!with(Way::Switchover).can_lose_writes);
+        let mut done = lost_region();
+        done.database.members[1].is_writer = true;
+        let output = assess(&input(Intent::Decide), &done);
+        assert!(
+            output.can_lose_writes
+                && output
+                    .warnings
+                    .iter()
+                    .any(|warning| warning.contains("not known any more"))
+        );
+    }
+
+    #[test]
     fn each_thing_that_makes_a_promotion_fail_blocks_it() {
         let blockers = |evidence: Evidence| assess(&input(Intent::Failover), &evidence).blockers.join("\n");
         let mut stranger = lost_region();
@@ -578,6 +689,7 @@ mod tests {
         elsewhere.database.transition = Some(Transition {
             status: "failing-over".into(),
             to_cluster_arn: "arn:third".into(),
+            way: None,
         });
         assert!(blockers(elsewhere).contains("failing-over to arn:third"));
         assert!(
@@ -618,6 +730,7 @@ mod tests {
         evidence.database.transition = Some(Transition {
             status: "failing-over".into(),
             to_cluster_arn: HERE.into(),
+            way: None,
         });
         assert!(assess(&input(Intent::Failover), &evidence).blockers.is_empty());
     }
@@ -639,22 +752,33 @@ mod tests {
 
     #[test]
     fn the_impact_is_the_beginning_of_the_outage_that_goes_on() {
-        let probe = |values: &[f64]| -> Datapoints {
-            let minutes = values.iter().enumerate();
-            minutes.map(|(m, value)| (minute(m as i64), *value)).collect()
+        let began = |minutes: &[(i64, f64)]| {
+            let probe: Datapoints = minutes.iter().map(|(m, value)| (minute(*m), *value)).collect();
+            beginning_of_outage(&probe, minute(5))
         };
-        assert_eq!(beginning_of_outage(&probe(&[1.0, 0.0, 1.0, 0.0, 0.0])), Some(minute(3)));
-        assert_eq!(beginning_of_outage(&probe(&[0.0, 0.0])), Some(minute(0)));
-        assert_eq!(beginning_of_outage(&probe(&[0.0, 1.0])), None);
-        assert_eq!(beginning_of_outage(&probe(&[])), None);
+        assert_eq!(
+            began(&[(0, 1.0), (1, 0.0), (2, 1.0), (3, 0.0), (4, 0.0)]),
+            Some(minute(3))
+        );
+        assert_eq!(began(&[(3, 0.0), (4, 0.0)]), Some(minute(3)));
+        assert_eq!(began(&[(3, 0.0), (4, 1.0)]), None, "it is over");
+        assert_eq!(began(&[(1, 0.0), (2, 0.0)]), None, "the probe has been silent since");
+        assert_eq!(
+            began(&[(-9, 0.0), (4, 0.0)]),
+            Some(minute(4)),
+            "another outage, long ago"
+        );
+        assert_eq!(began(&[]), None);
     }
 
     #[test]
-    fn stopped_replication_is_a_signal_of_its_own() {
-        let now = minute(14);
-        assert_eq!(replication_signal(&vec![(minute(13), 200.0)], now).says, Says::Healthy);
-        assert_eq!(replication_signal(&vec![(minute(13), 90_000.0)], now).says, Says::Down);
-        assert_eq!(replication_signal(&vec![(minute(9), 200.0)], now).says, Says::Down);
-        assert_eq!(replication_signal(&vec![], now).says, Says::Unknown);
+    fn replication_that_stopped_with_the_outage_is_a_signal_of_its_own() {
+        let says = |lag: &Datapoints, outage| replication_signal(lag, outage, minute(14)).says;
+        assert_eq!(says(&vec![(minute(13), 200.0)], Some(minute(10))), Says::Healthy);
+        assert_eq!(says(&vec![(minute(10), 200.0)], Some(minute(10))), Says::Down);
+        assert_eq!(says(&vec![(minute(13), 90_000.0)], Some(minute(10))), Says::Down);
+        assert_eq!(says(&vec![(minute(13), 200.0)], None), Says::Healthy);
+        assert_eq!(says(&vec![(minute(9), 200.0)], None), Says::Down);
+        assert_eq!(says(&vec![], None), Says::Unknown);
     }
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::global_database::{GlobalDatabase, Promotion};
+use shared::global_database::{GlobalDatabase, Promotion, describe_cluster, serves};
 use shared::record::Record;
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
@@ -64,6 +64,7 @@ pub struct CheckDatabase {
 
 impl Step for CheckDatabase {
     const NAME: &'static str = "check-database";
+    const TIME_LIMIT: Duration = Duration::from_secs(140);
     type Input = Input;
     type Output = Output;
 
@@ -81,7 +82,7 @@ impl Step for CheckDatabase {
         if let Some(missing) = missing_promotion(&database, &input.here) {
             return Ok(not_ready(missing));
         }
-        if let Some(missing) = missing_in_cluster(&self.cluster(&input).await?, &input.here) {
+        if let Some(missing) = missing_in_cluster(&describe_cluster(&self.rds, &input.here).await?, &input.here) {
             return Ok(not_ready(missing));
         }
         self.record.still_ours(&input.recovery).await?;
@@ -112,30 +113,6 @@ impl Step for CheckDatabase {
 }
 
 impl CheckDatabase {
-    async fn cluster(&self, input: &Input) -> Result<DbCluster, StepError> {
-        let SiteSlice { cluster, region, .. } = &input.here;
-        let resource = format!("cluster {cluster} in {region}");
-        let output = self
-            .rds
-            .describe_db_clusters()
-            .db_cluster_identifier(cluster)
-            .send()
-            .await
-            .map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error))?;
-        let missing = || {
-            StepError::new(
-                ErrorKind::NotFound,
-                format!("{resource} does not exist; compare the plan with the console"),
-            )
-        };
-        output
-            .db_clusters
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .ok_or_else(missing)
-    }
-
     /// What keeps the database from taking reads and writes through the Data API, if anything.
     async fn missing_in_sql(&self, input: &Input) -> Result<Option<String>, StepError> {
         let in_recovery = self
@@ -162,14 +139,9 @@ impl CheckDatabase {
                 .await,
         )? {
             Found::Missing(missing) => Ok(Some(missing)),
-            Found::Field(Some(Field::LongValue(read))) if read == now => Ok(None),
-            Found::Field(other) => Err(StepError::new(
-                ErrorKind::VerificationFailed,
-                format!(
-                    "cluster {}: a row was written with {now} and read as {other:?}",
-                    input.here.cluster_arn
-                ),
-            )),
+            // Later, if this step was tried again while it was still at work.
+            Found::Field(Some(Field::LongValue(read))) if read >= now => Ok(None),
+            Found::Field(other) => Ok(Some(format!("a row was written with {now} and read as {other:?}"))),
         }
     }
 
@@ -238,9 +210,15 @@ fn unless_waking(found: Result<Option<Field>, Refusal>) -> Result<Found, StepErr
             code @ ("DatabaseNotFoundException"
             | "DatabaseUnavailableException"
             | "DatabaseResumingException"
+            | "InvalidResourceStateException"
+            | "StatementTimeoutException"
             | "ServiceUnavailableError"
             | "InternalServerErrorException"),
         ) => Ok(Found::Missing(format!("the Data API answers {code}"))),
+        // What the Data API says when its connection to the database broke off.
+        Some("BadRequestException") if error.message.contains("Communications link failure") => Ok(Found::Missing(
+            "the Data API has no connection to the database".to_owned(),
+        )),
         Some("DatabaseErrorException") => match WAKING.iter().find(|waking| error.message.contains(*waking)) {
             Some(waking) => Ok(Found::Missing(format!("the database answers \"{waking}\""))),
             None => {
@@ -264,7 +242,7 @@ const WAKING: [&str; 5] = [
 fn missing_promotion(database: &GlobalDatabase, here: &SiteSlice) -> Option<String> {
     match database.promotion(&here.cluster_arn) {
         Promotion::Done => None,
-        Promotion::Underway => Some("the promotion goes on".to_owned()),
+        Promotion::Underway(_) => Some("the promotion goes on".to_owned()),
         Promotion::Elsewhere(transition) => Some(format!(
             "global database {} is {} to {}",
             database.id, transition.status, transition.to_cluster_arn
@@ -278,7 +256,7 @@ fn missing_promotion(database: &GlobalDatabase, here: &SiteSlice) -> Option<Stri
 
 fn missing_in_cluster(cluster: &DbCluster, here: &SiteSlice) -> Option<String> {
     let status = cluster.status().unwrap_or("without a status");
-    if status != "available" {
+    if !serves(status) {
         return Some(format!("cluster {} is {status}", here.cluster));
     }
     let has_writer = cluster
@@ -369,6 +347,15 @@ mod tests {
         };
         let replica = says("ERROR: cannot execute INSERT in a read-only transaction; SQLState: 25006");
         assert!(matches!(replica, Ok(Found::Missing(missing)) if missing.contains("read-only")));
+        let link = Refusal {
+            code: Some("BadRequestException".to_owned()),
+            error: StepError::new(
+                ErrorKind::InvalidInput,
+                "BadRequestException: Communications link failure",
+            ),
+        };
+        assert!(matches!(unless_waking(Err(link)), Ok(Found::Missing(_))));
+        assert_eq!(refusal("BadRequestException").unwrap_err().kind, ErrorKind::Denied);
         let missing_table = says("ERROR: relation \"recovery.canary\" does not exist; Position: 13; SQLState: 42P01");
         assert_eq!(missing_table.unwrap_err().kind, ErrorKind::VerificationFailed);
         assert_eq!(refusal("AccessDeniedException").unwrap_err().kind, ErrorKind::Denied);

@@ -3,12 +3,15 @@
 //! Every path of every machine ends here, also one on which opening failed: then there is no recovery to close, but the
 //! execution may hold the lock all the same. Closing twice closes once: the first closing by an execution stands.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::measure::{Achieved, Met, MetObjectives, Observed, RpoStatus, achieved, met};
 use shared::plan::{Duration, Objectives};
-use shared::record::{Closing, Header, Record};
+use shared::record::{Closing, Header, Record, Undo};
 use shared::recovery::{Outcome, RecoveryRef};
 use shared::step::Step;
 
@@ -30,6 +33,8 @@ pub struct Input {
     pub changed: bool,
     /// The times that were observed.
     pub observed: Observed,
+    /// What steps answered that a person should know: each may have `warnings`, a list of texts.
+    pub evidence: BTreeMap<String, Value>,
 }
 
 /// A state that failed.
@@ -100,7 +105,14 @@ impl Step for CloseRecovery {
         let closing = match header.closing.take() {
             Some(closing) if closing.execution == input.execution => closing,
             _ => {
-                let closing = self.closing(&input, &header);
+                let stands = match self.record.undo_notes(&recovery.id).await {
+                    Ok(notes) => notes,
+                    Err(error) => {
+                        tracing::warn!(error = %error, "what was changed could not be read");
+                        Vec::new()
+                    }
+                };
+                let closing = self.closing(&input, &header, &stands);
                 self.record
                     .close(&Header {
                         closing: Some(closing.clone()),
@@ -121,14 +133,16 @@ impl Step for CloseRecovery {
 }
 
 impl CloseRecovery {
-    fn closing(&self, input: &Input, header: &Header) -> Closing {
+    fn closing(&self, input: &Input, header: &Header, stands: &[Undo]) -> Closing {
         let (outcome, reason) = end(input);
+        let reason = reason.map(|reason| with_what_stands(reason, outcome, stands));
         let achieved = achieved(&input.observed);
         Closing {
             execution: input.execution.clone(),
             outcome,
             reason,
             closed_at: self.aws.now(),
+            evidence: json!(input.evidence),
             observed: input.observed,
             met: met(&achieved, &header.objectives),
             achieved,
@@ -136,20 +150,41 @@ impl CloseRecovery {
     }
 
     async fn close_unopened(&self, input: &Input) -> Result<Output, StepError> {
-        let (outcome, reason) = end(input);
+        let (_, reason) = end(input);
         let why = reason.unwrap_or_else(|| "no reason given".to_owned());
         tracing::error!(reason = why, "the recovery was not opened");
-        // Without a plan there is no workload, and so no lock that could have been taken.
-        if let Ok((_, plan)) = self.record.current_plan().await {
-            self.record.release_lock(&plan.workload, &input.execution).await?;
+        match self.record.current_plan().await {
+            Ok((_, plan)) => {
+                self.record.release_lock(&plan.workload, &input.execution).await?;
+            }
+            // Without a plan there is no workload, and so no lock that could have been taken.
+            Err(error) if !error.kind.is_retryable() => tracing::warn!(error = %error, "there is no plan"),
+            Err(error) => return Err(error),
         }
+        // Nobody was told, so it must not look like a success: alarms on failed executions see it.
+        let summary = format!("The recovery was not opened: {why}");
         Ok(Output {
-            outcome,
-            summary: format!("The recovery was not opened: {why}"),
+            outcome: Outcome::Failed,
+            summary,
             achieved: None,
             met: None,
         })
     }
+}
+
+/// Adds what was changed, where that does not go without saying.
+fn with_what_stands(reason: String, outcome: Outcome, stands: &[Undo]) -> String {
+    if stands.is_empty() || !matches!(outcome, Outcome::Failed | Outcome::Preempted) {
+        return reason;
+    }
+    let changes: Vec<String> = stands
+        .iter()
+        .map(|undo| {
+            let back = undo.taken_back_by.as_deref().unwrap_or("nothing");
+            format!("{} changed {} (taken back by: {back})", undo.step, undo.resource)
+        })
+        .collect();
+    format!("{reason}. What was changed stands: {}", changes.join("; "))
 }
 
 /// How a recovery ended, and why. A guard's refusal, a wrong input, and what could not be looked at before anything was
@@ -190,6 +225,12 @@ fn message_in(cause: &str) -> String {
     }
 }
 
+fn warnings(evidence: &Value) -> Vec<&str> {
+    let steps = evidence.as_object().into_iter().flat_map(|steps| steps.values());
+    let lists = steps.filter_map(|step| step.get("warnings")?.as_array());
+    lists.flatten().filter_map(Value::as_str).collect()
+}
+
 fn summary(header: &Header, closing: &Closing) -> String {
     let mut text = format!("{}: {}.", header.scenario, closing.outcome);
     if let Some(reason) = &closing.reason {
@@ -197,6 +238,9 @@ fn summary(header: &Header, closing: &Closing) -> String {
     }
     if matches!(closing.outcome, Outcome::Recovered | Outcome::Partial) {
         text.push_str(&achievements(&header.objectives, closing));
+    }
+    for warning in warnings(&closing.evidence) {
+        text.push_str(&format!(" Note: {warning}."));
     }
     text
 }
@@ -280,6 +324,7 @@ mod tests {
             outcome,
             reason: None,
             closed_at: at(500),
+            evidence: json!({}),
             observed,
             met: met(&achieved, &header().objectives),
             achieved,
@@ -300,6 +345,31 @@ mod tests {
             summary(&header(), &closing(Outcome::Recovered, observed)),
             "region-failure: recovered. Back after 7m 12s (within the target of 1h). \
              Writes of the last 5s were lost, give or take one heartbeat (within the target of 5m)."
+        );
+    }
+
+    #[test]
+    fn a_failure_says_what_stands_and_what_to_know() {
+        let undo = Undo {
+            step: "promote-database".into(),
+            resource: "shop-global".into(),
+            previous: json!({}),
+            taken_back_by: None,
+        };
+        let stands = with_what_stands("no answer".into(), Outcome::Failed, std::slice::from_ref(&undo));
+        assert_eq!(
+            stands,
+            "no answer. What was changed stands: promote-database changed shop-global (taken back by: nothing)"
+        );
+        assert_eq!(
+            with_what_stands("no answer".into(), Outcome::Refused, &[undo]),
+            "no answer"
+        );
+        let mut closing = closing(Outcome::Failed, Observed::default());
+        closing.evidence = json!({ "assessment": { "warnings": ["one", "two"] }, "database": null, "opening": {} });
+        assert_eq!(
+            summary(&header(), &closing),
+            "region-failure: failed. Note: one. Note: two."
         );
     }
 
@@ -337,6 +407,7 @@ mod tests {
             failure: Some(failure),
             changed,
             observed: Observed::default(),
+            evidence: BTreeMap::new(),
         });
         (outcome, reason.unwrap())
     }

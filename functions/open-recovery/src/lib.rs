@@ -5,7 +5,7 @@
 //! execution that has ended, and from no other. `close-recovery` releases it.
 
 use aws_sdk_sfn::types::ExecutionStatus;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::aws::Aws;
@@ -21,6 +21,8 @@ use shared::step::Step;
 pub struct Input {
     /// The execution's own input.
     pub request: Request,
+    /// The scenarios that the machine recovers from.
+    pub recovers_from: Vec<Scenario>,
     /// ARN of the execution.
     pub execution: String,
     /// When the execution started.
@@ -40,9 +42,6 @@ pub struct Request {
     pub intent: Intent,
     /// What starts it.
     pub trigger: Trigger,
-    /// The recovery to go on with; a new one, if it is not said.
-    #[serde(default)]
-    pub recovery_id: Option<String>,
 }
 
 fn decide() -> Intent {
@@ -90,22 +89,29 @@ impl Step for OpenRecovery {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let may_not = guard(&input, self.aws.is_simulated());
         let Input {
             request,
             execution,
             started_at,
+            ..
         } = input;
         let (plan_sha256, plan) = self.record.current_plan().await?;
         let slices = Slices::new(&plan, request.scenario, self.aws.region())
             .map_err(|why| StepError::new(ErrorKind::InvalidInput, why))?;
-        let id = request
-            .recovery_id
-            .unwrap_or_else(|| new_id(request.scenario, &execution, started_at));
         let mut recovery = RecoveryRef {
-            id,
+            id: new_id(request.scenario, &execution, started_at),
             workload: plan.workload,
             token: 0,
             execution,
+        };
+        let mut warnings = Vec::new();
+        let refused = match may_not {
+            Some(refused) => Some(refused),
+            None => {
+                self.take_lock(&mut recovery, &slices.other.region, &mut warnings)
+                    .await?
+            }
         };
         self.record
             .open(&Header {
@@ -121,20 +127,6 @@ impl Step for OpenRecovery {
                 closing: None,
             })
             .await?;
-        let mut warnings = Vec::new();
-        let refused = match self
-            .busy_elsewhere(&recovery.workload, &slices.other.region, &mut warnings)
-            .await
-        {
-            Some(busy) => Some(busy),
-            None => match self.take_lock(&recovery).await? {
-                Claimed::Taken(token) => {
-                    recovery.token = token;
-                    None
-                }
-                Claimed::Busy(lock) => Some(busy(&lock)),
-            },
-        };
         Ok(Output {
             refused,
             warnings,
@@ -149,21 +141,38 @@ impl Step for OpenRecovery {
 }
 
 impl OpenRecovery {
-    async fn take_lock(&self, recovery: &RecoveryRef) -> Result<Claimed, StepError> {
+    /// Takes the lock here, then looks at the other Region's: two starts at the same moment, one in each Region, see each
+    /// other. Says why the recovery may not go on, if it may not; then it does not hold the lock.
+    async fn take_lock(
+        &self,
+        recovery: &mut RecoveryRef,
+        other_region: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<String>, StepError> {
         let claim = Claim {
             workload: &recovery.workload,
             execution: &recovery.execution,
             recovery: &recovery.id,
             at: self.aws.now(),
         };
-        let claimed = self.record.claim_lock(&claim, None).await?;
-        let Claimed::Busy(holder) = &claimed else {
-            return Ok(claimed);
-        };
-        if self.has_ended(&holder.execution).await? {
-            return self.record.claim_lock(&claim, Some(holder)).await;
+        let mut claimed = self.record.claim_lock(&claim, None).await?;
+        if let Claimed::Busy(holder) = &claimed
+            && self.has_ended(holder).await?
+        {
+            claimed = self.record.claim_lock(&claim, Some(holder)).await?;
         }
-        Ok(claimed)
+        recovery.token = match claimed {
+            Claimed::Taken(token) => token,
+            Claimed::Busy(holder) => return Ok(Some(busy(&holder))),
+        };
+        let busy_elsewhere = self.busy_elsewhere(&recovery.workload, other_region, warnings).await;
+        if busy_elsewhere.is_some() {
+            self.record
+                .release_lock(&recovery.workload, &recovery.execution)
+                .await?;
+            recovery.token = 0;
+        }
+        Ok(busy_elsewhere)
     }
 
     /// The other Region may be running a recovery of its own. A Region that does not answer is a warning: it may be the
@@ -176,7 +185,7 @@ impl OpenRecovery {
                 return None;
             }
         };
-        match self.has_ended(&lock.execution).await {
+        match self.has_ended(&lock).await {
             Ok(true) => None,
             Ok(false) => Some(busy(&lock)),
             Err(error) => {
@@ -186,8 +195,10 @@ impl OpenRecovery {
         }
     }
 
-    /// Whether an execution has ended, or is so old that Step Functions has forgotten it.
-    async fn has_ended(&self, execution: &str) -> Result<bool, StepError> {
+    /// Whether a lock's holder has ended, or is so old that Step Functions has forgotten it. An execution that has just
+    /// begun may not be seen yet. Errors: `Conflict` for such a one, and AWS's own.
+    async fn has_ended(&self, holder: &Lock) -> Result<bool, StepError> {
+        let execution = &holder.execution;
         let region = execution.split(':').nth(3).unwrap_or_default();
         let described = aws_sdk_sfn::Client::new(&self.aws.config_in(region))
             .describe_execution()
@@ -201,11 +212,51 @@ impl OpenRecovery {
                     .as_service_error()
                     .is_some_and(|error| error.is_execution_does_not_exist()) =>
             {
-                Ok(true)
+                let since: Timestamp = holder.since.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+                if self.aws.now().duration_since(since) > SEEN_AFTER {
+                    return Ok(true);
+                }
+                let text = format!("{execution} took the lock at {since} and is not seen yet; it is tried again");
+                Err(StepError::new(ErrorKind::Conflict, text))
             }
             Err(error) => Err(StepError::aws("states:DescribeExecution", execution, error)),
         }
     }
+}
+
+/// After this time `DescribeExecution`, which is eventually consistent, knows an execution for sure.
+const SEEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// Clocks may differ by this much.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
+
+/// Why this request may not go on, whatever else is true; nothing, if it may.
+fn guard(input: &Input, is_simulated: bool) -> Option<String> {
+    let request = &input.request;
+    if !input.recovers_from.contains(&request.scenario) {
+        return Some(format!(
+            "this machine does not recover from {}; start the one that does",
+            request.scenario
+        ));
+    }
+    match request.mode {
+        Mode::Live if is_simulated => return Some("a rehearsal's mode is rehearsal, not live".to_owned()),
+        Mode::Rehearsal if !is_simulated => {
+            return Some(
+                "this is the real AWS, and a rehearsal would change it; rehearse with drctl, or say live".to_owned(),
+            );
+        }
+        Mode::Drill => {
+            return Some("there are no drills yet: it would change what customers see; rehearse with drctl".to_owned());
+        }
+        Mode::Live | Mode::Rehearsal => {}
+    }
+    let ahead = request.trigger.at.duration_since(input.started_at);
+    (ahead > CLOCKS_DIFFER).then(|| {
+        format!(
+            "its trigger is of {}, which is in the future of {}; correct trigger.at",
+            request.trigger.at, input.started_at
+        )
+    })
 }
 
 fn busy(lock: &Lock) -> String {
@@ -229,6 +280,8 @@ fn new_id(scenario: Scenario, execution: &str, started_at: Timestamp) -> String 
 
 #[cfg(test)]
 mod tests {
+    use shared::record::TriggerKind;
+
     use super::*;
 
     #[test]
@@ -238,6 +291,44 @@ mod tests {
         assert_eq!(id, new_id(Scenario::RegionFailure, "arn:one", at));
         assert_ne!(id, new_id(Scenario::RegionFailure, "arn:two", at));
         assert!(id.starts_with("20260102T030405Z-region-failure-"), "{id}");
+    }
+
+    #[test]
+    fn what_is_not_meant_here_is_refused() {
+        let refused = |mode: Mode, is_simulated: bool, change: fn(&mut Input)| {
+            let started_at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+            let mut input = Input {
+                request: Request {
+                    scenario: Scenario::RegionFailure,
+                    mode,
+                    intent: Intent::Decide,
+                    trigger: Trigger {
+                        kind: TriggerKind::Person,
+                        by: "arn:p".into(),
+                        at: started_at,
+                    },
+                },
+                recovers_from: vec![Scenario::RegionFailure],
+                execution: "arn:e".into(),
+                started_at,
+            };
+            change(&mut input);
+            guard(&input, is_simulated)
+        };
+        assert_eq!(refused(Mode::Live, false, |_| {}), None);
+        assert_eq!(refused(Mode::Rehearsal, true, |_| {}), None);
+        assert!(
+            refused(Mode::Rehearsal, false, |_| {})
+                .unwrap()
+                .contains("the real AWS")
+        );
+        assert!(refused(Mode::Live, true, |_| {}).unwrap().contains("rehearsal"));
+        assert!(refused(Mode::Drill, false, |_| {}).unwrap().contains("no drills yet"));
+        assert!(refused(Mode::Drill, true, |_| {}).is_some());
+        let other = refused(Mode::Live, false, |input| input.request.scenario = Scenario::AzFailure).unwrap();
+        assert!(other.contains("does not recover from az-failure"));
+        let ahead = |input: &mut Input| input.request.trigger.at = "2026-01-02T04:00:00Z".parse().unwrap();
+        assert!(refused(Mode::Live, false, ahead).unwrap().contains("in the future"));
     }
 
     #[test]

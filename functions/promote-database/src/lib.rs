@@ -4,6 +4,8 @@
 //! The target is always an ARN. Before every call it looks, so that a promotion is never started twice. A failover with
 //! loss is the point of no return; a switchover is taken back by a switchover the other way.
 
+use std::time::Duration;
+
 use aws_sdk_rds::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -53,6 +55,7 @@ pub struct PromoteDatabase {
 
 impl Step for PromoteDatabase {
     const NAME: &'static str = "promote-database";
+    const TIME_LIMIT: Duration = Duration::from_secs(50);
     type Input = Input;
     type Output = Output;
 
@@ -66,7 +69,7 @@ impl Step for PromoteDatabase {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let database = self.look(&input).await?;
-        if let Some(output) = without_a_call(&database, &input.here.cluster_arn)? {
+        if let Some(output) = without_a_call(&database, &input.here.cluster_arn, input.way)? {
             return Ok(output);
         }
         self.record.note_undo(&input.recovery, &undo(&input, &database)).await?;
@@ -78,7 +81,7 @@ impl Step for PromoteDatabase {
         if refused.kind != ErrorKind::Conflict {
             return Err(refused);
         }
-        without_a_call(&self.look(&input).await?, &input.here.cluster_arn)?.ok_or(refused)
+        without_a_call(&self.look(&input).await?, &input.here.cluster_arn, input.way)?.ok_or(refused)
     }
 }
 
@@ -103,7 +106,7 @@ impl PromoteDatabase {
             }
             Way::Switchover => {
                 let resource = format!("global database {id}, to {target}, in {}", input.other.region);
-                Client::new(&self.aws.config_in(&input.other.region))
+                Client::new(&self.aws.config_to_change(&input.other.region))
                     .switchover_global_cluster()
                     .global_cluster_identifier(id)
                     .target_db_cluster_identifier(target)
@@ -116,9 +119,9 @@ impl PromoteDatabase {
     }
 }
 
-/// What to answer where nothing has to be called; nothing, where the call has to be made. Errors: `Refused` while
-/// another cluster is being promoted, `NotFound` for a cluster that is no member.
-fn without_a_call(database: &GlobalDatabase, target: &str) -> Result<Option<Output>, StepError> {
+/// What to answer where nothing has to be called; nothing, where the call has to be made. Errors: `Refused` while another
+/// cluster is being promoted, or this one in another way; `NotFound` for a cluster that is no member.
+fn without_a_call(database: &GlobalDatabase, target: &str, way: Way) -> Result<Option<Output>, StepError> {
     if database.member(target).is_none() {
         let text = format!(
             "cluster {target} is no member of global database {}; compare the plan with the console",
@@ -128,7 +131,18 @@ fn without_a_call(database: &GlobalDatabase, target: &str) -> Result<Option<Outp
     }
     match database.promotion(target) {
         Promotion::Done => Ok(Some(Output::Done)),
-        Promotion::Underway => Ok(Some(Output::Underway)),
+        Promotion::Underway(transition) if transition.way.is_none_or(|underway| underway == way) => {
+            Ok(Some(Output::Underway))
+        }
+        Promotion::Underway(_) => Err(StepError::refused(format!(
+            "global database {} is being moved to {target} already, but not by {}; if that other way hangs, end it in the \
+             RDS console (aws rds describe-global-clusters shows it), then start again",
+            database.id,
+            match way {
+                Way::Failover => "a failover with loss",
+                Way::Switchover => "a switchover",
+            }
+        ))),
         Promotion::NotStarted => Ok(None),
         Promotion::Elsewhere(transition) => Err(StepError::refused(format!(
             "global database {} is {} to {}; wait until that has ended, then start again",
@@ -175,23 +189,34 @@ mod tests {
             transition: transition_to.map(|to| Transition {
                 status: "failing-over".to_owned(),
                 to_cluster_arn: to.to_owned(),
+                way: Some(Way::Failover),
             }),
         }
     }
 
     #[test]
     fn it_calls_only_where_nothing_is_going_on() {
-        assert_eq!(without_a_call(&database(None), "new").unwrap(), None);
+        assert_eq!(without_a_call(&database(None), "new", Way::Failover).unwrap(), None);
         assert_eq!(
-            without_a_call(&database(Some("new")), "new").unwrap(),
+            without_a_call(&database(Some("new")), "new", Way::Failover).unwrap(),
             Some(Output::Underway)
         );
-        assert_eq!(without_a_call(&database(None), "old").unwrap(), Some(Output::Done));
+        assert_eq!(
+            without_a_call(&database(None), "old", Way::Failover).unwrap(),
+            Some(Output::Done)
+        );
+    }
+
+    #[test]
+    fn it_does_not_take_another_way_for_its_own() {
+        let error = without_a_call(&database(Some("new")), "new", Way::Switchover).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused);
+        assert!(error.message.contains("not by a switchover"), "{error}");
     }
 
     #[test]
     fn it_does_not_interfere_with_another_promotion() {
-        let error = without_a_call(&database(Some("old")), "new").unwrap_err();
+        let error = without_a_call(&database(Some("old")), "new", Way::Failover).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains("failing-over to old"), "{error}");
     }
@@ -199,7 +224,9 @@ mod tests {
     #[test]
     fn it_does_not_promote_a_stranger() {
         assert_eq!(
-            without_a_call(&database(None), "third").unwrap_err().kind,
+            without_a_call(&database(None), "third", Way::Failover)
+                .unwrap_err()
+                .kind,
             ErrorKind::NotFound
         );
     }

@@ -71,19 +71,23 @@ impl Door {
         if call.region != self.region {
             latency += cloud.draw("api-latency", &cloud.timings.cross_region_latency);
         }
-        // Half of the way there, half of the way back. A Region that is away answers neither.
+        // Half of the way there, half of the way back. A Region that is away neither asks nor answers.
         tokio::time::sleep(latency / 2).await;
-        if !cloud.is_up(&call.region) {
+        if !self.connects_to(&call.region) {
             self.count(&call, "(no answer)");
             std::future::pending::<()>().await;
         }
         let Answer { operation, reply } = dispatch(cloud, &call).await;
         self.count(&call, &operation);
         tokio::time::sleep(latency - latency / 2).await;
-        if !cloud.is_up(&call.region) {
+        if !self.connects_to(&call.region) {
             std::future::pending::<()>().await;
         }
         reply.into_response()
+    }
+
+    fn connects_to(&self, region: &str) -> bool {
+        self.cloud.is_up(&self.region) && self.cloud.is_up(region)
     }
 
     fn count(&self, call: &Call, operation: &str) {

@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use super::wire::{Answer, Call, Reply};
 use crate::cloud::lock;
 
+/// Concurrent executions of all functions of an account in a Region, until AWS is asked for more.
+const CONCURRENCY: u32 = 1_000;
+/// How many of them cannot be reserved.
+const UNRESERVED: u32 = 100;
+
 /// Lambda functions, by Region and name.
 #[derive(Default)]
 pub struct Lambda {
@@ -41,6 +46,10 @@ impl Lambda {
         let [version, "functions", name, what] = parts.as_slice() else {
             return unknown(call);
         };
+        // A version or alias, or an ARN in place of the name.
+        if call.uri.contains('?') || name.contains([':', '%']) {
+            return unknown(call);
+        }
         let operation = match (*version, call.method.as_str(), *what) {
             ("2015-03-31", "GET", "configuration") => "GetFunctionConfiguration",
             ("2019-09-30", "GET", "concurrency") => "GetFunctionConcurrency",
@@ -57,6 +66,11 @@ impl Lambda {
 
     fn on_function(&self, operation: &str, region: &str, name: &str, body: &[u8]) -> Reply {
         let mut functions = lock(&self.functions);
+        let others = functions
+            .iter()
+            .filter(|((its_region, its_name), _)| its_region == region && its_name != name)
+            .map(|(_, function)| function.reserved_concurrency.unwrap_or_default())
+            .sum::<u32>();
         let Some(function) = functions.get_mut(&(region.to_owned(), name.to_owned())) else {
             let message = format!("Function not found: {name}");
             return Reply::json_error(404, "ResourceNotFoundException", &message);
@@ -79,6 +93,13 @@ impl Lambda {
                     let message = "ReservedConcurrentExecutions must be a number from 0";
                     return Reply::json_error(400, "InvalidParameterValueException", message);
                 };
+                if others.saturating_add(count) > CONCURRENCY - UNRESERVED {
+                    let message = format!(
+                        "Specified ReservedConcurrentExecutions for function decreases account's \
+                         UnreservedConcurrentExecution below its minimum value of [{UNRESERVED}]."
+                    );
+                    return Reply::json_error(400, "InvalidParameterValueException", &message);
+                }
                 function.reserved_concurrency = Some(count);
                 Reply::json(200, &concurrency(function))
             }
@@ -98,7 +119,7 @@ fn concurrency(function: &Function) -> Value {
 }
 
 fn unknown(call: &Call) -> Answer {
-    let message = format!("the simulated Lambda does not know {} {}", call.method, call.path);
+    let message = format!("the simulated Lambda does not know {} {}", call.method, call.uri);
     Answer {
         operation: "(unknown)".to_owned(),
         reply: Reply::json_error(501, "NotSimulated", &message),

@@ -28,15 +28,17 @@ impl Rds {
         let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
         let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
         let cluster = text("resourceArn");
-        if self
-            .secret_of(cluster)
-            .is_some_and(|secret| secret != text("secretArn"))
-        {
+        let is_here = self.region_of(cluster).as_ref() == Some(&call.region);
+        if is_here && self.secret_of(cluster).as_deref() != Some(text("secretArn")) {
             return Reply::json_error(
                 400,
-                "BadRequestException",
-                "Invalid credentials: this is not the cluster's secret",
+                "InvalidSecretException",
+                "The Secrets Manager secret used with the request isn't valid: it is not the cluster's",
             );
+        }
+        if let Some(name) = unknown(&body) {
+            let message = format!("the simulated Data API does not know {name}");
+            return Reply::json_error(501, "NotSimulated", &message);
         }
         let parameters = match parameters(&body) {
             Ok(parameters) => parameters,
@@ -47,6 +49,13 @@ impl Rds {
             Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
         }
     }
+}
+
+/// A member of the call that the simulator would not heed. A cluster has one database here, so its name says nothing.
+fn unknown(body: &Json) -> Option<&str> {
+    let known = ["resourceArn", "secretArn", "sql", "parameters", "database"];
+    let mut names = body.as_object()?.keys();
+    names.find(|name| !known.contains(&name.as_str())).map(String::as_str)
 }
 
 fn parameters(body: &Json) -> Result<BTreeMap<String, Value>, String> {
@@ -61,6 +70,9 @@ fn parameters(body: &Json) -> Result<BTreeMap<String, Value>, String> {
                 .get("name")
                 .and_then(Json::as_str)
                 .ok_or("a parameter has no name")?;
+            if parameter.get("typeHint").is_some() {
+                return Err(format!("the type hint of parameter {name} is not simulated"));
+            }
             let value = parameter
                 .get("value")
                 .ok_or_else(|| format!("parameter {name} has no value"))?;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use sha2::{Digest, Sha256};
+
 use super::wire::{Answer, Call, Reply, element};
 use crate::cloud::lock;
 
@@ -58,7 +60,14 @@ impl S3 {
             "DELETE" => "DeleteObject",
             _ => "(unknown)",
         };
-        let reply = self.object(operation, &call.region, bucket, key, &call.body);
+        let mut reply = match unknown(call) {
+            Some(what) => error(501, "NotImplemented", &format!("the simulated S3 does not know {what}")),
+            None => self.object(operation, &call.region, bucket, key, &call.body),
+        };
+        // An answer to HEAD has no body, so S3 can give no code.
+        if call.method == "HEAD" {
+            reply.body.clear();
+        }
         Answer {
             operation: operation.to_owned(),
             reply,
@@ -71,11 +80,13 @@ impl S3 {
             return error(404, "NoSuchBucket", "The specified bucket does not exist");
         };
         if bucket.region != region {
-            return error(
+            let mut reply = error(
                 301,
                 "PermanentRedirect",
-                "The bucket must be addressed in its own Region",
+                "The bucket you are attempting to access must be addressed using the specified endpoint.",
             );
+            reply.headers.push(("x-amz-bucket-region", bucket.region.clone()));
+            return reply;
         }
         if key.is_empty() {
             return error(501, "NotImplemented", "the simulated S3 knows objects only");
@@ -84,14 +95,16 @@ impl S3 {
             "PutObject" => {
                 bucket.objects.insert(key.to_owned(), body.to_vec());
                 let mut reply = Reply::new(200, "application/xml", "");
-                reply.headers.push(("etag", format!("\"{:x}\"", body.len())));
+                reply.headers.push(("etag", etag(body)));
                 reply
             }
             "GetObject" | "HeadObject" => match bucket.objects.get(key) {
-                Some(_) if operation == "HeadObject" => Reply::new(200, "application/octet-stream", ""),
-                Some(body) => Reply::new(200, "application/octet-stream", body.clone()),
-                // An answer to HEAD has no body, so S3 can give no code.
-                None if operation == "HeadObject" => Reply::new(404, "application/xml", ""),
+                Some(body) => {
+                    let mut reply = Reply::new(200, "application/octet-stream", body.clone());
+                    reply.headers.push(("content-length", body.len().to_string()));
+                    reply.headers.push(("etag", etag(body)));
+                    reply
+                }
                 None => error(404, "NoSuchKey", "The specified key does not exist."),
             },
             "DeleteObject" => {
@@ -101,6 +114,36 @@ impl S3 {
             _ => error(501, "NotImplemented", "the simulated S3 does not know this method"),
         }
     }
+}
+
+/// What of a call the simulator would not heed: what a query asks for, conditions, and keys that are not plain.
+fn unknown(call: &Call) -> Option<String> {
+    let (_, query) = call.uri.split_once('?').unwrap_or_default();
+    let asked = query
+        .split('&')
+        .find(|part| !part.is_empty() && !part.starts_with("x-id="));
+    let header = call.headers.keys().map(http::HeaderName::as_str).find(|name| {
+        [
+            "if-",
+            "range",
+            "x-amz-acl",
+            "x-amz-grant",
+            "x-amz-copy",
+            "x-amz-server-side",
+            "x-amz-object-lock",
+            "x-amz-tagging",
+        ]
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
+    });
+    let escaped = call.path.contains('%').then(|| call.path.clone());
+    asked.or(header).map(str::to_owned).or(escaped)
+}
+
+/// AWS promises only that an entity tag changes with the content.
+fn etag(body: &[u8]) -> String {
+    let hash = format!("{:x}", Sha256::digest(body));
+    format!("\"{}\"", &hash[..32])
 }
 
 fn error(status: u16, code: &str, message: &str) -> Reply {

@@ -36,29 +36,54 @@ impl Sns {
         let parameters = query_parameters(&call.body);
         let parameter = |name: &str| parameters.get(name).cloned().unwrap_or_default();
         let operation = parameter("Action");
-        let reply = match operation.as_str() {
-            "Publish" => self.publish(&parameter("TopicArn"), parameter("Subject"), parameter("Message")),
-            other => Reply::query_error(400, "InvalidAction", &format!("the simulated SNS has no {other}")),
+        let known = ["Action", "Version", "TopicArn", "Subject", "Message"];
+        let unknown = parameters.keys().find(|name| !known.contains(&name.as_str()));
+        let reply = match (operation.as_str(), unknown) {
+            ("Publish", None) => {
+                let subject = parameters.get("Subject").cloned();
+                self.publish(&call.region, &parameter("TopicArn"), subject, parameter("Message"))
+            }
+            ("Publish", Some(name)) => not_simulated(name),
+            (other, _) => not_simulated(other),
         };
         Answer { operation, reply }
     }
 
-    fn publish(&self, arn: &str, subject: String, text: String) -> Reply {
+    fn publish(&self, region: &str, arn: &str, subject: Option<String>, text: String) -> Reply {
         let invalid = |what: &str| Reply::query_error(400, "InvalidParameter", &format!("Invalid parameter: {what}"));
-        if subject.chars().count() > 100 || !subject.is_ascii() || subject.contains('\n') {
+        if subject.as_ref().is_some_and(|subject| !is_subject(subject)) {
             return invalid("Subject");
         }
         if text.is_empty() || text.len() > 262_144 {
             return invalid("Message");
         }
+        // A topic is published on in its own Region.
+        if arn.split(':').nth(3) != Some(region) {
+            return invalid("TopicArn");
+        }
         let mut topics = lock(&self.topics);
         let Some(messages) = topics.get_mut(arn) else {
             return Reply::query_error(404, "NotFound", "Topic does not exist");
         };
-        messages.push(Message { subject, text });
+        messages.push(Message {
+            subject: subject.unwrap_or_default(),
+            text,
+        });
         Reply::query(
             "Publish",
             &element("MessageId", &format!("00000000-0000-0000-0000-{:012}", messages.len())),
         )
     }
+}
+
+/// SNS API Reference, Publish: "ASCII text that begins with a letter, number, or punctuation mark; must not include line
+/// breaks or control characters; and must be less than 100 characters long". SNS takes 100 too.
+fn is_subject(subject: &str) -> bool {
+    subject.len() <= 100
+        && subject.starts_with(|c: char| c.is_ascii_graphic())
+        && subject.chars().all(|c| c.is_ascii_graphic() || c == ' ')
+}
+
+fn not_simulated(what: &str) -> Reply {
+    Reply::query_error(501, "NotSimulated", &format!("the simulated SNS does not know {what}"))
 }

@@ -47,7 +47,9 @@ impl Executions {
         let reply = match operation.as_str() {
             "DescribeExecution" => {
                 let arn = body.get("executionArn").and_then(Value::as_str).unwrap_or_default();
-                match self.get(arn) {
+                // An execution is known in its own Region only.
+                let here = arn.split(':').nth(3) == Some(call.region.as_str());
+                match self.get(arn).filter(|_| here) {
                     Some(execution) => Reply::json(
                         200,
                         &json!({
