@@ -268,11 +268,16 @@ fn achievements(objectives: &Objectives, closing: &Closing) -> String {
         RpoStatus::NotApplicable => " No writes were lost.".to_owned(),
         RpoStatus::Unmeasured => " How many writes were lost is not measured.".to_owned(),
         RpoStatus::Measured => {
-            let lost = time(closing.achieved.rpo_seconds);
-            format!(
-                " Writes of the last {lost} were lost, give or take one heartbeat ({}).",
-                against(closing.met.rpo, objectives.rpo)
-            )
+            let against = against(closing.met.rpo, objectives.rpo);
+            match closing.achieved.rpo_seconds {
+                Some(seconds) if seconds > 0.0 => {
+                    format!(
+                        " Writes of about the last {} were lost ({against}).",
+                        time(Some(seconds))
+                    )
+                }
+                _ => format!(" At most the writes since the last heartbeat were lost ({against})."),
+            }
         }
     };
     rto + &rpo
@@ -344,7 +349,24 @@ mod tests {
         assert_eq!(
             summary(&header(), &closing(Outcome::Recovered, observed)),
             "region-failure: recovered. Back after 7m 12s (within the target of 1h). \
-             Writes of the last 5s were lost, give or take one heartbeat (within the target of 5m)."
+             Writes of about the last 5s were lost (within the target of 5m)."
+        );
+    }
+
+    #[test]
+    fn a_loss_too_small_to_be_measured_is_not_called_none() {
+        let at_once = Observed {
+            impact_at: Some(at(0)),
+            healthy_at: Some(at(432)),
+            last_committed_at: Some(at(5)),
+            last_surviving_at: Some(at(5)),
+            can_lose_writes: true,
+            ..Observed::default()
+        };
+        let text = summary(&header(), &closing(Outcome::Recovered, at_once));
+        assert!(
+            text.contains("At most the writes since the last heartbeat were lost"),
+            "{text}"
         );
     }
 
