@@ -465,3 +465,34 @@ fn a_table_that_is_missing_is_said_at_once_and_not_waited_for() {
         assert!(lasted < 600, "{lasted} s, where the deadline is 30 minutes");
     });
 }
+
+#[test]
+fn two_hundred_functions_are_activated_within_lambdas_quota() {
+    in_virtual_time(async {
+        let world = World::good_times(|plan| {
+            let more = (5..200).map(|number| shared::plan::Function {
+                name: format!("radiant-production-{number}"),
+                reserved_concurrency: None,
+            });
+            plan.functions.extend(more);
+        })
+        .await;
+        let cloud = world.simulation.cloud();
+        cloud.take_region_away(PRIMARY);
+        world.wait().await;
+        let header = world.only_header().await;
+        let closing = header.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+        let runs = |function: &shared::plan::Function| {
+            cloud
+                .lambda
+                .function(RECOVERY, &function.name)
+                .unwrap()
+                .reserved_concurrency
+                .is_none()
+        };
+        assert!(world.plan.functions.iter().all(runs));
+        let undo = world.record.undo_notes(&header.id).await.unwrap();
+        assert_eq!(undo.iter().filter(|undo| undo.step == "activate-region").count(), 200);
+    });
+}

@@ -103,7 +103,7 @@ impl Door {
 async fn dispatch(cloud: &Arc<Cloud>, call: &Call) -> Answer {
     match call.service.as_str() {
         "dynamodb" => cloud.dynamodb.answer(call).await,
-        "lambda" => cloud.lambda.answer(call),
+        "lambda" => cloud.lambda.answer(cloud, call),
         "monitoring" => cloud.cloudwatch.answer(cloud, call),
         "rds" => cloud.rds.answer(cloud, call),
         "rds-data" => cloud.rds.answer_data(cloud, call),

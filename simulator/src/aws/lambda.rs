@@ -1,22 +1,27 @@
 //! Lambda's control plane: functions with their environment and reserved concurrency.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::wire::{Answer, Call, Reply};
-use crate::cloud::lock;
+use crate::cloud::{Cloud, lock};
 
 /// Concurrent executions of all functions of an account in a Region, until AWS is asked for more.
 const CONCURRENCY: u32 = 1_000;
 /// How many of them cannot be reserved.
 const UNRESERVED: u32 = 100;
+/// Control plane requests that an account may make in a Region in a second. Source: Lambda quotas, API requests.
+const REQUESTS_PER_SECOND: usize = 15;
 
 /// Lambda functions, by Region and name.
 #[derive(Default)]
 pub struct Lambda {
     functions: Mutex<BTreeMap<(String, String), Function>>,
+    /// When the requests of the last second came, by Region.
+    requests: Mutex<BTreeMap<String, VecDeque<Timestamp>>>,
 }
 
 /// One function.
@@ -41,7 +46,24 @@ impl Lambda {
             .cloned()
     }
 
-    pub(crate) fn answer(&self, call: &Call) -> Answer {
+    /// Whether one more request is within the quota now.
+    fn is_within_quota(&self, region: &str, now: Timestamp) -> bool {
+        let mut requests = lock(&self.requests);
+        let requests = requests.entry(region.to_owned()).or_default();
+        while requests
+            .front()
+            .is_some_and(|at| now.duration_since(*at) >= SignedDuration::from_secs(1))
+        {
+            requests.pop_front();
+        }
+        let is_within = requests.len() < REQUESTS_PER_SECOND;
+        if is_within {
+            requests.push_back(now);
+        }
+        is_within
+    }
+
+    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
         let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
         let [version, "functions", name, what] = parts.as_slice() else {
             return unknown(call);
@@ -57,7 +79,11 @@ impl Lambda {
             ("2017-10-31", "DELETE", "concurrency") => "DeleteFunctionConcurrency",
             _ => return unknown(call),
         };
-        let reply = self.on_function(operation, &call.region, name, &call.body);
+        let reply = if self.is_within_quota(&call.region, cloud.now()) {
+            self.on_function(operation, &call.region, name, &call.body)
+        } else {
+            Reply::json_error(429, "TooManyRequestsException", "Rate exceeded")
+        };
         Answer {
             operation: operation.to_owned(),
             reply,
@@ -123,5 +149,29 @@ fn unknown(call: &Call) -> Answer {
     Answer {
         operation: "(unknown)".to_owned(),
         reply: Reply::json_error(501, "NotSimulated", &message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_control_plane_takes_fifteen_requests_a_second_in_each_region() {
+        let lambda = Lambda::default();
+        let at = |millisecond: i64| Timestamp::from_millisecond(millisecond).unwrap();
+        let taken = (0..20)
+            .filter(|call| lambda.is_within_quota("us-west-2", at(call * 10)))
+            .count();
+        assert_eq!(taken, 15);
+        assert!(
+            lambda.is_within_quota("us-east-1", at(200)),
+            "another Region has its own"
+        );
+        assert!(!lambda.is_within_quota("us-west-2", at(999)));
+        assert!(
+            lambda.is_within_quota("us-west-2", at(1000)),
+            "the first one is a second ago"
+        );
     }
 }

@@ -68,6 +68,10 @@ const MACHINE: &str = r#"{
   }
 }"#;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it measures how long the interpreter really takes"
+)]
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     tokio::time::pause();
