@@ -274,19 +274,13 @@ fn start_execution(inner: &Rc<Inner>, machine_arn: &str, name: &str, input: Valu
         state_machine_name: machine_name,
         start_time: started_at,
     };
-    let record = |status| ExecutionRecord {
-        status,
+    let running = ExecutionRecord {
+        status: "RUNNING",
         state_machine_arn: machine_arn.to_owned(),
         started_at: started_at.as_millisecond() as f64 / 1000.0,
     };
-    inner.cloud.executions.put(&arn, record("RUNNING"));
+    inner.cloud.executions.put(&arn, running.clone());
     inner.running.set(inner.running.get() + 1);
-    let ended_as = [
-        ("SUCCEEDED", record("SUCCEEDED")),
-        ("FAILED", record("FAILED")),
-        ("TIMED_OUT", record("TIMED_OUT")),
-        ("ABORTED", record("ABORTED")),
-    ];
     let execution = Execution::new(
         machine,
         input,
@@ -303,9 +297,7 @@ fn start_execution(inner: &Rc<Inner>, machine_arn: &str, name: &str, input: Valu
             ExecutionStatus::TimedOut => "TIMED_OUT",
             ExecutionStatus::Aborted { .. } => "ABORTED",
         };
-        if let Some((_, record)) = ended_as.into_iter().find(|(name, _)| *name == status) {
-            inner.cloud.executions.put(&arn, record);
-        }
+        inner.cloud.executions.put(&arn, ExecutionRecord { status, ..running });
         let ended_at = inner.cloud.now();
         inner.ended.borrow_mut().push(EndedExecution {
             arn,
