@@ -1,12 +1,12 @@
 //! What can be written on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use shared::recovery::Scenario;
 
-use crate::deployment::REHEARSABLE;
+use crate::deployment::STEPS;
+use crate::rehearsal::{Disaster, People};
 
 /// Recovery of a platform on AWS: check the plan, rehearse a disaster
 #[derive(Debug, Parser)]
@@ -17,6 +17,8 @@ use crate::deployment::REHEARSABLE;
 Examples:
   drctl rehearse region-failure               lose a Region, on this machine
   drctl plan check radiant.plan.yaml          list everything that is wrong with a plan
+  drctl automation status                     whether alarms start recoveries by themselves
+  drctl resume RECOVERY                       go on with a recovery that failed
 
 Exit status: 0 all is well, 1 something is wrong with the plan or the recovery, 2 wrong use."
 )]
@@ -28,6 +30,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Rehearse(RehearseArgs),
+    Resume(ResumeArgs),
     /// Check a recovery plan, or print the schema of plans
     #[command(after_help = "\
 Examples:
@@ -37,6 +40,58 @@ Examples:
         #[command(subcommand)]
         verb: PlanVerb,
     },
+    /// Let alarms start recoveries by themselves, or stop them from it; a person can always start one
+    #[command(after_help = "\
+Examples:
+  drctl automation off --reason 'the network is being moved'
+  drctl automation status
+
+Exit status: 0 done in both Regions, 1 a Region could not be reached, 2 wrong use.")]
+    Automation {
+        #[command(subcommand)]
+        verb: AutomationVerb,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AutomationVerb {
+    /// Let alarms start recoveries
+    On {
+        #[command(flatten)]
+        plan: PlanArg,
+        /// Why
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: Option<String>,
+    },
+    /// Stop alarms from starting recoveries: the kill switch
+    Off {
+        #[command(flatten)]
+        plan: PlanArg,
+        /// Why; whoever looks at a refused alarm at night reads it
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+    /// Show who set the switch, when and why, and its last five settings
+    Status {
+        #[command(flatten)]
+        plan: PlanArg,
+    },
+}
+
+impl AutomationVerb {
+    /// The file of the plan whose workload is meant.
+    pub(crate) fn plan(&self) -> &Path {
+        match self {
+            Self::On { plan, .. } | Self::Off { plan, .. } | Self::Status { plan } => &plan.plan,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PlanArg {
+    /// The recovery plan
+    #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
+    plan: PathBuf,
 }
 
 /// Play a disaster and the recovery from it against a simulated AWS, in virtual time
@@ -46,20 +101,32 @@ Examples:
   drctl rehearse region-failure
   drctl rehearse region-failure --seed 7      the same run each time
   drctl rehearse region-failure --runs 100    minimum, median, p95 and maximum of RTO and RPO
+  drctl rehearse region-failure --stop-at switch-dns   fail there, then resume
+  drctl rehearse region-failure --event event.json     start it by a real alarm's event
+  drctl rehearse region-return                the lost Region comes back, and the workload with it
   drctl rehearse region-failure --json | jq .achieved
 
 Exit status: 0 recovered within the maximum objectives (with --runs, in every run), 1 any other end,
 2 wrong use, which includes a plan that is not sound.")]
 pub(crate) struct RehearseArgs {
     /// The disaster
-    #[arg(value_name = "SCENARIO", value_parser = scenario_parser())]
-    pub scenario: Scenario,
+    #[arg(value_name = "SCENARIO", value_parser = disaster_parser())]
+    pub disaster: Disaster,
     /// The recovery plan
     #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
     pub plan: PathBuf,
     /// Where chance begins: the same seed gives the same run [default: a new one each time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Start it by this EventBridge event, as JSON, in place of the alarm's own; the clock runs on 5 s after its time
+    #[arg(long, value_name = "FILE")]
+    pub event: Option<PathBuf>,
+    /// Take this step's permissions away, so that the recovery fails there; then give them back and resume it
+    #[arg(long, value_name = "STEP", value_parser = step_parser())]
+    pub stop_at: Option<String>,
+    /// What people do who are asked
+    #[arg(long, value_name = "WHAT", default_value = "approve", value_parser = people_parser())]
+    pub people: People,
     /// How many runs; the first one has the seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
@@ -69,6 +136,25 @@ pub(crate) struct RehearseArgs {
     /// Print the summary only
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Go on with a recovery that failed, was rolled back, or is partial
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  drctl resume 20260106T030401Z-region-failure-a1b2c3
+
+It uses your AWS credentials. What is done answers at once, approvals that were given still hold, and it goes on where it
+stopped. Asked twice, it starts once.
+
+Exit status: 0 it goes on, 1 it could not be started, 2 wrong use.")]
+pub(crate) struct ResumeArgs {
+    /// The recovery's id, as it was announced
+    #[arg(value_name = "RECOVERY")]
+    pub recovery: String,
+    /// The recovery plan
+    #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
+    pub plan: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,11 +178,48 @@ Examples:
     Schema,
 }
 
-fn scenario_parser() -> impl TypedValueParser<Value = Scenario> {
-    let scenarios = || REHEARSABLE.iter().map(|(scenario, _)| *scenario);
-    PossibleValuesParser::new(scenarios().map(Scenario::name)).try_map(move |name| {
-        scenarios()
-            .find(|scenario| scenario.name() == name)
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say why".to_owned()),
+        reason => Ok(reason.to_owned()),
+    }
+}
+
+fn disaster_parser() -> impl TypedValueParser<Value = Disaster> {
+    PossibleValuesParser::new(Disaster::ALL.map(Disaster::name)).try_map(|name| {
+        let mut all = Disaster::ALL.into_iter();
+        all.find(|disaster| disaster.name() == name)
             .ok_or_else(|| format!("no scenario '{name}'"))
     })
 }
+
+fn people_parser() -> impl TypedValueParser<Value = People> {
+    PossibleValuesParser::new(People::ALL.map(People::name)).try_map(|name| {
+        let mut all = People::ALL.into_iter();
+        all.find(|people| people.name() == name)
+            .ok_or_else(|| format!("people do not '{name}'"))
+    })
+}
+
+/// The steps that machines call after they have opened a recovery.
+fn step_parser() -> PossibleValuesParser {
+    let called = STEPS.iter().map(|step| step.name);
+    PossibleValuesParser::new(
+        called
+            .filter(|name| !NEVER_STOPS_A_RECOVERY.contains(name))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// Steps that a recovery does not call after it was opened, or that it goes on without.
+const NEVER_STOPS_A_RECOVERY: [&str; 9] = [
+    "announce",
+    "check-dns",
+    "fence-region",
+    "open-recovery",
+    "probe-health",
+    "record-approval",
+    "request-approval",
+    "start-recovery",
+    "unfence-region",
+];

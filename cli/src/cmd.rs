@@ -1,4 +1,6 @@
 //! One file per verb.
 
+pub mod automation;
 pub mod plan;
 pub mod rehearse;
+pub mod resume;

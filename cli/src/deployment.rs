@@ -19,12 +19,18 @@ pub const STEPS: &[DeployedStep] = &[
     step::<announce::Announce>(),
     step::<assess_region::AssessRegion>(),
     step::<check_database::CheckDatabase>(),
+    step::<check_dns::CheckDns>(),
     step::<check_health::CheckHealth>(),
     step::<close_recovery::CloseRecovery>(),
+    step::<fence_region::FenceRegion>(),
     step::<open_recovery::OpenRecovery>(),
     step::<probe_health::ProbeHealth>(),
     step::<promote_database::PromoteDatabase>(),
+    step::<record_approval::RecordApproval>(),
+    step::<request_approval::RequestApproval>(),
+    step::<start_recovery::StartRecovery>(),
     step::<switch_dns::SwitchDns>(),
+    step::<unfence_region::UnfenceRegion>(),
 ];
 
 /// Every state machine, as it is deployed.
@@ -56,20 +62,69 @@ fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
     handler::<S>(aws)
 }
 
-/// Scenarios that can be rehearsed, and the machine that recovers from each.
-pub const REHEARSABLE: &[(Scenario, &str)] = &[(Scenario::RegionFailure, "region-switch")];
+/// The machine that recovers from each scenario, of those that there is one for.
+const RECOVERS: &[(Scenario, &str)] = &[(Scenario::RegionFailure, "region-switch")];
 
 /// Minutes in a row that must be bad before the alarm is raised: one bad minute may be a release.
 const BAD_MINUTES: u32 = 3;
 
-/// What is deployed in the recovery Region for `scenario`. Errors: a text, if nothing in the plan starts it.
-pub fn deployment(plan: &Plan, scenario: Scenario) -> Result<Deployment, String> {
+/// The machine that recovers from `scenario`, if there is one.
+pub fn machine_of(scenario: Scenario) -> Option<&'static str> {
+    let found = RECOVERS.iter().find(|(recovers, _)| *recovers == scenario);
+    found.map(|(_, machine)| *machine)
+}
+
+/// ARNs of the machines of a Region, by the scenario that each recovers from: what `start-recovery` is given.
+pub fn machines(plan: &Plan, region: &str) -> BTreeMap<Scenario, String> {
+    let machines = RECOVERS.iter();
+    machines
+        .map(|(scenario, machine)| (*scenario, machine_arn(&plan.account, region, machine)))
+        .collect()
+}
+
+/// What is deployed in both Regions, the recovery Region's first; what watches the platform is there, and starts a
+/// recovery from `scenario`, if `alarm_is_heard`. Errors: a text, if nothing in the plan starts it.
+pub fn deployments(plan: &Plan, scenario: Scenario, alarm_is_heard: bool) -> Result<Vec<Deployment>, String> {
+    let mut recovery = in_region(&plan.regions.recovery.region);
+    let watching = watching(plan, scenario)?;
+    recovery.alarms.push(watching.alarm);
+    recovery.schedules.push(watching.probe);
+    if alarm_is_heard {
+        recovery.rules.push(watching.rule);
+    }
+    Ok(vec![recovery, in_region(&plan.regions.primary.region)])
+}
+
+/// Functions and machines, which are the same in both Regions.
+fn in_region(region: &str) -> Deployment {
+    Deployment {
+        region: region.to_owned(),
+        functions: STEPS.iter().map(|step| (step.name, step.make)).collect(),
+        machines: MACHINES.to_vec(),
+        substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
+        alarms: Vec::new(),
+        rules: Vec::new(),
+        schedules: Vec::new(),
+    }
+}
+
+/// Where people answer what they are asked.
+fn approval_url(region: &str) -> String {
+    format!("https://rehearsed.lambda-url.{region}.on.aws/")
+}
+
+/// What watches the platform.
+struct Watching {
+    alarm: Alarm,
+    rule: Rule,
+    probe: Schedule,
+}
+
+fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
     let region = &plan.regions.recovery.region;
-    let machine = REHEARSABLE
-        .iter()
-        .find(|(rehearsable, _)| *rehearsable == scenario)
-        .map(|(_, machine)| *machine);
-    let machine = machine.ok_or_else(|| format!("{scenario} cannot be rehearsed yet"))?;
+    if machine_of(scenario).is_none() {
+        return Err(format!("{scenario} cannot be rehearsed yet"));
+    }
     let alarm = plan
         .alarms
         .iter()
@@ -87,11 +142,8 @@ pub fn deployment(plan: &Plan, scenario: Scenario) -> Result<Deployment, String>
         name: slices.probe.metric.clone(),
         dimensions: BTreeMap::from([("Workload".to_owned(), slices.probe.workload.clone())]),
     };
-    Ok(Deployment {
-        region: region.clone(),
-        functions: STEPS.iter().map(|step| (step.name, step.make)).collect(),
-        machines: MACHINES.to_vec(),
-        alarms: vec![Alarm {
+    Ok(Watching {
+        alarm: Alarm {
             name: alarm.name.clone(),
             description: format!("{} is not healthy, seen from {region}", plan.dns.name),
             metric,
@@ -103,38 +155,32 @@ pub fn deployment(plan: &Plan, scenario: Scenario) -> Result<Deployment, String>
             comparison: Comparison::LessThan,
             treat_missing_data: MissingData::Missing,
             actions_enabled: true,
-        }],
-        rules: vec![Rule {
-            name: format!("{scenario}-alarm"),
+        },
+        rule: Rule {
+            name: "alarm-state-change".to_owned(),
             pattern: json!({
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
-                "detail": {
-                    "alarmName": [alarm.name],
-                    "state": { "value": ["ALARM"] },
-                    "previousState": { "value": ["OK", "INSUFFICIENT_DATA"] },
-                },
+                "detail": { "alarmName": [alarm.name], "state": { "value": ["ALARM"] } },
             }),
-            targets: vec![Target::StateMachine {
-                arn: machine_arn(&plan.account, region, machine),
+            targets: vec![Target::Function {
+                arn: function_arn(&plan.account, region, start_recovery::StartRecovery::NAME),
                 input: TargetInput::Transformed(InputTransformer {
-                    paths: BTreeMap::from([
-                        ("alarm".to_owned(), "$.resources[0]".to_owned()),
-                        ("at".to_owned(), "$.time".to_owned()),
-                    ]),
+                    paths: BTreeMap::new(),
                     template: format!(
-                        r#"{{"scenario":"{scenario}","mode":"rehearsal","intent":"decide","trigger":{{"kind":"alarm","by":"<alarm>","at":"<at>"}}}}"#
+                        r#"{{"event":<aws.events.event.json>,"machines":{}}}"#,
+                        json!(machines(plan, region))
                     ),
                 }),
             }],
-        }],
-        schedules: vec![Schedule {
+        },
+        probe: Schedule {
             name: "probe-health".to_owned(),
             region: region.clone(),
             every: Duration::from_secs(60),
             target_arn: function_arn(&plan.account, region, probe_health::ProbeHealth::NAME),
             input: json!({ "health": slices.health, "probe": slices.probe }),
-        }],
+        },
     })
 }
 

@@ -1,8 +1,10 @@
-//! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account.
+//! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account; in a real one it goes on with a
+//! recovery that failed, and says whether alarms start recoveries by themselves.
 //!
 //! The binary is a few lines around [`run`]. The list of steps and machines is in [`deployment`], one rehearsal in
 //! [`rehearsal`].
 
+mod account;
 pub mod args;
 mod cmd;
 pub mod deployment;
@@ -10,6 +12,9 @@ pub mod output;
 pub mod plan_file;
 pub mod rehearsal;
 mod view;
+
+pub use cmd::automation;
+pub use cmd::resume::{Resumed, resume};
 
 use args::{Args, PlanVerb, Verb};
 use output::{Exit, Output};
@@ -30,5 +35,19 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
             verb: PlanVerb::Check { file },
         } => cmd::plan::check(file, output),
         Verb::Plan { verb: PlanVerb::Schema } => cmd::plan::schema(output),
+        Verb::Automation { verb } => match read_plan(verb.plan()) {
+            Ok(plan) => cmd::automation::run(verb, &plan, output),
+            Err(error) => {
+                output.error(&error);
+                Exit::WrongUse
+            }
+        },
+        Verb::Resume(args) => match read_plan(&args.plan) {
+            Ok(plan) => cmd::resume::run(args, &plan, output),
+            Err(error) => {
+                output.error(&error);
+                Exit::WrongUse
+            }
+        },
     }
 }

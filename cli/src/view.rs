@@ -13,7 +13,7 @@ use shared::recovery::Outcome;
 use states_language::{EventKind, HistoryEvent};
 
 use crate::output::{Output, Paint, one_line};
-use crate::rehearsal::{Moment, Rehearsal, TargetAndMaximum};
+use crate::rehearsal::{Earlier, Moment, Rehearsal, TargetAndMaximum};
 
 /// Width of a drawing where there is no terminal.
 const USUAL_WIDTH: usize = 100;
@@ -78,6 +78,10 @@ impl Live {
                 let said = Said::bad(format!("{region} is lost: nothing in it answers"));
                 self.line(*at, "", &said, output);
             }
+            Moment::RegionIsBack { at, region } => {
+                let said = Said::good(format!("{region} answers again"));
+                self.line(*at, "", &said, output);
+            }
             Moment::Machine(event) => self.show_event(event, output),
         }
     }
@@ -94,7 +98,8 @@ impl Live {
         let details = &event.details;
         match event.kind {
             EventKind::ExecutionStarted => {
-                let said = Said::new(Paint::Strong, "▶", "the alarm starts the recovery");
+                self.said.clear();
+                let said = Said::new(Paint::Strong, "▶", "a recovery is started");
                 self.line(at, "", &said, output);
             }
             EventKind::TaskStateEntered => self.draw(at, &event.state, output),
@@ -275,7 +280,7 @@ pub fn summary(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
     let reason = rehearsal.reason.as_deref().map(|reason| one_line(&reason));
     let headline = format!(
         "{}: {}{}",
-        rehearsal.scenario,
+        rehearsal.rehearsed.name(),
         output.paint(if rehearsal.succeeded() { Paint::Good } else { Paint::Bad }, &text),
         reason.map(|reason| format!(": {reason}")).unwrap_or_default()
     );
@@ -285,6 +290,7 @@ pub fn summary(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
     output.line("");
     explain(rehearsal, plan, output);
     output.line("");
+    how(rehearsal, output);
     bars(&rehearsal.steps, output);
     let calls: u64 = rehearsal.aws_calls.iter().map(|call| call.count).sum();
     let line = format!(
@@ -292,6 +298,36 @@ pub fn summary(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
         rehearsal.transitions, rehearsal.cost_usd
     );
     output.wrapped(line, 2);
+}
+
+/// Says what came before, who approved, and what was fenced.
+fn how(rehearsal: &Rehearsal, output: &mut Output) {
+    let mut lines = Vec::new();
+    for earlier in &rehearsal.earlier {
+        let why = earlier.reason.as_ref().map(|reason| format!(": {}", one_line(reason)));
+        let Earlier { recovery, region, .. } = earlier;
+        lines.push(format!(
+            "before: {recovery} in {region} ended as {}{}",
+            earlier.outcome,
+            why.unwrap_or_default()
+        ));
+    }
+    lines.extend(
+        rehearsal
+            .approval
+            .as_ref()
+            .map(|how| format!("approval: {}", one_line(how))),
+    );
+    lines.extend(rehearsal.fence.as_ref().map(|how| format!("fence: {}", one_line(how))));
+    lines.push(match rehearsal.truth.lost_writes {
+        0 => "truth: no write that was acknowledged to a customer is gone".to_owned(),
+        1 => "truth: 1 write that was acknowledged to a customer is gone".to_owned(),
+        count => format!("truth: {count} writes that were acknowledged to customers are gone"),
+    });
+    for line in lines {
+        output.wrapped(line, 2);
+    }
+    output.line("");
 }
 
 /// How it ended, in words.

@@ -16,6 +16,8 @@ pub struct GlobalDatabase {
     pub members: Vec<Member>,
     /// What is going on, if anything.
     pub transition: Option<Transition>,
+    /// The version of its engine, if AWS says.
+    pub engine_version: Option<String>,
 }
 
 /// One cluster of a global database.
@@ -96,6 +98,7 @@ impl GlobalDatabase {
             id: id.to_owned(),
             members: members.collect(),
             transition,
+            engine_version: cluster.engine_version().map(str::to_owned),
         }
     }
 
@@ -163,6 +166,7 @@ mod tests {
             id: "g".to_owned(),
             members: vec![member("old"), member("new")],
             transition,
+            engine_version: None,
         }
     }
 

@@ -1,7 +1,10 @@
 //! What every recovery step uses: the plan, the step contract, errors, the record, AWS clients.
 
+pub mod approval;
 pub mod aws;
 pub mod error;
+#[cfg(feature = "fence")]
+pub mod fence;
 #[cfg(feature = "rds")]
 pub mod global_database;
 pub mod health;
@@ -10,5 +13,8 @@ pub mod measure;
 pub mod plan;
 pub mod record;
 pub mod recovery;
+pub mod request;
 pub mod slices;
 pub mod step;
+#[cfg(feature = "sns")]
+pub mod topic;

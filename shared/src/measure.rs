@@ -20,6 +20,9 @@ pub struct Observed {
     pub last_committed_at: Option<Timestamp>,
     /// The last heartbeat from before the decision that the recovered database holds.
     pub last_surviving_at: Option<Timestamp>,
+    /// The last heartbeat that the old side committed after the decision, if it did: it was not, or not yet, fenced.
+    #[serde(default)]
+    pub old_side_wrote_until: Option<Timestamp>,
     /// Whether this recovery could lose writes at all.
     pub can_lose_writes: bool,
 }
@@ -47,6 +50,10 @@ pub struct Achieved {
     pub rpo_seconds: Option<f64>,
     /// Whether `rpo_seconds` is known.
     pub rpo_status: RpoStatus,
+    /// For how long after the decision the old side went on taking writes, which are lost beside those of the RPO; nothing
+    /// if it did not, as far as its heartbeats tell.
+    #[serde(default)]
+    pub old_side_wrote_seconds: Option<f64>,
 }
 
 /// How an achieved time stands against its objective.
@@ -83,20 +90,26 @@ impl MetObjectives {
 ///
 /// RPO: writes stopped with the last heartbeat that the platform saw committed; the age of the last surviving heartbeat
 /// at that moment is the loss, give or take one heartbeat. Where the platform left no word outside, or word older than
-/// what survived (so it cannot be trusted), the impact stands in, which is a probe's period less exact.
+/// what survived (so it cannot be trusted), the impact stands in, which is a probe's period less exact. The impact counts
+/// also where the old side went on writing: what it wrote after the decision is counted by itself.
 pub fn achieved(observed: &Observed) -> Achieved {
     let (rpo_seconds, rpo_status) = match (observed.can_lose_writes, observed.last_surviving_at) {
         (false, _) => (None, RpoStatus::NotApplicable),
         (true, None) => (None, RpoStatus::Unmeasured),
         (true, Some(surviving)) => {
+            let stopped = match observed.old_side_wrote_until {
+                // What was written before the impact and survived is not lost; what came later is another figure.
+                Some(_) => [None, observed.impact_at.map(|impact| impact.max(surviving))],
+                None => [observed.last_committed_at, observed.impact_at],
+            };
             // A survivor later than both was written since, and says nothing of what was lost.
-            let stopped = [observed.last_committed_at, observed.impact_at];
             match stopped.into_iter().flatten().find(|at| *at >= surviving) {
                 Some(stopped) => (Some(seconds_between(surviving, stopped)), RpoStatus::Measured),
                 None => (None, RpoStatus::Unmeasured),
             }
         }
     };
+    let wrote_on = |until| Some(seconds_between(observed.decided_at?, until)).filter(|seconds| *seconds > 0.0);
     let until_healthy =
         |from: Option<Timestamp>| Some(seconds_between(from?, observed.healthy_at?)).filter(|seconds| *seconds >= 0.0);
     Achieved {
@@ -104,6 +117,7 @@ pub fn achieved(observed: &Observed) -> Achieved {
         rto_from_decision_seconds: until_healthy(observed.decided_at),
         rpo_seconds,
         rpo_status,
+        old_side_wrote_seconds: observed.old_side_wrote_until.and_then(wrote_on),
     }
 }
 
@@ -148,8 +162,30 @@ mod tests {
             healthy_at: at(520),
             last_committed_at: at(125),
             last_surviving_at: at(120),
+            old_side_wrote_until: None,
             can_lose_writes: true,
         }
+    }
+
+    #[test]
+    fn what_an_unfenced_old_side_wrote_is_counted_by_itself() {
+        let wrote_on = Observed {
+            last_committed_at: at(400),
+            last_surviving_at: at(275),
+            old_side_wrote_until: at(400),
+            ..observed()
+        };
+        let found = achieved(&wrote_on);
+        assert_eq!(
+            (found.rpo_seconds, found.old_side_wrote_seconds),
+            (Some(0.0), Some(120.0))
+        );
+        let lagged = Observed {
+            last_surviving_at: at(90),
+            ..wrote_on
+        };
+        assert_eq!(achieved(&lagged).rpo_seconds, Some(10.0), "from before the impact");
+        assert_eq!(achieved(&observed()).old_side_wrote_seconds, None);
     }
 
     #[test]

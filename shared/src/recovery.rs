@@ -65,8 +65,27 @@ pub enum Mode {
     Rehearsal,
 }
 
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Live, Self::Drill, Self::Rehearsal];
+
+    /// Its name in inputs and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Drill => "drill",
+            Self::Rehearsal => "rehearsal",
+        }
+    }
+
+    /// The mode of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
 /// What whoever started a Region switch wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intent {
     /// A planned move: nothing is lost, and both Regions must be healthy.
@@ -74,6 +93,7 @@ pub enum Intent {
     /// The other Region is gone: promote at once, with the loss that replication lag means.
     Failover,
     /// Look, then take the way that loses least.
+    #[default]
     Decide,
 }
 
@@ -85,6 +105,16 @@ pub enum Way {
     Switchover,
     /// The primary is gone; what was not replicated is lost; called in the Region that is promoted.
     Failover,
+}
+
+impl Way {
+    /// Its name in inputs and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Switchover => "switchover",
+            Self::Failover => "failover",
+        }
+    }
 }
 
 /// How a recovery ended.
@@ -141,6 +171,6 @@ pub struct RecoveryRef {
     pub workload: String,
     /// The fencing token that came with the lock. It grows with every taking of the lock.
     pub token: u64,
-    /// ARN of the execution that holds the lock.
+    /// ARN of the execution that runs it.
     pub execution: String,
 }

@@ -27,6 +27,8 @@ pub struct Slices {
     pub deadlines: DeadlineSlice,
     /// What is aimed at.
     pub objectives: Objectives,
+    /// Who is asked.
+    pub approval: ApprovalSlice,
 }
 
 /// One Region.
@@ -43,6 +45,20 @@ pub struct SiteSlice {
     pub secret_arn: String,
     /// ARN of the topic on which recoveries are announced.
     pub topic_arn: String,
+    /// The API that serves customers from here.
+    pub api: ApiSlice,
+}
+
+/// A REST API's stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiSlice {
+    /// The REST API's identifier.
+    pub rest_api: String,
+    /// The stage.
+    pub stage: String,
+    /// The Regional domain name that the public name points at when this Region serves.
+    pub domain: String,
 }
 
 /// The database.
@@ -55,6 +71,8 @@ pub struct DatabaseSlice {
     pub name: String,
     /// The schema with the tables `heartbeat` and `canary`.
     pub schema: String,
+    /// How often the platform writes its heartbeat, in seconds.
+    pub heartbeat_seconds: u64,
 }
 
 /// How the public name moves.
@@ -63,14 +81,34 @@ pub struct DatabaseSlice {
 pub struct DnsSlice {
     /// The public name.
     pub name: String,
-    /// The Region of the switch object.
-    pub region: String,
-    /// Its bucket.
-    pub bucket: String,
-    /// Its key.
-    pub key: String,
-    /// Whether the object must be there for customers to reach the Region that runs the recovery.
-    pub present: bool,
+    /// By what it moves.
+    pub method: DnsMethod,
+}
+
+/// By what the public name moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "by", deny_unknown_fields)]
+pub enum DnsMethod {
+    /// A switch object that an inverted health check watches: Route 53's data plane.
+    SwitchObject {
+        /// The Region of the object.
+        region: String,
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
+        /// Whether the object must be there for customers to reach the Region that runs the recovery.
+        present: bool,
+    },
+    /// A change of the record: Route 53's control plane, in us-east-1.
+    Record {
+        /// The hosted zone.
+        hosted_zone: String,
+        /// The record's TTL, in seconds.
+        ttl_seconds: u64,
+        /// What the name must point at.
+        target: String,
+    },
 }
 
 /// What counts as healthy.
@@ -103,8 +141,34 @@ pub struct ProbeSlice {
 pub struct DeadlineSlice {
     /// Until the database answers reads and writes, in seconds.
     pub database_seconds: u64,
+    /// Until a switchover has ended, in seconds.
+    pub switchover_seconds: u64,
+    /// Until a changed record has reached every name server, in seconds. After it the health check has the last word.
+    pub dns_seconds: u64,
     /// Until the public name answers healthily, in seconds.
     pub health_seconds: u64,
+}
+
+impl DeadlineSlice {
+    /// The longest that the machines are made for: with all of it used, an execution stays within its history.
+    pub const LONGEST: Self = Self {
+        database_seconds: 4 * 3600,
+        switchover_seconds: 30 * 60,
+        dns_seconds: 5 * 60,
+        health_seconds: 3600,
+    };
+}
+
+/// Who is asked whether a recovery may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalSlice {
+    /// How many people; 0 holds only while the evidence is good enough.
+    pub people: u8,
+    /// How many people where it is not.
+    pub without_evidence: u8,
+    /// How long they have, in seconds.
+    pub answer_within_seconds: u64,
 }
 
 impl Slices {
@@ -123,6 +187,10 @@ impl Slices {
             .scenarios
             .get(&scenario)
             .ok_or_else(|| format!("the plan has no policy for {scenario}; add it under scenarios"))?;
+        let severity = plan.severities.get(&policy.severity).ok_or_else(|| {
+            let name = policy.severity.name();
+            format!("the plan does not say how fast people answer to {name}; add it under severities")
+        })?;
         Ok(Self {
             here: site(plan, here),
             other: site(plan, other),
@@ -130,15 +198,10 @@ impl Slices {
                 global_cluster: plan.database.global_cluster.clone(),
                 name: plan.database.name.clone(),
                 schema: plan.database.heartbeat.schema.clone(),
+                heartbeat_seconds: plan.database.heartbeat.every.as_secs(),
             },
             functions: plan.functions.clone(),
-            dns: DnsSlice {
-                name: plan.dns.name.clone(),
-                region: plan.regions.recovery.region.clone(),
-                bucket: plan.dns.switch_object.bucket.0.clone(),
-                key: plan.dns.switch_object.key.clone(),
-                present: region == plan.regions.recovery.region,
-            },
+            dns: dns(plan, here),
             health: HealthSlice {
                 url: plan.health.url.clone(),
                 consecutive: plan.health.consecutive,
@@ -151,9 +214,16 @@ impl Slices {
             },
             deadlines: DeadlineSlice {
                 database_seconds: Duration::as_secs(policy.deadlines.database),
+                switchover_seconds: Duration::as_secs(policy.deadlines.switchover),
+                dns_seconds: DeadlineSlice::LONGEST.dns_seconds,
                 health_seconds: Duration::as_secs(policy.deadlines.health),
             },
             objectives: policy.objectives,
+            approval: ApprovalSlice {
+                people: policy.approvals,
+                without_evidence: policy.approvals_without_evidence,
+                answer_within_seconds: severity.respond_within.as_secs(),
+            },
         })
     }
 }
@@ -165,5 +235,30 @@ fn site(plan: &Plan, site: &Site) -> SiteSlice {
         cluster_arn: plan.cluster_arn(site),
         secret_arn: site.database_secret.clone(),
         topic_arn: plan.topic_arn(site),
+        api: ApiSlice {
+            rest_api: site.api.rest_api.clone(),
+            stage: site.api.stage.clone(),
+            domain: site.api.domain.clone(),
+        },
+    }
+}
+
+fn dns(plan: &Plan, here: &Site) -> DnsSlice {
+    let method = match &plan.dns.switch_object {
+        Some(switch) => DnsMethod::SwitchObject {
+            region: plan.regions.recovery.region.clone(),
+            bucket: switch.bucket.0.clone(),
+            key: switch.key.clone(),
+            present: here.region == plan.regions.recovery.region,
+        },
+        None => DnsMethod::Record {
+            hosted_zone: plan.dns.hosted_zone.clone(),
+            ttl_seconds: plan.dns.ttl.as_secs(),
+            target: here.api.domain.clone(),
+        },
+    };
+    DnsSlice {
+        name: plan.dns.name.clone(),
+        method,
     }
 }

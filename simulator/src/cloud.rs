@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
+use crate::aws::apigateway::ApiGateway;
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::dynamodb::DynamoDb;
 use crate::aws::events::Events;
+use crate::aws::health::Health;
 use crate::aws::lambda::Lambda;
 use crate::aws::rds::Rds;
 use crate::aws::route53::Route53;
@@ -31,13 +34,17 @@ pub struct Cloud {
     chance: Mutex<BTreeMap<&'static str, fastrand::Rng>>,
     outages: Mutex<BTreeMap<String, Vec<Outage>>>,
     calls: Mutex<BTreeMap<AwsCall, u64>>,
+    /// API Gateway stages.
+    pub apigateway: ApiGateway,
     /// CloudWatch metrics and alarms.
     pub cloudwatch: CloudWatch,
     /// DynamoDB tables.
     pub dynamodb: DynamoDb,
     /// EventBridge rules and schedules.
     pub events: Events,
-    /// Lambda functions of the platform.
+    /// What AWS Health says about Regions.
+    pub health: Health,
+    /// Lambda functions of the platform and their event sources.
     pub lambda: Lambda,
     /// RDS clusters and their databases.
     pub rds: Rds,
@@ -51,10 +58,26 @@ pub struct Cloud {
     pub executions: Executions,
 }
 
-/// A time in which a Region was away.
-struct Outage {
-    from: Timestamp,
-    until: Option<Timestamp>,
+/// What of a Region is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All of it: nothing in it answers, and nothing in it reaches anything.
+    Whole,
+    /// Its control planes and APIs: no AWS call aimed at it is answered, and no alarm in it is evaluated. Customers reach
+    /// the platform there, whose functions reach their own database and the other Region, and replication goes on.
+    Apis,
+    /// The way of customers to it. AWS calls are answered, and replication goes on.
+    Customers,
+}
+
+/// A time in which a Region, or a part of what it does, was away.
+#[derive(Clone, Debug)]
+pub(crate) struct Outage {
+    what: Reach,
+    /// Since when.
+    pub from: Timestamp,
+    /// Until when; nothing while it lasts.
+    pub until: Option<Timestamp>,
 }
 
 /// A kind of AWS call, for counting.
@@ -81,9 +104,11 @@ impl Cloud {
             chance: Mutex::default(),
             outages: Mutex::default(),
             calls: Mutex::default(),
+            apigateway: ApiGateway::default(),
             cloudwatch: CloudWatch::default(),
             dynamodb: DynamoDb::default(),
             events: Events::default(),
+            health: Health::default(),
             lambda: Lambda::default(),
             rds: Rds::default(),
             route53: Route53::default(),
@@ -118,8 +143,14 @@ impl Cloud {
 
     /// Takes a Region away: nothing in it answers from now on, and nothing in it reaches anything.
     pub fn take_region_away(&self, region: &str) {
-        if self.is_up(region) {
+        self.take_away(region, Reach::Whole);
+    }
+
+    /// Takes away what `what` says of a Region, on top of what is away already.
+    pub fn take_away(&self, region: &str, what: Reach) {
+        if !self.is_away(region, &[what]) {
             let outage = Outage {
+                what,
                 from: self.now(),
                 until: None,
             };
@@ -127,33 +158,92 @@ impl Cloud {
         }
     }
 
-    /// Gives a Region back.
+    /// Gives a Region back, whatever of it was away.
     pub fn give_region_back(&self, region: &str) {
         let now = self.now();
-        if let Some(outage) = lock(&self.outages)
-            .get_mut(region)
-            .and_then(|outages| outages.last_mut())
-        {
-            outage.until.get_or_insert(now);
+        if let Some(outages) = lock(&self.outages).get_mut(region) {
+            for outage in outages {
+                outage.until.get_or_insert(now);
+            }
         }
     }
 
-    /// Whether a Region answers.
+    /// Whether nothing of a Region is away.
     pub fn is_up(&self, region: &str) -> bool {
-        lock(&self.outages)
-            .get(region)
-            .and_then(|outages| outages.last())
-            .is_none_or(|outage| outage.until.is_some())
+        !self.is_away(region, &[Reach::Whole, Reach::Apis, Reach::Customers])
     }
 
-    /// Since when a Region was away, the first time that it was between `from` and `to`, both included. Nothing, if it
-    /// was there all the time.
+    /// Whether what is in a Region runs: its functions, its databases and their replication.
+    pub fn runs(&self, region: &str) -> bool {
+        !self.is_away(region, &[Reach::Whole])
+    }
+
+    /// Whether a Region's control planes and APIs answer.
+    pub fn apis_answer(&self, region: &str) -> bool {
+        !self.is_away(region, &[Reach::Whole, Reach::Apis])
+    }
+
+    /// Whether customers, and everybody else on the public internet, reach the platform in a Region.
+    pub fn customers_reach(&self, region: &str) -> bool {
+        !self.is_away(region, &[Reach::Whole, Reach::Customers])
+    }
+
+    fn is_away(&self, region: &str, parts: &[Reach]) -> bool {
+        lock(&self.outages).get(region).is_some_and(|outages| {
+            let mut open = outages.iter().filter(|outage| outage.until.is_none());
+            open.any(|outage| parts.contains(&outage.what))
+        })
+    }
+
+    /// Since when a Region was away as a whole, the first time that it was between `from` and `to`, both included.
+    /// Nothing, if it ran all the time.
     pub fn away_between(&self, region: &str, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
         lock(&self.outages)
             .get(region)?
             .iter()
+            .filter(|outage| outage.what == Reach::Whole)
             .find(|outage| outage.from <= to && outage.until.is_none_or(|until| from < until))
             .map(|outage| outage.from)
+    }
+
+    /// When these Regions had all run for `length` without a break, counted from `from` at the earliest. Nothing, if one
+    /// is away as a whole and that is not known yet.
+    pub(crate) fn had_run_for(&self, regions: &[&str], from: Timestamp, length: Duration) -> Option<Timestamp> {
+        let outages = lock(&self.outages);
+        let of_these = regions.iter().filter_map(|region| outages.get(*region)).flatten();
+        let mut breaks: Vec<&Outage> = of_these.filter(|outage| outage.what == Reach::Whole).collect();
+        breaks.sort_by_key(|outage| outage.from);
+        let mut start = from;
+        for outage in breaks {
+            if outage.from >= start.checked_add(length).unwrap_or(Timestamp::MAX) {
+                break;
+            }
+            start = start.max(outage.until?);
+        }
+        start.checked_add(length).ok()
+    }
+
+    /// Every outage that there was or is, of whatever part of a Region: the Region, and when.
+    pub(crate) fn outages(&self) -> Vec<(String, Outage)> {
+        let outages = lock(&self.outages);
+        let each = outages.iter().flat_map(|(region, outages)| {
+            let outages = outages.iter();
+            outages.map(|outage| (region.clone(), outage.clone()))
+        });
+        each.collect()
+    }
+
+    /// Everything that a recovery could change, as it is now: functions with their event sources, stages' settings, DNS
+    /// records, public objects, and clusters with their roles. Two snapshots are equal if nothing has changed in between.
+    pub fn snapshot(&self) -> Value {
+        json!({
+            "functions": self.lambda.functions_snapshot(),
+            "event_sources": self.lambda.event_sources(self.now()),
+            "stages": self.apigateway.snapshot(),
+            "records": self.route53.snapshot(self),
+            "public_objects": self.s3.snapshot(),
+            "global_databases": self.rds.snapshot(self),
+        })
     }
 
     /// Counts a call.
@@ -217,6 +307,62 @@ mod tests {
             (away(40, 99), cloud.away_between("us-east-1", at(0), at(99))),
             (None, None)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_of_a_region_is_away_alone_and_comes_back_with_the_rest() {
+        let cloud = cloud(1);
+        let answers = || {
+            let (cloud, region) = (&cloud, "us-west-2");
+            [
+                cloud.is_up(region),
+                cloud.runs(region),
+                cloud.apis_answer(region),
+                cloud.customers_reach(region),
+            ]
+        };
+        assert_eq!(answers(), [true; 4]);
+        for (what, expected) in [
+            (Reach::Whole, [false; 4]),
+            (Reach::Apis, [false, true, false, true]),
+            (Reach::Customers, [false, true, true, false]),
+        ] {
+            cloud.take_away("us-west-2", what);
+            assert_eq!(answers(), expected, "{what:?}");
+            cloud.give_region_back("us-west-2");
+            assert_eq!(answers(), [true; 4], "{what:?}");
+        }
+        cloud.take_away("us-west-2", Reach::Apis);
+        cloud.take_away("us-west-2", Reach::Customers);
+        assert_eq!(answers(), [false, true, false, false]);
+        cloud.take_region_away("us-west-2");
+        assert_eq!(answers(), [false; 4]);
+        cloud.give_region_back("us-west-2");
+        assert_eq!(answers(), [true; 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_its_time_begins_anew_after_a_break() {
+        let cloud = cloud(1);
+        for (region, from, until) in [("a", 10, 20), ("b", 30, 40)] {
+            cloud.clock.wait_until(at(from)).await;
+            cloud.take_region_away(region);
+            cloud.clock.wait_until(at(until)).await;
+            cloud.give_region_back(region);
+        }
+        cloud.take_away("a", Reach::Apis);
+        let had_run = |regions: &[&str], from, length| {
+            let length = Duration::from_secs(length);
+            cloud.had_run_for(regions, at(from), length).map(Timestamp::as_second)
+        };
+        assert_eq!((had_run(&["a"], 0, 10), had_run(&["a"], 0, 11)), (Some(10), Some(31)));
+        assert_eq!((had_run(&["a"], 12, 5), had_run(&["a"], 25, 5)), (Some(25), Some(30)));
+        assert_eq!(
+            (had_run(&["a", "b"], 0, 10), had_run(&["b", "a"], 0, 11)),
+            (Some(10), Some(51))
+        );
+        cloud.take_region_away("b");
+        assert_eq!((had_run(&["a", "b"], 0, 11), had_run(&["b"], 0, 30)), (None, Some(30)));
     }
 
     #[tokio::test(start_paused = true)]

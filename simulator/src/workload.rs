@@ -1,14 +1,15 @@
 //! The platform that the plan describes, and its customers: who suffers from a disaster, and so knows the truth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
-use shared::plan::Plan;
+use shared::plan::{self, Plan};
 use shared::record::Record;
 
+use crate::aws::apigateway::{ALL_METHODS, MethodSettings};
 use crate::aws::door::Door;
 use crate::aws::lambda::Function;
 use crate::aws::rds::NewCluster;
@@ -20,6 +21,11 @@ use crate::database::Value;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a customer asks.
 const CUSTOMERS_ASK_EVERY: Duration = Duration::from_secs(1);
+/// UUIDs of the event source mappings of the two Regions' queues.
+const PRIMARY_QUEUE: &str = "5b0f1a52-0c3d-4e1b-9d57-6a2f8c4e7b10";
+const RECOVERY_QUEUE: &str = "c7d9e0f3-84a6-4b72-8f15-1e3d5a7b9c20";
+/// What customers ask for.
+const ORDER: &str = "/order";
 /// Observations in a row after which the switch object's health check changes its status. Route 53's default is 3.
 const HEALTH_CHECK_THRESHOLD: u32 = 3;
 
@@ -36,11 +42,14 @@ pub struct Platform {
     function: String,
     sites: Vec<Site>,
     asked: Mutex<Vec<Asked>>,
+    acknowledged: Mutex<Vec<Acknowledged>>,
 }
 
 struct Site {
     region: String,
     domain: String,
+    rest_api: String,
+    stage: String,
 }
 
 /// One customer's request.
@@ -50,12 +59,25 @@ struct Asked {
     served: bool,
 }
 
+/// A customer's write of which the customer was told that it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// When it was written, to the millisecond.
+    pub at: Timestamp,
+    /// The Region that took it.
+    pub region: String,
+}
+
 /// What the platform answers.
 pub struct PlatformAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The body.
     pub body: String,
+    /// The Region that answered.
+    region: String,
+    /// When it wrote, or tried to, in milliseconds since 1970.
+    written_ms: i64,
 }
 
 impl Platform {
@@ -78,6 +100,7 @@ impl Platform {
                 .create_table(&site.region, &plan.automation.table)
                 .await?;
             cloud.sns.create_topic(&plan.topic_arn(site));
+            deploy_entrances(cloud, plan, site, index == 0);
             for function in &plan.functions {
                 let environment = BTreeMap::from([
                     ("DB_CLUSTER_ARN".to_owned(), plan.cluster_arn(site)),
@@ -98,23 +121,28 @@ impl Platform {
                 );
             }
         }
-        let switch = &plan.dns.switch_object;
+        let switch = plan
+            .dns
+            .switch_object
+            .as_ref()
+            .ok_or("a plan without a switch object is not simulated")?;
         cloud
             .s3
             .create_bucket(&plan.regions.recovery.region, &switch.bucket.0, &[&switch.key]);
         cloud.route53.put_record(
+            &plan.dns.hosted_zone,
             &plan.dns.name,
             FailoverRecord {
                 primary: plan.regions.primary.api.domain.clone(),
                 secondary: plan.regions.recovery.api.domain.clone(),
                 ttl: plan.dns.ttl.as_std(),
                 health_check: HealthCheck {
+                    id: switch.health_check.clone(),
                     bucket: switch.bucket.0.clone(),
                     key: switch.key.clone(),
                     failure_threshold: HEALTH_CHECK_THRESHOLD,
                     inverted: true,
                 },
-                primary_is_healthy: true,
             },
         );
         let url: http::Uri = plan
@@ -139,9 +167,12 @@ impl Platform {
                 .map(|site| Site {
                     region: site.region.clone(),
                     domain: site.api.domain.clone(),
+                    rest_api: site.api.rest_api.clone(),
+                    stage: site.api.stage.clone(),
                 })
                 .into(),
             asked: Mutex::default(),
+            acknowledged: Mutex::default(),
         };
         platform.create_tables(cloud)?;
         Ok(Arc::new(platform))
@@ -173,29 +204,40 @@ impl Platform {
     }
 
     /// Answers `GET path` at `host`, as somebody behind `resolver` sees it. Nothing, if there is no such host; no answer
-    /// ever, if its Region is away.
+    /// ever, if nobody reaches its Region.
     pub async fn get(&self, cloud: &Arc<Cloud>, resolver: &Resolver, host: &str, path: &str) -> Option<PlatformAnswer> {
         let target = cloud.route53.resolve(cloud, resolver, host)?;
         let site = self.sites.iter().find(|site| site.domain == target)?;
         let takes = cloud.draw("web-answer", &cloud.timings.web_answer);
         tokio::time::sleep(takes / 2).await;
-        if !cloud.is_up(&site.region) {
+        if !cloud.customers_reach(&site.region) {
             std::future::pending::<()>().await;
         }
         let answer = self.serve(cloud, site, path);
         tokio::time::sleep(takes - takes / 2).await;
-        if !cloud.is_up(&site.region) {
+        if !cloud.customers_reach(&site.region) {
             std::future::pending::<()>().await;
         }
         Some(answer)
     }
 
     fn serve(&self, cloud: &Cloud, site: &Site, path: &str) -> PlatformAnswer {
+        let now = cloud.now().as_millisecond();
         let answer = |status: u16, word: &str| PlatformAnswer {
             status,
             body: json!({ "status": word, "region": site.region }).to_string(),
+            region: site.region.clone(),
+            written_ms: now,
         };
-        let now = cloud.now().as_millisecond();
+        let Site {
+            region,
+            rest_api,
+            stage,
+            ..
+        } = site;
+        if cloud.apigateway.throttles(region, rest_api, stage, path) {
+            return answer(429, "too many requests");
+        }
         let sql = if path == self.health_path {
             "INSERT INTO health (id, written_ms) VALUES (1, :now) ON CONFLICT (id) DO UPDATE SET written_ms = excluded.written_ms"
         } else {
@@ -251,6 +293,68 @@ impl Platform {
     }
 }
 
+impl Platform {
+    /// The customers' writes of between `from` and `to`, both included, of which they were told that they are kept; in
+    /// their order.
+    pub fn acknowledged(&self, from: Timestamp, to: Timestamp) -> Vec<Acknowledged> {
+        let acknowledged = lock(&self.acknowledged);
+        let within = acknowledged.iter().filter(|write| (from..=to).contains(&write.at));
+        within.cloned().collect()
+    }
+
+    /// When those of them were written that the present writer does not hold, in their order.
+    pub fn acknowledged_and_lost(&self, cloud: &Cloud, from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
+        let held = self.held_by_the_writer(cloud).unwrap_or_default();
+        let acknowledged = self.acknowledged(from, to).into_iter();
+        let lost = acknowledged.filter(|write| !held.contains(&write.at.as_millisecond()));
+        lost.map(|write| write.at).collect()
+    }
+
+    fn held_by_the_writer(&self, cloud: &Cloud) -> Option<BTreeSet<i64>> {
+        let (_, cluster) = self.writer(cloud)?;
+        let sql = "SELECT written_ms FROM orders";
+        let rows = cloud.rds.look_into(cloud, &cluster, sql, &BTreeMap::new()).ok()?;
+        let written = rows.rows.into_iter().flatten().filter_map(|value| match value {
+            Value::Integer(written_ms) => Some(written_ms),
+            _ => None,
+        });
+        Some(written.collect())
+    }
+}
+
+/// Makes what work comes in by in one Region: the API's stage, and a queue that the first function reads from where its
+/// Region serves.
+fn deploy_entrances(cloud: &Cloud, plan: &Plan, site: &plan::Site, serves: bool) {
+    let settings = if serves { primary_settings() } else { BTreeMap::new() };
+    let region = &site.region;
+    cloud
+        .apigateway
+        .create_stage(cloud, region, &site.api.rest_api, &site.api.stage, settings);
+    if let Some(function) = plan.functions.first() {
+        let uuid = if serves { PRIMARY_QUEUE } else { RECOVERY_QUEUE };
+        let (partition, account) = (site.partition(), &plan.account);
+        let queue = format!("arn:{partition}:sqs:{region}:{account}:{}-orders", plan.workload);
+        cloud
+            .lambda
+            .create_event_source(region, uuid, &function.name, &queue, serves);
+    }
+}
+
+/// The settings of the primary's stage: some for all methods, and others for the one that customers use most.
+fn primary_settings() -> BTreeMap<String, MethodSettings> {
+    let limits = |rate, burst| MethodSettings {
+        metrics_enabled: true,
+        logging_level: Some("INFO".to_owned()),
+        throttling_rate_limit: rate,
+        throttling_burst_limit: burst,
+        ..MethodSettings::default()
+    };
+    BTreeMap::from([
+        (ALL_METHODS.to_owned(), limits(500.0, 1_000)),
+        (format!("{}/GET", ORDER.replace('/', "~1")), limits(200.0, 400)),
+    ])
+}
+
 enum Unserved {
     FunctionOff,
     Database,
@@ -264,9 +368,16 @@ pub async fn run_customers(cloud: Arc<Cloud>, platform: Arc<Platform>) {
         let (cloud, platform, resolver) = (Arc::clone(&cloud), Arc::clone(&platform), resolver.clone());
         tokio::spawn(async move {
             let at = cloud.now();
-            let answer =
-                tokio::time::timeout(PATIENCE, platform.get(&cloud, &resolver, &platform.name, "/order")).await;
-            let served = matches!(answer, Ok(Some(PlatformAnswer { status: 200, .. })));
+            let answer = tokio::time::timeout(PATIENCE, platform.get(&cloud, &resolver, &platform.name, ORDER)).await;
+            let answer = answer.ok().flatten().filter(|answer| answer.status == 200);
+            let served = answer.is_some();
+            if let Some(PlatformAnswer { region, written_ms, .. }) = answer
+                && let Ok(at) = Timestamp::from_millisecond(written_ms)
+            {
+                let mut acknowledged = lock(&platform.acknowledged);
+                let place = acknowledged.partition_point(|other| other.at <= at);
+                acknowledged.insert(place, Acknowledged { at, region });
+            }
             let mut asked = lock(&platform.asked);
             // Answers come out of order; questions do not.
             let place = asked.partition_point(|other| other.at <= at);
@@ -294,17 +405,18 @@ pub async fn run_heartbeat(cloud: Arc<Cloud>, platform: Arc<Platform>) {
         }
     }
     loop {
-        if let Some((region, _)) = platform.writer(&cloud)
-            && let Some(witness) = witnesses.get(&region)
-        {
-            tokio::spawn(beat(Arc::clone(&cloud), Arc::clone(&platform), region, witness.clone()));
+        // In each Region whose functions run and whose cluster takes writes: there are two of these when a failover has
+        // left a writer behind.
+        for (region, witness) in &witnesses {
+            let (cloud, platform) = (Arc::clone(&cloud), Arc::clone(&platform));
+            tokio::spawn(beat(cloud, platform, region.clone(), witness.clone()));
         }
         tokio::time::sleep(platform.heartbeat_every).await;
     }
 }
 
 async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>, region: String, witness: Record) {
-    if !cloud.is_up(&region) {
+    if !cloud.runs(&region) {
         return;
     }
     let now = cloud.now();
@@ -322,6 +434,7 @@ pub const PLATFORM: &str = "(platform)";
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::cloud::Reach;
     use crate::timings::Timings;
 
     const EAST: &str = "us-east-1";
@@ -345,6 +458,21 @@ mod tests {
         World { plan, cloud, platform }
     }
 
+    /// Makes a call; gives the answer's status.
+    fn rds_call(cloud: &Cloud, region: &str, parameters: &[(&str, &str)]) -> u16 {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        let call = crate::aws::wire::Call {
+            service: "rds".to_owned(),
+            region: region.to_owned(),
+            method: "POST".to_owned(),
+            uri: "/".to_owned(),
+            path: "/".to_owned(),
+            headers: http::HeaderMap::new(),
+            body: body.extend_pairs(parameters).finish().into(),
+        };
+        cloud.rds.answer(cloud, &call).reply.status
+    }
+
     impl World {
         async fn ask(&self, path: &str) -> (u16, String) {
             let resolver = Resolver::default();
@@ -352,7 +480,7 @@ mod tests {
                 .platform
                 .get(&self.cloud, &resolver, &self.plan.dns.name, path)
                 .await;
-            let PlatformAnswer { status, body } = answer.unwrap();
+            let PlatformAnswer { status, body, .. } = answer.unwrap();
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();
             (status, body["region"].as_str().unwrap().to_owned())
         }
@@ -429,21 +557,16 @@ mod tests {
             world.plan.cluster_arn(&world.plan.regions.recovery),
             &world.plan.database.global_cluster,
         );
-        let body = form_urlencoded::Serializer::new(String::new())
-            .append_pair("Action", "SwitchoverGlobalCluster")
-            .append_pair("GlobalClusterIdentifier", global)
-            .append_pair("TargetDbClusterIdentifier", &arn)
-            .finish();
-        let call = crate::aws::wire::Call {
-            service: "rds".to_owned(),
-            region: EAST.to_owned(),
-            method: "POST".to_owned(),
-            uri: "/".to_owned(),
-            path: "/".to_owned(),
-            headers: http::HeaderMap::new(),
-            body: body.into(),
-        };
-        assert_eq!(world.cloud.rds.answer(&world.cloud, &call).reply.status, 200);
+        let status = rds_call(
+            &world.cloud,
+            EAST,
+            &[
+                ("Action", "SwitchoverGlobalCluster"),
+                ("GlobalClusterIdentifier", global),
+                ("TargetDbClusterIdentifier", &arn),
+            ],
+        );
+        assert_eq!(status, 200);
         // By a quarter of the longest switchover, the old side reads only.
         tokio::time::sleep(Duration::from_secs(38)).await;
         assert_eq!(world.ask("/order").await.0, 503);
@@ -457,6 +580,73 @@ mod tests {
         world.cloud.take_region_away(EAST);
         let answer = tokio::time::timeout(Duration::from_secs(3600), world.ask("/order")).await;
         assert!(answer.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_were_acknowledged_and_lost_are_known() {
+        let world = world().await;
+        let World { plan, cloud, platform } = &world;
+        tokio::spawn(run_customers(Arc::clone(cloud), Arc::clone(platform)));
+        tokio::spawn(crate::aws::rds::replicate(
+            Arc::clone(cloud),
+            plan.database.global_cluster.clone(),
+        ));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let lost = |from, to| platform.acknowledged_and_lost(cloud, at(from), at(to));
+        let taken = |region: &str, from, to| {
+            let writes = platform.acknowledged(at(from), at(to)).into_iter();
+            writes.filter(|write| write.region == region).count()
+        };
+        assert!((59..=60).contains(&taken(EAST, 0, 60)), "{}", taken(EAST, 0, 60));
+        assert_eq!((taken(WEST, 0, 60), lost(0, 60)), (0, vec![]));
+
+        // The primary is not fenced, and its customers go on while the other side is promoted.
+        cloud
+            .rds
+            .set_replication_lag(cloud, &plan.database.global_cluster, Some(Duration::from_secs(10)));
+        let arn = plan.cluster_arn(&plan.regions.recovery);
+        let global = plan.database.global_cluster.as_str();
+        let status = rds_call(
+            cloud,
+            WEST,
+            &[
+                ("Action", "FailoverGlobalCluster"),
+                ("GlobalClusterIdentifier", global),
+                ("TargetDbClusterIdentifier", &arn),
+                ("AllowDataLoss", "true"),
+            ],
+        );
+        assert_eq!(status, 200);
+        tokio::time::sleep(Duration::from_secs(540)).await;
+        assert_eq!(cloud.rds.writer_of(cloud, global), Some(arn));
+        // The promotion began 2 to 10 s after the call, with what was written until 10 s before.
+        let lost = lost(0, 600);
+        let first = lost[0].as_millisecond();
+        assert!((52_000..61_100).contains(&first), "{first}");
+        assert!(lost.is_sorted());
+        let after = platform.acknowledged(lost[0], at(600));
+        assert_eq!(lost.len(), after.len());
+        assert!(after.iter().all(|write| write.region == EAST));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_platform_whose_apis_are_away_goes_on_and_one_without_customers_beats_on() {
+        for what in [Reach::Apis, Reach::Customers] {
+            let world = world().await;
+            tokio::spawn(run_heartbeat(Arc::clone(&world.cloud), Arc::clone(&world.platform)));
+            world.cloud.take_away(EAST, what);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let aws = Door::new(&world.cloud, &world.platform, "test", WEST).aws(&world.plan.automation.table);
+            let witness = Record::in_region(&aws, WEST);
+            let seen = witness
+                .last_committed_heartbeat(&world.plan.workload, EAST)
+                .await
+                .unwrap();
+            let age = world.cloud.now().duration_since(seen.unwrap()).as_secs_f64();
+            assert!(age < 6.0, "{what:?}: {age}");
+            let answer = tokio::time::timeout(Duration::from_secs(60), world.ask("/order")).await;
+            assert_eq!(answer.is_ok(), what == Reach::Apis);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! RDS, its Data API and its metrics as the SDK's own clients see them, through the door.
 
+mod common;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
@@ -9,58 +10,11 @@ use aws_sdk_rds::Client;
 use aws_sdk_rds::error::ProvideErrorMetadata;
 use aws_sdk_rds::types::{FailoverStatus, GlobalCluster, WriteForwardingStatus};
 use aws_sdk_rdsdata::types::{Field, SqlParameter};
-use jiff::Timestamp;
-use shared::aws::Aws;
-use shared::plan::Plan;
-use simulator::aws::door::Door;
-use simulator::aws::rds;
-use simulator::clock::Clock;
-use simulator::cloud::Cloud;
-use simulator::timings::{Range, Timings};
-use simulator::workload::Platform;
 
-const EAST: &str = "us-east-1";
-const WEST: &str = "us-west-2";
-const GLOBAL: &str = "radiant-global";
-
-fn exactly(milliseconds: u64) -> Range {
-    let duration = Duration::from_millis(milliseconds);
-    Range {
-        from: duration,
-        to: duration,
-        source: "a test".to_owned(),
-    }
-}
-
-struct World {
-    cloud: Arc<Cloud>,
-    plan: Plan,
-    aws: Aws,
-}
+use common::{EAST, GLOBAL, WEST, World, at};
+use simulator::cloud::Reach;
 
 impl World {
-    /// The platform of the plan, seen from the recovery Region, at 12:00:00.
-    async fn new() -> Self {
-        let plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
-        let timings = Timings {
-            replication_lag: exactly(500),
-            global_failover_pending: exactly(4_000),
-            global_failover: exactly(60_000),
-            global_switchover: exactly(40_000),
-            data_api_ready: exactly(5_000),
-            ..Timings::built_in().unwrap()
-        };
-        let cloud = Cloud::new(&plan.account, 7, Clock::starting_at(at(0)), timings);
-        let platform = Platform::deploy(&cloud, &plan).await.unwrap();
-        let aws = Door::new(&cloud, &platform, "caller", WEST).aws("table");
-        tokio::spawn(rds::replicate(Arc::clone(&cloud), GLOBAL.to_owned()));
-        Self { cloud, plan, aws }
-    }
-
-    fn rds(&self, region: &str) -> Client {
-        Client::new(&self.aws.config_in(region))
-    }
-
     fn arns(&self) -> (String, String) {
         let regions = &self.plan.regions;
         (
@@ -73,10 +27,6 @@ impl World {
         let call = self.rds(WEST).describe_global_clusters();
         let found = call.global_cluster_identifier(GLOBAL).send().await.unwrap();
         found.global_clusters.unwrap().remove(0)
-    }
-
-    async fn wait_until(&self, second: i64) {
-        self.cloud.clock.wait_until(at(second)).await;
     }
 
     /// The minutes, counted from the beginning, for which a Region has the lag of a cluster.
@@ -103,12 +53,6 @@ impl World {
         let minutes = found.timestamps().iter().rev();
         minutes.map(|time| (time.secs() - at(0).as_second()) / 60).collect()
     }
-}
-
-/// The moment `second` seconds after the beginning.
-fn at(second: i64) -> Timestamp {
-    let beginning: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
-    Timestamp::from_second(beginning.as_second() + second).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -384,4 +328,96 @@ async fn lag_changes_sides_with_a_switchover() {
     world.wait_until(181).await;
     assert_eq!(world.minutes_with_lag(WEST, "radiant-dr-cluster").await, [0]);
     assert_eq!(world.minutes_with_lag(EAST, "radiant-production").await, [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_writer_rejoins_when_its_region_is_back() {
+    let world = World::new().await;
+    let (old, new) = world.arns();
+    world.cloud.take_region_away(EAST);
+    let call = world.rds(WEST).failover_global_cluster().allow_data_loss(true);
+    let call = call
+        .global_cluster_identifier(GLOBAL)
+        .target_db_cluster_identifier(&new);
+    call.send().await.unwrap();
+    let synchronised = async || {
+        let global = world.global().await;
+        let members = global.global_cluster_members().iter();
+        let mut old_one = members.filter(|member| member.db_cluster_arn() == Some(&old));
+        old_one
+            .next()
+            .unwrap()
+            .synchronization_status()
+            .unwrap()
+            .as_str()
+            .to_owned()
+    };
+    world.wait_until(3_600).await;
+    assert_eq!(synchronised().await, "pending-resync");
+    world.cloud.give_region_back(EAST);
+    world.wait_until(3_600 + 1_190).await;
+    assert_eq!(synchronised().await, "pending-resync");
+    assert_eq!(world.minutes_with_lag(EAST, "radiant-production").await, [0; 0]);
+    world.wait_until(3_600 + 1_205).await;
+    assert_eq!(synchronised().await, "connected");
+    // And back.
+    let call = world.rds(WEST).switchover_global_cluster();
+    let call = call
+        .global_cluster_identifier(GLOBAL)
+        .target_db_cluster_identifier(&old);
+    call.send().await.unwrap();
+    world.wait_until(3_600 + 1_300).await;
+    assert_eq!(world.cloud.rds.writer_of(&world.cloud, GLOBAL), Some(old));
+}
+
+#[tokio::test(start_paused = true)]
+async fn versions_are_described_and_must_be_compatible() {
+    let world = World::new().await;
+    let (_, new) = world.arns();
+    world.cloud.rds.set_engine_version(&new, "16.5");
+    let global = world.global().await;
+    assert_eq!(
+        (global.engine(), global.engine_version()),
+        (Some("aurora-postgresql"), Some("16.6"))
+    );
+    let clusters = world.rds(WEST).describe_db_clusters().send().await.unwrap();
+    let cluster = clusters.db_clusters().first().unwrap();
+    assert_eq!(
+        (cluster.engine(), cluster.engine_version()),
+        (Some("aurora-postgresql"), Some("16.5"))
+    );
+    let fail_over = || {
+        let call = world.rds(WEST).failover_global_cluster().allow_data_loss(true);
+        call.global_cluster_identifier(GLOBAL)
+            .target_db_cluster_identifier(&new)
+            .send()
+    };
+    let error = fail_over().await.unwrap_err().into_service_error();
+    assert!(error.is_invalid_db_cluster_state_fault(), "{error:?}");
+    let call = world.rds(EAST).switchover_global_cluster();
+    let call = call
+        .global_cluster_identifier(GLOBAL)
+        .target_db_cluster_identifier(&new);
+    let error = call.send().await.unwrap_err().into_service_error();
+    assert!(error.is_invalid_db_cluster_state_fault(), "{error:?}");
+    world.cloud.rds.set_engine_version(&new, "16.6.1");
+    fail_over().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn lag_is_published_or_not_whatever_becomes_of_apis_and_customers() {
+    let world = World::new().await;
+    world.cloud.take_away(EAST, Reach::Apis);
+    world.cloud.take_away(EAST, Reach::Customers);
+    world.wait_until(90).await;
+    world.cloud.rds.publish_replication_lag(GLOBAL, false);
+    world.wait_until(150).await;
+    world.cloud.rds.publish_replication_lag(GLOBAL, true);
+    world.wait_until(200).await;
+    assert_eq!(world.minutes_with_lag(WEST, "radiant-dr-cluster").await, [0, 2]);
+    let call = world.rds(EAST).describe_global_clusters();
+    let asked_at = tokio::time::Instant::now();
+    call.send().await.unwrap_err();
+    assert!(asked_at.elapsed() >= Duration::from_secs(2));
+    assert_eq!(world.counted(EAST, "rds", "(no answer)"), 1);
 }

@@ -1,71 +1,21 @@
 //! The door, and Lambda, S3 and SNS behind it, as the SDK's own clients see them.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use shared::aws::Aws;
-use shared::plan::Plan;
-use simulator::aws::door::Door;
+
+use common::{EAST as ELSEWHERE, WEST as HERE, World};
 use simulator::aws::lambda::Function;
 use simulator::aws::sns::Message;
-use simulator::clock::Clock;
-use simulator::cloud::{AwsCall, Cloud};
-use simulator::timings::{Range, Timings};
-use simulator::workload::Platform;
-
-const HERE: &str = "us-west-2";
-const ELSEWHERE: &str = "us-east-1";
-
-fn exactly(milliseconds: u64) -> Range {
-    let duration = Duration::from_millis(milliseconds);
-    Range {
-        from: duration,
-        to: duration,
-        source: "a test".to_owned(),
-    }
-}
-
-struct World {
-    cloud: Arc<Cloud>,
-    platform: Arc<Platform>,
-    aws: Aws,
-}
 
 impl World {
-    /// A call takes 40 ms, to another Region 60 ms more.
-    async fn new() -> Self {
-        let plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
-        let timings = Timings {
-            api_latency: exactly(40),
-            cross_region_latency: exactly(60),
-            ..Timings::built_in().unwrap()
-        };
-        let clock = Clock::starting_at("2026-01-01T12:00:00Z".parse().unwrap());
-        let cloud = Cloud::new(&plan.account, 7, clock, timings);
-        let platform = Platform::deploy(&cloud, &plan).await.unwrap();
-        let aws = Door::new(&cloud, &platform, "caller", HERE).aws("table");
-        Self { cloud, platform, aws }
-    }
-
-    fn lambda(&self, region: &str) -> aws_sdk_lambda::Client {
-        aws_sdk_lambda::Client::new(&self.aws.config_in(region))
-    }
-
     fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         aws_sdk_s3::Client::new(&self.aws.config_in(region))
-    }
-
-    fn counted(&self, region: &str, service: &str, operation: &str) -> u64 {
-        let call = AwsCall {
-            function: "caller".to_owned(),
-            region: region.to_owned(),
-            service: service.to_owned(),
-            operation: operation.to_owned(),
-        };
-        self.cloud.calls().get(&call).copied().unwrap_or_default()
     }
 }
 
@@ -380,11 +330,13 @@ async fn sns_takes_what_it_documents_in_the_topics_region() {
             .unwrap_err()
             .is_not_found_exception()
     );
+    let messages = world.cloud.sns.messages(topic);
     let kept = Message {
         subject: long,
         text: "text & <more>".to_owned(),
+        published_at: messages[0].published_at,
     };
-    assert_eq!(world.cloud.sns.messages(topic), [kept]);
+    assert_eq!(messages, [kept]);
 }
 
 #[tokio::test(start_paused = true)]

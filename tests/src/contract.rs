@@ -12,9 +12,9 @@ use std::fmt;
 
 use serde_json::Value;
 use shared::error::ErrorKind;
-use states_language::{Retrier, State, StateKind, StateMachine, Task, Template, names};
+use states_language::{Integration, Retrier, State, StateKind, StateMachine, Task, Template, names};
 
-pub use history::{LONGEST_DEADLINE_SECONDS, MOST_EVENTS};
+pub use history::MOST_EVENTS;
 
 use crate::step_input::StepInput;
 
@@ -31,7 +31,20 @@ pub const SERVICE_ERRORS: [&str; 8] = [
 ];
 
 /// Functions that no machine calls, each with who does.
-pub const NOT_FOR_MACHINES: [(&str, &str); 1] = [("probe-health", "EventBridge Scheduler calls it every minute")];
+pub const NOT_FOR_MACHINES: [(&str, &str); 3] = [
+    ("probe-health", "EventBridge Scheduler calls it every minute"),
+    ("record-approval", "people call its function URL"),
+    ("start-recovery", "EventBridge calls it when an alarm changes its state"),
+];
+
+/// Functions that take what an AWS service sends, and not what a machine passes.
+pub const EVENTS_OF_AWS: [&str; 1] = ["record-approval"];
+
+/// Holes of machines that are filled with something else than a function, each with what that is.
+pub const OTHER_HOLES: [(&str, &str); 1] = [("ApprovalUrl", "https://approval.example")];
+
+/// How long people have to answer: the one time limit that comes from the plan.
+const PEOPLE_ANSWER_WITHIN: &str = "$plan.approval.answer_within_seconds";
 
 /// The one check that a breach was found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +122,9 @@ pub fn check(name: &str, text: &str, steps: &[StepInput]) -> Findings {
         breaches: arns(text),
         ..Findings::default()
     };
-    let holes: BTreeMap<_, _> = steps.iter().map(|step| (step.hole(), filling(&step.folder))).collect();
+    let functions = steps.iter().map(|step| (step.hole(), filling(&step.folder)));
+    let others = OTHER_HOLES.map(|(hole, filling)| (hole.to_owned(), filling.to_owned()));
+    let holes: BTreeMap<_, _> = functions.chain(others).collect();
     let machine = match StateMachine::parse(name, text, &holes) {
         Ok(machine) => machine,
         Err(errors) => {
@@ -261,14 +276,33 @@ fn retry_of_task(state: &State) -> Option<Breach> {
         .into_iter()
         .filter(|kind| kind.is_retryable())
         .map(ErrorKind::name);
-    let missing: Vec<_> = kinds.chain(SERVICE_ERRORS).filter(|name| !named(name)).collect();
+    let asks = state.as_task().is_some_and(asks_people);
+    let missing: Vec<_> = kinds
+        .chain(SERVICE_ERRORS)
+        .filter(|name| !named(name) && !(asks && *name == names::TIMEOUT))
+        .collect();
+    if asks && named(names::TIMEOUT) {
+        let text = format!(
+            "{} retries {}: that nobody answered is the answer",
+            state.path,
+            names::TIMEOUT
+        );
+        return Some(Breach::new(Check::Retries, text));
+    }
     let text = || format!("{} does not retry {}", state.path, missing.join(", "));
     (!missing.is_empty()).then(|| Breach::new(Check::Retries, text()))
 }
 
+/// Whether a Task waits for people.
+fn asks_people(task: &Task) -> bool {
+    task.integration == Integration::WaitForTaskToken
+}
+
 fn timeout(state: &State, task: &Task) -> Option<Breach> {
-    let literal = task.timeout_seconds.as_ref().and_then(Template::as_u64);
-    literal.is_none().then(|| {
+    let limit = task.timeout_seconds.as_ref();
+    let literal = limit.and_then(Template::as_u64).is_some();
+    let from_the_plan = asks_people(task) && limit.and_then(Template::source) == Some(PEOPLE_ANSWER_WITHIN);
+    (!literal && !from_the_plan).then(|| {
         Breach::new(
             Check::Timeouts,
             format!("{} has no TimeoutSeconds that is a number", state.path),

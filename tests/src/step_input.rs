@@ -42,6 +42,14 @@ impl StepInput {
         })
     }
 
+    /// A function that takes what an AWS service sends: no machine passes it anything.
+    pub fn of_events(folder: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            fields: BTreeMap::new(),
+        }
+    }
+
     /// The hole that stands for the function in a machine: `PromoteDatabase`.
     pub fn hole(&self) -> String {
         pascal_case(&self.folder)

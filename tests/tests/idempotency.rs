@@ -3,55 +3,43 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 
+use common::{PRIMARY, RECOVERY, in_virtual_time, killed_after};
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
-use shared::plan::Plan;
-use shared::record::{Claim, Claimed, Record};
-use shared::step::{Handler, Step, handler};
-use simulator::cloud::Cloud;
-use simulator::simulation::{Deployment, Simulation};
+use shared::record::{Claim, Claimed};
+use shared::recovery::Mode;
+use shared::step::Step;
 
-const PRIMARY: &str = "us-east-1";
-const RECOVERY: &str = "us-west-2";
+mod common;
+
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
 
 /// The primary Region is lost, and a recovery was opened in the other one.
 struct World {
-    simulation: Simulation,
-    plan: Plan,
-    record: Record,
+    world: common::World,
     /// What `open-recovery` answered.
     opened: Value,
 }
 
+impl Deref for World {
+    type Target = common::World;
+
+    fn deref(&self) -> &common::World {
+        &self.world
+    }
+}
+
 impl World {
     async fn lost_region() -> Self {
-        let plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
-        let deployment = Deployment {
-            region: RECOVERY.to_owned(),
-            functions: vec![],
-            machines: vec![],
-            alarms: vec![],
-            rules: vec![],
-            schedules: vec![],
-        };
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, deployment, 7, begins_at, Box::new(|_| {}))
-            .await
-            .unwrap();
-        let record = Record::new(&simulation.aws("test"));
-        record.put_plan(&plan).await.unwrap();
+        let world = common::World::bare().await;
         tokio::time::sleep(Duration::from_secs(90)).await;
-        simulation.cloud().take_region_away(PRIMARY);
+        world.cloud().take_region_away(PRIMARY);
         tokio::time::sleep(Duration::from_secs(30)).await;
         Self {
-            simulation,
-            plan,
-            record,
+            world,
             opened: Value::Null,
         }
     }
@@ -79,34 +67,6 @@ impl World {
         world
     }
 
-    fn cloud(&self) -> &Arc<Cloud> {
-        self.simulation.cloud()
-    }
-
-    /// A fresh instance of a step, as a Lambda that has just started.
-    fn step<S: Step>(&self) -> Box<dyn Handler> {
-        handler::<S>(&self.simulation.aws(S::NAME))
-    }
-
-    /// How often `function` called AWS in all.
-    fn calls_of(&self, function: &str) -> u64 {
-        let calls = self.cloud().calls();
-        calls
-            .iter()
-            .filter(|(call, _)| call.function == function)
-            .map(|(_, count)| count)
-            .sum()
-    }
-
-    /// How often `function` called `operation`.
-    fn count(&self, function: &str, operation: &str) -> u64 {
-        let calls = self.cloud().calls();
-        let wanted = calls
-            .iter()
-            .filter(|(call, _)| call.function == function && call.operation == operation);
-        wanted.map(|(_, count)| count).sum()
-    }
-
     /// Takes the lock away from the recovery.
     async fn preempt(&self) {
         let workload = &self.plan.workload;
@@ -115,6 +75,7 @@ impl World {
             workload,
             execution: "arn:other",
             recovery: "other",
+            mode: Mode::Rehearsal,
             at: self.cloud().now(),
         };
         let taken = self.record.claim_lock(&claim, Some(&holder)).await.unwrap();
@@ -128,33 +89,6 @@ impl World {
             .unwrap()
             .extend(fields.as_object().unwrap().clone());
         input
-    }
-}
-
-/// Runs a test in virtual time.
-fn in_virtual_time(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, test);
-}
-
-/// Runs `invocation` until its function has made `calls` AWS calls, then drops it as a killed Lambda is: the last call
-/// has reached AWS, its answer has not come back. Says whether it was killed; otherwise it ended before.
-async fn killed_after(world: &World, function: &str, calls: u64, invocation: impl Future) -> bool {
-    let mut invocation = pin!(invocation);
-    loop {
-        tokio::select! {
-            biased;
-            _ = &mut invocation => return false,
-            () = tokio::time::sleep(Duration::from_millis(1)) => {
-                if world.calls_of(function) >= calls {
-                    return true;
-                }
-            }
-        }
     }
 }
 
@@ -310,7 +244,7 @@ const SWITCH: Case = Case {
     input: |world| world.with(json!({ "dns": world.opened["plan"]["dns"] })),
     effect: |world| {
         Box::pin(async {
-            let switch = &world.plan.dns.switch_object;
+            let switch = &world.plan.dns.switch_object.as_ref().unwrap();
             json!({
                 "calls": world.count("switch-dns", "PutObject"),
                 "there": world.cloud().s3.is_publicly_there(&switch.bucket.0, &switch.key),
@@ -352,6 +286,8 @@ const CLOSE: Case = Case {
             "reason": null,
             "failure": null,
             "changed": true,
+            "taken_back": null,
+            "left_region": "us-east-1",
             "evidence": {},
             "observed": {
                 "impact_at": "2026-01-06T02:51:30Z", "decided_at": null, "healthy_at": "2026-01-06T02:55:00Z",

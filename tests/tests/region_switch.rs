@@ -1,128 +1,17 @@
 //! The machine `region-switch` from end to end: the deployed text, the real steps, the simulated AWS.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::time::Duration;
 
-use drctl::deployment::deployment;
-use serde_json::{Value, json};
+use common::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, request};
+use serde_json::json;
 use shared::measure::{Met, RpoStatus};
-use shared::plan::Plan;
-use shared::record::{Header, Record};
+use shared::record::Record;
 use shared::recovery::{Outcome, Scenario};
 use simulator::aws::lambda::Function;
-use simulator::simulation::Simulation;
 use states_language::ExecutionStatus;
 
-const MACHINE: &str = "region-switch";
-const PRIMARY: &str = "us-east-1";
-const RECOVERY: &str = "us-west-2";
-
-struct World {
-    simulation: Simulation,
-    plan: Plan,
-    record: Record,
-}
-
-impl World {
-    /// Ten good minutes of the example plan, with changes.
-    async fn good_times(change: impl FnOnce(&mut Plan)) -> Self {
-        let mut plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
-        change(&mut plan);
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let deployed = deployment(&plan, Scenario::RegionFailure).unwrap();
-        let simulation = Simulation::begin(&plan, deployed, 11, begins_at, Box::new(|_| {}))
-            .await
-            .unwrap();
-        let record = Record::new(&simulation.aws("test"));
-        record.put_plan(&plan).await.unwrap();
-        tokio::time::sleep(Duration::from_secs(600)).await;
-        Self {
-            simulation,
-            plan,
-            record,
-        }
-    }
-
-    fn start(&self, name: &str, input: Value) {
-        self.simulation.start(MACHINE, name, input).unwrap();
-    }
-
-    async fn wait(&self) {
-        assert!(self.simulation.wait_for_executions(Duration::from_secs(8 * 3600)).await);
-    }
-
-    /// Headers of all recoveries, oldest first.
-    async fn headers(&self) -> Vec<Header> {
-        let mut headers = Vec::new();
-        for id in self.record.recoveries(&self.plan.workload).await.unwrap() {
-            headers.push(self.record.header(&id).await.unwrap().unwrap());
-        }
-        headers
-    }
-
-    async fn only_header(&self) -> Header {
-        let mut headers = self.headers().await;
-        assert_eq!(headers.len(), 1);
-        headers.remove(0)
-    }
-
-    /// Whether anything that customers depend on was changed: writer, functions here, switch object.
-    fn is_as_before(&self) -> bool {
-        let cloud = self.simulation.cloud();
-        let switch = &self.plan.dns.switch_object;
-        let writer = cloud.rds.writer_of(cloud, &self.plan.database.global_cluster);
-        let off = |function: &shared::plan::Function| {
-            cloud
-                .lambda
-                .function(RECOVERY, &function.name)
-                .unwrap()
-                .reserved_concurrency
-                == Some(0)
-        };
-        writer == Some(self.plan.cluster_arn(&self.plan.regions.primary))
-            && self.plan.functions.iter().all(off)
-            && !cloud.s3.is_publicly_there(&switch.bucket.0, &switch.key)
-    }
-
-    async fn is_unlocked(&self) -> bool {
-        self.record.lock(&self.plan.workload).await.unwrap().is_none()
-    }
-
-    fn subjects(&self) -> Vec<String> {
-        let topic = self.plan.topic_arn(&self.plan.regions.recovery);
-        self.simulation
-            .cloud()
-            .sns
-            .messages(&topic)
-            .into_iter()
-            .map(|message| message.subject)
-            .collect()
-    }
-
-    fn has_failed(&self) -> bool {
-        let ended = self.simulation.ended();
-        matches!(&ended.last().unwrap().result.status, ExecutionStatus::Failed { error, .. } if error == "RecoveryFailed")
-    }
-}
-
-fn request(intent: &str) -> Value {
-    json!({
-        "scenario": "region-failure",
-        "mode": "rehearsal",
-        "intent": intent,
-        "trigger": { "kind": "person", "by": "arn:aws:iam::123456789012:user/on-call", "at": "2026-01-06T03:00:00Z" },
-    })
-}
-
-fn in_virtual_time(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, test);
-}
+mod common;
 
 #[test]
 fn a_planned_switchover_loses_nothing() {
@@ -168,19 +57,22 @@ fn a_planned_switchover_loses_nothing() {
 }
 
 #[test]
-fn a_failover_by_hand_after_the_region_is_lost() {
+fn a_failover_by_hand_before_anything_else_has_noticed_is_for_two_people() {
     in_virtual_time(async {
-        let world =
-            World::good_times(|plan| plan.alarms.retain(|alarm| alarm.scenario == Scenario::RegionFailure)).await;
-        world.simulation.cloud().take_region_away(PRIMARY);
+        let world = World::good_times(|_| {}).await;
+        world.cloud().take_region_away(PRIMARY);
         world.start("by-hand", request("failover"));
-        world.wait().await;
-        let headers = world.headers().await;
-        assert_eq!(headers[0].closing.as_ref().unwrap().outcome, Outcome::Recovered);
+        let question = world.question().await;
+        assert!(question.text.contains("that cannot be taken back"), "{}", question.text);
         assert_eq!(
-            headers[0].closing.as_ref().unwrap().achieved.rpo_status,
-            RpoStatus::Measured
+            world.answer(&question, ON_CALL, "approve", Some("it is dark")).await.0,
+            202
         );
+        assert_eq!(world.answer(&question, SECOND, "approve", Some("it is")).await.0, 200);
+        world.wait().await;
+        let closing = world.closing().await;
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+        assert_eq!(closing.achieved.rpo_status, RpoStatus::Measured);
     });
 }
 
@@ -193,7 +85,8 @@ fn a_healthy_service_is_left_alone() {
         let closing = world.only_header().await.closing.unwrap();
         assert_eq!(closing.outcome, Outcome::Refused);
         assert!(closing.reason.unwrap().contains("nothing has to be recovered"));
-        assert!(world.is_as_before() && world.is_unlocked().await && !world.has_failed());
+        world.assert_as_before();
+        assert!(world.is_unlocked().await && !world.has_failed());
         assert_eq!(world.subjects().len(), 2, "a refusal is told");
     });
 }
@@ -247,6 +140,7 @@ fn the_lock_of_an_execution_that_has_ended_is_taken_over() {
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
         let claim = shared::record::Claim {
+            mode: shared::recovery::Mode::Rehearsal,
             workload: &world.plan.workload,
             execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:long-gone",
             recovery: "left-behind",
@@ -272,7 +166,8 @@ fn a_wrong_input_is_refused_and_leaves_nothing_locked() {
             world.start("wrong", wrong.clone());
             world.wait().await;
             assert!(world.headers().await.is_empty(), "{wrong}");
-            assert!(world.is_as_before() && world.is_unlocked().await, "{wrong}");
+            world.assert_as_before();
+            assert!(world.is_unlocked().await, "{wrong}");
             // Nobody could be told, so it is a failure, which alarms see.
             let ended = world.simulation.ended();
             let ExecutionStatus::Failed { error, cause } = &ended[0].result.status else {
@@ -303,7 +198,8 @@ fn a_drill_and_another_scenario_are_refused_and_told() {
             let closing = world.only_header().await.closing.unwrap();
             assert_eq!(closing.outcome, Outcome::Refused);
             assert!(closing.reason.unwrap().contains(because));
-            assert!(world.is_as_before() && world.is_unlocked().await);
+            world.assert_as_before();
+            assert!(world.is_unlocked().await);
             assert_eq!(world.subjects().len(), 1, "the refusal is told");
         }
     });
@@ -314,6 +210,7 @@ fn a_lock_that_was_just_taken_by_an_execution_not_seen_yet_is_left_alone() {
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
         let claim = shared::record::Claim {
+            mode: shared::recovery::Mode::Rehearsal,
             workload: &world.plan.workload,
             execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:just-begun",
             recovery: "just-begun",
@@ -322,7 +219,8 @@ fn a_lock_that_was_just_taken_by_an_execution_not_seen_yet_is_left_alone() {
         world.record.claim_lock(&claim, None).await.unwrap();
         world.start("second", request("switchover"));
         world.wait().await;
-        assert!(world.has_failed() && world.is_as_before());
+        world.assert_as_before();
+        assert!(world.has_failed());
         let holder = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
         assert_eq!(holder.recovery, "just-begun");
     });
@@ -334,6 +232,7 @@ fn a_recovery_in_the_other_region_is_seen() {
         let world = World::good_times(|_| {}).await;
         let execution = "arn:aws:states:us-east-1:123456789012:execution:region-switch:there";
         let claim = shared::record::Claim {
+            mode: shared::recovery::Mode::Rehearsal,
             workload: &world.plan.workload,
             execution,
             recovery: "the-other-one",
@@ -341,25 +240,24 @@ fn a_recovery_in_the_other_region_is_seen() {
         };
         let there = Record::in_region(&world.simulation.aws("test"), PRIMARY);
         there.claim_lock(&claim, None).await.unwrap();
-        let running = simulator::aws::states::ExecutionRecord {
-            status: "RUNNING",
-            state_machine_arn: "arn:aws:states:us-east-1:123456789012:stateMachine:region-switch".to_owned(),
-            started_at: 0.0,
-        };
+        let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:region-switch";
+        let began_at = world.simulation.cloud().now();
+        let running = simulator::aws::states::ExecutionRecord::running(machine, "there", "{}", began_at);
         world.simulation.cloud().executions.put(execution, running);
         world.start("here", request("switchover"));
         world.wait().await;
         let closing = world.only_header().await.closing.unwrap();
         assert_eq!(closing.outcome, Outcome::Refused);
         assert!(closing.reason.unwrap().contains("the-other-one"));
-        assert!(world.is_as_before() && world.is_unlocked().await);
+        world.assert_as_before();
+        assert!(world.is_unlocked().await);
     });
 }
 
 #[test]
 fn a_database_that_does_not_come_fails_the_recovery_at_its_deadline() {
     in_virtual_time(async {
-        let world = World::good_times(|plan| {
+        let world = World::watched(|plan| {
             let policy = plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap();
             policy.deadlines.database = shared::plan::Duration::from_secs(30);
         })
@@ -384,7 +282,7 @@ fn a_database_that_does_not_come_fails_the_recovery_at_its_deadline() {
 #[test]
 fn a_name_that_does_not_answer_fails_the_recovery_at_its_deadline() {
     in_virtual_time(async {
-        let world = World::good_times(|plan| {
+        let world = World::watched(|plan| {
             // More healthy answers in a row than the deadline has time for.
             plan.health.consecutive = 20;
             plan.scenarios
@@ -408,7 +306,7 @@ fn a_name_that_does_not_answer_fails_the_recovery_at_its_deadline() {
 #[test]
 fn a_function_that_points_elsewhere_stays_off_and_is_named() {
     in_virtual_time(async {
-        let world = World::good_times(|_| {}).await;
+        let world = World::watched(|_| {}).await;
         let billing = "radiant-production-billing";
         let elsewhere = BTreeMap::from([(
             "DB_CLUSTER_ARN".to_owned(),
@@ -442,7 +340,7 @@ fn a_function_that_points_elsewhere_stays_off_and_is_named() {
 #[test]
 fn a_table_that_is_missing_is_said_at_once_and_not_waited_for() {
     in_virtual_time(async {
-        let world = World::good_times(|_| {}).await;
+        let world = World::watched(|_| {}).await;
         let cloud = world.simulation.cloud();
         let primary = world.plan.cluster_arn(&world.plan.regions.primary);
         let sql = format!("DROP TABLE {}.canary", world.plan.database.heartbeat.schema);
@@ -469,7 +367,7 @@ fn a_table_that_is_missing_is_said_at_once_and_not_waited_for() {
 #[test]
 fn two_hundred_functions_are_activated_within_lambdas_quota() {
     in_virtual_time(async {
-        let world = World::good_times(|plan| {
+        let world = World::watched(|plan| {
             let more = (5..200).map(|number| shared::plan::Function {
                 name: format!("radiant-production-{number}"),
                 reserved_concurrency: None,
@@ -493,6 +391,8 @@ fn two_hundred_functions_are_activated_within_lambdas_quota() {
         };
         assert!(world.plan.functions.iter().all(runs));
         let undo = world.record.undo_notes(&header.id).await.unwrap();
-        assert_eq!(undo.iter().filter(|undo| undo.step == "activate-region").count(), 200);
+        let of_functions =
+            |undo: &shared::record::Undo| undo.step == "activate-region" && undo.resource.starts_with("function ");
+        assert_eq!(undo.iter().filter(|undo| of_functions(undo)).count(), 200);
     });
 }

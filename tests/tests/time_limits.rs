@@ -10,9 +10,17 @@ use simulator::simulation::hole;
 /// Keeping the timeline: 2 s at the beginning and 2 s at the end of an invocation.
 const TIMELINE: Duration = Duration::from_secs(4);
 
-/// Every Task in a value, with its name: the function's hole and the machine's `TimeoutSeconds`.
+/// Every Task in a value, with its name: the function's hole and the machine's `TimeoutSeconds`. A Task that waits for
+/// people is left out: its time is theirs.
 fn tasks(value: &Value, found: &mut Vec<(String, Duration)>) {
-    if let Some(function) = value.pointer("/Arguments/FunctionName").and_then(Value::as_str) {
+    let waits_for_people = value["Resource"]
+        .as_str()
+        .is_some_and(|resource| resource.ends_with(".waitForTaskToken"));
+    if let Some(function) = value
+        .pointer("/Arguments/FunctionName")
+        .and_then(Value::as_str)
+        .filter(|_| !waits_for_people)
+    {
         let seconds = value["TimeoutSeconds"].as_u64().unwrap_or_default();
         found.push((function.to_owned(), Duration::from_secs(seconds)));
     }

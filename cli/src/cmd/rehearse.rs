@@ -9,12 +9,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use shared::plan::Plan;
-use shared::recovery::Scenario;
 
 use crate::args::RehearseArgs;
-use crate::deployment::deployment;
+use crate::deployment::deployments;
 use crate::output::{Exit, Output, Paint, dumb, one_line};
-use crate::rehearsal::{Moment, Rehearsal, rehearse};
+use crate::rehearsal::{Moment, Rehearsal, Script, rehearse};
 use crate::view::{Live, Spread, Statistics, run_line, summary};
 
 /// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
@@ -26,15 +25,22 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
         output.error(format_args!("Ctrl-C will end this without a word: {error}"));
     }
     // Said before anything else is printed: nothing runs then.
-    if let Err(why) = deployment(plan, args.scenario) {
+    if let Err(why) = deployments(plan, args.disaster.scenario(), true) {
         output.error(format_args!("{}: {why}", one_line(&args.plan.display())));
         return Exit::WrongUse;
     }
+    let script = match script(args) {
+        Ok(script) => script,
+        Err(why) => {
+            output.error(why);
+            return Exit::WrongUse;
+        }
+    };
     let seed = args.seed.unwrap_or_else(a_new_seed);
     let result = if args.runs == 1 {
-        once(args, plan, seed, output)
+        once(args, &script, plan, seed, output)
     } else {
-        many(args, plan, seed, output)
+        many(args, &script, plan, seed, output)
     };
     match result {
         Ok(true) => Exit::Success,
@@ -44,6 +50,20 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
             Exit::Failure
         }
     }
+}
+
+/// What is asked for. Errors: an event's file that cannot be read, or is no JSON.
+fn script(args: &RehearseArgs) -> Result<Script, String> {
+    let mut script = Script::new(args.disaster);
+    script.people = args.people;
+    script.stop_at.clone_from(&args.stop_at);
+    if let Some(file) = &args.event {
+        let name = one_line(&file.display());
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+        let event = serde_json::from_str(&text).map_err(|error| format!("{name} is not JSON: {error}"))?;
+        script.event = Some(event);
+    }
+    Ok(script)
 }
 
 /// Nothing outside of this process is ever changed, so there is nothing to clean up but the line that is being drawn.
@@ -71,27 +91,29 @@ fn a_new_seed() -> u64 {
 /// One rehearsal. That it cannot be played is a defect, not wrong use; the seed is said, to find it again.
 fn play(
     plan: &Plan,
-    scenario: Scenario,
+    script: &Script,
     seed: u64,
     watch: impl Fn(Moment) + Clone + 'static,
 ) -> Result<Rehearsal, String> {
-    catch_unwind(AssertUnwindSafe(|| rehearse(plan, scenario, seed, watch)))
+    let rehearsed = script.disaster.name();
+    catch_unwind(AssertUnwindSafe(|| rehearse(plan, script, seed, watch)))
         .unwrap_or_else(|_| Err("it panicked".to_owned()))
         .map_err(|why| {
             format!(
-                "the rehearsal of {scenario} with seed {seed} broke off, which is a defect; please report it: {why}"
+                "the rehearsal of {rehearsed} with seed {seed} broke off, which is a defect; please report it: {why}"
             )
         })
 }
 
 /// One rehearsal, shown while it goes on. Says whether it did what it is for.
-fn once(args: &RehearseArgs, plan: &Plan, seed: u64, output: &mut Output) -> Result<bool, String> {
+fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &mut Output) -> Result<bool, String> {
     let show = !args.json && !args.quiet;
     if show {
         let line = format!(
             "Rehearsing {} of {} with seed {seed}, against a simulated AWS. The clock is virtual (UTC); +… is the time since \
              the disaster.",
-            args.scenario, plan.workload
+            args.disaster.name(),
+            plan.workload
         );
         output.wrapped(output.paint(Paint::Faint, &line), 0);
         output.line("");
@@ -100,7 +122,7 @@ fn once(args: &RehearseArgs, plan: &Plan, seed: u64, output: &mut Output) -> Res
     let rehearsal = thread::scope(|scope| {
         // Virtual time needs a thread of its own: waiting for the terminal must not hold it up.
         let rehearsing = scope.spawn(move || {
-            play(plan, args.scenario, seed, move |moment| {
+            play(plan, script, seed, move |moment| {
                 // Whoever watches may have stopped; the rehearsal goes on.
                 let _ = send.send(moment);
             })
@@ -128,7 +150,13 @@ fn once(args: &RehearseArgs, plan: &Plan, seed: u64, output: &mut Output) -> Res
 }
 
 /// Many rehearsals, on all cores; their order is that of their seeds. Says whether every one did what it is for.
-fn many(args: &RehearseArgs, plan: &Plan, first_seed: u64, output: &mut Output) -> Result<bool, String> {
+fn many(
+    args: &RehearseArgs,
+    script: &Script,
+    plan: &Plan,
+    first_seed: u64,
+    output: &mut Output,
+) -> Result<bool, String> {
     let next = AtomicU32::new(0);
     let workers = thread::available_parallelism()
         .map_or(1, usize::from)
@@ -148,7 +176,7 @@ fn many(args: &RehearseArgs, plan: &Plan, first_seed: u64, output: &mut Output) 
                         break;
                     }
                     let seed = first_seed.wrapping_add(u64::from(run));
-                    let rehearsal = play(plan, args.scenario, seed, |_| {});
+                    let rehearsal = play(plan, script, seed, |_| {});
                     let failed = rehearsal.is_err();
                     if send.send((run, rehearsal)).is_err() || failed {
                         break;

@@ -1,24 +1,29 @@
-//! Lets the functions of this Region run.
+//! Lets this Region run, as the plan says and as it was before another Region fenced it.
 //!
-//! While a Region stands by, its functions are kept at a reserved concurrency of 0, so that nothing writes there. This
-//! step gives each function the concurrency that the plan says (or none reserved), after it has seen that the function
-//! points at this Region's database: a function that would write elsewhere is left off and named. N of M is a result.
-//! It is taken back by the concurrency that was noted.
+//! While a Region stands by, its functions are kept at a reserved concurrency of 0 and their event sources are disabled,
+//! so that nothing writes there. This step gives each function the concurrency that the plan says (or none reserved), after
+//! it has seen that the function points at this Region's database: a function that would write elsewhere is left off and
+//! named. Then event sources of functions that run are enabled, but for those that were disabled before a fence; and a
+//! stage that another Region's recovery closed gets its throttling back. N of M is a result. It is taken back by what was
+//! noted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_lambda::Client;
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
 use aws_sdk_lambda::types::{LastUpdateStatus, State};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
+use shared::fence::{EVERY_METHOD, Fence, Setting, Throttling, function_in, side_by_side, stage_in};
 use shared::plan::Function;
-use shared::record::{Record, Undo};
+use shared::record::{Fenced, Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::Step;
+
+/// How long looking and changing may take, together: with 200 functions, three calls for each.
+const LIMIT: Duration = Duration::from_secs(95);
 
 /// What to let run.
 #[derive(Debug, Deserialize)]
@@ -39,14 +44,14 @@ pub struct Output {
     pub active: usize,
     /// How many there are.
     pub of: usize,
-    /// The others, and why.
+    /// What is not as it should be, and why.
     pub failed: Vec<Failure>,
 }
 
-/// A function that does not run as planned.
+/// What does not run as planned.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// The function.
+    /// The function; or the event source or the stage, with its Region.
     pub function: String,
     /// Why, and what to do.
     pub reason: String,
@@ -55,7 +60,7 @@ pub struct Failure {
 /// The step.
 #[derive(Debug)]
 pub struct ActivateRegion {
-    lambda: Client,
+    aws: Aws,
     record: Record,
 }
 
@@ -67,104 +72,265 @@ impl Step for ActivateRegion {
 
     fn new(aws: &Aws) -> Self {
         Self {
-            lambda: Client::new(aws.config()),
+            aws: aws.clone(),
             record: Record::new(aws),
         }
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
-        // One after the other: Lambda's control plane takes 15 requests a second, and transactions on the same lock get in
-        // each other's way. The database takes minutes meanwhile.
-        let mut failed = Vec::new();
-        let mut passing = None;
-        for function in &input.functions {
-            match self.activate(&input, function).await {
-                Ok(()) => {}
-                Err(error) if error.kind == ErrorKind::Preempted => return Err(error),
-                Err(error) => {
-                    passing = passing.or_else(|| error.kind.is_retryable().then(|| error.clone()));
-                    failed.push(Failure {
-                        function: function.name.clone(),
-                        reason: error.to_string(),
-                    });
-                }
+        let fence = Fence::here(&self.aws, LIMIT);
+        let notes = Notes::read(&self.record.fenced(&input.recovery.workload).await?);
+        let (looked, configurations) = tokio::join!(
+            fence.look(&input.functions, &input.here.api),
+            fence.configurations(&input.functions),
+        );
+        let mut looked: BTreeMap<String, Result<Setting, StepError>> = looked
+            .into_iter()
+            .map(|looked| (looked.resource, looked.setting))
+            .collect();
+        let mut report = Report::default();
+
+        let mut functions = Vec::new();
+        for (function, configuration) in input.functions.iter().zip(configurations) {
+            let resource = function_in(&function.name, &input.here.region);
+            let reserved = looked.remove(&resource).unwrap_or_else(|| Err(unseen(&resource)));
+            let may_run = configuration.and_then(|configuration| may_run(&configuration, &input.here, &resource));
+            match may_run.and(reserved) {
+                Ok(now) => functions.push((now, as_planned(function))),
+                Err(error) => report.failed(&function.name, error),
             }
         }
+        for (now, error) in self.change(&fence, &input, functions.clone()).await? {
+            report.failed(name_of(&now), error);
+        }
+        let running: Vec<&str> = functions
+            .iter()
+            .map(|(now, _)| name_of(now))
+            .filter(|name| !report.names(name))
+            .collect();
+        let active = running.len();
+
+        let mut others = Vec::new();
+        let stage = stage_in(&input.here.api.rest_api, &input.here.api.stage, &input.here.region);
+        for (resource, now) in looked {
+            let to = match &now {
+                Err(error) => Err(error.clone()),
+                Ok(now @ Setting::EventSource { function, .. }) => {
+                    Ok((running.contains(&function.as_str()) && notes.lets_enable(&resource)).then(|| enabled(now)))
+                }
+                Ok(now) => opened(now, notes.before.get(&resource), &input.here.region),
+            };
+            match (now, to) {
+                (Ok(now), Ok(Some(to))) => others.push((now, to)),
+                (_, Ok(_)) => {}
+                // While a stage that is known to be closed stays closed, customers are not served.
+                (_, Err(error)) if resource == stage && notes.before.contains_key(&stage) => {
+                    report.failed(&resource, error);
+                }
+                (_, Err(error)) => report.note(&resource, &error),
+            }
+        }
+        for (now, error) in self.change(&fence, &input, others).await? {
+            let resource = now.resource(&input.here.region);
+            match now {
+                Setting::Stage { .. } => report.failed(&resource, error),
+                _ => report.note(&resource, &error),
+            }
+        }
+        let done = notes.outdated(&running, &report);
+        let forgetting = done
+            .iter()
+            .map(|resource| self.record.forget_fenced(&input.recovery.workload, resource));
+        side_by_side(forgetting.collect())
+            .await
+            .into_iter()
+            .collect::<Result<(), _>>()?;
         // What may pass is tried again by the machine; functions that run answer at once then.
-        if let Some(error) = passing {
+        if let Some(error) = report.passing {
             return Err(error);
         }
-        let of = input.functions.len();
         Ok(Output {
-            active: of - failed.len(),
-            of,
-            failed,
+            active,
+            of: input.functions.len(),
+            failed: report.failures,
         })
     }
 }
 
 impl ActivateRegion {
-    async fn activate(&self, input: &Input, function: &Function) -> Result<(), StepError> {
-        let name = &function.name;
-        let resource = format!("function {name} in {}", input.here.region);
-        let configuration = self
-            .lambda
-            .get_function_configuration()
-            .function_name(name)
-            .send()
-            .await
-            .map_err(|error| StepError::aws("lambda:GetFunctionConfiguration", &resource, error))?;
-        if configuration.state() == Some(&State::Pending) {
-            return Err(StepError::new(
-                ErrorKind::Conflict,
-                format!("{resource} is still being made; it is tried again"),
-            ));
-        }
-        fit_to_run(&configuration, &input.here)
-            .map_err(|reason| StepError::new(ErrorKind::VerificationFailed, format!("{resource} {reason}")))?;
-        let reserved = self
-            .lambda
-            .get_function_concurrency()
-            .function_name(name)
-            .send()
-            .await
-            .map_err(|error| StepError::aws("lambda:GetFunctionConcurrency", &resource, error))?
-            .reserved_concurrent_executions();
-        let wanted = function
-            .reserved_concurrency
-            .map(|count| i32::try_from(count).unwrap_or(i32::MAX));
-        if reserved == wanted {
-            return Ok(());
-        }
-        let undo = Undo {
-            step: Self::NAME.to_owned(),
-            resource: resource.clone(),
-            previous: json!({ "reserved_concurrency": reserved }),
-            taken_back_by: Some("the reserved concurrency that was there before, or none".to_owned()),
-        };
-        self.record.note_undo(&input.recovery, &undo).await?;
-        match wanted {
-            Some(count) => {
-                self.lambda
-                    .put_function_concurrency()
-                    .function_name(name)
-                    .reserved_concurrent_executions(count)
-                    .send()
-                    .await
-                    .map_err(|error| StepError::aws("lambda:PutFunctionConcurrency", &resource, error))?;
-            }
-            None => {
-                self.lambda
-                    .delete_function_concurrency()
-                    .function_name(name)
-                    .send()
-                    .await
-                    .map_err(|error| StepError::aws("lambda:DeleteFunctionConcurrency", &resource, error))?;
-            }
-        }
-        Ok(())
+    /// Notes what takes changes back, then makes those that are changes. Gives those that failed, with what was there and
+    /// why. Errors: `Preempted`, and those of the record, in which case nothing of it is changed.
+    async fn change(
+        &self,
+        fence: &Fence,
+        input: &Input,
+        mut changes: Vec<(Setting, Setting)>,
+    ) -> Result<Vec<(Setting, StepError)>, StepError> {
+        changes.retain(|(now, to)| now != to);
+        let undos: Result<Vec<Undo>, StepError> = changes
+            .iter()
+            .map(|(now, to)| undo(now, to, &input.here.region))
+            .collect();
+        self.record.note_undos(&input.recovery, &undos?).await?;
+        let made = fence.change(&changes).await;
+        let failed = changes
+            .into_iter()
+            .zip(made)
+            .filter_map(|((now, _), made)| Some((now, made.err()?)));
+        Ok(failed.collect())
     }
+}
+
+/// What failed so far.
+#[derive(Debug, Default)]
+struct Report {
+    failures: Vec<Failure>,
+    /// The first failure that may pass, and without which the Region does not serve.
+    passing: Option<StepError>,
+}
+
+impl Report {
+    /// A failure without which the Region does not serve.
+    fn failed(&mut self, what: &str, error: StepError) {
+        self.note(what, &error);
+        if self.passing.is_none() && error.kind.is_retryable() {
+            self.passing = Some(error);
+        }
+    }
+
+    /// A failure.
+    fn note(&mut self, what: &str, error: &StepError) {
+        self.failures.push(Failure {
+            function: what.to_owned(),
+            reason: error.to_string(),
+        });
+    }
+
+    fn names(&self, what: &str) -> bool {
+        self.failures.iter().any(|failure| failure.function == what)
+    }
+}
+
+/// What resources of this Region were before another Region's recovery fenced them.
+struct Notes {
+    before: BTreeMap<String, Setting>,
+}
+
+impl Notes {
+    fn read(notes: &[Fenced]) -> Self {
+        let read = notes
+            .iter()
+            .filter_map(|note| match serde_json::from_value(note.previous.clone()) {
+                Ok(setting) => Some((note.resource.clone(), setting)),
+                Err(error) => {
+                    tracing::warn!(error = %error, resource = note.resource, "a note of a fence cannot be read");
+                    None
+                }
+            });
+        Self { before: read.collect() }
+    }
+
+    /// Whether an event source may be enabled: not one that was disabled already when the Region was fenced.
+    fn lets_enable(&self, resource: &str) -> bool {
+        !self.before.get(resource).is_some_and(Setting::is_fenced)
+    }
+
+    /// Notes that have served. One of an event source that was disabled before holds as long as it is disabled: without it
+    /// the next run would enable it.
+    fn outdated(&self, running: &[&str], report: &Report) -> Vec<String> {
+        let served = self.before.iter().filter(|(resource, before)| match before {
+            Setting::Function { name, .. } => running.contains(&name.as_str()),
+            Setting::EventSource { function, enabled, .. } => {
+                *enabled && running.contains(&function.as_str()) && !report.names(resource)
+            }
+            Setting::Stage { .. } => !report.names(resource),
+        });
+        served.map(|(resource, _)| resource.clone()).collect()
+    }
+}
+
+fn name_of(function: &Setting) -> &str {
+    match function {
+        Setting::Function { name, .. } => name,
+        _ => "",
+    }
+}
+
+fn as_planned(function: &Function) -> Setting {
+    Setting::Function {
+        name: function.name.clone(),
+        reserved_concurrency: function
+            .reserved_concurrency
+            .map(|count| i32::try_from(count).unwrap_or(i32::MAX)),
+    }
+}
+
+fn enabled(event_source: &Setting) -> Setting {
+    let mut setting = event_source.clone();
+    if let Setting::EventSource { enabled, .. } = &mut setting {
+        *enabled = true;
+    }
+    setting
+}
+
+/// What a stage has to become so that customers are let in; nothing, where they are. Errors: `VerificationFailed`, where
+/// they are not and it is not known what was there before.
+fn opened(now: &Setting, before: Option<&Setting>, region: &str) -> Result<Option<Setting>, StepError> {
+    let Setting::Stage { throttling, .. } = now else {
+        return Ok(None);
+    };
+    match before {
+        Some(before) if now == before => Ok(None),
+        Some(before) if *now == before.fenced() => Ok(Some(before.clone())),
+        _ if throttling.get(EVERY_METHOD) != Some(&Throttling::CLOSED) => Ok(None),
+        before => {
+            let by_hand = match before {
+                Some(before) => format!(
+                    "it was changed since it was fenced; open it: {}",
+                    before.by_hand(now, region)
+                ),
+                None => {
+                    "nothing is noted of what was there before; give it its throttling back in the console".to_owned()
+                }
+            };
+            let text = format!("lets nobody in ({}): {by_hand}", now.describe());
+            Err(StepError::new(ErrorKind::VerificationFailed, text))
+        }
+    }
+}
+
+fn unseen(resource: &str) -> StepError {
+    StepError::new(
+        ErrorKind::Internal,
+        format!("{resource} was not looked at; this is a defect"),
+    )
+}
+
+fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
+    let previous = serde_json::to_value(now).map_err(|error| {
+        StepError::new(
+            ErrorKind::Internal,
+            format!("a setting is no data: {error}; this is a defect"),
+        )
+    })?;
+    Ok(Undo {
+        step: ActivateRegion::NAME.to_owned(),
+        resource: now.resource(region),
+        previous,
+        taken_back_by: Some(format!("what was there before: {}", now.by_hand(to, region))),
+        taken_back_at: None,
+    })
+}
+
+/// Whether a function may run. Errors: `Conflict` while it is being made, `VerificationFailed` where it does not fit.
+fn may_run(configuration: &GetFunctionConfigurationOutput, here: &SiteSlice, resource: &str) -> Result<(), StepError> {
+    if configuration.state() == Some(&State::Pending) {
+        let text = format!("{resource} is still being made; it is tried again");
+        return Err(StepError::new(ErrorKind::Conflict, text));
+    }
+    fit_to_run(configuration, here)
+        .map_err(|reason| StepError::new(ErrorKind::VerificationFailed, format!("{resource} {reason}")))
 }
 
 /// Whether a function may run in this Region. Errors: why not, and what to do.
@@ -218,6 +384,11 @@ mod tests {
             cluster_arn: "arn:c".into(),
             secret_arn: "arn:s".into(),
             topic_arn: "arn:t".into(),
+            api: shared::slices::ApiSlice {
+                rest_api: "abcdefghij".into(),
+                stage: "v2".into(),
+                domain: "d.example.com".into(),
+            },
         }
     }
 
@@ -264,5 +435,68 @@ mod tests {
         let error = EnvironmentError::builder().message("KMS says no").build();
         undecrypted.environment = Some(EnvironmentResponse::builder().error(error).build());
         assert!(fit_to_run(&undecrypted, &here()).unwrap_err().contains("KMS says no"));
+    }
+    fn source(enabled: bool) -> Setting {
+        Setting::EventSource {
+            uuid: "u".into(),
+            function: "f".into(),
+            enabled,
+        }
+    }
+
+    fn notes(settings: &[Setting]) -> Notes {
+        let note = |setting: &Setting| Fenced {
+            resource: setting.resource("us-west-2"),
+            previous: serde_json::to_value(setting).unwrap(),
+            recovery: "r".into(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        Notes::read(&settings.iter().map(note).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn an_event_source_is_enabled_unless_it_was_disabled_before_the_fence() {
+        let resource = source(false).resource("us-west-2");
+        assert!(notes(&[]).lets_enable(&resource));
+        assert!(notes(&[source(true)]).lets_enable(&resource));
+        assert!(!notes(&[source(false)]).lets_enable(&resource));
+    }
+
+    #[test]
+    fn a_note_that_keeps_an_event_source_disabled_is_not_forgotten() {
+        let report = Report::default();
+        assert_eq!(notes(&[source(true)]).outdated(&["f"], &report).len(), 1);
+        assert_eq!(notes(&[source(true)]).outdated(&[], &report).len(), 0);
+        assert_eq!(notes(&[source(false)]).outdated(&["f"], &report).len(), 0);
+    }
+
+    #[test]
+    fn a_stage_is_opened_as_it_was_and_one_that_nobody_knows_is_named() {
+        let stage = |throttling: &[(&str, f64)]| Setting::Stage {
+            rest_api: "abc".into(),
+            stage: "v2".into(),
+            throttling: throttling
+                .iter()
+                .map(|(method, rate)| {
+                    (
+                        (*method).to_owned(),
+                        Throttling {
+                            rate: *rate,
+                            burst: *rate as i32,
+                        },
+                    )
+                })
+                .collect(),
+        };
+        let before = stage(&[("~1orders/GET", 50.0)]);
+        let closed = before.fenced();
+        assert_eq!(opened(&closed, Some(&before), "r"), Ok(Some(before.clone())));
+        assert_eq!(opened(&before, Some(&before), "r"), Ok(None));
+        assert_eq!(opened(&stage(&[]), None, "r"), Ok(None));
+        let unknown = opened(&closed, None, "r").unwrap_err();
+        assert!(unknown.message.contains("nothing is noted"), "{unknown}");
+        let changed = stage(&[("*/*", 0.0), ("~1orders/GET", 7.0)]);
+        let changed = opened(&changed, Some(&before), "r").unwrap_err();
+        assert!(changed.message.contains("changed since it was fenced"), "{changed}");
     }
 }

@@ -6,16 +6,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_sns::Client;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::StepError;
 use shared::record::Record;
 use shared::recovery::{Mode, RecoveryRef, Scenario};
 use shared::step::Step;
-
-/// SNS's limit for a subject, in characters.
-const SUBJECT_LIMIT: usize = 100;
+use shared::topic::Topics;
 
 /// What to tell.
 #[derive(Debug, Deserialize)]
@@ -29,7 +26,7 @@ pub struct Input {
     pub mode: Mode,
     /// The topic.
     pub topic_arn: String,
-    /// What happened, in a word or two: `opened`, `recovered`, `failed`. It is told once for each recovery.
+    /// What happened, in a word or two: `opened`, `recovered`, `failed`. Each execution of a recovery tells it once.
     pub what: String,
     /// One or a few sentences.
     pub text: String,
@@ -45,7 +42,7 @@ pub struct Output {
 /// The step.
 #[derive(Debug)]
 pub struct Announce {
-    sns: Client,
+    topics: Topics,
     record: Record,
 }
 
@@ -57,7 +54,7 @@ impl Step for Announce {
 
     fn new(aws: &Aws) -> Self {
         Self {
-            sns: Client::new(aws.config()),
+            topics: Topics::new(aws),
             record: Record::new(aws),
         }
     }
@@ -69,16 +66,16 @@ impl Step for Announce {
             Ok(None) => {}
             Err(error) => tracing::warn!(error = %error, "whether this was told before is not known; it is told"),
         }
-        let sent = self
-            .sns
-            .publish()
-            .topic_arn(&input.topic_arn)
-            .subject(subject(&input))
-            .message(message(&input))
-            .send()
-            .await
-            .map_err(|error| StepError::aws("sns:Publish", &input.topic_arn, error))?;
-        let message_id = sent.message_id().unwrap_or_default().to_owned();
+        let message_id = self
+            .topics
+            .publish(
+                &input.topic_arn,
+                input.mode,
+                &input.recovery.workload,
+                &format!("{} {}", input.scenario, input.what),
+                &message(&input),
+            )
+            .await?;
         if let Err(error) = self.record.note_told(&input.recovery, &input.what, &message_id).await {
             tracing::warn!(error = %error, "that this was told could not be kept");
         }
@@ -86,56 +83,9 @@ impl Step for Announce {
     }
 }
 
-fn subject(input: &Input) -> String {
-    let marker = match input.mode {
-        Mode::Live => "",
-        Mode::Drill => "[drill] ",
-        Mode::Rehearsal => "[rehearsal] ",
-    };
-    let subject = format!("{marker}{}: {} {}", input.recovery.workload, input.scenario, input.what);
-    subject
-        .chars()
-        .filter(|c| c.is_ascii() && !c.is_ascii_control())
-        .take(SUBJECT_LIMIT)
-        .collect()
-}
-
 fn message(input: &Input) -> String {
     format!(
         "{}\n\nRecovery {}\nExecution {}\n",
         input.text, input.recovery.id, input.recovery.execution
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn input(mode: Mode, what: &str) -> Input {
-        Input {
-            recovery: RecoveryRef {
-                id: "r-1".into(),
-                workload: "shop".into(),
-                token: 1,
-                execution: "arn:e".into(),
-            },
-            scenario: Scenario::RegionFailure,
-            mode,
-            topic_arn: "arn:t".into(),
-            what: what.into(),
-            text: "The Region is lost.".into(),
-        }
-    }
-
-    #[test]
-    fn a_subject_says_what_is_not_real_and_fits() {
-        assert_eq!(subject(&input(Mode::Live, "opened")), "shop: region-failure opened");
-        assert_eq!(
-            subject(&input(Mode::Rehearsal, "opened")),
-            "[rehearsal] shop: region-failure opened"
-        );
-        let long = subject(&input(Mode::Drill, &"ä\nx".repeat(200)));
-        assert_eq!(long.len(), SUBJECT_LIMIT);
-        assert!(long.is_ascii() && !long.contains('\n'));
-    }
 }

@@ -45,6 +45,9 @@ pub struct Output {
     pub ready: bool,
     /// What is still missing.
     pub waiting_for: Option<String>,
+    /// Whether no promotion is going on at all, and this cluster is not the writer: AWS has cancelled it, or it is too
+    /// early to see.
+    pub not_begun: bool,
     /// The last heartbeat from before the decision that this database holds.
     pub last_surviving_at: Option<Timestamp>,
     /// The last heartbeat that the platform saw committed in the other Region.
@@ -80,7 +83,11 @@ impl Step for CheckDatabase {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let database = GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region).await?;
         if let Some(missing) = missing_promotion(&database, &input.here) {
-            return Ok(not_ready(missing));
+            let not_begun = database.promotion(&input.here.cluster_arn) == Promotion::NotStarted;
+            return Ok(Output {
+                not_begun,
+                ..not_ready(missing)
+            });
         }
         if let Some(missing) = missing_in_cluster(&describe_cluster(&self.rds, &input.here).await?, &input.here) {
             return Ok(not_ready(missing));
@@ -105,6 +112,7 @@ impl Step for CheckDatabase {
         Ok(Output {
             ready: true,
             waiting_for: None,
+            not_begun: false,
             last_surviving_at,
             last_committed_at,
             warnings,
@@ -270,6 +278,7 @@ fn not_ready(missing: String) -> Output {
     Output {
         ready: false,
         waiting_for: Some(missing),
+        not_begun: false,
         last_surviving_at: None,
         last_committed_at: None,
         warnings: vec![],
@@ -303,6 +312,11 @@ mod tests {
             cluster_arn: "arn:c".into(),
             secret_arn: "arn:s".into(),
             topic_arn: "arn:t".into(),
+            api: shared::slices::ApiSlice {
+                rest_api: "abcdefghij".into(),
+                stage: "v2".into(),
+                domain: "d.example.com".into(),
+            },
         }
     }
 

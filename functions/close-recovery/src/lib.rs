@@ -31,10 +31,23 @@ pub struct Input {
     pub failure: Option<Failure>,
     /// Whether anything had been changed by then.
     pub changed: bool,
+    /// What became of taking the changes back, where that was tried.
+    pub taken_back: Option<TakenBack>,
+    /// The Region that was left; nothing if opening failed.
+    pub left_region: Option<String>,
     /// The times that were observed.
     pub observed: Observed,
     /// What steps answered that a person should know: each may have `warnings`, a list of texts.
     pub evidence: BTreeMap<String, Value>,
+}
+
+/// What became of taking the changes back.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TakenBack {
+    /// Whether everything is as it was before.
+    pub complete: bool,
+    /// In a sentence, for people.
+    pub summary: String,
 }
 
 /// A state that failed.
@@ -104,7 +117,8 @@ impl Step for CloseRecovery {
         let mut header = self.record.header(&recovery.id).await?.ok_or_else(missing)?;
         let closing = match header.closing.take() {
             Some(closing) if closing.execution == input.execution => closing,
-            _ => {
+            earlier => {
+                header.earlier.extend(earlier);
                 let stands = match self.record.undo_notes(&recovery.id).await {
                     Ok(notes) => notes,
                     Err(error) => {
@@ -112,9 +126,10 @@ impl Step for CloseRecovery {
                         Vec::new()
                     }
                 };
-                let closing = self.closing(&input, &header, &stands);
+                let observed = self.observed(&input, recovery).await;
+                let closing = self.closing(&input, observed, &header, &stands);
                 self.record
-                    .close(&Header {
+                    .put_header(&Header {
                         closing: Some(closing.clone()),
                         ..header.clone()
                     })
@@ -133,17 +148,31 @@ impl Step for CloseRecovery {
 }
 
 impl CloseRecovery {
-    fn closing(&self, input: &Input, header: &Header, stands: &[Undo]) -> Closing {
+    /// What was observed, and whether the Region that was left went on writing after the decision.
+    async fn observed(&self, input: &Input, recovery: &RecoveryRef) -> Observed {
+        let mut observed = input.observed;
+        let (Some(left), Some(decided_at), true) = (&input.left_region, observed.decided_at, observed.can_lose_writes)
+        else {
+            return observed;
+        };
+        match self.record.last_committed_heartbeat(&recovery.workload, left).await {
+            Ok(last) => observed.old_side_wrote_until = last.filter(|last| *last > decided_at),
+            Err(error) => tracing::warn!(error = %error, "whether {left} went on writing could not be read"),
+        }
+        observed
+    }
+
+    fn closing(&self, input: &Input, observed: Observed, header: &Header, stands: &[Undo]) -> Closing {
         let (outcome, reason) = end(input);
         let reason = reason.map(|reason| with_what_stands(reason, outcome, stands));
-        let achieved = achieved(&input.observed);
+        let achieved = achieved(&observed);
         Closing {
             execution: input.execution.clone(),
             outcome,
             reason,
             closed_at: self.aws.now(),
             evidence: json!(input.evidence),
-            observed: input.observed,
+            observed,
             met: met(&achieved, &header.objectives),
             achieved,
         }
@@ -172,43 +201,80 @@ impl CloseRecovery {
     }
 }
 
-/// Adds what was changed, where that does not go without saying.
-fn with_what_stands(reason: String, outcome: Outcome, stands: &[Undo]) -> String {
-    if stands.is_empty() || !matches!(outcome, Outcome::Failed | Outcome::Preempted) {
+/// Adds what was changed and stands, by step, where that does not go without saying. How each is taken back is in the record.
+fn with_what_stands(reason: String, outcome: Outcome, undos: &[Undo]) -> String {
+    if !matches!(outcome, Outcome::Failed | Outcome::Preempted) {
         return reason;
     }
-    let changes: Vec<String> = stands
-        .iter()
-        .map(|undo| {
-            let back = undo.taken_back_by.as_deref().unwrap_or("nothing");
-            format!("{} changed {} (taken back by: {back})", undo.step, undo.resource)
+    let mut stands: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for undo in undos.iter().filter(|undo| undo.taken_back_at.is_none()) {
+        let never = if undo.taken_back_by.is_none() {
+            " (for good)"
+        } else {
+            ""
+        };
+        let resource = format!("{}{never}", undo.resource);
+        stands.entry(&undo.step).or_default().push(resource);
+    }
+    if stands.is_empty() {
+        return reason;
+    }
+    let by_step: Vec<String> = stands
+        .into_iter()
+        .map(|(step, resources)| {
+            let named = resources[..resources.len().min(RESOURCES_NAMED)].join(", ");
+            match resources.len().saturating_sub(RESOURCES_NAMED) {
+                0 => format!("{step} changed {named}"),
+                more => format!("{step} changed {named} and {more} more"),
+            }
         })
         .collect();
-    format!("{reason}. What was changed stands: {}", changes.join("; "))
+    format!("{reason}. What was changed stands: {}", by_step.join("; "))
 }
 
-/// How a recovery ended, and why. A guard's refusal, a wrong input, and what could not be looked at before anything was
-/// changed are refusals: nothing happened. Everything else that fails is a failure, and alarms see it.
+/// How many resources of a step a summary names: a message must stay one that is read.
+const RESOURCES_NAMED: usize = 3;
+
+/// How a recovery ended, and why.
+///
+/// A guard's refusal, a wrong input, and what could not be looked at before anything was changed are refusals: nothing
+/// happened. A failure after which everything was taken back is rolled back. Whatever was not taken back, although it was
+/// tried, is a failure. Everything else that fails is one too, and alarms see it.
 fn end(input: &Input) -> (Outcome, Option<String>) {
-    let Some(failure) = &input.failure else {
-        return (input.outcome, input.reason.clone());
+    let (outcome, reason) = match &input.failure {
+        None => (input.outcome, input.reason.clone()),
+        Some(failure) => (outcome_of(failure, input.changed), Some(in_words(failure))),
     };
+    let Some(taken_back) = &input.taken_back else {
+        return (outcome, reason);
+    };
+    let outcome = match outcome {
+        Outcome::Preempted => Outcome::Preempted,
+        _ if !taken_back.complete => Outcome::Failed,
+        Outcome::Failed => Outcome::RolledBack,
+        other => other,
+    };
+    let reason = match reason {
+        Some(reason) => format!("{reason}. {}", taken_back.summary),
+        None => taken_back.summary.clone(),
+    };
+    (outcome, Some(reason))
+}
+
+fn outcome_of(failure: &Failure, changed: bool) -> Outcome {
     let name = failure.error.error.as_str();
     let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == name);
-    let outcome = match kind {
+    match kind {
         Some(ErrorKind::Preempted) => Outcome::Preempted,
-        Some(ErrorKind::Refused | ErrorKind::InvalidInput) if !input.changed => Outcome::Refused,
-        Some(kind) if kind.is_retryable() && !input.changed => Outcome::Refused,
+        Some(ErrorKind::Refused | ErrorKind::InvalidInput) if !changed => Outcome::Refused,
+        Some(kind) if kind.is_retryable() && !changed => Outcome::Refused,
         _ => Outcome::Failed,
-    };
-    (
-        outcome,
-        Some(format!(
-            "{}: {name}: {}",
-            failure.state,
-            message_in(&failure.error.cause)
-        )),
-    )
+    }
+}
+
+fn in_words(failure: &Failure) -> String {
+    let message = message_in(&failure.error.cause);
+    format!("{}: {}: {message}", failure.state, failure.error.error)
 }
 
 /// The message of a function's error; Step Functions cuts long causes off, so it may not be JSON any more.
@@ -239,10 +305,46 @@ fn summary(header: &Header, closing: &Closing) -> String {
     if matches!(closing.outcome, Outcome::Recovered | Outcome::Partial) {
         text.push_str(&achievements(&header.objectives, closing));
     }
+    if let Some(seconds) = closing.achieved.old_side_wrote_seconds {
+        let time = Duration::from_secs(seconds.round() as u64);
+        text.push_str(&format!(
+            " The Region that was left went on writing for at least {time} after the decision: those writes are not here."
+        ));
+    }
+    let went_on = !matches!(closing.outcome, Outcome::Refused | Outcome::Declined | Outcome::Expired);
+    if let Some(how) = approved(&closing.evidence).filter(|_| went_on) {
+        text.push_str(&format!(" {how}."));
+    }
+    if may_be_resumed(closing.outcome) {
+        text.push_str(&format!(" Go on with it by: drctl resume {}", header.id));
+        text.push('.');
+    }
     for warning in warnings(&closing.evidence) {
         text.push_str(&format!(" Note: {warning}."));
     }
     text
+}
+
+/// Who approved, or why nobody had to, as the assessment and the answers say.
+fn approved(evidence: &Value) -> Option<String> {
+    let people: Vec<&str> = evidence
+        .pointer("/approval/by")
+        .and_then(Value::as_array)
+        .map(|by| by.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    if !people.is_empty() {
+        return Some(format!("Approved by {}", people.join(" and ")));
+    }
+    let ask = evidence.pointer("/assessment/ask")?;
+    let because = ask.get("because")?.as_str()?;
+    (ask.get("people")?.as_u64()? == 0).then(|| format!("Nobody had to approve: {because}"))
+}
+
+fn may_be_resumed(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Failed | Outcome::RolledBack | Outcome::Partial | Outcome::Expired | Outcome::Preempted
+    )
 }
 
 fn achievements(objectives: &Objectives, closing: &Closing) -> String {
@@ -287,8 +389,8 @@ fn achievements(objectives: &Objectives, closing: &Closing) -> String {
 mod tests {
     use jiff::Timestamp;
     use shared::plan::Objective;
-    use shared::record::{Trigger, TriggerKind};
     use shared::recovery::{Intent, Mode, Scenario};
+    use shared::request::{Trigger, TriggerKind};
 
     use super::*;
 
@@ -318,7 +420,11 @@ mod tests {
                 rpo: Some(objective(300, 3600)),
             },
             opened_at: at(0),
+            execution: "arn:e".into(),
+            parent: None,
+            resumed: vec![],
             closing: None,
+            earlier: vec![],
         }
     }
 
@@ -344,6 +450,7 @@ mod tests {
             healthy_at: Some(at(432)),
             last_committed_at: Some(at(10)),
             last_surviving_at: Some(at(5)),
+            old_side_wrote_until: None,
             can_lose_writes: true,
         };
         assert_eq!(
@@ -377,11 +484,20 @@ mod tests {
             resource: "shop-global".into(),
             previous: json!({}),
             taken_back_by: None,
+            taken_back_at: None,
         };
+        let taken_back = Undo {
+            taken_back_at: Some(at(9)),
+            ..undo.clone()
+        };
+        assert_eq!(
+            with_what_stands("no answer".into(), Outcome::Failed, &[taken_back]),
+            "no answer"
+        );
         let stands = with_what_stands("no answer".into(), Outcome::Failed, std::slice::from_ref(&undo));
         assert_eq!(
             stands,
-            "no answer. What was changed stands: promote-database changed shop-global (taken back by: nothing)"
+            "no answer. What was changed stands: promote-database changed shop-global (for good)"
         );
         assert_eq!(
             with_what_stands("no answer".into(), Outcome::Refused, &[undo]),
@@ -391,7 +507,7 @@ mod tests {
         closing.evidence = json!({ "assessment": { "warnings": ["one", "two"] }, "database": null, "opening": {} });
         assert_eq!(
             summary(&header(), &closing),
-            "region-failure: failed. Note: one. Note: two."
+            "region-failure: failed. Go on with it by: drctl resume r. Note: one. Note: two."
         );
     }
 
@@ -413,25 +529,93 @@ mod tests {
         );
     }
 
-    fn ended_by(error: &str, cause: &str, changed: bool) -> (Outcome, String) {
-        let failure = Failure {
-            state: "SomeState".into(),
-            error: ErrorOutput {
-                error: error.into(),
-                cause: cause.into(),
-            },
-        };
-        let (outcome, reason) = end(&Input {
+    fn input(failure: Option<(&str, &str)>, changed: bool, taken_back: Option<bool>) -> Input {
+        Input {
             recovery: None,
             execution: "arn:e".into(),
-            outcome: Outcome::Recovered,
-            reason: None,
-            failure: Some(failure),
+            outcome: Outcome::Declined,
+            reason: Some("somebody said no".into()),
+            failure: failure.map(|(error, cause)| Failure {
+                state: "SomeState".into(),
+                error: ErrorOutput {
+                    error: error.into(),
+                    cause: cause.into(),
+                },
+            }),
             changed,
+            taken_back: taken_back.map(|complete| TakenBack {
+                complete,
+                summary: "3 of 3".into(),
+            }),
+            left_region: None,
             observed: Observed::default(),
             evidence: BTreeMap::new(),
-        });
+        }
+    }
+
+    fn ended_by(error: &str, cause: &str, changed: bool) -> (Outcome, String) {
+        let (outcome, reason) = end(&input(Some((error, cause)), changed, None));
         (outcome, reason.unwrap())
+    }
+
+    #[test]
+    fn what_was_taken_back_is_rolled_back_and_what_was_not_has_failed() {
+        for (failure, complete, outcome) in [
+            (None, true, Outcome::Declined),
+            (None, false, Outcome::Failed),
+            (Some(("Denied", "")), true, Outcome::RolledBack),
+            (Some(("Denied", "")), false, Outcome::Failed),
+            (Some(("Preempted", "")), true, Outcome::Preempted),
+            (Some(("Preempted", "")), false, Outcome::Preempted),
+        ] {
+            let (ended, reason) = end(&input(failure, true, Some(complete)));
+            assert_eq!(ended, outcome, "{failure:?} {complete}");
+            assert!(reason.unwrap().contains("3 of 3"));
+        }
+    }
+
+    #[test]
+    fn the_summary_says_who_approved_or_why_nobody_had_to() {
+        let says = |evidence: Value| {
+            let mut closing = closing(Outcome::Recovered, Observed::default());
+            closing.evidence = evidence;
+            summary(&header(), &closing)
+        };
+        let nobody =
+            json!({ "assessment": { "ask": { "people": 0, "because": "two signals agree" } }, "approval": null });
+        assert!(says(nobody).contains("Nobody had to approve: two signals agree."));
+        let people = json!({ "approval": { "answer": "approved", "by": ["arn:a", "arn:b"] } });
+        assert!(says(people).contains("Approved by arn:a and arn:b."));
+    }
+
+    #[test]
+    fn what_fell_short_says_how_to_go_on() {
+        for (outcome, may) in [
+            (Outcome::Failed, true),
+            (Outcome::RolledBack, true),
+            (Outcome::Recovered, false),
+            (Outcome::Declined, false),
+        ] {
+            let text = summary(&header(), &closing(outcome, Observed::default()));
+            assert_eq!(text.contains("drctl resume r."), may, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_old_side_wrote_on_is_said() {
+        let observed = Observed {
+            impact_at: Some(at(0)),
+            decided_at: Some(at(60)),
+            last_surviving_at: Some(at(50)),
+            old_side_wrote_until: Some(at(180)),
+            can_lose_writes: true,
+            ..Observed::default()
+        };
+        let text = summary(&header(), &closing(Outcome::Recovered, observed));
+        assert!(
+            text.contains("went on writing for at least 2m after the decision"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -466,7 +650,7 @@ mod tests {
         closing.reason = Some("PromoteDatabase: Denied".into());
         assert_eq!(
             summary(&header(), &closing),
-            "region-failure: failed. PromoteDatabase: Denied."
+            "region-failure: failed. PromoteDatabase: Denied. Go on with it by: drctl resume r."
         );
     }
 }

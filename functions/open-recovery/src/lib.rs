@@ -1,18 +1,21 @@
 //! Opens a recovery: reads the plan in force, takes the workload's lock, opens the record, hands out what the other
 //! steps work on.
 //!
-//! The recovery's id follows from the execution, so that opening twice opens once. The lock is taken over from an
-//! execution that has ended, and from no other. `close-recovery` releases it.
+//! A new recovery's id follows from the execution, so that opening twice opens once; one that is gone on with keeps its
+//! id. The lock is taken over from an execution that has ended, from a drill, and from another recovery only once people
+//! have approved that; a part of a recovery joins the lock of its parent. `close-recovery` releases it.
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use shared::approval::{Ask, Question, Verdict, verdict};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::record::{Claim, Claimed, Header, Lock, Record, Trigger};
-use shared::recovery::{Intent, Mode, RecoveryRef, Scenario};
-use shared::slices::Slices;
+use shared::record::{Claim, Claimed, Header, Lock, Record};
+use shared::recovery::{Intent, Mode, Outcome, RecoveryRef, Scenario};
+use shared::request::Request;
+use shared::slices::{ApprovalSlice, Slices};
 use shared::step::Step;
 
 /// What is asked for, and by which execution.
@@ -29,30 +32,13 @@ pub struct Input {
     pub started_at: Timestamp,
 }
 
-/// The input of a recovery's state machine.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// The scenario.
-    pub scenario: Scenario,
-    /// The mode.
-    pub mode: Mode,
-    /// What is wanted; looked at first and then decided, if it is not said.
-    #[serde(default = "decide")]
-    pub intent: Intent,
-    /// What starts it.
-    pub trigger: Trigger,
-}
-
-fn decide() -> Intent {
-    Intent::Decide
-}
-
 /// What was opened.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Output {
     /// Why it may not go on; nothing if it may.
     pub refused: Option<String>,
+    /// What people must approve before it is opened again and takes the lock over; nothing if nobody has to.
+    pub ask: Option<Ask>,
     /// What a person should know.
     pub warnings: Vec<String>,
     /// The recovery, for every later step.
@@ -65,6 +51,10 @@ pub struct Output {
     pub intent: Intent,
     /// When it was started.
     pub triggered_at: Timestamp,
+    /// ARN of who or what started it.
+    pub started_by: String,
+    /// Whether people approve even where the policy would ask nobody.
+    pub always_ask: bool,
     /// What it works on.
     pub plan: Slices,
 }
@@ -74,6 +64,17 @@ pub struct Output {
 pub struct OpenRecovery {
     aws: Aws,
     record: Record,
+}
+
+/// What became of the wish to hold the lock.
+#[derive(Debug, PartialEq, Eq)]
+enum Hold {
+    /// It is held, with this token.
+    Yes(u64),
+    /// It is not, and will not be.
+    No(String),
+    /// It will be, once people have approved that.
+    Ask(Ask),
 }
 
 impl Step for OpenRecovery {
@@ -89,90 +90,218 @@ impl Step for OpenRecovery {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let may_not = guard(&input, self.aws.is_simulated());
-        let Input {
-            request,
-            execution,
-            started_at,
-            ..
-        } = input;
         let (plan_sha256, plan) = self.record.current_plan().await?;
+        let request = &input.request;
         let slices = Slices::new(&plan, request.scenario, self.aws.region())
             .map_err(|why| StepError::new(ErrorKind::InvalidInput, why))?;
-        let mut recovery = RecoveryRef {
-            id: new_id(request.scenario, &execution, started_at),
-            workload: plan.workload,
-            token: 0,
-            execution,
+        let mut opening = Opening {
+            input: &input,
+            recovery: RecoveryRef {
+                id: new_id(request.scenario, &input.execution, input.started_at),
+                workload: plan.workload,
+                token: 0,
+                execution: input.execution.clone(),
+            },
+            slices: &slices,
+            warnings: Vec::new(),
         };
-        let mut warnings = Vec::new();
-        let refused = match may_not {
-            Some(refused) => Some(refused),
-            None => {
-                self.take_lock(&mut recovery, &slices.other.region, &mut warnings)
-                    .await?
+        let guarded = guard(&input, &plan_sha256, self.aws.is_simulated());
+        let hold = match guarded {
+            Some(refused) => Hold::No(refused),
+            None => self.hold(&mut opening).await?,
+        };
+        let Opening {
+            mut recovery, warnings, ..
+        } = opening;
+        let (refused, ask) = match hold {
+            Hold::Yes(token) => {
+                recovery.token = token;
+                (None, None)
             }
+            Hold::No(refused) => (Some(refused), None),
+            Hold::Ask(ask) => (None, Some(ask)),
         };
-        self.record
-            .open(&Header {
-                id: recovery.id.clone(),
-                workload: recovery.workload.clone(),
-                scenario: request.scenario,
-                mode: request.mode,
-                intent: request.intent,
-                trigger: request.trigger.clone(),
-                plan_sha256,
-                objectives: slices.objectives,
-                opened_at: started_at,
-                closing: None,
-            })
-            .await?;
+        let goes_on = request.resume.as_ref() == Some(&recovery.id);
+        if goes_on {
+            self.reopen(&recovery, request, plan_sha256).await?;
+        } else {
+            self.record
+                .open(&header(&input, &recovery, plan_sha256, &slices))
+                .await?;
+        }
+        let request = input.request;
         Ok(Output {
             refused,
+            ask,
             warnings,
             recovery,
             scenario: request.scenario,
             mode: request.mode,
             intent: request.intent,
             triggered_at: request.trigger.at,
+            started_by: request.trigger.by,
+            always_ask: request.always_ask,
             plan: slices,
         })
     }
 }
 
+/// A recovery that is being opened.
+struct Opening<'a> {
+    input: &'a Input,
+    /// The recovery; its id becomes that of the one that is gone on with, once that holds the lock.
+    recovery: RecoveryRef,
+    slices: &'a Slices,
+    warnings: Vec<String>,
+}
+
 impl OpenRecovery {
-    /// Takes the lock here, then looks at the other Region's: two starts at the same moment, one in each Region, see each
-    /// other. Says why the recovery may not go on, if it may not; then it does not hold the lock.
-    async fn take_lock(
-        &self,
-        recovery: &mut RecoveryRef,
-        other_region: &str,
-        warnings: &mut Vec<String>,
-    ) -> Result<Option<String>, StepError> {
+    async fn hold(&self, opening: &mut Opening<'_>) -> Result<Hold, StepError> {
+        let request = &opening.input.request;
+        if let Some(parent) = &request.parent {
+            return self.join(parent, &opening.recovery.workload).await;
+        }
+        let mut wanted = opening.recovery.id.clone();
+        if let Some(id) = &request.resume {
+            if let Some(refused) = self.cannot_go_on_with(id, opening).await? {
+                return Ok(Hold::No(refused));
+            }
+            wanted.clone_from(id);
+        }
+        let hold = self.take_lock(&wanted, opening).await?;
+        if let Hold::Yes(_) = hold {
+            opening.recovery.id = wanted;
+        }
+        Ok(hold)
+    }
+
+    /// A part of a recovery works under its parent's token, as long as the parent holds the lock.
+    async fn join(&self, parent: &RecoveryRef, workload: &str) -> Result<Hold, StepError> {
+        let lock = self.record.lock(workload).await?;
+        Ok(
+            match lock.filter(|lock| lock.token == parent.token && parent.workload == workload) {
+                Some(lock) => Hold::Yes(lock.token),
+                None => Hold::No(format!(
+                    "recovery {}, which this one is a part of, no longer holds the lock of {workload}",
+                    parent.id
+                )),
+            },
+        )
+    }
+
+    /// Why the recovery `id` cannot be gone on with, if so.
+    async fn cannot_go_on_with(&self, id: &str, opening: &Opening<'_>) -> Result<Option<String>, StepError> {
+        let Some(header) = self.record.header(id).await? else {
+            return Ok(Some(format!(
+                "there is no recovery {id} in {}; see its id in what was announced, and resume it in its own Region",
+                self.aws.region()
+            )));
+        };
+        // Opening again after it was opened: it goes on by this execution already.
+        if header.execution == opening.input.execution {
+            return Ok(None);
+        }
+        if let Some(why) = may_not_resume(&header, &opening.input.request, &opening.recovery.workload) {
+            return Ok(Some(why));
+        }
+        let still_runs = header.ended().is_none() && !self.has_ended(&header.execution, header.opened_at).await?;
+        Ok(still_runs.then(|| {
+            format!(
+                "recovery {id} still runs ({}); watch that one, or stop it first",
+                header.execution
+            )
+        }))
+    }
+
+    /// Takes the lock here for the recovery `id`, then looks at the other Region's: of two starts at the same moment, one
+    /// in each Region, at least one sees the other.
+    async fn take_lock(&self, id: &str, opening: &mut Opening<'_>) -> Result<Hold, StepError> {
+        let (workload, request) = (opening.recovery.workload.clone(), &opening.input.request);
         let claim = Claim {
-            workload: &recovery.workload,
-            execution: &recovery.execution,
-            recovery: &recovery.id,
+            workload: &workload,
+            execution: &opening.input.execution,
+            recovery: id,
+            mode: request.mode,
             at: self.aws.now(),
         };
         let mut claimed = self.record.claim_lock(&claim, None).await?;
-        if let Claimed::Busy(holder) = &claimed
-            && self.has_ended(holder).await?
-        {
+        if let Claimed::Busy(holder) = &claimed {
+            let pre_empts = holder.mode == Mode::Drill && request.mode != Mode::Drill;
+            if pre_empts {
+                opening.warnings.push(format!(
+                    "the drill {} was pre-empted; see what it left",
+                    holder.recovery
+                ));
+            }
+            if !pre_empts && !self.has_ended(&holder.execution, since(holder)).await? {
+                if request.take_over.as_ref() != Some(&holder.recovery) {
+                    return Ok(Hold::No(busy(holder)));
+                }
+                let ask = ask_to_take_over(holder, &opening.slices.approval);
+                match self.answer(&opening.recovery.id, &ask, request).await? {
+                    None => return Ok(Hold::Ask(ask)),
+                    Some(Verdict::Declined { by, .. }) => {
+                        return Ok(Hold::No(format!(
+                            "{by} does not want {} to be taken over from",
+                            holder.recovery
+                        )));
+                    }
+                    Some(Verdict::Approved { by, .. }) => opening.warnings.push(format!(
+                        "the lock was taken over from {}, as {} approved; see what it left",
+                        holder.recovery,
+                        by.join(" and ")
+                    )),
+                }
+            }
             claimed = self.record.claim_lock(&claim, Some(holder)).await?;
         }
-        recovery.token = match claimed {
+        let token = match claimed {
             Claimed::Taken(token) => token,
-            Claimed::Busy(holder) => return Ok(Some(busy(&holder))),
+            Claimed::Busy(holder) => return Ok(Hold::No(busy(&holder))),
         };
-        let busy_elsewhere = self.busy_elsewhere(&recovery.workload, other_region, warnings).await;
-        if busy_elsewhere.is_some() {
-            self.record
-                .release_lock(&recovery.workload, &recovery.execution)
-                .await?;
-            recovery.token = 0;
+        let other_region = &opening.slices.other.region;
+        let busy_elsewhere = self
+            .busy_elsewhere(&workload, other_region, &mut opening.warnings)
+            .await;
+        Ok(match busy_elsewhere {
+            Some(refused) => {
+                self.record.release_lock(&workload, &opening.input.execution).await?;
+                Hold::No(refused)
+            }
+            None => Hold::Yes(token),
+        })
+    }
+
+    /// What people have answered to whether the lock may be taken over.
+    async fn answer(&self, id: &str, ask: &Ask, request: &Request) -> Result<Option<Verdict>, StepError> {
+        let approvals = self.record.approvals(id, &ask.id).await?;
+        let question = Question {
+            ask: ask.clone(),
+            asked_at: self.aws.now(),
+            expires_at: self.aws.now(),
+            started_by: request.trigger.by.clone(),
+            task_token: "".into(),
+        };
+        Ok(verdict(&question, &approvals))
+    }
+
+    /// Keeps that a recovery is gone on with, once.
+    async fn reopen(&self, recovery: &RecoveryRef, request: &Request, plan_sha256: String) -> Result<(), StepError> {
+        let missing = || {
+            let text = format!(
+                "the header of recovery {} is gone; look whether the table was changed by hand",
+                recovery.id
+            );
+            StepError::new(ErrorKind::NotFound, text)
+        };
+        let mut header = self.record.header(&recovery.id).await?.ok_or_else(missing)?;
+        if header.execution == recovery.execution {
+            return Ok(());
         }
-        Ok(busy_elsewhere)
+        header.execution.clone_from(&recovery.execution);
+        header.plan_sha256 = plan_sha256;
+        header.resumed.push(request.trigger.clone());
+        self.record.put_header(&header).await
     }
 
     /// The other Region may be running a recovery of its own. A Region that does not answer is a warning: it may be the
@@ -185,7 +314,11 @@ impl OpenRecovery {
                 return None;
             }
         };
-        match self.has_ended(&lock).await {
+        if lock.mode == Mode::Drill {
+            warnings.push(format!("{region} runs the drill {}; stop it", lock.recovery));
+            return None;
+        }
+        match self.has_ended(&lock.execution, since(&lock)).await {
             Ok(true) => None,
             Ok(false) => Some(busy(&lock)),
             Err(error) => {
@@ -195,10 +328,9 @@ impl OpenRecovery {
         }
     }
 
-    /// Whether a lock's holder has ended, or is so old that Step Functions has forgotten it. An execution that has just
-    /// begun may not be seen yet. Errors: `Conflict` for such a one, and AWS's own.
-    async fn has_ended(&self, holder: &Lock) -> Result<bool, StepError> {
-        let execution = &holder.execution;
+    /// Whether an execution that was at work at `since` has ended, or is so old that Step Functions has forgotten it. One
+    /// that has just begun may not be seen yet. Errors: `Conflict` for such a one, and AWS's own.
+    async fn has_ended(&self, execution: &str, since: Timestamp) -> Result<bool, StepError> {
         let region = execution.split(':').nth(3).unwrap_or_default();
         let described = aws_sdk_sfn::Client::new(&self.aws.config_in(region))
             .describe_execution()
@@ -212,7 +344,6 @@ impl OpenRecovery {
                     .as_service_error()
                     .is_some_and(|error| error.is_execution_does_not_exist()) =>
             {
-                let since: Timestamp = holder.since.parse().unwrap_or(Timestamp::UNIX_EPOCH);
                 if self.aws.now().duration_since(since) > SEEN_AFTER {
                     return Ok(true);
                 }
@@ -229,8 +360,28 @@ const SEEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// Clocks may differ by this much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 
+fn header(input: &Input, recovery: &RecoveryRef, plan_sha256: String, slices: &Slices) -> Header {
+    let request = &input.request;
+    Header {
+        id: recovery.id.clone(),
+        workload: recovery.workload.clone(),
+        scenario: request.scenario,
+        mode: request.mode,
+        intent: request.intent,
+        trigger: request.trigger.clone(),
+        plan_sha256,
+        objectives: slices.objectives,
+        opened_at: input.started_at,
+        execution: recovery.execution.clone(),
+        parent: request.parent.as_ref().map(|parent| parent.id.clone()),
+        resumed: Vec::new(),
+        closing: None,
+        earlier: Vec::new(),
+    }
+}
+
 /// Why this request may not go on, whatever else is true; nothing, if it may.
-fn guard(input: &Input, is_simulated: bool) -> Option<String> {
+fn guard(input: &Input, plan_sha256: &str, is_simulated: bool) -> Option<String> {
     let request = &input.request;
     if !input.recovers_from.contains(&request.scenario) {
         return Some(format!(
@@ -250,6 +401,18 @@ fn guard(input: &Input, is_simulated: bool) -> Option<String> {
         }
         Mode::Live | Mode::Rehearsal => {}
     }
+    if request
+        .plan_sha256
+        .as_deref()
+        .is_some_and(|wanted| wanted != plan_sha256)
+    {
+        return Some(format!(
+            "the plan changed between the start and now (it is {plan_sha256}); look at what changed, then start again"
+        ));
+    }
+    if request.parent.is_some() && (request.resume.is_some() || request.take_over.is_some()) {
+        return Some("a part of a recovery neither resumes nor takes over; its parent does".to_owned());
+    }
     let ahead = request.trigger.at.duration_since(input.started_at);
     (ahead > CLOCKS_DIFFER).then(|| {
         format!(
@@ -259,11 +422,55 @@ fn guard(input: &Input, is_simulated: bool) -> Option<String> {
     })
 }
 
+/// Why a recovery that is not at work may not be gone on with, if so.
+fn may_not_resume(header: &Header, request: &Request, workload: &str) -> Option<String> {
+    let id = &header.id;
+    if header.workload != workload || header.scenario != request.scenario || header.mode != request.mode {
+        return Some(format!(
+            "recovery {id} is a {} of {} for {}, and not what is asked for",
+            header.mode.name(),
+            header.workload,
+            header.scenario
+        ));
+    }
+    if header.parent.is_some() {
+        return Some(format!("recovery {id} is a part of another one; resume that one"));
+    }
+    match header.closing.as_ref().map(|closing| closing.outcome) {
+        Some(outcome @ (Outcome::Recovered | Outcome::Refused | Outcome::Declined)) => Some(format!(
+            "recovery {id} ended as {outcome}, and there is nothing to go on with; start a new one if it is needed"
+        )),
+        _ => None,
+    }
+}
+
+fn ask_to_take_over(holder: &Lock, approval: &ApprovalSlice) -> Ask {
+    Ask {
+        id: format!("take-over-{}-{}", holder.recovery, holder.token),
+        headline: format!(
+            "Take the lock over from recovery {}, which is still at work: it changes nothing more then, and what it has \
+             changed stands",
+            holder.recovery
+        ),
+        shown: vec![
+            format!("it runs since {}, in mode {}", holder.since, holder.mode.name()),
+            format!("its execution is {}", holder.execution),
+        ],
+        people: approval.without_evidence.max(1),
+        because: "a recovery that is at work is pre-empted only when people say so".to_owned(),
+        needs_reason: true,
+    }
+}
+
 fn busy(lock: &Lock) -> String {
     format!(
-        "recovery {} runs since {} ({}); watch that one, or stop it first: one recovery runs at a time",
+        "recovery {} runs since {} ({}); watch that one, stop it first, or start with take_over: one recovery runs at a time",
         lock.recovery, lock.since, lock.execution
     )
+}
+
+fn since(lock: &Lock) -> Timestamp {
+    lock.since.parse().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// An id that people can read, that sorts by time, and that follows from the execution.
@@ -280,7 +487,7 @@ fn new_id(scenario: Scenario, execution: &str, started_at: Timestamp) -> String 
 
 #[cfg(test)]
 mod tests {
-    use shared::record::TriggerKind;
+    use shared::request::{Trigger, TriggerKind};
 
     use super::*;
 
@@ -298,22 +505,22 @@ mod tests {
         let refused = |mode: Mode, is_simulated: bool, change: fn(&mut Input)| {
             let started_at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
             let mut input = Input {
-                request: Request {
-                    scenario: Scenario::RegionFailure,
+                request: Request::new(
+                    Scenario::RegionFailure,
                     mode,
-                    intent: Intent::Decide,
-                    trigger: Trigger {
+                    Intent::Decide,
+                    Trigger {
                         kind: TriggerKind::Person,
                         by: "arn:p".into(),
                         at: started_at,
                     },
-                },
+                ),
                 recovers_from: vec![Scenario::RegionFailure],
                 execution: "arn:e".into(),
                 started_at,
             };
             change(&mut input);
-            guard(&input, is_simulated)
+            guard(&input, "abc", is_simulated)
         };
         assert_eq!(refused(Mode::Live, false, |_| {}), None);
         assert_eq!(refused(Mode::Rehearsal, true, |_| {}), None);
@@ -329,16 +536,84 @@ mod tests {
         assert!(other.contains("does not recover from az-failure"));
         let ahead = |input: &mut Input| input.request.trigger.at = "2026-01-02T04:00:00Z".parse().unwrap();
         assert!(refused(Mode::Live, false, ahead).unwrap().contains("in the future"));
+        let same_plan = |input: &mut Input| input.request.plan_sha256 = Some("abc".into());
+        assert_eq!(refused(Mode::Live, false, same_plan), None);
+        let other_plan = |input: &mut Input| input.request.plan_sha256 = Some("def".into());
+        assert!(
+            refused(Mode::Live, false, other_plan)
+                .unwrap()
+                .contains("the plan changed")
+        );
+    }
+
+    fn ended(outcome: Option<Outcome>, change: fn(&mut Header)) -> Option<String> {
+        let at = Timestamp::UNIX_EPOCH;
+        let trigger = Trigger {
+            kind: TriggerKind::Person,
+            by: "arn:p".into(),
+            at,
+        };
+        let observed = shared::measure::Observed::default();
+        let achieved = shared::measure::achieved(&observed);
+        let objective = shared::plan::Objective {
+            target: shared::plan::Duration::from_secs(1),
+            maximum: shared::plan::Duration::from_secs(2),
+        };
+        let objectives = shared::plan::Objectives {
+            rto: objective,
+            rpo: None,
+        };
+        let closing = outcome.map(|outcome| shared::record::Closing {
+            execution: "arn:e".into(),
+            outcome,
+            reason: None,
+            closed_at: at,
+            evidence: serde_json::Value::Null,
+            observed,
+            met: shared::measure::met(&achieved, &objectives),
+            achieved,
+        });
+        let mut header = Header {
+            id: "r".into(),
+            workload: "shop".into(),
+            scenario: Scenario::RegionFailure,
+            mode: Mode::Live,
+            intent: Intent::Decide,
+            trigger: trigger.clone(),
+            plan_sha256: "abc".into(),
+            objectives,
+            opened_at: at,
+            execution: "arn:e".into(),
+            parent: None,
+            resumed: vec![],
+            closing,
+            earlier: vec![],
+        };
+        change(&mut header);
+        let request = Request::new(Scenario::RegionFailure, Mode::Live, Intent::Decide, trigger);
+        may_not_resume(&header, &request, "shop")
     }
 
     #[test]
-    fn a_request_with_a_field_too_many_or_too_few_is_refused() {
-        let request = |text: &str| serde_json::from_str::<Request>(text);
-        let good = r#"{"scenario":"region-failure","mode":"rehearsal","trigger":{"kind":"alarm","by":"a","at":"2026-01-02T03:04:05Z"}}"#;
-        assert_eq!(request(good).unwrap().intent, Intent::Decide);
-        assert!(request(&good.replace("\"mode\"", "\"mood\"")).is_err());
-        assert!(request(&good.replace("{\"scenario\"", "{\"x\":1,\"scenario\"")).is_err());
-        assert!(request(&good.replace("region-failure", "moon-failure")).is_err());
-        assert!(request("{}").is_err());
+    fn only_what_fell_short_is_gone_on_with() {
+        use Outcome::{Declined, Expired, Failed, Partial, Preempted, Recovered, Refused, RolledBack};
+        for (outcome, may) in [
+            (None, true),
+            (Some(Failed), true),
+            (Some(RolledBack), true),
+            (Some(Partial), true),
+            (Some(Expired), true),
+            (Some(Preempted), true),
+            (Some(Recovered), false),
+            (Some(Refused), false),
+            (Some(Declined), false),
+        ] {
+            assert_eq!(ended(outcome, |_| {}).is_none(), may, "{outcome:?}");
+        }
+        assert!(ended(Some(Failed), |header| header.workload = "mill".into()).is_some());
+        assert!(ended(Some(Failed), |header| header.mode = Mode::Rehearsal).is_some());
+        assert!(ended(Some(Failed), |header| header.scenario = Scenario::AzFailure).is_some());
+        let part = ended(Some(Failed), |header| header.parent = Some("p".into())).unwrap();
+        assert!(part.contains("part of another"), "{part}");
     }
 }

@@ -134,14 +134,12 @@ fn without_a_call(database: &GlobalDatabase, target: &str, way: Way) -> Result<O
         Promotion::Underway(transition) if transition.way.is_none_or(|underway| underway == way) => {
             Ok(Some(Output::Underway))
         }
+        // Whether a switchover that hangs gives way to a failover is for AWS to say.
+        Promotion::Underway(_) if way == Way::Failover => Ok(None),
         Promotion::Underway(_) => Err(StepError::refused(format!(
-            "global database {} is being moved to {target} already, but not by {}; if that other way hangs, end it in the \
-             RDS console (aws rds describe-global-clusters shows it), then start again",
-            database.id,
-            match way {
-                Way::Failover => "a failover with loss",
-                Way::Switchover => "a switchover",
-            }
+            "global database {} is being moved to {target} already, by a failover with loss; start again with intent \
+             failover to go on with that",
+            database.id
         ))),
         Promotion::NotStarted => Ok(None),
         Promotion::Elsewhere(transition) => Err(StepError::refused(format!(
@@ -159,7 +157,7 @@ fn undo(input: &Input, database: &GlobalDatabase) -> Undo {
         .map(|member| member.cluster_arn.as_str());
     Undo {
         step: PromoteDatabase::NAME.to_owned(),
-        resource: input.database.global_cluster.clone(),
+        resource: format!("{} by {}", input.database.global_cluster, input.way.name()),
         previous: json!({ "writer": writer }),
         taken_back_by: match input.way {
             Way::Failover => None,
@@ -168,6 +166,7 @@ fn undo(input: &Input, database: &GlobalDatabase) -> Undo {
                 input.other.region
             )),
         },
+        taken_back_at: None,
     }
 }
 
@@ -178,6 +177,10 @@ mod tests {
     use super::*;
 
     fn database(transition_to: Option<&str>) -> GlobalDatabase {
+        database_by(transition_to, Way::Failover)
+    }
+
+    fn database_by(transition_to: Option<&str>, way: Way) -> GlobalDatabase {
         let member = |arn: &str, is_writer| Member {
             cluster_arn: arn.to_owned(),
             is_writer,
@@ -189,8 +192,9 @@ mod tests {
             transition: transition_to.map(|to| Transition {
                 status: "failing-over".to_owned(),
                 to_cluster_arn: to.to_owned(),
-                way: Some(Way::Failover),
+                way: Some(way),
             }),
+            engine_version: None,
         }
     }
 
@@ -211,7 +215,10 @@ mod tests {
     fn it_does_not_take_another_way_for_its_own() {
         let error = without_a_call(&database(Some("new")), "new", Way::Switchover).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Refused);
-        assert!(error.message.contains("not by a switchover"), "{error}");
+        assert!(error.message.contains("by a failover with loss"), "{error}");
+        let hanging = database_by(Some("new"), Way::Switchover);
+        let found = without_a_call(&hanging, "new", Way::Failover).unwrap();
+        assert_eq!(found, None, "AWS says whether a switchover that hangs gives way");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use super::{Duration, Objective, Plan, ScenarioPolicy, Site, SiteName, Start};
 use crate::recovery::Scenario;
+use crate::slices::DeadlineSlice;
 
 /// Something wrong with a plan, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,8 +200,9 @@ fn buckets(plan: &Plan, problems: &mut Problems) {
         "the bucket",
     );
 
-    let switch = &plan.dns.switch_object.bucket;
-    named.push(("/dns/switch_object/bucket".into(), switch.0.clone()));
+    if let Some(switch) = &plan.dns.switch_object {
+        named.push(("/dns/switch_object/bucket".into(), switch.bucket.0.clone()));
+    }
     for (path, bucket) in &named {
         let why = if bucket.contains("..") {
             "has two dots in a row"
@@ -253,8 +255,8 @@ fn dns(plan: &Plan, problems: &mut Problems) {
             format!("{ttl} is above {LONGEST_TTL}; resolvers would hold on to the lost Region for that long"),
         );
     }
-    let bucket = &plan.dns.switch_object.bucket;
-    if plan.regions.primary.buckets.contains(bucket) {
+    let switch = plan.dns.switch_object.as_ref().map(|switch| &switch.bucket);
+    if let Some(bucket) = switch.filter(|bucket| plan.regions.primary.buckets.contains(bucket)) {
         let message = format!(
             "'{}' is a bucket of the primary Region; name one in {}, which can be written while the primary is lost",
             bucket.0, plan.regions.recovery.region
@@ -351,12 +353,25 @@ fn scenario(plan: &Plan, scenario: Scenario, policy: &ScenarioPolicy, problems: 
         problems.add(at("approvals_without_evidence"), message);
     }
     let deadlines = policy.deadlines;
-    for (name, deadline) in [("database", deadlines.database), ("health", deadlines.health)] {
+    for (name, deadline, longest) in [
+        ("database", deadlines.database, None),
+        ("health", deadlines.health, Some(DeadlineSlice::LONGEST.health_seconds)),
+        (
+            "switchover",
+            deadlines.switchover,
+            Some(DeadlineSlice::LONGEST.switchover_seconds),
+        ),
+    ] {
         if deadline.is_zero() {
             problems.add(
                 at(&format!("deadlines/{name}")),
                 "is zero, so that the recovery would give up at once",
             );
+        }
+        let longest = longest.map(Duration::from_secs).filter(|longest| deadline > *longest);
+        if let Some(longest) = longest {
+            let message = format!("{deadline} is more than the machines are made for; {longest} is the most");
+            problems.add(at(&format!("deadlines/{name}")), message);
         }
     }
     let waits = Duration::from_secs(deadlines.database.as_secs().saturating_add(deadlines.health.as_secs()));
@@ -720,6 +735,12 @@ mod tests {
             "/scenarios/region-failure/objectives/rto/maximum" = "10h",
             "/scenarios/region-failure/deadlines/database" = "4h"
         ] => "/scenarios/region-failure/deadlines";
+        a_health_deadline_beyond_what_the_machines_are_made_for: [
+            "/scenarios/region-failure/deadlines/health" = "61m"
+        ] => "/scenarios/region-failure/deadlines/health";
+        a_switchover_deadline_beyond_what_the_machines_are_made_for: [
+            "/scenarios/region-failure/deadlines/switchover" = "31m"
+        ] => "/scenarios/region-failure/deadlines/switchover";
         deadlines_beyond_the_rto:
             ["/scenarios/region-failure/deadlines/database" = "221m"] => "/scenarios/region-failure/deadlines";
         a_database_deadline_of_zero:

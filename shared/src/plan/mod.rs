@@ -201,10 +201,12 @@ pub struct Dns {
     /// The hosted zone that holds the failover records.
     #[schemars(regex(pattern = r"^Z[A-Z0-9]{1,31}$"), extend("patternErrorMessage" = form::HOSTED_ZONE))]
     pub hosted_zone: String,
-    /// How long resolvers keep an answer. The records are written by the platform's own stack.
+    /// How long resolvers keep an answer. The records are written by the platform's own stack, with this TTL.
     pub ttl: Duration,
-    /// The object whose presence moves the name to the recovery Region.
-    pub switch_object: SwitchObject,
+    /// The object whose presence moves the name to the recovery Region. Left out, the record itself is changed, which
+    /// needs Route 53's control plane: it lives in us-east-1, and may be down with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch_object: Option<SwitchObject>,
 }
 
 /// An object in the recovery Region. A Route 53 health check watches it and is inverted: while the object is there the
@@ -298,6 +300,10 @@ fn two() -> u8 {
     2
 }
 
+fn ten_minutes() -> Duration {
+    Duration::from_secs(600)
+}
+
 /// Objectives of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -325,6 +331,9 @@ pub struct Objective {
 pub struct Deadlines {
     /// Until the database is promoted and answers reads and writes.
     pub database: Duration,
+    /// Until a switchover without loss has ended; after it, people are asked whether to fail over with loss.
+    #[serde(default = "ten_minutes")]
+    pub switchover: Duration,
     /// Until the public name answers healthily.
     pub health: Duration,
 }

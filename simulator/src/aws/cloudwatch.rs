@@ -378,7 +378,7 @@ impl CloudWatch {
                 while watch.due() <= now {
                     let period_end = watch.period_end;
                     watch.period_end += whole_seconds(watch.alarm.period);
-                    if !cloud.is_up(region) {
+                    if !cloud.apis_answer(region) {
                         continue;
                     }
                     let minutes = metrics.get(&watch.alarm.metric);
@@ -1112,7 +1112,7 @@ impl Refusal {
     }
 }
 
-fn cbor_reply(status: u16, body: &Cbor) -> Reply {
+pub(super) fn cbor_reply(status: u16, body: &Cbor) -> Reply {
     let mut bytes = Vec::new();
     // Writing to memory does not fail.
     let _ = ciborium::into_writer(body, &mut bytes);
@@ -1121,12 +1121,12 @@ fn cbor_reply(status: u16, body: &Cbor) -> Reply {
     reply
 }
 
-fn cbor_map<const N: usize>(fields: [(&str, Cbor); N]) -> Cbor {
+pub(super) fn cbor_map<const N: usize>(fields: [(&str, Cbor); N]) -> Cbor {
     Cbor::Map(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
 /// A time: tag 1, seconds since the epoch (RFC 8949, section 3.4.2).
-fn cbor_time(at: Timestamp) -> Cbor {
+pub(super) fn cbor_time(at: Timestamp) -> Cbor {
     Cbor::Tag(1, Box::new(Cbor::Float(at.as_millisecond() as f64 / 1000.0)))
 }
 
@@ -1256,6 +1256,7 @@ mod tests {
     use super::*;
     use crate::aws::events::{Delivery, Rule, Target, TargetInput};
     use crate::clock::Clock;
+    use crate::cloud::Reach;
     use crate::timings::Timings;
 
     const REGION: &str = "us-west-2";
@@ -1650,13 +1651,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_alarm_in_a_region_that_is_down_is_not_evaluated() {
+    async fn an_alarm_in_a_region_whose_control_planes_are_down_is_not_evaluated() {
         let cloud = cloud();
         cloud
             .cloudwatch
             .put_alarm(&cloud, REGION, alarm(3, 3, MissingData::Breaching))
             .unwrap();
-        cloud.take_region_away(REGION);
+        cloud.take_away(REGION, Reach::Apis);
         tokio::time::sleep(Duration::from_secs(300)).await;
         assert!(cloud.cloudwatch.evaluate(&cloud).0.is_empty());
         cloud.give_region_back(REGION);
@@ -1665,6 +1666,8 @@ mod tests {
             "what was missed is not made up for"
         );
         tokio::time::sleep(Duration::from_secs(60)).await;
+        // That customers do not reach the Region stops no alarm.
+        cloud.take_away(REGION, Reach::Customers);
         let (events, next) = cloud.cloudwatch.evaluate(&cloud);
         assert_eq!(events.len(), 1);
         assert!(next.unwrap() > cloud.now());

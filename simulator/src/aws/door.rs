@@ -71,7 +71,8 @@ impl Door {
         if call.region != self.region {
             latency += cloud.draw("api-latency", &cloud.timings.cross_region_latency);
         }
-        // Half of the way there, half of the way back. A Region that is away neither asks nor answers.
+        // Half of the way there, half of the way back. A Region that is away neither asks nor answers; one whose APIs are
+        // away does not answer.
         tokio::time::sleep(latency / 2).await;
         if !self.connects_to(&call.region) {
             self.count(&call, "(no answer)");
@@ -87,7 +88,7 @@ impl Door {
     }
 
     fn connects_to(&self, region: &str) -> bool {
-        self.cloud.is_up(&self.region) && self.cloud.is_up(region)
+        self.cloud.runs(&self.region) && self.cloud.apis_answer(region)
     }
 
     fn count(&self, call: &Call, operation: &str) {
@@ -102,14 +103,17 @@ impl Door {
 
 async fn dispatch(cloud: &Arc<Cloud>, call: &Call) -> Answer {
     match call.service.as_str() {
+        "apigateway" => cloud.apigateway.answer(cloud, call),
         "dynamodb" => cloud.dynamodb.answer(call).await,
+        "health" => cloud.health.answer(cloud, call),
         "lambda" => cloud.lambda.answer(cloud, call),
         "monitoring" => cloud.cloudwatch.answer(cloud, call),
         "rds" => cloud.rds.answer(cloud, call),
         "rds-data" => cloud.rds.answer_data(cloud, call),
+        "route53" => cloud.route53.answer(cloud, call),
         "s3" => cloud.s3.answer(call),
-        "sns" => cloud.sns.answer(call),
-        "states" => cloud.executions.answer(call),
+        "sns" => cloud.sns.answer(cloud, call),
+        "states" => cloud.executions.answer(cloud, call),
         other => Answer {
             operation: "(unknown)".to_owned(),
             reply: Reply::json_error(501, "NotSimulated", &format!("the simulator has no service {other}")),
@@ -152,13 +156,18 @@ impl Call {
     }
 }
 
-/// `rds.us-west-2.amazonaws.com` → `rds`, `us-west-2`.
+/// `rds.us-west-2.amazonaws.com` → `rds`, `us-west-2`. Route 53 has one host for the whole world, and AWS Health one beside
+/// that of its only active Region; both are in us-east-1.
 fn service_and_region(host: &str) -> Option<(String, String)> {
     let parts: Vec<&str> = host.strip_suffix(".amazonaws.com")?.split('.').collect();
-    let [.., service, region] = parts.as_slice() else {
-        return None;
+    let (service, region) = match parts.as_slice() {
+        ["route53"] => ("route53", "us-east-1"),
+        ["global", "health"] => ("health", "us-east-1"),
+        ["health", region] if *region != "us-east-1" => return None,
+        [.., service, region] => (*service, *region),
+        _ => return None,
     };
-    Some(((*service).to_owned(), (*region).to_owned()))
+    Some((service.to_owned(), region.to_owned()))
 }
 
 impl Reply {

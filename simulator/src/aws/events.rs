@@ -242,7 +242,7 @@ impl Events {
         for ((region, name), planned) in schedules.iter_mut() {
             while planned.due() <= now {
                 planned.next += i64::try_from(planned.schedule.every.as_secs()).unwrap_or(i64::MAX);
-                if cloud.is_up(region) {
+                if cloud.apis_answer(region) {
                     due.push(Delivery {
                         region: region.clone(),
                         target_arn: planned.schedule.target_arn.clone(),
@@ -291,7 +291,7 @@ pub async fn run_schedules(cloud: Arc<Cloud>) {
 async fn deliver(cloud: Arc<Cloud>, delivery: Delivery, delay: Duration) {
     tokio::time::sleep(delay).await;
     let mut tried_for = Duration::ZERO;
-    while !cloud.is_up(&delivery.region) {
+    while !cloud.apis_answer(&delivery.region) {
         if tried_for >= DELIVERY_TRIED_FOR {
             let Delivery {
                 source,

@@ -1,11 +1,13 @@
-//! Lambda's control plane: functions with their environment and reserved concurrency.
+//! Lambda's control plane: functions with their environment and reserved concurrency, and their event sources.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::quota::Quota;
 use super::wire::{Answer, Call, Reply};
 use crate::cloud::{Cloud, lock};
 
@@ -15,13 +17,24 @@ const CONCURRENCY: u32 = 1_000;
 const UNRESERVED: u32 = 100;
 /// Control plane requests that an account may make in a Region in a second. Source: Lambda quotas, API requests.
 const REQUESTS_PER_SECOND: usize = 15;
+/// The most event source mappings in one answer. Source: Lambda API Reference, ListEventSourceMappings, MaxItems.
+const PAGE: usize = 100;
 
-/// Lambda functions, by Region and name.
-#[derive(Default)]
+/// Lambda functions, by Region and name, and event source mappings, by Region and UUID.
 pub struct Lambda {
     functions: Mutex<BTreeMap<(String, String), Function>>,
-    /// When the requests of the last second came, by Region.
-    requests: Mutex<BTreeMap<String, VecDeque<Timestamp>>>,
+    event_sources: Mutex<BTreeMap<(String, String), Mapping>>,
+    quota: Quota,
+}
+
+impl Default for Lambda {
+    fn default() -> Self {
+        Self {
+            functions: Mutex::default(),
+            event_sources: Mutex::default(),
+            quota: Quota::new(REQUESTS_PER_SECOND, SignedDuration::from_secs(1)),
+        }
+    }
 }
 
 /// One function.
@@ -31,6 +44,45 @@ pub struct Function {
     pub environment: BTreeMap<String, String>,
     /// Its reserved concurrency: 0 means that it never runs, nothing that it shares the account's pool.
     pub reserved_concurrency: Option<u32>,
+}
+
+/// An event source mapping as it is at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EventSource {
+    /// Its Region.
+    pub region: String,
+    /// Its UUID.
+    pub uuid: String,
+    /// The function that it invokes.
+    pub function: String,
+    /// ARN of what it reads from.
+    pub source_arn: String,
+    /// `Enabled`, `Disabling`, `Disabled` or `Enabling`.
+    pub state: &'static str,
+}
+
+struct Mapping {
+    function: String,
+    source_arn: String,
+    /// What was asked for last.
+    enabled: bool,
+    /// When it was asked for, and when it holds; nothing before the first update.
+    change: Option<(Timestamp, Timestamp)>,
+}
+
+impl Mapping {
+    fn is_changing(&self, now: Timestamp) -> bool {
+        self.change.is_some_and(|(_, until)| now < until)
+    }
+
+    fn state(&self, now: Timestamp) -> &'static str {
+        match (self.enabled, self.is_changing(now)) {
+            (true, true) => "Enabling",
+            (true, false) => "Enabled",
+            (false, true) => "Disabling",
+            (false, false) => "Disabled",
+        }
+    }
 }
 
 impl Lambda {
@@ -46,48 +98,158 @@ impl Lambda {
             .cloned()
     }
 
-    /// Whether one more request is within the quota now.
-    fn is_within_quota(&self, region: &str, now: Timestamp) -> bool {
-        let mut requests = lock(&self.requests);
-        let requests = requests.entry(region.to_owned()).or_default();
-        while requests
-            .front()
-            .is_some_and(|at| now.duration_since(*at) >= SignedDuration::from_secs(1))
-        {
-            requests.pop_front();
+    /// Makes an event source mapping, enabled or disabled from the beginning.
+    pub fn create_event_source(&self, region: &str, uuid: &str, function: &str, source_arn: &str, enabled: bool) {
+        let mapping = Mapping {
+            function: function.to_owned(),
+            source_arn: source_arn.to_owned(),
+            enabled,
+            change: None,
+        };
+        lock(&self.event_sources).insert((region.to_owned(), uuid.to_owned()), mapping);
+    }
+
+    /// All event source mappings as they are at `now`, by Region and UUID.
+    pub fn event_sources(&self, now: Timestamp) -> Vec<EventSource> {
+        let mappings = lock(&self.event_sources);
+        let each = mappings.iter().map(|((region, uuid), mapping)| EventSource {
+            region: region.clone(),
+            uuid: uuid.clone(),
+            function: mapping.function.clone(),
+            source_arn: mapping.source_arn.clone(),
+            state: mapping.state(now),
+        });
+        each.collect()
+    }
+
+    /// Every function's environment and reserved concurrency, by Region and name.
+    pub(crate) fn functions_snapshot(&self) -> Value {
+        let mut regions: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+        for ((region, name), function) in lock(&self.functions).iter() {
+            let function = json!({
+                "environment": function.environment,
+                "reserved_concurrency": function.reserved_concurrency,
+            });
+            regions
+                .entry(region.clone())
+                .or_default()
+                .insert(name.clone(), function);
         }
-        let is_within = requests.len() < REQUESTS_PER_SECOND;
-        if is_within {
-            requests.push_back(now);
-        }
-        is_within
+        json!(regions)
     }
 
     pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
         let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
-        let [version, "functions", name, what] = parts.as_slice() else {
-            return unknown(call);
-        };
-        // A version or alias, or an ARN in place of the name.
-        if call.uri.contains('?') || name.contains([':', '%']) {
-            return unknown(call);
-        }
-        let operation = match (*version, call.method.as_str(), *what) {
-            ("2015-03-31", "GET", "configuration") => "GetFunctionConfiguration",
-            ("2019-09-30", "GET", "concurrency") => "GetFunctionConcurrency",
-            ("2017-10-31", "PUT", "concurrency") => "PutFunctionConcurrency",
-            ("2017-10-31", "DELETE", "concurrency") => "DeleteFunctionConcurrency",
+        let operation = match (call.method.as_str(), parts.as_slice()) {
+            ("GET", ["2015-03-31", "functions", _, "configuration"]) => "GetFunctionConfiguration",
+            ("GET", ["2019-09-30", "functions", _, "concurrency"]) => "GetFunctionConcurrency",
+            ("PUT", ["2017-10-31", "functions", _, "concurrency"]) => "PutFunctionConcurrency",
+            ("DELETE", ["2017-10-31", "functions", _, "concurrency"]) => "DeleteFunctionConcurrency",
+            ("GET", ["2015-03-31", "event-source-mappings"]) => "ListEventSourceMappings",
+            ("GET", ["2015-03-31", "event-source-mappings", _]) => "GetEventSourceMapping",
+            ("PUT", ["2015-03-31", "event-source-mappings", _]) => "UpdateEventSourceMapping",
             _ => return unknown(call),
         };
-        let reply = if self.is_within_quota(&call.region, cloud.now()) {
-            self.on_function(operation, &call.region, name, &call.body)
-        } else {
+        let name = parts.get(2).copied().unwrap_or_default();
+        let query = call.uri.split_once('?').map(|(_, query)| query);
+        // A version or alias, or an ARN in place of the name.
+        if name.contains([':', '%']) || (query.is_some() && operation != "ListEventSourceMappings") {
+            return unknown(call);
+        }
+        let reply = if !self.quota.takes(&call.region, cloud.now()) {
             Reply::json_error(429, "TooManyRequestsException", "Rate exceeded")
+        } else {
+            match operation {
+                "ListEventSourceMappings" => self.list_event_sources(cloud, &call.region, query.unwrap_or_default()),
+                "GetEventSourceMapping" | "UpdateEventSourceMapping" => {
+                    self.on_event_source(operation, cloud, &call.region, name, &call.body)
+                }
+                _ => self.on_function(operation, &call.region, name, &call.body),
+            }
         };
         Answer {
             operation: operation.to_owned(),
             reply,
         }
+    }
+
+    /// `ListEventSourceMappings`, all or those of one function. A page's marker is the UUID that the next page begins with.
+    fn list_event_sources(&self, cloud: &Cloud, region: &str, query: &str) -> Reply {
+        let parameters: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let known = ["FunctionName", "Marker", "MaxItems"];
+        if let Some(name) = parameters.keys().find(|name| !known.contains(&name.as_str())) {
+            return not_simulated(name);
+        }
+        let function = match parameters.get("FunctionName") {
+            None => None,
+            Some(name) => {
+                let prefix = format!("arn:aws:lambda:{region}:{}:function:", cloud.account);
+                let name = name.strip_prefix(&prefix).unwrap_or(name);
+                if name.contains(':') {
+                    return not_simulated("a version, an alias or a partial ARN as FunctionName");
+                }
+                if self.function(region, name).is_none() {
+                    let message = format!("Function not found: {name}");
+                    return Reply::json_error(404, "ResourceNotFoundException", &message);
+                }
+                Some(name)
+            }
+        };
+        let page = match parameters.get("MaxItems").map(|count| count.parse::<usize>()) {
+            None => PAGE,
+            Some(Ok(count @ 1..=10_000)) => count.min(PAGE),
+            Some(_) => {
+                let message = "MaxItems must be a number from 1 to 10000";
+                return Reply::json_error(400, "InvalidParameterValueException", message);
+            }
+        };
+        let mappings = lock(&self.event_sources);
+        let from = parameters.get("Marker").cloned().unwrap_or_default();
+        let mut found = mappings
+            .range((region.to_owned(), from)..)
+            .take_while(|((its_region, _), _)| its_region == region)
+            .filter(|(_, mapping)| function.is_none_or(|name| mapping.function == name));
+        let listed: Vec<Value> = found
+            .by_ref()
+            .take(page)
+            .map(|((_, uuid), mapping)| described(cloud, region, uuid, mapping))
+            .collect();
+        let mut body = json!({ "EventSourceMappings": listed });
+        if let Some(((_, next), _)) = found.next() {
+            body["NextMarker"] = json!(next);
+        }
+        Reply::json(200, &body)
+    }
+
+    fn on_event_source(&self, operation: &str, cloud: &Cloud, region: &str, uuid: &str, body: &[u8]) -> Reply {
+        let now = cloud.now();
+        let mut mappings = lock(&self.event_sources);
+        let Some(mapping) = mappings.get_mut(&(region.to_owned(), uuid.to_owned())) else {
+            let message = "The resource you requested does not exist.";
+            return Reply::json_error(404, "ResourceNotFoundException", message);
+        };
+        if operation == "GetEventSourceMapping" {
+            return Reply::json(200, &described(cloud, region, uuid, mapping));
+        }
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let fields = body.as_object().cloned().unwrap_or_default();
+        if let Some(name) = fields.keys().find(|name| *name != "Enabled") {
+            return not_simulated(name);
+        }
+        let Some(enabled) = fields.get("Enabled").and_then(Value::as_bool) else {
+            return not_simulated("an update without Enabled");
+        };
+        if mapping.is_changing(now) {
+            let message = "Cannot update the event source mapping because it is in use.";
+            return Reply::json_error(400, "ResourceInUseException", message);
+        }
+        // Assumed: an update to what holds already changes nothing.
+        if enabled != mapping.enabled {
+            mapping.enabled = enabled;
+            let takes = cloud.draw("event-source-change", &cloud.timings.event_source_change);
+            mapping.change = Some((now, now.checked_add(takes).unwrap_or(now)));
+        }
+        Reply::json(202, &described(cloud, region, uuid, mapping))
     }
 
     fn on_function(&self, operation: &str, region: &str, name: &str, body: &[u8]) -> Reply {
@@ -144,34 +306,34 @@ fn concurrency(function: &Function) -> Value {
     }
 }
 
-fn unknown(call: &Call) -> Answer {
-    let message = format!("the simulated Lambda does not know {} {}", call.method, call.uri);
-    Answer {
-        operation: "(unknown)".to_owned(),
-        reply: Reply::json_error(501, "NotSimulated", &message),
+fn described(cloud: &Cloud, region: &str, uuid: &str, mapping: &Mapping) -> Value {
+    let account = &cloud.account;
+    let mut body = json!({
+        "UUID": uuid,
+        "BatchSize": 10,
+        "EventSourceArn": mapping.source_arn,
+        "EventSourceMappingArn": format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}"),
+        "FunctionArn": format!("arn:aws:lambda:{region}:{account}:function:{}", mapping.function),
+        "State": mapping.state(cloud.now()),
+        "StateTransitionReason": "USER_INITIATED",
+    });
+    if let Some((asked_at, _)) = mapping.change {
+        body["LastModified"] = json!(asked_at.as_millisecond() as f64 / 1000.0);
     }
+    body
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn not_simulated(what: &str) -> Reply {
+    Reply::json_error(
+        501,
+        "NotSimulated",
+        &format!("the simulated Lambda does not know {what}"),
+    )
+}
 
-    #[test]
-    fn the_control_plane_takes_fifteen_requests_a_second_in_each_region() {
-        let lambda = Lambda::default();
-        let at = |millisecond: i64| Timestamp::from_millisecond(millisecond).unwrap();
-        let taken = (0..20)
-            .filter(|call| lambda.is_within_quota("us-west-2", at(call * 10)))
-            .count();
-        assert_eq!(taken, 15);
-        assert!(
-            lambda.is_within_quota("us-east-1", at(200)),
-            "another Region has its own"
-        );
-        assert!(!lambda.is_within_quota("us-west-2", at(999)));
-        assert!(
-            lambda.is_within_quota("us-west-2", at(1000)),
-            "the first one is a second ago"
-        );
+fn unknown(call: &Call) -> Answer {
+    Answer {
+        operation: "(unknown)".to_owned(),
+        reply: not_simulated(&format!("{} {}", call.method, call.uri)),
     }
 }

@@ -1,10 +1,13 @@
 //! The simulated services. Each knows what AWS documents of itself, and nothing of who calls it or why.
 
+pub mod apigateway;
 pub mod cloudwatch;
 pub mod door;
 pub mod dynamodb;
 pub mod events;
+pub mod health;
 pub mod lambda;
+mod quota;
 pub mod rds;
 pub mod rds_data;
 pub mod route53;
@@ -12,3 +15,4 @@ pub mod s3;
 pub mod sns;
 pub mod states;
 pub(crate) mod wire;
+mod xml;

@@ -1,14 +1,17 @@
 //! RDS: Aurora clusters in a global database, their failover and switchover over time, and the databases inside.
 //!
 //! Simplified, always to the worse side: Aurora tries to stop the old side's writes when it fails over, and promises
-//! nothing; here it never manages to. The old side stays `pending-resync` for ever, where Aurora rebuilds it within
-//! minutes to hours. A switchover during which either Region goes away is cancelled at once.
+//! nothing; here it never manages to, and the old side takes writes until it has been made anew, when they are gone. A
+//! switchover during which either Region goes away as a whole is cancelled at once.
+//!
+//! Replication and what has begun need no Region's public API, so that it may be away meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
 use super::cloudwatch::Metric;
 use super::wire::{Answer, Call, Reply, element, query_parameters};
@@ -25,12 +28,19 @@ pub struct Rds {
 struct State {
     clusters: BTreeMap<String, Cluster>,
     globals: BTreeMap<String, Global>,
+    /// What becomes of the next switchover, if it is to hang.
+    next_switchover_hangs: Option<Hang>,
 }
+
+/// How long a switchover hangs before it is cancelled; nothing for ever.
+#[derive(Clone, Copy)]
+struct Hang(Option<Duration>);
 
 struct Cluster {
     id: String,
     region: String,
     status: &'static str,
+    engine_version: String,
     secret_arn: String,
     data_api: bool,
     takes_statements_from: Timestamp,
@@ -42,9 +52,20 @@ struct Global {
     writer: String,
     members: Vec<String>,
     transition: Option<Transition>,
-    out_of_sync: Vec<String>,
+    /// Old writers that failovers left behind, until they have been made anew.
+    left_behind: BTreeMap<String, LeftBehind>,
     /// Replication lag from each moment on.
     lag: Vec<(Timestamp, Duration)>,
+    /// The lag that holds in place of a drawn one.
+    set_lag: Option<Duration>,
+    lag_is_published: bool,
+}
+
+/// A cluster that is to be made anew from the writer's data.
+struct LeftBehind {
+    since: Timestamp,
+    /// How long that takes while the Regions of both run.
+    takes: Duration,
 }
 
 /// A failover or switchover.
@@ -55,7 +76,10 @@ struct Transition {
     loses_data: bool,
     called_at: Timestamp,
     begins_at: Timestamp,
-    ends_at: Timestamp,
+    /// Nothing, if it never ends.
+    ends_at: Option<Timestamp>,
+    /// Whether it is cancelled at its end.
+    hangs: bool,
     begun: bool,
 }
 
@@ -95,6 +119,7 @@ impl Rds {
                 id: new.id.clone(),
                 region: new.region.clone(),
                 status: "available",
+                engine_version: ENGINE_VERSION.to_owned(),
                 secret_arn: new.secret_arn.clone(),
                 data_api: true,
                 takes_statements_from: cloud.now(),
@@ -109,8 +134,10 @@ impl Rds {
             writer,
             members,
             transition: None,
-            out_of_sync: Vec::new(),
+            left_behind: BTreeMap::new(),
             lag: Vec::new(),
+            set_lag: None,
+            lag_is_published: true,
         };
         state.globals.insert(id.to_owned(), global);
         Ok(())
@@ -128,10 +155,7 @@ impl Rds {
         let now = cloud.now();
         let mut state = lock(&self.state);
         state.advance(cloud, now);
-        let is_writer = !state
-            .globals
-            .values()
-            .any(|global| global.members.iter().any(|member| member == cluster_arn) && global.writer != cluster_arn);
+        let is_writer = !state.globals.values().any(|global| global.keeps_reading(cluster_arn));
         let refuse = |status, code, message: &str| SqlRefusal {
             status,
             code,
@@ -178,6 +202,77 @@ impl Rds {
                 code: "DatabaseErrorException",
                 message,
             })
+    }
+
+    /// What a cluster's database holds, whether it answers anybody or not. Errors: a text, as for any statement.
+    pub(crate) fn look_into(
+        &self,
+        cloud: &Cloud,
+        cluster_arn: &str,
+        select: &str,
+        parameters: &BTreeMap<String, Value>,
+    ) -> Result<Rows, String> {
+        let now = cloud.now();
+        let mut state = lock(&self.state);
+        state.advance(cloud, now);
+        let cluster = state.clusters.get_mut(cluster_arn).ok_or("there is no such cluster")?;
+        cluster.database.execute(now, select, parameters)
+    }
+
+    /// Makes the next switchover hang: it begins and does not go on, and after `how_long` (never, if there is nothing) AWS
+    /// cancels it, so that the writer takes writes again.
+    pub fn hang_next_switchover(&self, how_long: Option<Duration>) {
+        lock(&self.state).next_switchover_hangs = Some(Hang(how_long));
+    }
+
+    /// Makes a global database's replication lag what a test says, from now on; nothing: as drawn again, from the next
+    /// minute on.
+    pub fn set_replication_lag(&self, cloud: &Cloud, global: &str, lag: Option<Duration>) {
+        if let Some(global) = lock(&self.state).globals.get_mut(global) {
+            global.set_lag = lag;
+            global.lag.extend(lag.map(|lag| (cloud.now(), lag)));
+        }
+    }
+
+    /// Publishes a global database's lag as a metric, or does not, while replication goes on; at first it does.
+    pub fn publish_replication_lag(&self, global: &str, on: bool) {
+        if let Some(global) = lock(&self.state).globals.get_mut(global) {
+            global.lag_is_published = on;
+        }
+    }
+
+    /// Sets a cluster's engine version, such as `16.6`.
+    pub fn set_engine_version(&self, cluster_arn: &str, version: &str) {
+        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
+            cluster.engine_version = version.to_owned();
+        }
+    }
+
+    /// Each global database's writer, what goes on with it, and its members, by identifier.
+    pub(crate) fn snapshot(&self, cloud: &Cloud) -> serde_json::Value {
+        let mut state = lock(&self.state);
+        state.advance(cloud, cloud.now());
+        let State { clusters, globals, .. } = &*state;
+        let globals = globals.iter().map(|(id, global)| {
+            let members = global.members.iter().map(|arn| {
+                let cluster = clusters.get(arn);
+                let member = json!({
+                    "status": cluster.map(|cluster| cluster.status),
+                    "engine_version": cluster.map(|cluster| &cluster.engine_version),
+                    "data_api": cluster.map(|cluster| cluster.data_api),
+                    "instances": cluster.map(|cluster| &cluster.instances),
+                    "synchronization": global.synchronization(arn),
+                });
+                (arn, member)
+            });
+            let global = json!({
+                "writer": global.writer,
+                "failover": global.transition.as_ref().map(|_| global.failover_status()),
+                "members": members.collect::<BTreeMap<_, _>>(),
+            });
+            (id, global)
+        });
+        json!(globals.collect::<BTreeMap<_, _>>())
     }
 
     /// Turns a cluster's Data API on or off.
@@ -249,32 +344,11 @@ type Parameters = BTreeMap<String, String>;
 impl State {
     /// Brings everything to where it is at `now`.
     fn advance(&mut self, cloud: &Cloud, now: Timestamp) {
-        let clusters = &mut self.clusters;
         for global in self.globals.values_mut() {
-            let Some(transition) = global.transition.clone() else {
-                continue;
-            };
-            if !transition.loses_data && interrupted(clusters, global, &transition, cloud, now) {
-                cancel(clusters, global, &transition);
-                continue;
-            }
-            if let Some(underway) = &mut global.transition
-                && !underway.begun
-                && now >= underway.begins_at
-            {
-                underway.begun = true;
-                if let Some(target) = clusters.get_mut(&underway.to) {
-                    target.status = "promoting";
-                }
-                // A switchover stops writes first and lets the secondary catch up.
-                if !underway.loses_data
-                    && let Some(writer) = clusters.get_mut(&global.writer)
-                {
-                    writer.database.set_writable(false);
-                }
-            }
-            if now >= transition.ends_at {
-                finish(global, clusters, &transition, cloud);
+            advance_transition(&mut self.clusters, global, cloud, now);
+            let arns: Vec<String> = global.left_behind.keys().cloned().collect();
+            for arn in arns {
+                rejoin(&mut self.clusters, global, &arn, cloud, now);
             }
         }
     }
@@ -286,7 +360,7 @@ impl State {
             .globals
             .iter()
             .filter(|(id, _)| wanted.is_none_or(|wanted| wanted == *id))
-            .map(|(id, global)| element_of("GlobalClusterMember", &global_xml(id, global)))
+            .map(|(id, global)| element_of("GlobalClusterMember", &self.global_xml(id, global)))
             .collect();
         match (wanted, found.is_empty()) {
             (Some(id), true) => Err(Refusal(
@@ -365,8 +439,19 @@ impl State {
         if global.writer == target {
             return Err(invalid(format!("{target} is the writer of {id} already")));
         }
-        if global.out_of_sync.contains(&target) {
+        if global.left_behind.contains_key(&target) {
             return Err(invalid(format!("{target} is being resynchronised")));
+        }
+        // The four operations document this code and InvalidGlobalClusterStateFault; the state of the global cluster is
+        // fine, that of one of its members is not.
+        let version = |arn: &str| {
+            self.clusters
+                .get(arn)
+                .map(|cluster| minor_version(&cluster.engine_version))
+        };
+        if version(&global.writer) != version(&target) {
+            let message = format!("{target} does not have the engine version of the writer of {id}");
+            return Err(Refusal(400, "InvalidDBClusterStateFault", message));
         }
         let region_of = |arn: &str| {
             self.clusters
@@ -393,24 +478,104 @@ impl State {
                     "a switchover is called in {from_region}, the Region of the writer"
                 )));
             }
-            if !cloud.is_up(&to_region) {
+            if !cloud.runs(&to_region) {
                 return Err(invalid(format!("{target} is not in sync with the writer")));
             }
             let lasts = cloud.draw("global-switchover", &timings.global_switchover);
             (lasts / 4, lasts - lasts / 4)
         };
         let begins_at = now.checked_add(begins_in).unwrap_or(now);
-        let ends_at = begins_at.checked_add(lasts).unwrap_or(begins_at);
+        let hang = self.next_switchover_hangs.take_if(|_| !loses_data);
+        let lasts = hang.map_or(Some(lasts), |Hang(how_long)| how_long);
+        let ends_at = lasts.map(|lasts| begins_at.checked_add(lasts).unwrap_or(begins_at));
         global.transition = Some(Transition {
             to: target,
             loses_data,
             called_at: now,
             begins_at,
             ends_at,
+            hangs: hang.is_some(),
             begun: false,
         });
-        Ok(element_of("GlobalCluster", &global_xml(&id, global)))
+        let answer = self.globals.get(&id).map(|global| self.global_xml(&id, global));
+        Ok(element_of("GlobalCluster", &answer.unwrap_or_default()))
     }
+
+    fn global_xml(&self, id: &str, global: &Global) -> String {
+        let writer = self.clusters.get(&global.writer);
+        let version = writer.map(|cluster| cluster.engine_version.as_str());
+        global_xml(id, global, version.unwrap_or_default())
+    }
+}
+
+/// The engine of every cluster.
+const ENGINE: &str = "aurora-postgresql";
+/// The version of a new cluster. From 15 on, clusters of a global database may differ in their patch level.
+const ENGINE_VERSION: &str = "16.6";
+
+/// Major and minor version, which the clusters of a failover or switchover must have in common. (Patch levels do not
+/// count; of some of them AWS knows that they do.)
+fn minor_version(version: &str) -> Vec<&str> {
+    version.split('.').take(2).collect()
+}
+
+fn advance_transition(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, cloud: &Cloud, now: Timestamp) {
+    let Some(transition) = global.transition.clone() else {
+        return;
+    };
+    if !transition.loses_data && interrupted(clusters, global, &transition, cloud, now) {
+        cancel(clusters, global, &transition);
+        return;
+    }
+    if let Some(underway) = &mut global.transition
+        && !underway.begun
+        && now >= underway.begins_at
+    {
+        underway.begun = true;
+        if let Some(target) = clusters.get_mut(&underway.to) {
+            target.status = "promoting";
+        }
+        // A switchover stops writes first and lets the secondary catch up.
+        if !underway.loses_data
+            && let Some(writer) = clusters.get_mut(&global.writer)
+        {
+            writer.database.set_writable(false);
+        }
+    }
+    match transition.ends_at.filter(|ends_at| now >= *ends_at) {
+        Some(_) if transition.hangs => cancel(clusters, global, &transition),
+        Some(ended_at) => finish(global, clusters, &transition, ended_at, cloud),
+        None => {}
+    }
+}
+
+/// Makes an old writer a secondary again, if that has taken its time by `now`: with the writer's data, and without what
+/// it has taken itself since it was left behind.
+fn rejoin(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, arn: &str, cloud: &Cloud, now: Timestamp) {
+    let Some(left) = global.left_behind.get(arn) else {
+        return;
+    };
+    let region_of = |arn: &str| {
+        clusters
+            .get(arn)
+            .map(|cluster| cluster.region.as_str())
+            .unwrap_or_default()
+    };
+    let regions = [region_of(arn), region_of(&global.writer)];
+    let Some(rejoined_at) = cloud
+        .had_run_for(&regions, left.since, left.takes)
+        .filter(|at| *at <= now)
+    else {
+        return;
+    };
+    let copy = clusters
+        .get(&global.writer)
+        .and_then(|writer| writer.database.copy_as_of(rejoined_at).ok());
+    if let (Some(cluster), Some(mut copy)) = (clusters.get_mut(arn), copy) {
+        copy.set_writable(false);
+        cluster.database = copy;
+    }
+    global.left_behind.remove(arn);
 }
 
 /// Refuses parameters that the simulator does not know, rather than not to heed them.
@@ -441,7 +606,11 @@ fn interrupted(
         .filter_map(|arn| clusters.get(arn))
         .any(|cluster| {
             cloud
-                .away_between(&cluster.region, transition.called_at, now.min(transition.ends_at))
+                .away_between(
+                    &cluster.region,
+                    transition.called_at,
+                    transition.ends_at.map_or(now, |ends_at| now.min(ends_at)),
+                )
                 .is_some()
         })
 }
@@ -458,7 +627,13 @@ fn cancel(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, transit
 }
 
 /// The end of a failover or switchover: the target takes over, with what reached it.
-fn finish(global: &mut Global, clusters: &mut BTreeMap<String, Cluster>, transition: &Transition, cloud: &Cloud) {
+fn finish(
+    global: &mut Global,
+    clusters: &mut BTreeMap<String, Cluster>,
+    transition: &Transition,
+    ended_at: Timestamp,
+    cloud: &Cloud,
+) {
     let old_arn = global.writer.clone();
     let reached = match clusters.get(&old_arn) {
         // Replication ended where the promotion began, or with the Region if that was away by then, and was behind by
@@ -477,20 +652,31 @@ fn finish(global: &mut Global, clusters: &mut BTreeMap<String, Cluster>, transit
         target.database = copy;
         target.status = "available";
         let ready_in = cloud.draw("data-api-ready", &cloud.timings.data_api_ready);
-        target.takes_statements_from = transition.ends_at.checked_add(ready_in).unwrap_or(transition.ends_at);
+        target.takes_statements_from = ended_at.checked_add(ready_in).unwrap_or(ended_at);
     }
-    if let Some(old) = clusters.get_mut(&old_arn) {
-        old.database.set_writable(false);
-    }
-    global.out_of_sync.retain(|arn| *arn != transition.to);
     if transition.loses_data {
-        global.out_of_sync.push(old_arn);
+        let takes = cloud.draw("global-resync", &cloud.timings.global_resync);
+        let left = LeftBehind { since: ended_at, takes };
+        global.left_behind.insert(old_arn, left);
     }
     global.writer = transition.to.clone();
     global.transition = None;
 }
 
 impl Global {
+    /// Whether a cluster is a secondary: a member that does not write, nor is left behind from when it did.
+    fn keeps_reading(&self, arn: &str) -> bool {
+        self.members.iter().any(|member| member == arn) && self.writer != arn && !self.left_behind.contains_key(arn)
+    }
+
+    fn synchronization(&self, arn: &str) -> &'static str {
+        if self.left_behind.contains_key(arn) {
+            "pending-resync"
+        } else {
+            "connected"
+        }
+    }
+
     fn lag_at(&self, at: Timestamp) -> Duration {
         self.lag
             .iter()
@@ -509,7 +695,7 @@ impl Global {
     }
 }
 
-fn global_xml(id: &str, global: &Global) -> String {
+fn global_xml(id: &str, global: &Global, engine_version: &str) -> String {
     let members: String = global
         .members
         .iter()
@@ -526,16 +712,11 @@ fn global_xml(id: &str, global: &Global) -> String {
             } else {
                 "<Readers/>".to_owned()
             };
-            let synchronized = if global.out_of_sync.contains(arn) {
-                "pending-resync"
-            } else {
-                "connected"
-            };
             format!(
                 "<GlobalClusterMember>{}{}{readers}{}</GlobalClusterMember>",
                 element("DBClusterArn", arn),
                 element("IsWriter", &is_writer.to_string()),
-                element("SynchronizationStatus", synchronized),
+                element("SynchronizationStatus", global.synchronization(arn)),
             )
         })
         .collect();
@@ -554,9 +735,11 @@ fn global_xml(id: &str, global: &Global) -> String {
         Some(_) => "switching-over",
     };
     format!(
-        "{}{}<GlobalClusterMembers>{members}</GlobalClusterMembers>{transition}",
+        "{}{}{}{}<GlobalClusterMembers>{members}</GlobalClusterMembers>{transition}",
         element("GlobalClusterIdentifier", id),
         element("Status", status),
+        element("Engine", ENGINE),
+        element("EngineVersion", engine_version),
     )
 }
 
@@ -580,10 +763,12 @@ fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool) -> String {
         })
         .collect();
     format!(
-        "<DBCluster>{}{}{}{}<DBClusterMembers>{members}</DBClusterMembers></DBCluster>",
+        "<DBCluster>{}{}{}{}{}{}<DBClusterMembers>{members}</DBClusterMembers></DBCluster>",
         element("DBClusterIdentifier", &cluster.id),
         element("DBClusterArn", arn),
         element("Status", cluster.status),
+        element("Engine", ENGINE),
+        element("EngineVersion", &cluster.engine_version),
         element("HttpEndpointEnabled", &cluster.data_api.to_string()),
     )
 }
@@ -592,17 +777,18 @@ fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool) -> String {
 /// Region of each secondary that the writer reaches.
 pub async fn replicate(cloud: Arc<Cloud>, id: String) {
     loop {
-        let lag = cloud.draw("replication-lag", &cloud.timings.replication_lag);
+        let drawn = cloud.draw("replication-lag", &cloud.timings.replication_lag);
         {
             let mut state = lock(&cloud.rds.state);
             let Some(global) = state.globals.get_mut(&id) else {
                 return;
             };
+            let lag = global.set_lag.unwrap_or(drawn);
             global.lag.push((cloud.now(), lag));
         }
         tokio::time::sleep(A_MINUTE).await;
         let now = cloud.now();
-        for (region, cluster) in cloud.rds.reached(&cloud, &id, now) {
+        for (region, cluster, lag) in cloud.rds.lags(&cloud, &id, now) {
             let metric = Metric {
                 namespace: "AWS/RDS".to_owned(),
                 name: "AuroraGlobalDBRPOLag".to_owned(),
@@ -615,21 +801,23 @@ pub async fn replicate(cloud: Arc<Cloud>, id: String) {
 }
 
 impl Rds {
-    /// Region and identifier of each cluster that replication reaches at `now`.
-    fn reached(&self, cloud: &Cloud, id: &str, now: Timestamp) -> Vec<(String, String)> {
+    /// Region and identifier of each cluster that replication reaches at `now`, and how far it is behind, where that is
+    /// published.
+    fn lags(&self, cloud: &Cloud, id: &str, now: Timestamp) -> Vec<(String, String, Duration)> {
         let mut state = lock(&self.state);
         state.advance(cloud, now);
-        let State { clusters, globals } = &*state;
-        let is_up = |arn: &str| clusters.get(arn).is_some_and(|cluster| cloud.is_up(&cluster.region));
-        let Some(global) = globals.get(id).filter(|global| is_up(&global.writer)) else {
+        let State { clusters, globals, .. } = &*state;
+        let runs = |arn: &str| clusters.get(arn).is_some_and(|cluster| cloud.runs(&cluster.region));
+        let published = globals.get(id).filter(|global| global.lag_is_published);
+        let Some(global) = published.filter(|global| runs(&global.writer)) else {
             return Vec::new();
         };
         global
             .members
             .iter()
-            .filter(|arn| **arn != global.writer && !global.out_of_sync.contains(arn) && is_up(arn))
+            .filter(|arn| global.keeps_reading(arn) && runs(arn))
             .filter_map(|arn| clusters.get(arn))
-            .map(|cluster| (cluster.region.clone(), cluster.id.clone()))
+            .map(|cluster| (cluster.region.clone(), cluster.id.clone(), global.lag_at(now)))
             .collect()
     }
 }
@@ -640,6 +828,7 @@ const A_MINUTE: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::cloud::Reach;
     use crate::timings::{Range, Timings};
 
     const EAST: &str = "us-east-1";
@@ -647,6 +836,7 @@ mod tests {
     const OLD: &str = "arn:aws:rds:us-east-1:123456789012:cluster:shop";
     const NEW: &str = "arn:aws:rds:us-west-2:123456789012:cluster:shop-west";
     const LAG: Duration = Duration::from_millis(500);
+    const RESYNC: Duration = Duration::from_secs(1_000);
 
     fn exactly(duration: Duration) -> Range {
         Range {
@@ -669,6 +859,7 @@ mod tests {
             global_failover_pending: exactly(Duration::from_secs(4)),
             global_failover: exactly(Duration::from_secs(60)),
             global_switchover: exactly(Duration::from_secs(40)),
+            global_resync: exactly(RESYNC),
             data_api_ready: exactly(Duration::from_secs(5)),
             ..Timings::built_in().unwrap()
         };
@@ -829,7 +1020,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_side_that_is_up_takes_writes_until_the_writer_changes_and_loses_them() {
+    async fn an_old_side_that_is_up_takes_writes_until_it_is_made_anew_and_loses_them() {
         let cloud = world();
         sell(&cloud, OLD, &[10.0]).await;
         cloud.clock.wait_until(at(100.0)).await;
@@ -837,10 +1028,105 @@ mod tests {
         // The promotion begins at 104, with what was committed until 103.5.
         sell(&cloud, OLD, &[103.5, 103.75, 163.75]).await;
         assert_eq!(sold(&cloud, OLD), [10.0, 103.5, 103.75, 163.75]);
-        cloud.clock.wait_until(at(164.0)).await;
-        assert_eq!(code(sql(&cloud, OLD, "SELECT 1")), NOT_AVAILABLE);
         cloud.clock.wait_until(at(169.0)).await;
         assert_eq!(sold(&cloud, NEW), [10.0, 103.5]);
+        sell(&cloud, NEW, &[170.0]).await;
+        sell(&cloud, OLD, &[171.0, 1163.5]).await;
+        assert_eq!(seen(&cloud), state("", "available", true, "pending-resync"));
+        cloud.clock.wait_until(at(1164.0)).await;
+        assert_eq!(seen(&cloud), state("", "available", true, "connected"));
+        assert_eq!(code(sql(&cloud, OLD, "SELECT 1")), NOT_AVAILABLE);
+        let select = "SELECT CAST(max(second) AS REAL) FROM sales";
+        let held = cloud.rds.look_into(&cloud, OLD, select, &BTreeMap::new()).unwrap();
+        assert_eq!(held.rows, [[Value::Real(170.0)]]);
+        // It replicates, and can be switched over to; what it took meanwhile is gone.
+        sell(&cloud, NEW, &[1165.0]).await;
+        move_to(&cloud, WEST, OLD, "SwitchoverGlobalCluster", &[]).unwrap();
+        cloud.clock.wait_until(at(1300.0)).await;
+        assert_eq!(sold(&cloud, OLD), [10.0, 103.5, 170.0, 1165.0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_side_is_made_anew_while_both_regions_run() {
+        let cloud = world();
+        cloud.take_region_away(EAST);
+        fail_over(&cloud).unwrap();
+        let old = |cloud: &Cloud| seen(cloud).3;
+        for (region, from, until) in [(EAST, 0.0, 500.0), (WEST, 1_400.0, 1_450.0)] {
+            cloud.clock.wait_until(at(from)).await;
+            cloud.take_region_away(region);
+            cloud.clock.wait_until(at(until)).await;
+            cloud.give_region_back(region);
+        }
+        // Back at 500, interrupted before it was done.
+        cloud.clock.wait_until(at(2_449.0)).await;
+        assert_eq!(old(&cloud), "pending-resync");
+        // Nobody looked in between, and then it was away again: it was done all the same.
+        cloud.clock.wait_until(at(2_451.0)).await;
+        cloud.take_region_away(EAST);
+        cloud.clock.wait_until(at(3_000.0)).await;
+        assert_eq!(old(&cloud), "connected");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_replication_nor_a_failover_needs_the_apis_of_the_primary() {
+        let cloud = world();
+        cloud.take_away(EAST, Reach::Apis);
+        cloud.take_away(EAST, Reach::Customers);
+        sell(&cloud, OLD, &[99.0]).await;
+        fail_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(170.0)).await;
+        assert!(seen(&cloud).2);
+        assert_eq!(sold(&cloud, NEW), [99.0]);
+        // What customers still reach takes writes, which are lost.
+        sell(&cloud, OLD, &[171.0]).await;
+        assert_eq!(sold(&cloud, NEW), [99.0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_switchover_that_hangs_is_cancelled_in_the_end_or_never() {
+        let cloud = world();
+        cloud.rds.hang_next_switchover(Some(Duration::from_secs(300)));
+        switch_over(&cloud).unwrap();
+        sell(&cloud, OLD, &[9.0]).await;
+        for second in [10.0, 100.0, 309.0] {
+            cloud.clock.wait_until(at(second)).await;
+            assert_eq!(
+                seen(&cloud),
+                state("switching-over", "promoting", false, "connected"),
+                "{second}"
+            );
+            assert!(sql(&cloud, OLD, "INSERT INTO sales VALUES (0)").is_err());
+            assert!(is_invalid(&fail_over(&cloud)) && is_invalid(&switch_over(&cloud)));
+        }
+        cloud.clock.wait_until(at(310.0)).await;
+        assert_eq!(seen(&cloud), state("", "available", false, "connected"));
+        sell(&cloud, OLD, &[311.0]).await;
+        // The next one does not hang.
+        switch_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(400.0)).await;
+        assert_eq!(sold(&cloud, NEW), [9.0, 311.0]);
+
+        let cloud = world();
+        cloud.rds.hang_next_switchover(None);
+        switch_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(100_000.0)).await;
+        assert_eq!(seen(&cloud), state("switching-over", "promoting", false, "connected"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lag_that_is_set_decides_what_a_failover_loses() {
+        let cloud = world();
+        sell(&cloud, OLD, &[50.0]).await;
+        cloud
+            .rds
+            .set_replication_lag(&cloud, "shops", Some(Duration::from_secs(30)));
+        sell(&cloud, OLD, &[160.0, 180.0]).await;
+        cloud.clock.wait_until(at(200.0)).await;
+        cloud.take_region_away(EAST);
+        fail_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(300.0)).await;
+        assert_eq!(sold(&cloud, NEW), [50.0, 160.0]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::wire::{Answer, Call, Reply, element};
@@ -45,6 +46,17 @@ impl S3 {
         lock(&self.buckets)
             .get(bucket)
             .is_some_and(|bucket| bucket.public.contains(key) && bucket.objects.contains_key(key))
+    }
+
+    /// Entity tags of the public objects that are there, by bucket and key.
+    pub(crate) fn snapshot(&self) -> Value {
+        let buckets = lock(&self.buckets);
+        let each = buckets.iter().map(|(name, bucket)| {
+            let objects = bucket.objects.iter().filter(|(key, _)| bucket.public.contains(*key));
+            let tags: BTreeMap<&String, String> = objects.map(|(key, body)| (key, etag(body))).collect();
+            (name, tags)
+        });
+        json!(each.collect::<BTreeMap<_, _>>())
     }
 
     pub(crate) fn answer(&self, call: &Call) -> Answer {

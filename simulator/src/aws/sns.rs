@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
 use super::wire::{Answer, Call, Reply, element, query_parameters};
-use crate::cloud::lock;
+use crate::cloud::{Cloud, lock};
 
 /// SNS topics and what was published on them.
 #[derive(Default)]
 pub struct Sns {
     topics: Mutex<BTreeMap<String, Vec<Message>>>,
+    subscribers: Mutex<BTreeMap<String, Vec<UnboundedSender<Message>>>>,
 }
 
 /// A message that was published.
@@ -19,6 +23,8 @@ pub struct Message {
     pub subject: String,
     /// The text.
     pub text: String,
+    /// When SNS took it.
+    pub published_at: Timestamp,
 }
 
 impl Sns {
@@ -32,7 +38,14 @@ impl Sns {
         lock(&self.topics).get(arn).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn answer(&self, call: &Call) -> Answer {
+    /// What is published on a topic from now on, each message as soon as SNS has taken it.
+    pub fn subscribe(&self, arn: &str) -> UnboundedReceiver<Message> {
+        let (sender, receiver) = unbounded_channel();
+        lock(&self.subscribers).entry(arn.to_owned()).or_default().push(sender);
+        receiver
+    }
+
+    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
         let parameters = query_parameters(&call.body);
         let parameter = |name: &str| parameters.get(name).cloned().unwrap_or_default();
         let operation = parameter("Action");
@@ -41,7 +54,8 @@ impl Sns {
         let reply = match (operation.as_str(), unknown) {
             ("Publish", None) => {
                 let subject = parameters.get("Subject").cloned();
-                self.publish(&call.region, &parameter("TopicArn"), subject, parameter("Message"))
+                let text = parameter("Message");
+                self.publish(cloud.now(), &call.region, &parameter("TopicArn"), subject, text)
             }
             ("Publish", Some(name)) => not_simulated(name),
             (other, _) => not_simulated(other),
@@ -49,7 +63,7 @@ impl Sns {
         Answer { operation, reply }
     }
 
-    fn publish(&self, region: &str, arn: &str, subject: Option<String>, text: String) -> Reply {
+    fn publish(&self, at: Timestamp, region: &str, arn: &str, subject: Option<String>, text: String) -> Reply {
         let invalid = |what: &str| Reply::query_error(400, "InvalidParameter", &format!("Invalid parameter: {what}"));
         if subject.as_ref().is_some_and(|subject| !is_subject(subject)) {
             return invalid("Subject");
@@ -65,10 +79,16 @@ impl Sns {
         let Some(messages) = topics.get_mut(arn) else {
             return Reply::query_error(404, "NotFound", "Topic does not exist");
         };
-        messages.push(Message {
+        let message = Message {
             subject: subject.unwrap_or_default(),
             text,
-        });
+            published_at: at,
+        };
+        messages.push(message.clone());
+        if let Some(subscribers) = lock(&self.subscribers).get_mut(arn) {
+            // Whoever does not listen any more is forgotten.
+            subscribers.retain(|subscriber| subscriber.send(message.clone()).is_ok());
+        }
         Reply::query(
             "Publish",
             &element("MessageId", &format!("00000000-0000-0000-0000-{:012}", messages.len())),

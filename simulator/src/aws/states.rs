@@ -1,17 +1,39 @@
-//! Step Functions' control plane: the executions of this account.
+//! Step Functions' control plane: the state machines and executions of this account, and the task tokens.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use states_language::{ExecutionStatus, PAYLOAD_LIMIT_BYTES, StateMachine, TaskTokens, TokenError, names};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::wire::{Answer, Call, Reply, target_operation};
-use crate::cloud::lock;
+use crate::cloud::{Cloud, lock};
 
-/// Executions, by ARN.
+/// The longest name of an execution, in characters (API Reference, StartExecution).
+const NAME_LIMIT: usize = 80;
+/// What a name must not contain, beside white space and control characters (API Reference, StartExecution).
+const NOT_IN_NAMES: &str = "<>{}[]?*\"#%\\^|~`$&,;:/";
+/// The longest name of an error, in characters (API Reference, SendTaskFailure and StopExecution).
+const ERROR_LIMIT: usize = 256;
+/// The longest cause, in characters (API Reference, SendTaskFailure and StopExecution).
+const CAUSE_LIMIT: usize = 32_768;
+
+/// State machines, executions and task tokens in all Regions. They run elsewhere: whoever takes the [`orders`] runs
+/// them and says when they end.
+///
+/// [`orders`]: Executions::orders
 #[derive(Default)]
 pub struct Executions {
+    machines: Mutex<BTreeMap<String, Arc<StateMachine>>>,
     executions: Mutex<BTreeMap<String, ExecutionRecord>>,
+    started: Mutex<usize>,
+    one_ended: Notify,
+    tokens: Mutex<BTreeMap<String, TaskTokens>>,
+    outlet: Mutex<Option<UnboundedSender<Order>>>,
 }
 
 /// One execution.
@@ -21,12 +43,142 @@ pub struct ExecutionRecord {
     pub status: &'static str,
     /// ARN of its machine.
     pub state_machine_arn: String,
-    /// When it started, in seconds since 1970.
-    pub started_at: f64,
+    /// Its name.
+    pub name: String,
+    /// Its input, as JSON text.
+    pub input: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub stopped_at: Option<Timestamp>,
+    /// Its output, as JSON text, if it succeeded.
+    pub output: Option<String>,
+    /// The error's name, if it did not and there is one.
+    pub error: Option<String>,
+    /// The explanation, likewise.
+    pub cause: Option<String>,
+}
+
+/// What the control plane wants done with executions.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// This one has started.
+    Run {
+        arn: String,
+        machine: Arc<StateMachine>,
+        execution: Box<ExecutionRecord>,
+        /// Its input as a value.
+        input: Value,
+    },
+    /// This one was stopped.
+    Stop { arn: String, error: String, cause: String },
+}
+
+/// An error of the Step Functions API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The API's name for it.
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl Refusal {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    fn too_long(field: &str, limit: usize) -> Self {
+        let message = format!(
+            "1 validation error detected: Value at '{field}' failed to satisfy constraint: Member must have length less \
+             than or equal to {limit}"
+        );
+        Self::new("ValidationException", message)
+    }
+}
+
+impl ExecutionRecord {
+    /// An execution that has just started; `input` is JSON text.
+    pub fn running(state_machine_arn: &str, name: &str, input: &str, started_at: Timestamp) -> Self {
+        Self {
+            status: "RUNNING",
+            state_machine_arn: state_machine_arn.to_owned(),
+            name: name.to_owned(),
+            input: input.to_owned(),
+            started_at,
+            stopped_at: None,
+            output: None,
+            error: None,
+            cause: None,
+        }
+    }
+
+    fn end(&mut self, at: Timestamp, how: &ExecutionStatus) {
+        // A Fail state without `Error` gives an empty name, which AWS leaves out.
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        self.stopped_at = Some(at);
+        self.status = match how {
+            ExecutionStatus::Succeeded { output } => {
+                self.output = Some(output.to_string());
+                "SUCCEEDED"
+            }
+            ExecutionStatus::Failed { error, cause } => {
+                (self.error, self.cause) = (text(error), text(cause));
+                "FAILED"
+            }
+            ExecutionStatus::TimedOut => {
+                self.error = Some(names::TIMEOUT.to_owned());
+                "TIMED_OUT"
+            }
+            ExecutionStatus::Aborted { error, cause } => {
+                (self.error, self.cause) = (text(error), text(cause));
+                "ABORTED"
+            }
+        };
+    }
+
+    fn describe(&self, arn: &str) -> Value {
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+        put("executionArn", arn.into());
+        put("stateMachineArn", self.state_machine_arn.as_str().into());
+        put("name", self.name.as_str().into());
+        put("status", self.status.into());
+        put("startDate", seconds(self.started_at));
+        put("input", self.input.as_str().into());
+        put("inputDetails", json!({ "included": true }));
+        if let Some(at) = self.stopped_at {
+            put("stopDate", seconds(at));
+        }
+        if let Some(output) = &self.output {
+            put("output", output.as_str().into());
+            put("outputDetails", json!({ "included": true }));
+        }
+        if let Some(error) = &self.error {
+            put("error", error.as_str().into());
+        }
+        if let Some(cause) = &self.cause {
+            put("cause", cause.as_str().into());
+        }
+        Value::Object(fields)
+    }
 }
 
 impl Executions {
-    /// Keeps an execution, or its new status.
+    /// Makes a state machine known, so that it can be started.
+    pub(crate) fn create_machine(&self, arn: &str, machine: Arc<StateMachine>) {
+        lock(&self.machines).insert(arn.to_owned(), machine);
+    }
+
+    /// Keeps an execution that nobody runs, or replaces one.
     pub fn put(&self, arn: &str, execution: ExecutionRecord) {
         lock(&self.executions).insert(arn.to_owned(), execution);
     }
@@ -41,36 +193,250 @@ impl Executions {
         lock(&self.executions).keys().cloned().collect()
     }
 
-    pub(crate) fn answer(&self, call: &Call) -> Answer {
-        let operation = target_operation(&call.headers);
-        let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
-        let reply = match operation.as_str() {
-            "DescribeExecution" => {
-                let arn = body.get("executionArn").and_then(Value::as_str).unwrap_or_default();
-                // An execution is known in its own Region only.
-                let here = arn.split(':').nth(3) == Some(call.region.as_str());
-                match self.get(arn).filter(|_| here) {
-                    Some(execution) => Reply::json(
-                        200,
-                        &json!({
-                            "executionArn": arn,
-                            "stateMachineArn": execution.state_machine_arn,
-                            "status": execution.status,
-                            "startDate": execution.started_at,
-                        }),
-                    ),
-                    None => {
-                        let message = format!("Execution Does Not Exist: '{arn}'");
-                        Reply::json_error(400, "ExecutionDoesNotExist", &message)
-                    }
-                }
+    /// The task tokens of a Region.
+    pub fn tokens(&self, region: &str) -> TaskTokens {
+        lock(&self.tokens).entry(region.to_owned()).or_default().clone()
+    }
+
+    /// What is to be done from now on. To be taken once, at the beginning: a later call diverts the orders to itself.
+    pub(crate) fn orders(&self) -> UnboundedReceiver<Order> {
+        let (sender, receiver) = unbounded_channel();
+        *lock(&self.outlet) = Some(sender);
+        receiver
+    }
+
+    /// How many were started with [`Executions::start`].
+    pub(crate) fn started(&self) -> usize {
+        *lock(&self.started)
+    }
+
+    /// Starts an execution, as `StartExecution` in `region` does; it is `RUNNING` at once. `input` is JSON text; without
+    /// a name it gets one. Gives its ARN and when it started. The same name and input while it runs give the same again.
+    pub(crate) fn start(
+        &self,
+        cloud: &Cloud,
+        region: &str,
+        machine_arn: &str,
+        name: Option<&str>,
+        input: &str,
+    ) -> Result<(String, Timestamp), Refusal> {
+        let name = name.map_or_else(|| uuid(cloud), str::to_owned);
+        check_name(&name)?;
+        if input.len() > PAYLOAD_LIMIT_BYTES {
+            return Err(Refusal::too_long("input", PAYLOAD_LIMIT_BYTES));
+        }
+        let value = serde_json::from_str(input).map_err(|error| {
+            let message = format!("Invalid State Machine Execution Input: '{error}'");
+            Refusal::new("InvalidExecutionInput", message)
+        })?;
+        let machine = lock(&self.machines).get(machine_arn).cloned();
+        let machine = machine.filter(|_| is_in(machine_arn, region)).ok_or_else(|| {
+            let message = format!("State Machine Does Not Exist: '{machine_arn}'");
+            Refusal::new("StateMachineDoesNotExist", message)
+        })?;
+        let arn = format!("{}:{name}", machine_arn.replacen(":stateMachine:", ":execution:", 1));
+        let mut executions = lock(&self.executions);
+        if let Some(earlier) = executions.get(&arn) {
+            if earlier.status == "RUNNING" && earlier.input == input {
+                return Ok((arn, earlier.started_at));
             }
-            other => Reply::json_error(
-                501,
-                "NotSimulated",
-                &format!("the simulated Step Functions has no {other}"),
-            ),
+            let message = format!("Execution Already Exists: '{arn}'");
+            return Err(Refusal::new("ExecutionAlreadyExists", message));
+        }
+        let started_at = cloud.now();
+        let execution = ExecutionRecord::running(machine_arn, &name, input, started_at);
+        executions.insert(arn.clone(), execution.clone());
+        *lock(&self.started) += 1;
+        self.order(Order::Run {
+            arn: arn.clone(),
+            machine,
+            execution: Box::new(execution),
+            input: value,
+        });
+        Ok((arn, started_at))
+    }
+
+    /// Stops an execution, as `StopExecution` does; it is `ABORTED` at once. Gives when it ended, which is earlier if it
+    /// had ended; nothing if there is none.
+    pub(crate) fn stop(&self, at: Timestamp, arn: &str, error: &str, cause: &str) -> Option<Timestamp> {
+        let mut executions = lock(&self.executions);
+        let execution = executions.get_mut(arn)?;
+        if execution.status == "RUNNING" {
+            let (error, cause) = (error.to_owned(), cause.to_owned());
+            let how = ExecutionStatus::Aborted {
+                error: error.clone(),
+                cause: cause.clone(),
+            };
+            execution.end(at, &how);
+            let arn = arn.to_owned();
+            self.order(Order::Stop { arn, error, cause });
+            self.one_ended.notify_waiters();
+        }
+        execution.stopped_at
+    }
+
+    /// Is told how an execution ended. One that was stopped stays as it is.
+    pub(crate) fn end(&self, at: Timestamp, arn: &str, how: &ExecutionStatus) {
+        if let Some(execution) = lock(&self.executions).get_mut(arn)
+            && execution.status == "RUNNING"
+        {
+            execution.end(at, how);
+            self.one_ended.notify_waiters();
+        }
+    }
+
+    /// Waits until an execution is not running any more, and gives it; nothing if there is none.
+    pub(crate) async fn ended(&self, arn: &str) -> Option<ExecutionRecord> {
+        loop {
+            let one_ended = self.one_ended.notified();
+            let execution = self.get(arn)?;
+            if execution.status != "RUNNING" {
+                return Some(execution);
+            }
+            one_ended.await;
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(outlet) = lock(&self.outlet).as_ref() {
+            // Whoever takes the orders has gone only when the simulation is over.
+            let _ = outlet.send(order);
+        }
+    }
+
+    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
+        let operation = target_operation(&call.headers);
+        let reply = match serde_json::from_slice::<Map<String, Value>>(&call.body) {
+            Ok(parameters) => self.on_operation(cloud, &call.region, &operation, &parameters),
+            Err(error) => Reply::json_error(400, "SerializationException", &error.to_string()),
         };
         Answer { operation, reply }
     }
+
+    fn on_operation(&self, cloud: &Cloud, region: &str, operation: &str, parameters: &Map<String, Value>) -> Reply {
+        let known: &[&str] = match operation {
+            "DescribeExecution" => &["executionArn"],
+            "StartExecution" => &["stateMachineArn", "name", "input"],
+            "StopExecution" => &["executionArn", "error", "cause"],
+            "SendTaskSuccess" => &["taskToken", "output"],
+            "SendTaskFailure" => &["taskToken", "error", "cause"],
+            "SendTaskHeartbeat" => &["taskToken"],
+            other => return not_simulated(other),
+        };
+        if let Some(unknown) = parameters.keys().find(|name| !known.contains(&name.as_str())) {
+            return not_simulated(unknown);
+        }
+        let given = |name: &str| parameters.get(name).and_then(Value::as_str);
+        let text = |name: &str| given(name).unwrap_or_default();
+        let answer = match operation {
+            "DescribeExecution" => self.describe_execution(region, text("executionArn")),
+            "StartExecution" => {
+                let input = given("input").unwrap_or("{}");
+                self.start(cloud, region, text("stateMachineArn"), given("name"), input)
+                    .map(|(arn, started_at)| json!({ "executionArn": arn, "startDate": seconds(started_at) }))
+            }
+            "StopExecution" => check_failure(text("error"), text("cause")).and_then(|()| {
+                let arn = text("executionArn");
+                let stopped_at = is_in(arn, region)
+                    .then(|| self.stop(cloud.now(), arn, text("error"), text("cause")))
+                    .flatten()
+                    .ok_or_else(|| no_execution(arn))?;
+                Ok(json!({ "stopDate": seconds(stopped_at) }))
+            }),
+            _ => self.on_token(region, operation, &text),
+        };
+        match answer {
+            Ok(body) => Reply::json(200, &body),
+            Err(Refusal { code, message }) => Reply::json_error(400, code, &message),
+        }
+    }
+
+    fn describe_execution(&self, region: &str, arn: &str) -> Result<Value, Refusal> {
+        // An execution is known in its own Region only.
+        let execution = self.get(arn).filter(|_| is_in(arn, region));
+        execution
+            .map(|execution| execution.describe(arn))
+            .ok_or_else(|| no_execution(arn))
+    }
+
+    fn on_token<'a>(&self, region: &str, operation: &str, text: &dyn Fn(&str) -> &'a str) -> Result<Value, Refusal> {
+        let (tokens, token) = (self.tokens(region), text("taskToken"));
+        let answered = match operation {
+            "SendTaskSuccess" => tokens.send_success(token, text("output")),
+            "SendTaskFailure" => {
+                check_failure(text("error"), text("cause"))?;
+                tokens.send_failure(token, text("error"), text("cause"))
+            }
+            _ => tokens.send_heartbeat(token),
+        };
+        answered.map(|()| json!({})).map_err(|error| match error {
+            TokenError::TaskDoesNotExist => Refusal::new(
+                "TaskDoesNotExist",
+                "Task Does Not Exist: 'Provided task does not exist'",
+            ),
+            TokenError::TaskTimedOut => {
+                Refusal::new("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+            }
+            TokenError::InvalidToken => Refusal::new("InvalidToken", "Invalid Token: 'Invalid token'"),
+            TokenError::InvalidOutput => {
+                Refusal::new("InvalidOutput", "Invalid Output: 'it is not JSON, or too large'")
+            }
+        })
+    }
+}
+
+/// A version 4 UUID from the seed.
+pub(crate) fn uuid(cloud: &Cloud) -> String {
+    let bits = cloud.chance("uuid", |rng| rng.u128(..));
+    let hex = format!(
+        "{:032x}",
+        (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62)
+    );
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if name.chars().count() > NAME_LIMIT {
+        return Err(Refusal::too_long("name", NAME_LIMIT));
+    }
+    let is_bad = |c: char| c.is_whitespace() || c.is_control() || NOT_IN_NAMES.contains(c);
+    if name.is_empty() || name.contains(is_bad) {
+        return Err(Refusal::new("InvalidName", format!("Invalid Name: '{name}'")));
+    }
+    Ok(())
+}
+
+fn check_failure(error: &str, cause: &str) -> Result<(), Refusal> {
+    if error.chars().count() > ERROR_LIMIT {
+        return Err(Refusal::too_long("error", ERROR_LIMIT));
+    }
+    if cause.chars().count() > CAUSE_LIMIT {
+        return Err(Refusal::too_long("cause", CAUSE_LIMIT));
+    }
+    Ok(())
+}
+
+fn no_execution(arn: &str) -> Refusal {
+    Refusal::new("ExecutionDoesNotExist", format!("Execution Does Not Exist: '{arn}'"))
+}
+
+fn not_simulated(what: &str) -> Reply {
+    let message = format!("the simulated Step Functions has no {what}");
+    Reply::json_error(501, "NotSimulated", &message)
+}
+
+fn is_in(arn: &str, region: &str) -> bool {
+    arn.split(':').nth(3) == Some(region)
+}
+
+/// A moment as the API writes it: seconds since 1970.
+fn seconds(at: Timestamp) -> Value {
+    Value::from(at.as_millisecond() as f64 / 1000.0)
 }

@@ -28,11 +28,6 @@ use super::loops::{self, Pace};
 /// The most events that a worst case may have. An execution ends, beyond any catching, at 25,000. Design, section 5.
 pub const MOST_EVENTS: u64 = 15_000;
 
-/// The longest that one wait may last, in seconds: 4 h, the longest recovery that is designed for (design, section 9). A
-/// plan's deadlines together stay within its RTO maximum, so that giving each loop 4 h of its own is more than happens
-/// under an RTO maximum of 4 h. `shared::plan::check` does not yet refuse a maximum above that.
-pub const LONGEST_DEADLINE_SECONDS: u64 = 4 * 60 * 60;
-
 /// `ExecutionStarted`, the event that ends it, and `EvaluationFailed` in a state that cannot catch.
 const OF_THE_EXECUTION: u64 = 3;
 
@@ -107,7 +102,8 @@ fn of_loop(found: &Loop<'_>) -> Result<u64, String> {
             once += failed
         }
     }
-    Ok(turns(&paces, LONGEST_DEADLINE_SECONDS) * each_turn + once)
+    let longest = loops::longest_seconds(found).ok_or_else(|| format!("{} has no deadline", found.names()))?;
+    Ok(turns(&paces, longest) * each_turn + once)
 }
 
 /// How often a loop is turned when nothing but its waits takes time: it is left at the first look after the deadline
@@ -254,12 +250,16 @@ mod tests {
     #[test]
     fn a_loop_turns_until_the_first_look_after_its_deadline() {
         let states = json!({
+            "A": { "Type": "Pass", "Assign": { "t": "now", "plan": {} }, "Next": "W" },
             "W": { "Type": "Wait", "Seconds": 30, "Next": "C" },
-            "C": { "Type": "Choice", "Choices": [{ "Condition": "{% $states.input.done %}", "Next": "D" }], "Default": "W" },
+            "C": { "Type": "Choice", "Choices": [{
+                "Condition": "{% $toMillis($states.context.State.EnteredTime) - $toMillis($t) > $plan.deadlines.database_seconds * 1000 %}",
+                "Next": "D"
+            }], "Default": "W" },
             "D": { "Type": "Succeed" }
         });
         // Looks at 30, 60 … 14,400, and one that is late; 4 events in each turn, 2 for the end.
-        assert_eq!(count(states, "W"), Ok(OF_THE_EXECUTION + 481 * 4 + 2));
+        assert_eq!(count(states, "A"), Ok(OF_THE_EXECUTION + 2 + 481 * 4 + 2));
         // Looks at 5, 10 … 600; at 630, 660 … 14,400; and one that is late.
         let pace = Pace {
             since: Some("t"),

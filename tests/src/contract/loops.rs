@@ -3,7 +3,7 @@
 //! Both are read from the text of two expressions. Whatever is written in another form is a breach: what cannot be read
 //! cannot be counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::slices::DeadlineSlice;
 use states_language::{Choice, State, StateKind, Template, Wait, Workflow};
@@ -164,7 +164,7 @@ fn deadline_of<'a>(found: &Loop<'_>, state: &'a State) -> Result<Deadline<'a>, O
     let (earlier, rule) = (&rules[..at], &rules[at]);
     let deadline = deadline(&rule.condition)
         .ok_or_else(|| Some("has a deadline in a form that the contract test cannot read".to_owned()))?;
-    if !known_deadlines().contains(deadline.name) {
+    if !known_deadlines().contains_key(deadline.name) {
         return Err(Some(format!("has the deadline `{}`, which no plan has", deadline.name)));
     }
     if found.assigns(deadline.since) {
@@ -189,14 +189,21 @@ fn deadline_of<'a>(found: &Loop<'_>, state: &'a State) -> Result<Deadline<'a>, O
     Ok(deadline)
 }
 
-/// The names of the deadlines that machines get from the plan.
-fn known_deadlines() -> BTreeSet<String> {
-    let any = DeadlineSlice {
-        database_seconds: 1,
-        health_seconds: 1,
-    };
-    let fields = serde_json::to_value(any)
+/// The deadlines that machines get from the plan, each with the longest that it may be, in seconds.
+fn known_deadlines() -> BTreeMap<String, u64> {
+    let fields = serde_json::to_value(DeadlineSlice::LONGEST)
         .ok()
         .and_then(|value| value.as_object().cloned());
-    fields.unwrap_or_default().into_iter().map(|(name, _)| name).collect()
+    let fields = fields.unwrap_or_default().into_iter();
+    fields
+        .filter_map(|(name, longest)| Some((name, longest.as_u64()?)))
+        .collect()
+}
+
+/// How long a loop can be turned at most, in seconds: until the last of its deadlines, at the longest that a plan may
+/// have it.
+pub(super) fn longest_seconds(found: &Loop<'_>) -> Option<u64> {
+    let known = known_deadlines();
+    let deadlines = found.states.iter().filter_map(|state| deadline_of(found, state).ok());
+    deadlines.filter_map(|deadline| known.get(deadline.name).copied()).max()
 }

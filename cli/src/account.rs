@@ -1,0 +1,49 @@
+//! The real AWS account, for the verbs that need one.
+
+use shared::aws::Aws;
+use shared::error::StepError;
+use shared::plan::Plan;
+
+use crate::output::{Exit, Output, one_line};
+
+/// Runs `verb` against the real AWS, as the environment's credentials allow.
+pub(crate) fn with(plan: &Plan, output: &mut Output, verb: impl AsyncFnOnce(&Aws, &mut Output) -> Exit) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.error(format_args!("no runtime: {error}"));
+            return Exit::Failure;
+        }
+    };
+    runtime.block_on(async {
+        let aws = Aws::from_environment(plan.automation.table.clone()).await;
+        verb(&aws, output).await
+    })
+}
+
+/// ARN of whose credentials these are, as AWS says; nothing, and why is said, if it does not. Either Region can say it; the
+/// one that takes over is asked first.
+pub(crate) async fn caller(aws: &Aws, plan: &Plan, output: &mut Output) -> Option<String> {
+    let mut answer = caller_in(aws, &plan.regions.recovery.region).await;
+    if answer.is_err() {
+        answer = caller_in(aws, &plan.regions.primary.region).await;
+    }
+    match answer {
+        Ok(arn) => Some(arn),
+        Err(error) => {
+            output.error(one_line(&format_args!(
+                "nothing was changed, since AWS did not say who you are; check your credentials, then try again: {error}"
+            )));
+            None
+        }
+    }
+}
+
+async fn caller_in(aws: &Aws, region: &str) -> Result<String, StepError> {
+    let identity = aws_sdk_sts::Client::new(&aws.config_to_change(region))
+        .get_caller_identity()
+        .send()
+        .await
+        .map_err(|error| StepError::aws("sts:GetCallerIdentity", region, error))?;
+    Ok(identity.arn().unwrap_or("a caller without an ARN").to_owned())
+}

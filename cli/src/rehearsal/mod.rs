@@ -1,0 +1,345 @@
+//! One rehearsal: a disaster, the recovery that it starts, and what both the recovery and the customers saw.
+
+mod people;
+mod script;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
+use shared::plan::{Objective, Objectives, Plan};
+use shared::record::{Closing, Record, Started, TimelineStep};
+use shared::recovery::{Mode, Outcome};
+use simulator::cost::dollars;
+use simulator::simulation::Simulation;
+use states_language::HistoryEvent;
+
+pub use people::People;
+pub use script::{Disaster, Script, rehearse};
+
+/// What a rehearsal found; the object that `--json` prints. Times are in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rehearsal {
+    /// What was rehearsed.
+    pub rehearsed: Disaster,
+    /// Always `rehearsal`.
+    pub mode: Mode,
+    /// The seed.
+    pub seed: u64,
+    /// The recovery's outcome; `not-started` if nothing started one.
+    pub outcome: &'static str,
+    /// Why, where it is not plainly recovered.
+    pub reason: Option<String>,
+    /// Who approved, or why nobody had to.
+    pub approval: Option<String>,
+    /// Whether the Region that was left was fenced.
+    pub fence: Option<String>,
+    /// How recoveries, and executions of this one, ended before it, oldest first.
+    pub earlier: Vec<Earlier>,
+    /// When customers first suffered, as the recovery saw it.
+    pub impact_at: Option<Timestamp>,
+    /// When the recovery decided what to do.
+    pub decided_at: Option<Timestamp>,
+    /// What the recovery measured.
+    pub achieved: Achieved,
+    /// What the customers saw.
+    pub truth: Truth,
+    /// What was aimed at.
+    pub objectives: ObjectiveSeconds,
+    /// How the measured times stand against that.
+    pub met: MetObjectives,
+    /// Whether it recovered, no worse than the maximum objectives.
+    pub within_objectives: bool,
+    /// The recovery's timeline, from its record.
+    pub steps: Vec<TimelineStep>,
+    /// State transitions, as Step Functions bills them.
+    pub transitions: u64,
+    /// AWS calls.
+    pub aws_calls: Vec<CallCount>,
+    /// What the recovery cost, at list prices.
+    pub cost_usd: f64,
+}
+
+/// How a recovery, or an execution of one, ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Earlier {
+    /// The recovery's id.
+    pub recovery: String,
+    /// The Region that ran it.
+    pub region: String,
+    /// Its outcome.
+    pub outcome: &'static str,
+    /// Why, where it is not plainly recovered.
+    pub reason: Option<String>,
+}
+
+/// What the customers saw.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Truth {
+    /// From the disaster until they were served for good; nothing if they never were.
+    pub rto_seconds: Option<f64>,
+    /// The age, at the disaster, of their last write that survived; nothing where no write may be lost.
+    pub rpo_seconds: Option<f64>,
+    /// How many of the writes that were acknowledged to them are gone.
+    pub lost_writes: usize,
+}
+
+/// Objectives, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ObjectiveSeconds {
+    /// Recovery time.
+    pub rto: TargetAndMaximum,
+    /// Recovery point, where writes can be lost.
+    pub rpo: Option<TargetAndMaximum>,
+}
+
+/// A target and a maximum, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TargetAndMaximum {
+    /// What is aimed at.
+    pub target: u64,
+    /// What must not be exceeded.
+    pub maximum: u64,
+}
+
+/// How often a function made a kind of AWS call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallCount {
+    /// The function.
+    pub function: String,
+    /// The Region that was called.
+    pub region: String,
+    /// The service.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+    /// How often.
+    pub count: u64,
+}
+
+impl Rehearsal {
+    /// Whether the recovery did what it is for.
+    pub fn succeeded(&self) -> bool {
+        self.within_objectives
+    }
+}
+
+/// Something that happens while a rehearsal goes on.
+#[derive(Clone, Debug)]
+pub enum Moment {
+    /// An event of an execution.
+    Machine(Box<HistoryEvent>),
+    /// The disaster.
+    Disaster {
+        /// When.
+        at: Timestamp,
+        /// The Region that is lost.
+        region: String,
+    },
+    /// The lost Region answers again.
+    RegionIsBack {
+        /// When.
+        at: Timestamp,
+        /// The Region.
+        region: String,
+    },
+}
+
+/// What the customers went through, and what the recovery made of it.
+struct Played {
+    simulation: Simulation,
+    /// The Region that ran the last recovery.
+    region: String,
+    truth: Truth,
+}
+
+async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> Result<Rehearsal, String> {
+    let Played {
+        simulation,
+        region,
+        truth,
+    } = played;
+    let mut closed = Vec::new();
+    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+        closed.extend(endings(plan, simulation, region).await?);
+    }
+    closed.sort_by_key(|ending| ending.closing.closed_at);
+    let last = closed.pop_if(|ending| ending.region == *region);
+    let record = Record::in_region(&simulation.aws("drctl"), region);
+    let steps = match &last {
+        Some(last) => record
+            .timeline(&last.recovery)
+            .await
+            .map_err(|error| error.to_string())?,
+        None => Vec::new(),
+    };
+    let scenario = script.disaster.scenario();
+    let objectives = plan.scenarios.get(&scenario).map(|policy| policy.objectives);
+    let objectives = objectives.ok_or_else(|| format!("the plan has no policy for {scenario}"))?;
+    let calls = simulation.calls();
+    let (usage, invoked) = simulation.usage();
+    let of_the_recovery = calls.iter().filter(|(call, _)| invoked.contains(&call.function));
+    let cost_usd = dollars(
+        &usage,
+        of_the_recovery.map(|(call, count)| (call.service.as_str(), *count)),
+    );
+    let undelivered = simulation.cloud().events.failures();
+    let (outcome, mut reason) = match (&last, simulation.ended().last()) {
+        (Some(last), _) => (last.closing.outcome.name(), last.closing.reason.clone()),
+        (None, Some(ended)) => (
+            Outcome::Failed.name(),
+            Some(format!("it was not closed: {:?}", ended.result.status)),
+        ),
+        (None, None) => not_started(plan, simulation).await?,
+    };
+    if !undelivered.is_empty() {
+        reason = Some(format!("events were not delivered: {}", undelivered.join("; ")));
+    }
+    let Closing {
+        observed,
+        achieved,
+        met,
+        evidence,
+        ..
+    } = last.map_or_else(|| never_closed(&objectives), |last| last.closing);
+    let as_promised = script.disaster == Disaster::RegionFailure || truth.lost_writes == 0;
+    Ok(Rehearsal {
+        rehearsed: script.disaster,
+        mode: Mode::Rehearsal,
+        seed,
+        outcome,
+        reason,
+        approval: approval(&evidence),
+        fence: text_at(&evidence, "/fence/summary"),
+        earlier: closed.into_iter().map(Ending::into_earlier).collect(),
+        impact_at: observed.impact_at,
+        decided_at: observed.decided_at,
+        achieved,
+        truth: *truth,
+        objectives: ObjectiveSeconds {
+            rto: seconds(objectives.rto),
+            rpo: objectives.rpo.map(seconds),
+        },
+        met,
+        within_objectives: outcome == Outcome::Recovered.name()
+            && met.within()
+            && undelivered.is_empty()
+            && as_promised,
+        steps,
+        transitions: usage.transitions,
+        aws_calls: calls
+            .into_iter()
+            .map(|(call, count)| CallCount {
+                function: call.function,
+                region: call.region,
+                service: call.service,
+                operation: call.operation,
+                count,
+            })
+            .collect(),
+        cost_usd: (cost_usd * 1e6).round() / 1e6,
+    })
+}
+
+/// How one execution of a recovery ended.
+struct Ending {
+    recovery: String,
+    region: String,
+    closing: Closing,
+}
+
+impl Ending {
+    fn into_earlier(self) -> Earlier {
+        Earlier {
+            recovery: self.recovery,
+            region: self.region,
+            outcome: self.closing.outcome.name(),
+            reason: self.closing.reason,
+        }
+    }
+}
+
+/// How everything ended that a Region's table knows of.
+async fn endings(plan: &Plan, simulation: &Simulation, region: &str) -> Result<Vec<Ending>, String> {
+    let record = Record::in_region(&simulation.aws_in("drctl", region), region);
+    let mut endings = Vec::new();
+    // A Region that is away has nothing to say.
+    if !simulation.cloud().is_up(region) {
+        return Ok(endings);
+    }
+    for id in record
+        .recoveries(&plan.workload)
+        .await
+        .map_err(|error| error.to_string())?
+    {
+        let header = record.header(&id).await.map_err(|error| error.to_string())?;
+        let closings = header
+            .into_iter()
+            .flat_map(|header| header.earlier.into_iter().chain(header.closing));
+        endings.extend(closings.map(|closing| Ending {
+            recovery: id.clone(),
+            region: region.to_owned(),
+            closing,
+        }));
+    }
+    Ok(endings)
+}
+
+/// Why nothing was started: what was decided on the alarm's event, if there was one.
+async fn not_started(plan: &Plan, simulation: &Simulation) -> Result<(&'static str, Option<String>), String> {
+    let record = Record::new(&simulation.aws("drctl"));
+    let decisions = record.start_decisions(&plan.workload).await;
+    let decisions = decisions.map_err(|error| error.to_string())?;
+    Ok(match decisions.last().map(|decision| &decision.decision) {
+        Some(Started::Refused { reason }) => (Outcome::Refused.name(), Some(reason.clone())),
+        _ => ("not-started", Some("no recovery was started".to_owned())),
+    })
+}
+
+fn text_at(evidence: &Value, pointer: &str) -> Option<String> {
+    evidence.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Who approved, or why nobody had to.
+fn approval(evidence: &Value) -> Option<String> {
+    let by = evidence.pointer("/approval/by").and_then(Value::as_array);
+    let people: Vec<&str> = by.into_iter().flatten().filter_map(Value::as_str).collect();
+    let because = text_at(evidence, "/assessment/ask/because")?;
+    Some(match people.as_slice() {
+        [] => because,
+        people => format!("{because}; approved by {}", people.join(" and ")),
+    })
+}
+
+/// What stands in for the closing of a recovery that was never closed: nothing was measured.
+fn never_closed(objectives: &Objectives) -> Closing {
+    let achieved = Achieved {
+        rto_seconds: None,
+        rto_from_decision_seconds: None,
+        rpo_seconds: None,
+        rpo_status: RpoStatus::Unmeasured,
+        old_side_wrote_seconds: None,
+    };
+    let rpo = if objectives.rpo.is_some() {
+        Met::Missed
+    } else {
+        Met::NotApplicable
+    };
+    Closing {
+        execution: String::new(),
+        outcome: Outcome::Failed,
+        reason: None,
+        closed_at: Timestamp::UNIX_EPOCH,
+        evidence: serde_json::Value::Null,
+        observed: shared::measure::Observed::default(),
+        achieved,
+        met: MetObjectives { rto: Met::Missed, rpo },
+    }
+}
+
+fn seconds(objective: Objective) -> TargetAndMaximum {
+    TargetAndMaximum {
+        target: objective.target.as_secs(),
+        maximum: objective.maximum.as_secs(),
+    }
+}

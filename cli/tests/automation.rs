@@ -1,0 +1,195 @@
+//! `drctl automation`: the switch in both Regions of the simulated AWS, and the command line.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use assert_cmd::Command;
+use assert_cmd::cargo::cargo_bin_cmd;
+use drctl::automation::{InRegion, Setting, set, status};
+use drctl::plan_file::read_plan;
+use jiff::Timestamp;
+use shared::plan::Plan;
+use shared::record::Switch;
+use simulator::simulation::{Deployment, Simulation};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn radiant() -> Plan {
+    read_plan(&root().join("radiant.plan.yaml")).unwrap()
+}
+
+/// Runs a test in virtual time, with RADIANT's platform in a simulated AWS.
+fn with_radiant<T: Future<Output = ()>>(test: impl FnOnce(Simulation, Plan) -> T) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let plan = radiant();
+        let deployment = Deployment {
+            region: plan.regions.recovery.region.clone(),
+            functions: vec![],
+            machines: vec![],
+            substitutions: vec![],
+            alarms: vec![],
+            rules: vec![],
+            schedules: vec![],
+        };
+        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
+        let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
+            .await
+            .unwrap();
+        test(simulation, plan).await;
+    });
+}
+
+fn switch(on: bool, minute: i8, reason: &str) -> Switch {
+    let at: Timestamp = format!("2026-01-06T03:{minute:02}:00Z").parse().unwrap();
+    Switch {
+        on,
+        by: "arn:aws:iam::123456789012:user/on-call".to_owned(),
+        at,
+        reason: reason.to_owned(),
+    }
+}
+
+fn seen<T: std::fmt::Debug>(answers: Vec<InRegion<T>>) -> Vec<(String, T)> {
+    let seen = answers
+        .into_iter()
+        .map(|answer| (answer.region, answer.answer.unwrap()));
+    seen.collect()
+}
+
+#[test]
+fn nobody_set_it_and_it_is_seen_in_both_regions() {
+    with_radiant(|simulation, plan| async move {
+        let untouched = || Setting {
+            now: None,
+            history: vec![],
+        };
+        assert_eq!(
+            seen(status(&simulation.aws("drctl"), &plan).await),
+            [
+                ("us-east-1".to_owned(), untouched()),
+                ("us-west-2".to_owned(), untouched())
+            ]
+        );
+    });
+}
+
+#[test]
+fn it_is_set_in_both_regions_and_the_last_five_settings_are_shown() {
+    with_radiant(|simulation, plan| async move {
+        let aws = simulation.aws("drctl");
+        let settings: Vec<Switch> = (0..7).map(|n| switch(n % 2 == 1, n, &format!("reason {n}"))).collect();
+        for setting in &settings {
+            let regions: Vec<String> = seen(set(&aws, &plan, setting).await)
+                .into_iter()
+                .map(|(region, ())| region)
+                .collect();
+            assert_eq!(regions, ["us-east-1", "us-west-2"]);
+        }
+        for (region, setting) in seen(status(&aws, &plan).await) {
+            assert_eq!(setting.now.as_ref(), settings.last(), "{region}");
+            let newest_first: Vec<Switch> = settings.iter().rev().take(5).cloned().collect();
+            assert_eq!(setting.history, newest_first, "{region}");
+        }
+    });
+}
+
+#[test]
+fn a_region_that_is_away_does_not_keep_the_other_one_from_being_set() {
+    with_radiant(|simulation, plan| async move {
+        let aws = simulation.aws("drctl");
+        simulation.cloud().take_region_away("us-east-1");
+        let off = switch(false, 0, "the network is being moved");
+        let began = simulation.cloud().now();
+        let answers = set(&aws, &plan, &off).await;
+        let took = simulation.cloud().now().duration_since(began);
+        assert!(took < Duration::from_secs(5).try_into().unwrap(), "{took:?}");
+        assert!(answers[0].answer.is_err());
+        assert!(answers[1].answer.is_ok());
+        let answers = status(&aws, &plan).await;
+        assert!(answers[0].answer.is_err());
+        assert_eq!(answers[1].answer.as_ref().unwrap().now.as_ref(), Some(&off));
+        // Back again, the lost Region does not know of it: each Region has its own switch.
+        simulation.cloud().give_region_back("us-east-1");
+        assert_eq!(seen(status(&aws, &plan).await)[0].1.now, None);
+    });
+}
+
+/// `drctl automation` in the root of the repository, where every AWS endpoint is a port on which nobody listens.
+fn automation(args: &[&str]) -> Command {
+    let mut command = cargo_bin_cmd!("drctl");
+    command
+        .arg("automation")
+        .args(args)
+        .current_dir(root())
+        .env_remove("AWS_PROFILE")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        .env("AWS_MAX_ATTEMPTS", "1")
+        .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "an-example");
+    command
+}
+
+/// Exit status, standard output and standard error.
+fn answer(args: &[&str]) -> (i32, String, String) {
+    let output = automation(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn off_needs_a_reason() {
+    for args in [&["off"][..], &["off", "--reason", "  "], &["off", "--reason", ""]] {
+        let (code, stdout, stderr) = answer(args);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert!(stderr.contains("--reason"), "{stderr}");
+    }
+}
+
+#[test]
+fn wrong_use_is_said() {
+    for args in [
+        &[][..],
+        &["of"],
+        &["status", "--reason", "x"],
+        &["status", "--plan", "no-such.yaml"],
+        &["off", "--reason", "x", "--plan", "no-such.yaml"],
+    ] {
+        let (code, stdout, stderr) = answer(args);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
+        assert!(!stderr.is_empty());
+    }
+}
+
+#[test]
+fn regions_that_cannot_be_reached_are_named() {
+    let (code, stdout, stderr) = answer(&["status"]);
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{stderr}");
+    for (line, region) in lines.iter().zip(["us-east-1", "us-west-2"]) {
+        assert!(
+            line.starts_with(&format!("drctl: {region}: the switch cannot be seen; ")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_changed_where_nobody_says_who_does_it() {
+    let (code, stdout, stderr) = answer(&["off", "--reason", "x"]);
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(
+        stderr.starts_with("drctl: nothing was changed, since AWS did not say who you are"),
+        "{stderr}"
+    );
+}

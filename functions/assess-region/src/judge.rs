@@ -1,0 +1,874 @@
+//! What follows from the evidence: which way to go, what forbids it, and who must approve.
+
+use aws_sdk_rds::types::DbCluster;
+use shared::approval::Ask;
+use shared::global_database::{Promotion, serves};
+use shared::plan::Objective;
+use shared::recovery::{Intent, Way};
+
+use crate::evidence::{Evidence, Metrics};
+use crate::loss::{Against, ExpectedLoss, Known, expected_loss};
+use crate::signals::{
+    OTHER_SIDE, PROBE, REPLICATION, Says, Signal, beginning_of_outage, other_side_signal, probe_signal,
+    replication_signal,
+};
+use crate::{Decision, Input, Output, versions};
+
+/// Everything that this step decides. `before` is what this recovery decided earlier, if it is gone on with.
+pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision>) -> Output {
+    let none = Metrics::default();
+    let metrics = evidence.metrics.as_ref().unwrap_or(&none);
+    let mut warnings = Vec::new();
+    if let Err(error) = &evidence.metrics {
+        warnings.push(format!("the metrics could not be read: {error}"));
+    }
+    if let Err(error) = &evidence.last_committed {
+        warnings.push(format!(
+            "the last heartbeat of {} could not be read: {error}",
+            input.other.region
+        ));
+    }
+    let outage = beginning_of_outage(&metrics.probe, evidence.now);
+    let signals = vec![
+        probe_signal(&metrics.probe, evidence.now),
+        replication_signal(&metrics.lag, outage, evidence.now),
+        other_side_signal(&input.other, &evidence.other),
+    ];
+    let mut blockers = blockers_here(input, evidence);
+    let promotion = match evidence.database.promotion(&input.here.cluster_arn) {
+        // Whoever wants a failover does not want the switchover that goes on.
+        Promotion::Underway(transition)
+            if transition.way == Some(Way::Switchover) && input.intent == Intent::Failover =>
+        {
+            Promotion::NotStarted
+        }
+        promotion => promotion,
+    };
+    let impact_at = match (before, outage) {
+        // It is the same disaster, also where the probe has recovered meanwhile or reads another Region's metrics.
+        (Some(before), Some(outage)) => before.impact_at.min(outage),
+        (Some(before), None) => before.impact_at,
+        (None, Some(outage)) => outage,
+        (None, None) => {
+            if input.intent != Intent::Switchover {
+                let text = "the probe's metric shows no outage; the time of the start stands in for the impact";
+                warnings.push(text.to_owned());
+            }
+            input.triggered_at
+        }
+    };
+    // What goes on already, or is done, is gone on with as it was decided.
+    let (way, decided_at) = match (&promotion, before) {
+        (Promotion::Done, Some(before)) => (before.way, before.decided_at),
+        (Promotion::Underway(transition), before) => (
+            transition
+                .way
+                .or(before.map(|before| before.way))
+                .unwrap_or(Way::Failover),
+            before.map_or(evidence.now, |before| before.decided_at),
+        ),
+        (Promotion::Done, None) => {
+            let text = "this Region's cluster is the writer already; what was lost is not known any more";
+            warnings.push(text.to_owned());
+            (Way::Failover, evidence.now)
+        }
+        (Promotion::NotStarted | Promotion::Elsewhere(_), _) => {
+            let way = way(input, &signals);
+            (
+                way.unwrap_or_else(|blocker| {
+                    blockers.push(blocker);
+                    Way::Switchover
+                }),
+                evidence.now,
+            )
+        }
+    };
+    if promotion == Promotion::NotStarted && way == Way::Switchover && blockers.is_empty() {
+        blockers.extend(switchover_blockers(&signals));
+    }
+    let expected_loss = match (way, before) {
+        (Way::Switchover, _) => ExpectedLoss::None,
+        // After the promotion began, lag says nothing any more.
+        (Way::Failover, Some(before)) if promotion != Promotion::NotStarted => before.expected_loss,
+        (Way::Failover, _) => expected_loss(&Known {
+            lag: &metrics.lag,
+            impact_at,
+            last_committed: evidence.last_committed.as_ref().ok().copied().flatten(),
+            heartbeat_seconds: input.database.heartbeat_seconds,
+            now: evidence.now,
+        }),
+    };
+    let fence_confirmable = evidence.other.is_ok();
+    let proposal = Proposal {
+        input,
+        way,
+        expected_loss,
+        signals: &signals,
+        fence_confirmable,
+        is_begun: matches!(promotion, Promotion::Done | Promotion::Underway(_)),
+    };
+    let ask = proposal.ask(&warnings, &evidence.health);
+    Output {
+        signals,
+        blockers,
+        warnings,
+        health: evidence.health.clone(),
+        impact_at,
+        expected_loss,
+        way,
+        can_lose_writes: way == Way::Failover,
+        fence_confirmable,
+        ask,
+        decided_at,
+    }
+}
+
+fn says(signals: &[Signal], source: &str) -> Says {
+    let signal = signals.iter().find(|signal| signal.source == source);
+    signal.map_or(Says::Unknown, |signal| signal.says)
+}
+
+/// The way that loses least, or the one that is wanted. A switchover works only if the other side's control plane and
+/// replication are there. Errors: why nothing is to be done at all.
+fn way(input: &Input, signals: &[Signal]) -> Result<Way, String> {
+    match input.intent {
+        Intent::Switchover => return Ok(Way::Switchover),
+        Intent::Failover => return Ok(Way::Failover),
+        Intent::Decide => {}
+    }
+    let any_down = signals.iter().any(|signal| signal.says == Says::Down);
+    if !any_down && says(signals, PROBE) == Says::Healthy {
+        return Err("the outside probe finds the service healthy: nothing has to be recovered".to_owned());
+    }
+    let other_side_works = says(signals, OTHER_SIDE) == Says::Healthy && says(signals, REPLICATION) == Says::Healthy;
+    Ok(if other_side_works {
+        Way::Switchover
+    } else {
+        Way::Failover
+    })
+}
+
+/// What forbids a switchover: either side that is not healthy, as far as it can be seen.
+fn switchover_blockers(signals: &[Signal]) -> Vec<String> {
+    let of = |source: &str| signals.iter().find(|signal| signal.source == source);
+    let other_side = of(OTHER_SIDE).filter(|signal| signal.says != Says::Healthy);
+    let replication = of(REPLICATION).filter(|signal| signal.says == Says::Down);
+    let unfit = other_side.into_iter().chain(replication);
+    unfit
+        .map(|signal| {
+            format!(
+                "a switchover needs both sides healthy; {} says: {}. With intent failover people are asked whether to go \
+                 on with loss",
+                signal.source, signal.detail
+            )
+        })
+        .collect()
+}
+
+/// What forbids promoting the cluster in this Region.
+fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
+    let (database, here) = (&evidence.database, &evidence.here);
+    let mut blockers = Vec::new();
+    if database.member(&input.here.cluster_arn).is_none() {
+        blockers.push(format!(
+            "{} is no member of global database {}",
+            input.here.cluster_arn, database.id
+        ));
+    }
+    let promotion = database.promotion(&input.here.cluster_arn);
+    if let Promotion::Elsewhere(transition) = &promotion {
+        blockers.push(format!(
+            "global database {} is {} to {}; wait until that has ended",
+            database.id, transition.status, transition.to_cluster_arn
+        ));
+    }
+    let status = here.status().unwrap_or("without a status");
+    let member = database.member(&input.here.cluster_arn);
+    if member.and_then(|member| member.synchronization.as_deref()) == Some("pending-resync") {
+        blockers.push(format!(
+            "cluster {} in {} has not rejoined yet, it is still being synchronised; wait for RDS-EVENT-0241",
+            input.here.cluster, input.here.region
+        ));
+    }
+    if promotion == Promotion::NotStarted && !serves(status) {
+        blockers.push(format!(
+            "cluster {} in {} is {status}, not available",
+            input.here.cluster, input.here.region
+        ));
+    }
+    if here.db_cluster_members().is_empty() {
+        blockers.push(format!(
+            "cluster {} in {} has no instance; create one first",
+            input.here.cluster, input.here.region
+        ));
+    }
+    if here.http_endpoint_enabled() != Some(true) {
+        blockers.push(format!(
+            "the Data API of cluster {} in {} is off; turn it on first (rds:EnableHttpEndpoint)",
+            input.here.cluster, input.here.region
+        ));
+    }
+    if promotion == Promotion::NotStarted
+        && let Some(why) = versions_block(input, evidence)
+    {
+        blockers.push(why);
+    }
+    blockers
+}
+
+/// Why Aurora would refuse for the engine versions, and what a person can do then. The primary's version comes from its
+/// own Region where that answers, and from the global database otherwise.
+fn versions_block(input: &Input, evidence: &Evidence) -> Option<String> {
+    let of_other = evidence.other.as_ref().ok().and_then(DbCluster::engine_version);
+    let primary = of_other.or(evidence.database.engine_version.as_deref())?;
+    let why = versions::refused(primary, evidence.here.engine_version()?)?;
+    let (global, here) = (&input.database.global_cluster, &input.here);
+    Some(format!(
+        "Aurora does not promote it: {why}. By hand, with the loss of the global database and without any fencing by \
+         Aurora: make sure that nothing writes in {}, then `aws rds remove-from-global-cluster --region {} \
+         --global-cluster-identifier {global} --db-cluster-identifier {}`, wait until the cluster is available, and \
+         resume or start this recovery with intent failover",
+        input.other.region, here.region, here.cluster_arn
+    ))
+}
+
+/// What is about to be done.
+struct Proposal<'a> {
+    input: &'a Input,
+    way: Way,
+    expected_loss: ExpectedLoss,
+    signals: &'a [Signal],
+    fence_confirmable: bool,
+    /// Whether the promotion is under way or done, so that nobody has to be asked any more.
+    is_begun: bool,
+}
+
+impl Proposal<'_> {
+    /// What people are asked, and how many of them; nobody only where the policy allows it and the evidence holds.
+    fn ask(&self, warnings: &[String], health: &[String]) -> Ask {
+        let rpo = self.input.rpo;
+        let (people, because) = self.people(rpo);
+        let confirmable = if self.fence_confirmable {
+            "confirmable"
+        } else {
+            "unconfirmed"
+        };
+        Ask {
+            id: format!(
+                "{}-{}-fence-{confirmable}",
+                self.way.name(),
+                self.expected_loss.class(rpo)
+            ),
+            headline: self.headline(),
+            shown: self.shown(warnings, health),
+            people,
+            because,
+            needs_reason: self.expected_loss.against(rpo) == Against::Beyond,
+        }
+    }
+
+    fn headline(&self) -> String {
+        let (here, other) = (&self.input.here.region, &self.input.other.region);
+        match self.way {
+            Way::Switchover => {
+                format!("Move the workload from {other} to {here} by a switchover, which loses no writes")
+            }
+            Way::Failover => format!(
+                "Fail the database over from {other} to {here} and move the workload: what was not replicated is lost, and \
+                 that cannot be taken back"
+            ),
+        }
+    }
+
+    fn shown(&self, warnings: &[String], health: &[String]) -> Vec<String> {
+        let other = &self.input.other.region;
+        let mut shown = vec![format!("Expected loss: {}", self.expected_loss.in_words())];
+        for signal in self.signals {
+            shown.push(format!(
+                "{} says {}: {}",
+                signal.source,
+                signal.says.name(),
+                signal.detail
+            ));
+        }
+        shown.push(if self.fence_confirmable {
+            format!("Fence: {other} answers, so that it can be confirmed that nothing writes there any more")
+        } else {
+            format!(
+                "Fence: it cannot be confirmed, since {other} does not answer; if functions still run there, what they write \
+                 is lost"
+            )
+        });
+        shown.extend(health.iter().cloned());
+        shown.extend(warnings.iter().map(|warning| format!("Note: {warning}")));
+        shown
+    }
+
+    /// How many people must approve, and why that many.
+    fn people(&self, rpo: Option<Objective>) -> (u8, String) {
+        let policy = self.input.approval;
+        if self.is_begun {
+            return (
+                0,
+                "the promotion has begun, and what was decided then is gone on with".to_owned(),
+            );
+        }
+        let mut reasons = Vec::new();
+        if self.input.always_ask {
+            reasons.push("whoever started it wants people to be asked".to_owned());
+        }
+        if let Some(doubt) = self.doubt() {
+            reasons.push(doubt);
+        }
+        match (self.expected_loss, self.expected_loss.against(rpo)) {
+            (ExpectedLoss::None | ExpectedLoss::Measured { .. }, Against::Target) => {}
+            (ExpectedLoss::UpperBound { .. }, Against::Target) => {
+                reasons.push("the expected loss is an upper bound and not measured".to_owned());
+            }
+            (_, Against::Maximum) => reasons.push("the expected loss is above the RPO target".to_owned()),
+            (ExpectedLoss::Unmeasured, _) => reasons.push("the expected loss is not measured".to_owned()),
+            (_, Against::Beyond) => reasons.push("the expected loss may be above the RPO maximum".to_owned()),
+        }
+        if !reasons.is_empty() {
+            let people = policy.people.max(policy.without_evidence);
+            return (people, format!("{}; the plan then asks {people}", reasons.join("; ")));
+        }
+        match policy.people {
+            0 => (0, self.why_nobody(rpo)),
+            people => (people, format!("the plan asks {people} for this scenario")),
+        }
+    }
+
+    /// What the evidence leaves open; nothing, if it supports the way. A failover loses writes, so two signals must say
+    /// that the other side is down, and none that it is healthy. A switchover loses none, and must be needed: the probe
+    /// says so, or whoever planned it.
+    fn doubt(&self) -> Option<String> {
+        let count = |says: Says| self.signals.iter().filter(|signal| signal.says == says).count();
+        let (down, healthy) = (count(Says::Down), count(Says::Healthy));
+        match self.way {
+            Way::Failover if down >= 2 && healthy == 0 => None,
+            Way::Failover => Some(format!(
+                "{down} of {} signals say that {} is down, and {healthy} that it is healthy: two must, and none",
+                self.signals.len(),
+                self.input.other.region
+            )),
+            Way::Switchover if self.input.intent == Intent::Switchover => None,
+            Way::Switchover if says(self.signals, PROBE) == Says::Down => None,
+            Way::Switchover => Some("the outside probe does not say that the service is down".to_owned()),
+        }
+    }
+
+    /// Why it may go on without anybody's approval, for the report.
+    fn why_nobody(&self, rpo: Option<Objective>) -> String {
+        let down: Vec<&str> = self
+            .signals
+            .iter()
+            .filter(|signal| signal.says == Says::Down)
+            .map(|signal| signal.source)
+            .collect();
+        match (self.way, self.expected_loss, rpo) {
+            (Way::Failover, ExpectedLoss::Measured { seconds }, Some(rpo)) => format!(
+                "the plan asks nobody while two signals agree and the expected loss is measured and within the RPO target: \
+                 {} say that {} is down, and {seconds:.1} s are within {}",
+                down.join(", "),
+                self.input.other.region,
+                rpo.target
+            ),
+            (Way::Failover, ..) => format!(
+                "the plan asks nobody while two signals agree: {} say that {} is down",
+                down.join(", "),
+                self.input.other.region
+            ),
+            (Way::Switchover, ..) => {
+                "the plan asks nobody for a switchover: both sides work, replication goes on, and no write is lost"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_rds::types::DbClusterMember;
+    use jiff::Timestamp;
+    use shared::error::{ErrorKind, StepError};
+    use shared::global_database::{GlobalDatabase, Member, Transition};
+    use shared::plan::Duration;
+    use shared::recovery::RecoveryRef;
+    use shared::slices::{ApiSlice, ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
+
+    use super::*;
+
+    const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
+    const OTHER: &str = "arn:aws:rds:us-east-1:123456789012:cluster:other";
+
+    fn minute(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_040 + minute * 60).unwrap()
+    }
+
+    fn input(intent: Intent) -> Input {
+        let site = |region: &str, cluster: &str, arn: &str| SiteSlice {
+            region: region.into(),
+            cluster: cluster.into(),
+            cluster_arn: arn.into(),
+            secret_arn: "arn:s".into(),
+            topic_arn: "arn:t".into(),
+            api: ApiSlice {
+                rest_api: "abcdefghij".into(),
+                stage: "v2".into(),
+                domain: "d.example.com".into(),
+            },
+        };
+        Input {
+            recovery: RecoveryRef {
+                id: "r".into(),
+                workload: "shop".into(),
+                token: 1,
+                execution: "arn:e".into(),
+            },
+            intent,
+            triggered_at: minute(99),
+            always_ask: false,
+            approval: ApprovalSlice {
+                people: 0,
+                without_evidence: 2,
+                answer_within_seconds: 900,
+            },
+            rpo: Some(Objective {
+                target: Duration::from_secs(300),
+                maximum: Duration::from_secs(3600),
+            }),
+            here: site("us-west-2", "here", HERE),
+            other: site("us-east-1", "other", OTHER),
+            database: DatabaseSlice {
+                global_cluster: "g".into(),
+                name: "shop".into(),
+                schema: "dr".into(),
+                heartbeat_seconds: 5,
+            },
+            probe: ProbeSlice {
+                namespace: "Shop".into(),
+                metric: "Healthy".into(),
+                workload: "shop".into(),
+            },
+        }
+    }
+
+    fn judged(input: &Input, evidence: &Evidence) -> Output {
+        assess(input, evidence, None)
+    }
+
+    fn cluster(status: &str) -> DbCluster {
+        DbCluster::builder()
+            .status(status)
+            .db_cluster_members(DbClusterMember::builder().build())
+            .http_endpoint_enabled(true)
+            .engine_version("16.6")
+            .build()
+    }
+
+    fn lost_region() -> Evidence {
+        let member = |arn: &str, is_writer| Member {
+            cluster_arn: arn.into(),
+            is_writer,
+            synchronization: None,
+        };
+        Evidence {
+            now: minute(14),
+            metrics: Ok(Metrics {
+                probe: (0..14).map(|m| (minute(m), if m < 10 { 1.0 } else { 0.0 })).collect(),
+                lag: (0..11)
+                    .map(|m| (minute(m), if m == 10 { 9e6 } else { 100.0 * m as f64 }))
+                    .collect(),
+            }),
+            database: GlobalDatabase {
+                id: "g".into(),
+                members: vec![member(OTHER, true), member(HERE, false)],
+                transition: None,
+                engine_version: Some("16.6".into()),
+            },
+            here: cluster("available"),
+            other: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
+            last_committed: Ok(Some(minute(10))),
+            health: vec![],
+        }
+    }
+
+    #[test]
+    fn a_lost_region_means_failover_with_the_lag_before_impact() {
+        let output = judged(&input(Intent::Decide), &lost_region());
+        assert_eq!(output.blockers, Vec::<String>::new());
+        assert_eq!((output.way, output.can_lose_writes), (Way::Failover, true));
+        assert_eq!(output.impact_at, minute(10));
+        assert_eq!(output.expected_loss, ExpectedLoss::Measured { seconds: 0.9 });
+        let says: Vec<Says> = output.signals.iter().map(|signal| signal.says).collect();
+        assert_eq!(says, [Says::Down, Says::Down, Says::Down]);
+    }
+
+    fn replicating() -> Evidence {
+        let mut evidence = lost_region();
+        evidence.metrics.as_mut().unwrap().lag = (0..14).map(|m| (minute(m), 100.0)).collect();
+        evidence
+    }
+
+    #[test]
+    fn a_healthy_other_side_that_replicates_means_switchover_and_no_loss() {
+        let output = judged(
+            &input(Intent::Decide),
+            &Evidence {
+                other: Ok(cluster("backing-up")),
+                ..replicating()
+            },
+        );
+        assert_eq!(
+            (output.way, output.expected_loss),
+            (Way::Switchover, ExpectedLoss::None)
+        );
+        assert_eq!(output.blockers, Vec::<String>::new());
+    }
+
+    #[test]
+    fn with_a_signal_missing_or_contradicting_two_people_are_asked() {
+        let error = |kind| Err(StepError::new(kind, "no"));
+        let alone = Evidence {
+            metrics: error_metrics(),
+            ..lost_region()
+        };
+        let contradicting = Evidence {
+            other: Ok(cluster("available")),
+            ..lost_region()
+        };
+        let replicating_still = Evidence {
+            other: error(ErrorKind::Unavailable),
+            ..replicating()
+        };
+        let denied_and_replicating = Evidence {
+            other: error(ErrorKind::Denied),
+            ..replicating()
+        };
+        for evidence in [alone, contradicting, replicating_still, denied_and_replicating] {
+            let output = judged(&input(Intent::Decide), &evidence);
+            assert_eq!(
+                (output.way, output.ask.people),
+                (Way::Failover, 2),
+                "{:?}",
+                output.signals
+            );
+            assert!(
+                output.ask.because.contains("two must, and none"),
+                "{}",
+                output.ask.because
+            );
+            assert!(output.blockers.is_empty(), "{:?}", output.blockers);
+        }
+        // Not allowed to look there is no sign of anything; the other two are enough.
+        let denied = Evidence {
+            other: error(ErrorKind::Denied),
+            ..lost_region()
+        };
+        let output = judged(&input(Intent::Decide), &denied);
+        assert_eq!((output.way, output.signals[2].says), (Way::Failover, Says::Unknown));
+        assert_eq!(output.ask.people, 0, "{}", output.ask.because);
+    }
+
+    #[test]
+    fn two_signals_and_a_measured_loss_within_the_target_need_nobody_and_say_why() {
+        let output = judged(&input(Intent::Decide), &lost_region());
+        assert_eq!(output.ask.people, 0);
+        assert!(!output.ask.needs_reason);
+        for part in [
+            "outside-probe, replication-lag, other-control-plane",
+            "0.9 s are within 5m",
+        ] {
+            assert!(output.ask.because.contains(part), "{}", output.ask.because);
+        }
+        assert_eq!(output.ask.id, "failover-loss-within-target-fence-unconfirmed");
+    }
+
+    #[test]
+    fn a_loss_that_is_large_or_unknown_is_never_automatic() {
+        let with_lag = |milliseconds: f64| {
+            let mut evidence = lost_region();
+            evidence.metrics.as_mut().unwrap().lag[8].1 = milliseconds;
+            judged(&input(Intent::Decide), &evidence).ask
+        };
+        let ask = with_lag(300_000.0);
+        assert_eq!((ask.people, ask.needs_reason), (0, false));
+        let ask = with_lag(300_100.0);
+        assert_eq!((ask.people, ask.needs_reason), (2, false));
+        assert!(ask.because.contains("above the RPO target"), "{}", ask.because);
+        let ask = with_lag(3_600_100.0);
+        assert_eq!((ask.people, ask.needs_reason), (2, true));
+        let mut unmeasured = lost_region();
+        unmeasured.metrics.as_mut().unwrap().lag.truncate(4);
+        let ask = judged(&input(Intent::Decide), &unmeasured).ask;
+        assert_eq!((ask.people, ask.needs_reason), (2, true));
+        assert!(ask.shown[0].contains("it is not zero"), "{:?}", ask.shown);
+        let mut writing = lost_region();
+        writing.last_committed = Ok(Some(minute(14)));
+        let ask = judged(&input(Intent::Decide), &writing).ask;
+        assert_eq!((ask.people, ask.needs_reason), (2, true));
+        assert!(ask.shown[0].contains("upper bound"), "{:?}", ask.shown);
+    }
+
+    #[test]
+    fn the_policy_can_only_ask_more() {
+        let asked = |people, without_evidence, always_ask, evidence: &Evidence| {
+            let mut input = input(Intent::Decide);
+            input.approval.people = people;
+            input.approval.without_evidence = without_evidence;
+            input.always_ask = always_ask;
+            judged(&input, evidence).ask.people
+        };
+        assert_eq!(asked(1, 2, false, &lost_region()), 1);
+        assert_eq!(asked(2, 2, false, &lost_region()), 2);
+        assert_eq!(asked(0, 1, true, &lost_region()), 1);
+        let alone = Evidence {
+            metrics: error_metrics(),
+            ..lost_region()
+        };
+        assert_eq!(asked(1, 2, false, &alone), 2);
+        assert_eq!(asked(0, 1, false, &alone), 1);
+    }
+
+    #[test]
+    fn what_was_approved_has_another_name_when_more_would_be_lost() {
+        let approved = judged(&input(Intent::Failover), &lost_region()).ask.id;
+        let mut worse = lost_region();
+        worse.metrics.as_mut().unwrap().lag[8].1 = 300_100.0;
+        assert_ne!(judged(&input(Intent::Failover), &worse).ask.id, approved);
+        let confirmable = Evidence {
+            other: Ok(cluster("available")),
+            ..lost_region()
+        };
+        assert_ne!(judged(&input(Intent::Failover), &confirmable).ask.id, approved);
+    }
+
+    #[test]
+    fn an_approver_sees_loss_evidence_fence_and_what_else_is_to_be_known() {
+        let evidence = Evidence {
+            health: vec!["AWS Health: an issue".into()],
+            ..lost_region()
+        };
+        let shown = judged(&input(Intent::Failover), &evidence).ask.shown.join("\n");
+        for part in [
+            "Expected loss: 0.9 s",
+            "outside-probe says down",
+            "replication-lag says down",
+            "other-control-plane says down",
+            "Fence: it cannot be confirmed",
+            "AWS Health: an issue",
+        ] {
+            assert!(shown.contains(part), "{part} is missing in {shown}");
+        }
+    }
+
+    #[test]
+    fn a_failover_in_place_of_a_switchover_that_hangs_is_looked_at_as_a_failover() {
+        let mut hanging = lost_region();
+        hanging.database.transition = Some(Transition {
+            status: "switching-over".into(),
+            to_cluster_arn: HERE.into(),
+            way: Some(Way::Switchover),
+        });
+        let mut wanted = input(Intent::Failover);
+        wanted.always_ask = true;
+        let output = judged(&wanted, &hanging);
+        assert_eq!((output.way, output.ask.people), (Way::Failover, 2));
+        assert_eq!(judged(&input(Intent::Decide), &hanging).way, Way::Switchover);
+    }
+
+    #[test]
+    fn versions_that_aurora_refuses_are_refused_with_the_way_by_hand() {
+        let mut other_version = lost_region();
+        other_version.database.engine_version = Some("16.4".into());
+        let blockers = judged(&input(Intent::Failover), &other_version).blockers;
+        for part in [
+            "16.4",
+            "16.6",
+            "aws rds remove-from-global-cluster --region us-west-2",
+            HERE,
+        ] {
+            assert!(blockers[0].contains(part), "{blockers:?}");
+        }
+        // The primary's own word counts where it answers.
+        let mut primary = cluster("available");
+        primary.engine_version = Some("16.6".into());
+        other_version.other = Ok(primary);
+        assert!(judged(&input(Intent::Failover), &other_version).blockers.is_empty());
+    }
+
+    #[test]
+    fn a_recovery_that_is_gone_on_with_keeps_its_decision_once_the_promotion_has_begun() {
+        let before = Decision {
+            way: Way::Failover,
+            impact_at: minute(9),
+            decided_at: minute(12),
+            expected_loss: ExpectedLoss::Measured { seconds: 0.5 },
+        };
+        let mut done = lost_region();
+        done.database.members[1].is_writer = true;
+        let output = assess(&input(Intent::Decide), &done, Some(before));
+        assert_eq!(
+            (output.way, output.decided_at, output.impact_at),
+            (Way::Failover, minute(12), minute(9))
+        );
+        assert_eq!(output.expected_loss, before.expected_loss);
+        assert_eq!(output.ask.people, 0);
+        // Before it, everything is looked at anew but the impact.
+        let output = assess(&input(Intent::Decide), &lost_region(), Some(before));
+        assert_eq!((output.decided_at, output.impact_at), (minute(14), minute(9)));
+        assert_eq!(output.expected_loss, ExpectedLoss::Measured { seconds: 0.8 });
+    }
+
+    fn error_metrics() -> Result<Metrics, StepError> {
+        Err(StepError::new(ErrorKind::Throttled, "no metrics"))
+    }
+
+    #[test]
+    fn a_planned_switchover_with_both_sides_healthy_needs_nobody() {
+        let evidence = Evidence {
+            other: Ok(cluster("available")),
+            ..replicating()
+        };
+        let ask = judged(&input(Intent::Switchover), &evidence).ask;
+        assert_eq!(ask.people, 0, "{}", ask.because);
+        assert!(ask.because.contains("no write is lost"), "{}", ask.because);
+    }
+
+    #[test]
+    fn a_switchover_is_refused_where_the_other_side_is_not_healthy() {
+        let down = Err(StepError::new(ErrorKind::Unavailable, "no answer"));
+        for other in [down, Ok(cluster("failing-over"))] {
+            let output = judged(&input(Intent::Switchover), &Evidence { other, ..replicating() });
+            assert!(
+                output.blockers[0].contains("needs both sides healthy"),
+                "{:?}",
+                output.blockers
+            );
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_healthy_again_is_left_alone() {
+        let mut healthy = Evidence {
+            other: Ok(cluster("available")),
+            ..replicating()
+        };
+        healthy.metrics.as_mut().unwrap().probe.push((minute(14), 1.0));
+        let blockers = judged(&input(Intent::Decide), &healthy).blockers;
+        assert!(blockers[0].contains("nothing has to be recovered"), "{blockers:?}");
+        let insisted = judged(&input(Intent::Failover), &healthy);
+        assert!(insisted.blockers.is_empty(), "a person may still insist");
+        assert_eq!(insisted.ask.people, 2, "but not alone");
+    }
+
+    #[test]
+    fn a_side_that_customers_reach_while_nothing_else_does_is_a_question_for_people() {
+        let mut grey = lost_region();
+        grey.metrics.as_mut().unwrap().probe.push((minute(14), 1.0));
+        let output = judged(&input(Intent::Decide), &grey);
+        assert_eq!((output.way, output.ask.people), (Way::Failover, 2));
+        assert!(output.blockers.is_empty() && !output.fence_confirmable);
+    }
+
+    #[test]
+    fn a_promotion_that_somebody_began_is_gone_on_with_as_what_it_is() {
+        let with = |way| {
+            let mut evidence = replicating();
+            evidence.database.transition = Some(Transition {
+                status: "pending".into(),
+                to_cluster_arn: HERE.into(),
+                way: Some(way),
+            });
+            evidence.other = Ok(cluster("available"));
+            judged(&input(Intent::Decide), &evidence)
+        };
+        assert!(with(Way::Failover).can_lose_writes);
+        assert!(!with(Way::Switchover).can_lose_writes);
+        let mut done = lost_region();
+        done.database.members[1].is_writer = true;
+        let output = judged(&input(Intent::Decide), &done);
+        assert!(
+            output.can_lose_writes
+                && output
+                    .warnings
+                    .iter()
+                    .any(|warning| warning.contains("not known any more"))
+        );
+    }
+
+    #[test]
+    fn each_thing_that_makes_a_promotion_fail_blocks_it() {
+        let blockers = |evidence: Evidence| judged(&input(Intent::Failover), &evidence).blockers.join("\n");
+        let mut stranger = lost_region();
+        stranger.database.members.pop();
+        assert!(blockers(stranger).contains("no member"));
+        let mut elsewhere = lost_region();
+        elsewhere.database.transition = Some(Transition {
+            status: "failing-over".into(),
+            to_cluster_arn: "arn:third".into(),
+            way: None,
+        });
+        assert!(blockers(elsewhere).contains("failing-over to arn:third"));
+        assert!(
+            blockers(Evidence {
+                here: cluster("upgrading"),
+                ..lost_region()
+            })
+            .contains("is upgrading")
+        );
+        let mut resyncing = lost_region();
+        resyncing.database.members[1].synchronization = Some("pending-resync".into());
+        assert!(blockers(resyncing).contains("has not rejoined"));
+        let headless = DbCluster::builder()
+            .status("available")
+            .http_endpoint_enabled(true)
+            .build();
+        assert!(
+            blockers(Evidence {
+                here: headless,
+                ..lost_region()
+            })
+            .contains("no instance")
+        );
+        let mut without_data_api = cluster("available");
+        without_data_api.http_endpoint_enabled = Some(false);
+        assert!(
+            blockers(Evidence {
+                here: without_data_api,
+                ..lost_region()
+            })
+            .contains("Data API")
+        );
+    }
+
+    #[test]
+    fn a_promotion_that_goes_on_is_no_blocker() {
+        let mut evidence = Evidence {
+            here: cluster("promoting"),
+            ..lost_region()
+        };
+        evidence.database.transition = Some(Transition {
+            status: "failing-over".into(),
+            to_cluster_arn: HERE.into(),
+            way: None,
+        });
+        assert!(judged(&input(Intent::Failover), &evidence).blockers.is_empty());
+    }
+
+    #[test]
+    fn without_metrics_nothing_is_called_measured() {
+        let evidence = Evidence {
+            metrics: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
+            ..lost_region()
+        };
+        let output = judged(&input(Intent::Failover), &evidence);
+        assert_eq!(
+            (output.expected_loss, output.impact_at),
+            (ExpectedLoss::Unmeasured, minute(99))
+        );
+        assert_eq!(output.warnings.len(), 2);
+        assert_eq!(output.signals[0].says, Says::Unknown);
+    }
+}

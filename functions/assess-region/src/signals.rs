@@ -1,0 +1,172 @@
+//! What each source says of the Region that may be lost. The three are independent: the probe asks over the internet, the
+//! lag is published by replication, and the control plane is asked over AWS's own network.
+
+use aws_sdk_rds::types::DbCluster;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use shared::error::{ErrorKind, StepError};
+use shared::global_database::serves;
+use shared::slices::SiteSlice;
+
+use crate::evidence::Datapoints;
+
+/// A metric whose last datapoint is older than this says nothing of the present.
+pub(crate) const FRESH: SignedDuration = SignedDuration::from_mins(3);
+/// Replication that is this far behind, in milliseconds, does not replicate: Aurora's is below a second, typically.
+const FAR_BEHIND_MS: f64 = 60_000.0;
+
+pub(crate) const PROBE: &str = "outside-probe";
+pub(crate) const REPLICATION: &str = "replication-lag";
+pub(crate) const OTHER_SIDE: &str = "other-control-plane";
+
+/// What one source says of the Region that may be lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Signal {
+    /// The source.
+    pub source: &'static str,
+    /// What it says.
+    pub says: Says,
+    /// In words.
+    pub detail: String,
+}
+
+/// What a source says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Says {
+    /// It works.
+    Healthy,
+    /// It does not.
+    Down,
+    /// Nothing.
+    Unknown,
+}
+
+impl Says {
+    /// In a word.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Down => "down",
+            Self::Unknown => "nothing",
+        }
+    }
+}
+
+/// The beginning of the outage that goes on: the first of the bad minutes, without a gap, that the metric ends with. An
+/// outage that is over has nothing to do with this recovery.
+pub(crate) fn beginning_of_outage(probe: &Datapoints, now: Timestamp) -> Option<Timestamp> {
+    let mut began = None;
+    let mut next = now;
+    for (at, value) in probe.iter().rev() {
+        if *value >= 1.0 || next.duration_since(*at) >= FRESH {
+            break;
+        }
+        (began, next) = (Some(*at), *at);
+    }
+    began
+}
+
+pub(crate) fn probe_signal(probe: &Datapoints, now: Timestamp) -> Signal {
+    let Some((at, value)) = probe.last().filter(|(at, _)| now.duration_since(*at) < FRESH) else {
+        return Signal {
+            source: PROBE,
+            says: Says::Unknown,
+            detail: "no fresh datapoint".to_owned(),
+        };
+    };
+    let (says, word) = if *value < 1.0 {
+        (Says::Down, "unhealthy")
+    } else {
+        (Says::Healthy, "healthy")
+    };
+    Signal {
+        source: PROBE,
+        says,
+        detail: format!("{word} at {at}"),
+    }
+}
+
+/// Replication that has stopped since the outage began, or falls behind, says that the source does not write.
+pub(crate) fn replication_signal(lag: &Datapoints, outage: Option<Timestamp>, now: Timestamp) -> Signal {
+    let signal = |says, detail| Signal {
+        source: REPLICATION,
+        says,
+        detail,
+    };
+    let Some((at, milliseconds)) = lag.last() else {
+        return signal(Says::Unknown, "no lag was ever published".to_owned());
+    };
+    // The minute in which the outage began may still have its datapoint.
+    let goes_on = match outage {
+        Some(outage) => *at > outage,
+        None => now.duration_since(*at) < FRESH,
+    };
+    match (goes_on, *milliseconds > FAR_BEHIND_MS) {
+        (false, _) => signal(Says::Down, format!("nothing published since {at}")),
+        (true, true) => signal(Says::Down, format!("{:.0} s behind at {at}", milliseconds / 1000.0)),
+        (true, false) => signal(Says::Healthy, format!("{:.1} s behind at {at}", milliseconds / 1000.0)),
+    }
+}
+
+/// A side that does not answer is down. One that answers with anything but a cluster (throttled, not allowed, not found)
+/// says nothing of whether it works.
+pub(crate) fn other_side_signal(site: &SiteSlice, other: &Result<DbCluster, StepError>) -> Signal {
+    let signal = |says, detail| Signal {
+        source: OTHER_SIDE,
+        says,
+        detail,
+    };
+    match other {
+        Err(error) if error.kind == ErrorKind::Unavailable => {
+            signal(Says::Down, format!("its database cannot be seen: {error}"))
+        }
+        Err(error) => signal(Says::Unknown, format!("its database cannot be looked at: {error}")),
+        Ok(cluster) => {
+            let status = cluster.status().unwrap_or("without a status");
+            let says = if serves(status) { Says::Healthy } else { Says::Unknown };
+            signal(says, format!("cluster {} is {status}", site.cluster))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minute(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_040 + minute * 60).unwrap()
+    }
+
+    #[test]
+    fn the_impact_is_the_beginning_of_the_outage_that_goes_on() {
+        let began = |minutes: &[(i64, f64)]| {
+            let probe: Datapoints = minutes.iter().map(|(m, value)| (minute(*m), *value)).collect();
+            beginning_of_outage(&probe, minute(5))
+        };
+        assert_eq!(
+            began(&[(0, 1.0), (1, 0.0), (2, 1.0), (3, 0.0), (4, 0.0)]),
+            Some(minute(3))
+        );
+        assert_eq!(began(&[(3, 0.0), (4, 0.0)]), Some(minute(3)));
+        assert_eq!(began(&[(3, 0.0), (4, 1.0)]), None, "it is over");
+        assert_eq!(began(&[(1, 0.0), (2, 0.0)]), None, "the probe has been silent since");
+        assert_eq!(
+            began(&[(-9, 0.0), (4, 0.0)]),
+            Some(minute(4)),
+            "another outage, long ago"
+        );
+        assert_eq!(began(&[]), None);
+    }
+
+    #[test]
+    fn replication_that_stopped_with_the_outage_is_a_signal_of_its_own() {
+        let says = |lag: &Datapoints, outage| replication_signal(lag, outage, minute(14)).says;
+        assert_eq!(says(&vec![(minute(13), 200.0)], Some(minute(10))), Says::Healthy);
+        assert_eq!(says(&vec![(minute(10), 200.0)], Some(minute(10))), Says::Down);
+        assert_eq!(says(&vec![(minute(13), 90_000.0)], Some(minute(10))), Says::Down);
+        assert_eq!(says(&vec![(minute(13), 200.0)], None), Says::Healthy);
+        assert_eq!(says(&vec![(minute(9), 200.0)], None), Says::Down);
+        assert_eq!(says(&vec![], None), Says::Unknown);
+    }
+}

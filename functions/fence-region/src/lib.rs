@@ -1,0 +1,379 @@
+//! Makes sure that the other Region takes no more writes, as far as it can be reached.
+//!
+//! Before this Region's database is promoted, the other Region's functions are kept from running (a reserved concurrency
+//! of 0), their event sources are disabled, and its API lets nobody in. It is tried for less than a minute and no longer:
+//! a Region that is lost answers nothing, and that is a result. What runs there already goes on to its end.
+//!
+//! What was there before is noted twice: as undo notes of the recovery, for `unfence-region`, and in the table of the
+//! Region that is fenced, for whoever activates that Region later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::fence::{Fence, Looked, Missing, Setting, function_in, side_by_side};
+use shared::plan::Function;
+use shared::record::{Fenced, Record, Undo};
+use shared::recovery::RecoveryRef;
+use shared::slices::SiteSlice;
+use shared::step::Step;
+
+/// How long looking and changing may take, together. What is left then is not confirmed.
+const LIMIT: Duration = Duration::from_secs(51);
+/// How long notes in the other Region's table may take, together.
+const NOTES_LIMIT: Duration = Duration::from_secs(4);
+/// How many undo notes stand or fall together: one transaction's.
+const NOTES_AT_ONCE: usize = 99;
+
+/// What to fence.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery.
+    pub recovery: RecoveryRef,
+    /// The Region to fence.
+    pub other: SiteSlice,
+    /// The functions.
+    pub functions: Vec<Function>,
+}
+
+/// What is fenced.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// Whether everything was seen to be fenced.
+    pub confirmed: bool,
+    /// How many resources there are to fence.
+    pub resources: usize,
+    /// Those that were not seen to be fenced, and why.
+    pub unconfirmed: Vec<Missing>,
+    /// How many were changed now; the others were fenced before, or are not.
+    pub changed: usize,
+    /// All of this in a sentence.
+    pub summary: String,
+}
+
+/// The step.
+#[derive(Debug)]
+pub struct FenceRegion {
+    aws: Aws,
+    record: Record,
+}
+
+impl Step for FenceRegion {
+    const NAME: &'static str = "fence-region";
+    const TIME_LIMIT: Duration = Duration::from_secs(56);
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        self.record.still_ours(&input.recovery).await?;
+        let region = &input.other.region;
+        let fence = Fence::in_region(&self.aws, region, LIMIT);
+        let (looked, noted) = tokio::join!(
+            fence.look(&input.functions, &input.other.api),
+            self.record.undo_notes(&input.recovery.id),
+        );
+        let noted = first_notes(&noted?);
+        let resources = looked.len();
+        let (seen, mut unconfirmed) = seen_and_not(looked);
+
+        let (open, not_noted) = self.note_undos(&input, open(&seen)).await?;
+        unconfirmed.extend(not_noted);
+        if !seen.is_empty() {
+            self.note_in_the_other_region(&input, &before(seen, &noted, region))
+                .await;
+        }
+        let changes: Vec<(Setting, Setting)> = open.iter().map(|now| (now.clone(), now.fenced())).collect();
+        let made = fence.change(&changes).await;
+        let mut changed = 0;
+        for ((now, made), again) in open.iter().zip(made).zip(fence.look_again(&open).await) {
+            match confirm(now, made, again) {
+                Ok(()) => changed += 1,
+                Err(reason) => unconfirmed.push(Missing::new(now.resource(region), reason)),
+            }
+        }
+        Ok(output(region, resources, changed, unconfirmed))
+    }
+}
+
+impl FenceRegion {
+    /// Notes what takes the fence back. Gives what was noted, and so may be changed, and what was not. Errors: `Preempted`.
+    async fn note_undos(&self, input: &Input, open: Vec<Setting>) -> Result<(Vec<Setting>, Vec<Missing>), StepError> {
+        let (mut noted, mut failed) = (Vec::new(), Vec::new());
+        for settings in open.chunks(NOTES_AT_ONCE) {
+            let undos: Result<Vec<Undo>, StepError> =
+                settings.iter().map(|now| undo(now, &input.other.region)).collect();
+            match self.record.note_undos(&input.recovery, &undos?).await {
+                Ok(()) => noted.extend_from_slice(settings),
+                Err(error) if error.kind == ErrorKind::Preempted => return Err(error),
+                Err(error) => failed.extend(settings.iter().map(|now| {
+                    let reason = format!("not changed, since what takes it back could not be noted: {error}");
+                    Missing::new(now.resource(&input.other.region), reason)
+                })),
+            }
+        }
+        Ok((noted, failed))
+    }
+
+    /// Keeps in the other Region what was there before. It is tried and not more: the undo notes are there.
+    async fn note_in_the_other_region(&self, input: &Input, before: &BTreeMap<String, Setting>) {
+        let workload = &input.recovery.workload;
+        let there = Record::in_region(&self.aws, &input.other.region);
+        let noting = async {
+            let fenced = there.fenced(workload).await?;
+            let notes = missing_notes(before, &fenced, input, self.aws.now())?;
+            let noting = notes.iter().map(|note| there.note_fenced(workload, note));
+            side_by_side(noting.collect())
+                .await
+                .into_iter()
+                .collect::<Result<(), StepError>>()
+        };
+        match tokio::time::timeout(NOTES_LIMIT, noting).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "the other Region does not know what it was before"),
+            Err(_) => tracing::warn!("the other Region does not know what it was before: no answer in {NOTES_LIMIT:?}"),
+        }
+    }
+}
+
+/// What this recovery noted before, and has not taken back: what was there before it changed anything.
+fn first_notes(notes: &[Undo]) -> BTreeMap<String, Setting> {
+    let standing = notes
+        .iter()
+        .filter(|undo| undo.step == FenceRegion::NAME && undo.taken_back_at.is_none());
+    standing
+        .filter_map(|undo| {
+            Some((
+                undo.resource.clone(),
+                serde_json::from_value(undo.previous.clone()).ok()?,
+            ))
+        })
+        .collect()
+}
+
+fn seen_and_not(looked: Vec<Looked>) -> (Vec<Setting>, Vec<Missing>) {
+    let (mut seen, mut not_seen) = (Vec::new(), Vec::new());
+    for looked in looked {
+        match looked.setting {
+            Ok(setting) => seen.push(setting),
+            Err(error) => not_seen.push(Missing::new(looked.resource, error)),
+        }
+    }
+    (seen, not_seen)
+}
+
+/// What is not fenced yet, in the order in which it is changed: the stage keeps customers out, then functions stop.
+fn open(seen: &[Setting]) -> Vec<Setting> {
+    let mut open: Vec<Setting> = seen.iter().filter(|now| !now.is_fenced()).cloned().collect();
+    open.sort_by_key(|setting| match setting {
+        Setting::Stage { .. } => 0,
+        Setting::Function { .. } => 1,
+        Setting::EventSource { .. } => 2,
+    });
+    open
+}
+
+/// What each resource was before this recovery changed anything.
+fn before(seen: Vec<Setting>, noted: &BTreeMap<String, Setting>, region: &str) -> BTreeMap<String, Setting> {
+    let each = seen.into_iter().map(|now| {
+        let resource = now.resource(region);
+        let before = noted.get(&resource).cloned().unwrap_or(now);
+        (resource, before)
+    });
+    each.collect()
+}
+
+/// The notes that the other Region lacks: of what was open before, and of event sources that were disabled while their
+/// function could run, so that nobody enables these later. A note of this recovery stays as it is; one of another recovery
+/// is out of date, since the resource was opened again in between.
+fn missing_notes(
+    before: &BTreeMap<String, Setting>,
+    there: &[Fenced],
+    input: &Input,
+    at: Timestamp,
+) -> Result<Vec<Fenced>, StepError> {
+    let recovery = &input.recovery.id;
+    let ours: BTreeSet<&str> = there
+        .iter()
+        .filter(|note| note.recovery == *recovery)
+        .map(|note| note.resource.as_str())
+        .collect();
+    let could_run = |function: &str| {
+        let function = before.get(&function_in(function, &input.other.region));
+        function.is_some_and(|function| !function.is_fenced())
+    };
+    let wanted = before.iter().filter(|(resource, setting)| {
+        let is_worth_it = match setting {
+            Setting::EventSource { function, .. } => !setting.is_fenced() || could_run(function),
+            _ => !setting.is_fenced(),
+        };
+        is_worth_it && !ours.contains(resource.as_str())
+    });
+    wanted
+        .map(|(resource, setting)| {
+            Ok(Fenced {
+                resource: resource.clone(),
+                previous: kept(setting)?,
+                recovery: recovery.clone(),
+                at,
+            })
+        })
+        .collect()
+}
+
+fn undo(now: &Setting, region: &str) -> Result<Undo, StepError> {
+    Ok(Undo {
+        step: FenceRegion::NAME.to_owned(),
+        resource: now.resource(region),
+        previous: kept(now)?,
+        taken_back_by: Some(format!("unfence-region, or: {}", now.by_hand(&now.fenced(), region))),
+        taken_back_at: None,
+    })
+}
+
+fn kept(setting: &Setting) -> Result<serde_json::Value, StepError> {
+    serde_json::to_value(setting).map_err(|error| {
+        StepError::new(
+            ErrorKind::Internal,
+            format!("a setting is no data: {error}; this is a defect"),
+        )
+    })
+}
+
+/// Whether a resource that was changed is fenced. What is seen counts, whatever the call answered. Errors: why not.
+fn confirm(was: &Setting, made: Result<(), StepError>, again: Result<Setting, StepError>) -> Result<(), String> {
+    match (made, again) {
+        (_, Ok(now)) if now.is_fenced() => Ok(()),
+        (Err(error), Ok(now)) if now == *was => Err(error.to_string()),
+        (_, Ok(now)) => Err(format!(
+            "it was fenced, and is {} again; see what changes it",
+            now.describe()
+        )),
+        (Ok(()), Err(error)) => Err(format!("AWS took the change, but it was not seen: {error}")),
+        (Err(error), Err(_)) => Err(format!("it may have been changed or not: {error}")),
+    }
+}
+
+fn output(region: &str, resources: usize, changed: usize, unconfirmed: Vec<Missing>) -> Output {
+    let fenced = resources - unconfirmed.len();
+    let summary = if unconfirmed.is_empty() {
+        format!("{region} is fenced: {resources} of {resources} resources, {changed} of them changed now")
+    } else {
+        format!(
+            "{region} may still take writes: {fenced} of {resources} resources are seen to be fenced, {changed} of them changed now"
+        )
+    };
+    Output {
+        confirmed: unconfirmed.is_empty(),
+        resources,
+        unconfirmed: Missing::shortened(unconfirmed),
+        changed,
+        summary,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const REGION: &str = "us-east-1";
+
+    fn function(name: &str, reserved_concurrency: Option<i32>) -> Setting {
+        Setting::Function {
+            name: name.to_owned(),
+            reserved_concurrency,
+        }
+    }
+
+    fn source(function: &str, enabled: bool) -> Setting {
+        Setting::EventSource {
+            uuid: format!("of-{function}"),
+            function: function.to_owned(),
+            enabled,
+        }
+    }
+
+    fn world(settings: &[Setting]) -> BTreeMap<String, Setting> {
+        before(settings.to_vec(), &BTreeMap::new(), REGION)
+    }
+
+    fn noted(before: &BTreeMap<String, Setting>, there: &[Fenced], recovery: &str) -> Vec<Fenced> {
+        let input = json!({
+            "recovery": { "id": recovery, "workload": "shop", "token": 1, "execution": "arn:e" },
+            "other": {
+                "region": REGION, "cluster": "c", "cluster_arn": "arn:c", "secret_arn": "arn:s", "topic_arn": "arn:t",
+                "api": { "rest_api": "abc", "stage": "v2", "domain": "d.example.com" },
+            },
+            "functions": [],
+        });
+        let input = serde_json::from_value(input).unwrap();
+        missing_notes(before, there, &input, Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn what_was_there_before_is_what_was_noted_first() {
+        let note = undo(&function("f", Some(7)), REGION).unwrap();
+        let now = vec![function("f", Some(0)), function("g", Some(3))];
+        let before_it = before(now.clone(), &first_notes(std::slice::from_ref(&note)), REGION);
+        assert_eq!(before_it[&note.resource], function("f", Some(7)));
+        assert_eq!(before_it["function g in us-east-1"], function("g", Some(3)));
+        let taken_back = Undo {
+            taken_back_at: Some(Timestamp::UNIX_EPOCH),
+            ..note
+        };
+        let again = before(now, &first_notes(&[taken_back]), REGION);
+        assert_eq!(again["function f in us-east-1"], function("f", Some(0)));
+    }
+
+    #[test]
+    fn the_other_region_learns_what_was_open_and_which_event_sources_were_not() {
+        let runs = world(&[function("f", None), source("f", false)]);
+        assert_eq!(noted(&runs, &[], "one").len(), 2);
+        // A Region that stands by, or that was fenced before, has disabled event sources for that reason alone.
+        let stands_by = world(&[function("f", Some(0)), source("f", false)]);
+        assert_eq!(noted(&stands_by, &[], "one"), []);
+    }
+
+    #[test]
+    fn a_note_of_this_recovery_stays_and_one_of_another_is_replaced() {
+        let first = noted(&world(&[function("f", Some(7))]), &[], "one");
+        let later = world(&[function("f", Some(9))]);
+        assert_eq!(noted(&later, &first, "one"), []);
+        assert_eq!(noted(&later, &first, "two").len(), 1);
+    }
+
+    #[test]
+    fn what_is_seen_counts_and_not_what_the_call_answered() {
+        let lost = || Err(StepError::new(ErrorKind::Unavailable, "no answer"));
+        let (was, fenced) = (function("f", None), function("f", Some(0)));
+        assert_eq!(confirm(&was, lost(), Ok(fenced.clone())), Ok(()));
+        assert!(
+            confirm(&was, lost(), Ok(was.clone()))
+                .unwrap_err()
+                .contains("no answer")
+        );
+        assert!(
+            confirm(&was, Ok(()), Ok(was.clone()))
+                .unwrap_err()
+                .contains("no reserved concurrency again")
+        );
+        let unseen = StepError::new(ErrorKind::Unavailable, "no time");
+        assert!(
+            confirm(&was, Ok(()), Err(unseen))
+                .unwrap_err()
+                .contains("AWS took the change")
+        );
+    }
+}

@@ -1,0 +1,323 @@
+//! The request as a function URL hands it over, and the answer as it takes it: payload format 2.0. Source: Lambda
+//! Developer Guide, "Invoking Lambda function URLs".
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::approval::Answer;
+
+/// The largest body, in bytes.
+const LARGEST_BODY: usize = 16 * 1024;
+/// The longest id of a recovery or a question, in bytes.
+const LONGEST_ID: usize = 256;
+
+/// A request, as AWS hands it over. What is not used here is left out, and what AWS adds is not looked at.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    /// Who calls, and how.
+    #[serde(default)]
+    pub request_context: Option<RequestContext>,
+    /// The body.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Whether the body is in base64.
+    #[serde(default)]
+    pub is_base64_encoded: bool,
+}
+
+/// Who calls, and how.
+#[derive(Debug, Deserialize)]
+pub struct RequestContext {
+    /// Who AWS says it is.
+    #[serde(default)]
+    pub authorizer: Option<Authorizer>,
+    /// The request.
+    #[serde(default)]
+    pub http: Option<Http>,
+}
+
+/// Who AWS says it is.
+#[derive(Debug, Deserialize)]
+pub struct Authorizer {
+    /// With IAM authentication.
+    #[serde(default)]
+    pub iam: Option<Iam>,
+}
+
+/// Who IAM says it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Iam {
+    /// ARN of the user, or of the role's session.
+    #[serde(default)]
+    pub user_arn: Option<String>,
+}
+
+/// The request.
+#[derive(Debug, Deserialize)]
+pub struct Http {
+    /// `POST`.
+    #[serde(default)]
+    pub method: String,
+}
+
+/// The answer, as AWS takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// The HTTP status.
+    pub status_code: u16,
+    /// The HTTP headers.
+    pub headers: BTreeMap<&'static str, &'static str>,
+    /// `{"result": …, "message": …}`: a word for programs, and a sentence for people.
+    pub body: String,
+}
+
+impl Output {
+    pub(crate) fn new(status_code: u16, result: &str, message: impl Into<String>) -> Self {
+        Self {
+            status_code,
+            headers: BTreeMap::from([("content-type", "application/json")]),
+            body: json!({ "result": result, "message": message.into() }).to_string(),
+        }
+    }
+
+    pub(crate) fn try_again() -> Self {
+        let message = "the answer could not be taken, or it is not known whether it was; try again, twice does no harm";
+        Self::new(503, "try-again", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, "not-found", message)
+    }
+}
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Person {
+    /// Their whole ARN.
+    pub(crate) arn: String,
+    /// Their account.
+    pub(crate) account: String,
+}
+
+impl Person {
+    /// An IAM user, or a role's session.
+    fn read(arn: &str) -> Option<Self> {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let ["arn", _, service, "", account, resource] = parts.as_slice() else {
+            return None;
+        };
+        let path: Vec<&str> = resource.split('/').collect();
+        let is_person = match (*service, path.as_slice()) {
+            ("iam", ["user", .., name]) => !name.is_empty(),
+            ("sts", ["assumed-role", role, session]) => !role.is_empty() && !session.is_empty(),
+            _ => false,
+        };
+        (is_person && !account.is_empty()).then(|| Self {
+            arn: arn.to_owned(),
+            account: (*account).to_owned(),
+        })
+    }
+}
+
+/// What they say.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Said {
+    /// To which recovery.
+    pub(crate) recovery: String,
+    /// To which of its questions.
+    pub(crate) question: String,
+    /// Yes or no.
+    pub(crate) answer: Answer,
+    /// Why.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// Who says what. Errors: the HTTP answer that says what is wrong with the request.
+pub(crate) fn read(input: &Input) -> Result<(Person, Said), Output> {
+    let context = input.request_context.as_ref();
+    let arn = context
+        .and_then(|context| context.authorizer.as_ref()?.iam.as_ref()?.user_arn.as_deref())
+        .ok_or_else(|| {
+            let message = "who you are is not known; sign the request with your own AWS credentials (service lambda)";
+            Output::new(401, "not-signed-in", message)
+        })?;
+    let person = Person::read(arn).ok_or_else(|| {
+        let message = format!("{arn} does not stand for one person; answer as an IAM user, or in a session of a role");
+        Output::new(403, "not-allowed", message)
+    })?;
+    let method = context
+        .and_then(|context| context.http.as_ref())
+        .map(|http| http.method.as_str());
+    if method != Some("POST") {
+        return Err(Output::new(405, "not-post", "send the answer with POST"));
+    }
+    let body = body(input)?;
+    let mut said: Said = serde_json::from_slice(&body).map_err(|error| not_understood(&error.to_string()))?;
+    said.reason = said.reason.filter(|reason| !reason.trim().is_empty());
+    if [&said.recovery, &said.question].iter().any(|id| id.len() > LONGEST_ID) {
+        return Err(Output::not_found("no recovery and no question has so long an id"));
+    }
+    Ok((person, said))
+}
+
+fn body(input: &Input) -> Result<Vec<u8>, Output> {
+    let text = input.body.as_deref().unwrap_or_default();
+    let body = if input.is_base64_encoded {
+        let decoded = aws_smithy_types::base64::decode(text);
+        decoded.map_err(|_| not_understood("it is not the base64 that it is said to be"))?
+    } else {
+        text.as_bytes().to_vec()
+    };
+    if body.len() > LARGEST_BODY {
+        let message = format!("the body has {} bytes; the largest has {LARGEST_BODY}", body.len());
+        return Err(Output::new(413, "too-long", message));
+    }
+    Ok(body)
+}
+
+fn not_understood(why: &str) -> Output {
+    let form =
+        r#"{"recovery": "…", "question": "…", "answer": "approve" or "decline", "reason": "…" where one is needed}"#;
+    Output::new(400, "not-understood", format!("the body must be {form}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    const USER: &str = "arn:aws:iam::123456789012:user/team/anna";
+    const BODY: &str = r#"{"recovery":"r","question":"q","answer":"approve"}"#;
+
+    /// A request as the Developer Guide shows it.
+    fn event(arn: &str, method: &str, body: &str) -> Value {
+        json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": "/",
+            "rawQueryString": "",
+            "cookies": ["cookie1"],
+            "headers": { "content-type": "application/json" },
+            "queryStringParameters": { "a": "b" },
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "urlid",
+                "authentication": null,
+                "authorizer": {
+                    "iam": {
+                        "accessKey": "AKIA", "accountId": "123456789012", "callerId": "AIDA", "cognitoIdentity": null,
+                        "principalOrgId": "o-1", "userArn": arn, "userId": "AIDA",
+                    }
+                },
+                "domainName": "urlid.lambda-url.us-west-2.on.aws",
+                "domainPrefix": "urlid",
+                "http": { "method": method, "path": "/", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "x" },
+                "requestId": "id",
+                "routeKey": "$default",
+                "stage": "$default",
+                "time": "12/Mar/2020:19:03:58 +0000",
+                "timeEpoch": 1_583_348_638_390_u64,
+            },
+            "body": body,
+            "pathParameters": null,
+            "isBase64Encoded": false,
+            "stageVariables": null,
+        })
+    }
+
+    fn read_event(event: Value) -> Result<(Person, Said), Output> {
+        read(&serde_json::from_value(event).unwrap())
+    }
+
+    #[test]
+    fn a_person_and_what_they_say_are_read() {
+        let plain = read_event(event(USER, "POST", BODY)).unwrap();
+        assert_eq!((plain.0.arn.as_str(), plain.0.account.as_str()), (USER, "123456789012"));
+        assert_eq!((plain.1.recovery.as_str(), plain.1.answer), ("r", Answer::Approve));
+
+        let mut encoded = event(USER, "POST", &aws_smithy_types::base64::encode(BODY));
+        encoded["isBase64Encoded"] = true.into();
+        assert_eq!(read_event(encoded).unwrap(), plain);
+
+        let blank = BODY.replace("\"approve\"", "\"approve\",\"reason\":\"  \"");
+        assert_eq!(read_event(event(USER, "POST", &blank)).unwrap(), plain);
+    }
+
+    #[test]
+    fn who_is_not_one_person_is_refused() {
+        for (arn, status) in [
+            (USER, None),
+            (
+                "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Ops_1/anna@example.com",
+                None,
+            ),
+            ("arn:aws-cn:iam::123456789012:user/anna", None),
+            ("arn:aws:iam::123456789012:root", Some(403)),
+            ("arn:aws:iam::123456789012:role/Ops", Some(403)),
+            ("arn:aws:iam::123456789012:user/", Some(403)),
+            ("arn:aws:sts::123456789012:assumed-role/Ops", Some(403)),
+            ("arn:aws:sts::123456789012:assumed-role/Ops/", Some(403)),
+            ("arn:aws:sts::123456789012:federated-user/anna", Some(403)),
+            ("arn:aws:iam:::user/anna", Some(403)),
+            ("anna", Some(403)),
+        ] {
+            let refused = read_event(event(arn, "POST", BODY))
+                .err()
+                .map(|answer| answer.status_code);
+            assert_eq!(refused, status, "{arn}");
+        }
+        for unsigned in [json!({}), json!({ "requestContext": { "authorizer": null } })] {
+            assert_eq!(read_event(unsigned).unwrap_err().status_code, 401);
+        }
+        let mut nobody = event(USER, "POST", BODY);
+        nobody["requestContext"]["authorizer"]["iam"]["userArn"] = Value::Null;
+        assert_eq!(read_event(nobody).unwrap_err().status_code, 401);
+    }
+
+    #[test]
+    fn what_is_not_an_answer_is_refused() {
+        let long = "x".repeat(LONGEST_ID + 1);
+        let huge = BODY.replace(
+            "\"approve\"",
+            &format!("\"approve\",\"reason\":\"{}\"", "x".repeat(LARGEST_BODY)),
+        );
+        for (method, body, status) in [
+            ("GET", BODY, 405),
+            ("PUT", BODY, 405),
+            ("POST", "", 400),
+            ("POST", "approve", 400),
+            ("POST", r#"{"recovery":"r","question":"q"}"#, 400),
+            ("POST", &BODY.replace("approve", "yes"), 400),
+            ("POST", &BODY.replace("\"r\"", "1"), 400),
+            ("POST", &BODY.replace('{', "{\"shown\":[],"), 400),
+            ("POST", &BODY.replace("\"r\"", &format!("\"{long}\"")), 404),
+            ("POST", &huge, 413),
+        ] {
+            let refused = read_event(event(USER, method, body)).unwrap_err();
+            assert_eq!(refused.status_code, status, "{method} {body}: {}", refused.body);
+        }
+        let mut encoded = event(USER, "POST", "{not base64}");
+        encoded["isBase64Encoded"] = true.into();
+        assert_eq!(read_event(encoded).unwrap_err().status_code, 400);
+    }
+
+    #[test]
+    fn the_answer_has_the_form_that_lambda_takes() {
+        let output = serde_json::to_value(Output::new(202, "waiting", "one more")).unwrap();
+        assert_eq!(
+            output,
+            json!({
+                "statusCode": 202,
+                "headers": { "content-type": "application/json" },
+                "body": r#"{"message":"one more","result":"waiting"}"#,
+            })
+        );
+    }
+}

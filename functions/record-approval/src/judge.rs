@@ -1,0 +1,497 @@
+//! What comes next, from what is on the record.
+
+use jiff::Timestamp;
+use shared::approval::{Answer, Approval, Question, Settled, TaskToken, Told, Verdict, still_needed, verdict};
+use shared::record::Header;
+
+use crate::http::{Output, Person, Said};
+
+/// What is on the record.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) header: Option<Header>,
+    pub(crate) question: Option<Question>,
+    pub(crate) answers: Vec<Approval>,
+    pub(crate) settled: Option<Settled>,
+}
+
+/// What was done on this request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    /// When it came in.
+    pub(crate) now: Timestamp,
+    /// Whether the person's answer was kept.
+    pub(crate) kept: bool,
+    /// What Step Functions did with the verdict, if it was told.
+    pub(crate) told: Option<Told>,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Answering the person; that is the end.
+    Answer(Output),
+    /// Keeping their answer.
+    Keep(Approval),
+    /// Keeping what the answers add up to.
+    Settle(Settled),
+    /// Telling whoever waits for the token what the question came to.
+    Tell(Settled, TaskToken),
+}
+
+/// Decides what comes next.
+pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) -> Next {
+    let Some(header) = &facts.header else {
+        return Next::Answer(Output::not_found(format!(
+            "there is no recovery '{}' in this Region",
+            said.recovery
+        )));
+    };
+    if header.execution.split(':').nth(4) != Some(person.account.as_str()) {
+        let message = format!("{} is of another account than this recovery", person.arn);
+        return Next::Answer(Output::new(403, "not-allowed", message));
+    }
+    let Some(question) = &facts.question else {
+        return Next::Answer(Output::not_found(format!(
+            "recovery {} does not ask '{}'",
+            header.id, said.question
+        )));
+    };
+    let over = over(header, question, done.now);
+    if let Some(settled) = &facts.settled {
+        return on_settled(said, question, settled, over, done);
+    }
+    if let Some(over) = over {
+        return Next::Answer(Output::new(409, "ended", over));
+    }
+    let Some(own) = facts.answers.iter().find(|answer| answer.by == person.arn) else {
+        return keep(person, said, question, done.now);
+    };
+    if let Some(verdict) = verdict(question, &facts.answers) {
+        return Next::Settle(Settled {
+            verdict,
+            at: done.now,
+            told_at: None,
+        });
+    }
+    let needed = needed(question, &facts.answers);
+    Next::Answer(if done.kept {
+        Output::new(202, "waiting", format!("your approval is kept; {needed}"))
+    } else {
+        let message = format!("you approved at {}, and that stays; {needed}", own.at);
+        Output::new(409, "already-answered", message)
+    })
+}
+
+/// The question has its verdict. If the machine may still wait for it, it is told, whoever asks: the function that
+/// settled it may have died before.
+fn on_settled(said: &Said, question: &Question, settled: &Settled, over: Option<String>, done: &Done) -> Next {
+    let taken = done.told == Some(Told::Taken);
+    let how = how(settled);
+    if taken || settled.told_at.is_some() {
+        let agrees = matches!(
+            (said.answer, &settled.verdict),
+            (Answer::Approve, Verdict::Approved { .. }) | (Answer::Decline, Verdict::Declined { .. })
+        );
+        return Next::Answer(match &settled.verdict {
+            Verdict::Approved { .. } if agrees && (done.kept || taken) => {
+                Output::new(200, "approved", format!("{how}; the recovery goes on"))
+            }
+            Verdict::Declined { .. } if agrees && (done.kept || taken) => {
+                let message = format!("{how}; nothing more is done, and what was changed is taken back");
+                Output::new(200, "declined", message)
+            }
+            _ => Output::new(409, "ended", format!("it is too late: {how}")),
+        });
+    }
+    if done.told == Some(Told::NotWaiting) {
+        let message = format!(
+            "{how}; but the recovery does not wait for it: either it was told before, or it has stopped waiting. See how \
+             it goes on. What was answered is kept, and holds if the recovery is gone on with and asks the same"
+        );
+        return Next::Answer(Output::new(409, "not-waiting", message));
+    }
+    match over {
+        Some(over) => Next::Answer(Output::new(409, "ended", format!("{how}, and {over}"))),
+        None => Next::Tell(settled.clone(), question.task_token.clone()),
+    }
+}
+
+/// How it ended without the question's being answered, if it did.
+fn over(header: &Header, question: &Question, now: Timestamp) -> Option<String> {
+    if let Some(closing) = header.ended() {
+        return Some(format!(
+            "the recovery has ended: {} at {}",
+            closing.outcome, closing.closed_at
+        ));
+    }
+    (question.expires_at <= now).then(|| format!("the time to answer ended at {}", question.expires_at))
+}
+
+fn keep(person: &Person, said: &Said, question: &Question, now: Timestamp) -> Next {
+    if said.answer == Answer::Approve && question.ask.needs_reason && said.reason.is_none() {
+        let message = format!("say why you approve, in \"reason\": {}", question.ask.because);
+        return Next::Answer(Output::new(422, "reason-needed", message));
+    }
+    Next::Keep(Approval {
+        by: person.arn.clone(),
+        at: now,
+        answer: said.answer,
+        reason: said.reason.clone(),
+        shown: question.ask.shown.clone(),
+    })
+}
+
+fn needed(question: &Question, answers: &[Approval]) -> String {
+    let more = match still_needed(question, answers) {
+        1 => "one more person is needed".to_owned(),
+        more => format!("{more} more people are needed"),
+    };
+    let only_starter = answers.iter().all(|answer| answer.by == question.started_by);
+    if only_starter {
+        format!("{more}: whoever started the recovery is not enough alone")
+    } else {
+        more
+    }
+}
+
+fn how(settled: &Settled) -> String {
+    match &settled.verdict {
+        Verdict::Approved { by, .. } => format!("approved by {} at {}", by.join(" and "), settled.at),
+        Verdict::Declined { by, reason: None } => format!("declined by {by} at {}", settled.at),
+        Verdict::Declined {
+            by,
+            reason: Some(reason),
+        } => format!("declined by {by} at {} ({reason})", settled.at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use shared::approval::Ask;
+
+    use super::*;
+
+    const NOW: &str = "2026-01-06T03:05:00Z";
+    const STARTER: &str = "arn:aws:iam::123456789012:user/starter";
+    const ANNA: &str = "arn:aws:iam::123456789012:user/anna";
+    const BEN: &str = "arn:aws:sts::123456789012:assumed-role/Ops/ben";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn header() -> Header {
+        serde_json::from_value(json!({
+            "id": "r", "workload": "shop", "scenario": "region-failure", "mode": "live", "intent": "decide",
+            "trigger": { "kind": "person", "by": STARTER, "at": "2026-01-06T02:52:00Z" },
+            "plan_sha256": "00", "objectives": { "rto": { "target": "5m", "maximum": "10m" } },
+            "opened_at": "2026-01-06T02:52:01Z",
+            "execution": "arn:aws:states:us-west-2:123456789012:execution:region-switch:one",
+        }))
+        .unwrap()
+    }
+
+    fn closed() -> Header {
+        let mut header = header();
+        let execution = header.execution.clone();
+        let closing: Value = json!({
+            "execution": execution, "outcome": "expired", "reason": null, "closed_at": "2026-01-06T03:04:00Z",
+            "evidence": {},
+            "observed": {
+                "impact_at": null, "decided_at": null, "healthy_at": null, "last_committed_at": null,
+                "last_surviving_at": null, "can_lose_writes": true,
+            },
+            "achieved": {
+                "rto_seconds": null, "rto_from_decision_seconds": null, "rpo_seconds": null, "rpo_status": "unmeasured",
+            },
+            "met": { "rto": "missed", "rpo": "missed" },
+        });
+        header.closing = Some(serde_json::from_value(closing).unwrap());
+        header
+    }
+
+    fn question(people: u8, needs_reason: bool) -> Question {
+        Question {
+            ask: Ask {
+                id: "q".into(),
+                headline: "fail over".into(),
+                shown: vec!["loss: 3 s".into()],
+                people,
+                because: "nobody knows the loss".into(),
+                needs_reason,
+            },
+            asked_at: at("2026-01-06T03:00:00Z"),
+            expires_at: at("2026-01-06T03:15:00Z"),
+            started_by: STARTER.into(),
+            task_token: "s3cret".into(),
+        }
+    }
+
+    fn given(by: &str, answer: Answer) -> Approval {
+        Approval {
+            by: by.into(),
+            at: at("2026-01-06T03:01:00Z"),
+            answer,
+            reason: None,
+            shown: vec![],
+        }
+    }
+
+    fn approved(by: &[&str], told_at: Option<&str>) -> Option<Settled> {
+        Some(Settled {
+            verdict: Verdict::Approved {
+                by: by.iter().map(|by| (*by).to_owned()).collect(),
+                reasons: vec![],
+            },
+            at: at("2026-01-06T03:02:00Z"),
+            told_at: told_at.map(at),
+        })
+    }
+
+    fn declined(by: &str, told_at: Option<&str>) -> Option<Settled> {
+        Some(Settled {
+            verdict: Verdict::Declined {
+                by: by.into(),
+                reason: Some("not at night".into()),
+            },
+            at: at("2026-01-06T03:02:00Z"),
+            told_at: told_at.map(at),
+        })
+    }
+
+    /// One case: Anna says `answer`.
+    struct Case {
+        answer: Answer,
+        reason: Option<&'static str>,
+        facts: Facts,
+        kept: bool,
+        told: Option<Told>,
+    }
+
+    /// Nothing has happened yet but that one person is asked.
+    fn case() -> Case {
+        Case {
+            answer: Answer::Approve,
+            reason: None,
+            facts: Facts {
+                header: Some(header()),
+                question: Some(question(1, false)),
+                answers: vec![],
+                settled: None,
+            },
+            kept: false,
+            told: None,
+        }
+    }
+
+    /// In one line: what comes next.
+    fn next(case: &Case) -> String {
+        let person = Person {
+            arn: ANNA.into(),
+            account: "123456789012".into(),
+        };
+        let said = Said {
+            recovery: "r".into(),
+            question: "q".into(),
+            answer: case.answer,
+            reason: case.reason.map(str::to_owned),
+        };
+        let done = Done {
+            now: at(NOW),
+            kept: case.kept,
+            told: case.told,
+        };
+        let next = judge(&person, &said, &case.facts, &done);
+        assert!(!format!("{next:?}").contains("s3cret"));
+        match next {
+            Next::Answer(output) => format!("{} {}", output.status_code, output.body),
+            Next::Keep(approval) => format!("keep {:?} of {} {:?}", approval.answer, approval.by, approval.reason),
+            Next::Settle(settled) => format!("settle {}", how(&settled)),
+            Next::Tell(settled, token) => format!("tell {} {}", how(&settled), token.secret()),
+        }
+    }
+
+    #[test]
+    fn every_situation_has_its_answer() {
+        use Answer::{Approve, Decline};
+        use Told::{NotWaiting, Taken};
+        const TOLD: Option<&str> = Some("2026-01-06T03:02:01Z");
+        type Change = fn(&mut Case);
+        let cases: Vec<(&str, Change, &[&str])> = vec![
+            (
+                "no such recovery",
+                |c| c.facts.header = None,
+                &["404", "no recovery 'r'"],
+            ),
+            (
+                "no such question",
+                |c| c.facts.question = None,
+                &["404", "does not ask 'q'"],
+            ),
+            (
+                "another account",
+                |c| {
+                    let header = c.facts.header.as_mut().unwrap();
+                    header.execution = header.execution.replace("123456789012", "210987654321");
+                },
+                &["403", "another account"],
+            ),
+            (
+                "the recovery has ended",
+                |c| c.facts.header = Some(closed()),
+                &["409", "has ended: expired at 2026-01-06T03:04:00Z"],
+            ),
+            (
+                "an earlier execution has ended",
+                |c| {
+                    let mut header = closed();
+                    header.execution += "-again";
+                    c.facts.header = Some(header);
+                },
+                &["keep Approve"],
+            ),
+            (
+                "the time is over",
+                |c| c.facts.question.as_mut().unwrap().expires_at = at(NOW),
+                &["409", "ended at 2026-01-06T03:05:00Z"],
+            ),
+            ("a first answer", |_| {}, &["keep Approve", ANNA, "None"]),
+            ("a first no", |c| c.answer = Decline, &["keep Decline"]),
+            (
+                "no reason where one is needed",
+                |c| c.facts.question = Some(question(1, true)),
+                &["422", "nobody knows the loss"],
+            ),
+            (
+                "a no needs no reason",
+                |c| (c.answer, c.facts.question) = (Decline, Some(question(1, true))),
+                &["keep Decline"],
+            ),
+            (
+                "a reason where one is needed",
+                |c| (c.reason, c.facts.question) = (Some("must"), Some(question(1, true))),
+                &["keep Approve", "must"],
+            ),
+            (
+                "the first of two",
+                |c| {
+                    (c.kept, c.facts.question) = (true, Some(question(2, false)));
+                    c.facts.answers = vec![given(ANNA, Approve)];
+                },
+                &["202", "is kept; one more person is needed\""],
+            ),
+            (
+                "the starter alone",
+                |c| {
+                    (c.kept, c.facts.answers) = (true, vec![given(ANNA, Approve)]);
+                    c.facts.question.as_mut().unwrap().started_by = ANNA.into();
+                },
+                &["202", "started the recovery is not enough alone"],
+            ),
+            (
+                "the same person again",
+                |c| (c.facts.question, c.facts.answers) = (Some(question(2, false)), vec![given(ANNA, Approve)]),
+                &[
+                    "409",
+                    "you approved at 2026-01-06T03:01:00Z",
+                    "one more person is needed",
+                ],
+            ),
+            (
+                "enough",
+                |c| (c.kept, c.facts.answers) = (true, vec![given(ANNA, Approve)]),
+                &["settle approved by", ANNA, "03:05:00Z"],
+            ),
+            (
+                "enough before, and it died: the same person",
+                |c| c.facts.answers = vec![given(ANNA, Approve)],
+                &["settle approved by"],
+            ),
+            (
+                "enough before, and it died: somebody else",
+                |c| c.facts.answers = vec![given(BEN, Approve)],
+                &["keep Approve"],
+            ),
+            (
+                "one of two declines",
+                |c| {
+                    (c.kept, c.answer, c.facts.question) = (true, Decline, Some(question(2, false)));
+                    c.facts.answers = vec![given(BEN, Approve), given(ANNA, Decline)];
+                },
+                &["settle declined by", ANNA],
+            ),
+            (
+                "settled",
+                |c| (c.kept, c.facts.settled) = (true, approved(&[ANNA], None)),
+                &["tell approved by", "s3cret"],
+            ),
+            (
+                "settled and told now",
+                |c| (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[ANNA, BEN], None)),
+                &["200", "\"approved\"", "anna and arn", "the recovery goes on"],
+            ),
+            (
+                "settled before, and it died: told now",
+                |c| (c.told, c.facts.settled) = (Some(Taken), approved(&[ANNA], None)),
+                &["200", "the recovery goes on"],
+            ),
+            (
+                "told by the other of two at the same moment",
+                |c| (c.kept, c.told, c.facts.settled) = (true, Some(NotWaiting), approved(&[ANNA, BEN], TOLD)),
+                &["200", "the recovery goes on"],
+            ),
+            (
+                "told, and the recovery has ended since",
+                |c| {
+                    (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[ANNA], TOLD));
+                    c.facts.header = Some(closed());
+                },
+                &["200", "the recovery goes on"],
+            ),
+            (
+                "a no at the same moment as an approval",
+                |c| (c.kept, c.answer, c.facts.settled) = (true, Decline, approved(&[BEN], TOLD)),
+                &["409", "too late: approved by", "ben at 2026-01-06T03:02:00Z"],
+            ),
+            (
+                "an approval at the same moment as a no",
+                |c| (c.kept, c.told, c.facts.settled) = (true, Some(Taken), declined(BEN, None)),
+                &["409", "too late: declined by", "not at night"],
+            ),
+            (
+                "declined",
+                |c| (c.kept, c.answer, c.told, c.facts.settled) = (true, Decline, Some(Taken), declined(ANNA, None)),
+                &["200", "\"declined\"", "nothing more is done"],
+            ),
+            (
+                "after it was told",
+                |c| c.facts.settled = approved(&[BEN], TOLD),
+                &["409", "too late"],
+            ),
+            (
+                "nobody waits",
+                |c| (c.kept, c.told, c.facts.settled) = (true, Some(NotWaiting), approved(&[ANNA], None)),
+                &["409", "not-waiting", "is kept, and holds"],
+            ),
+            (
+                "settled, never told, and the time is over",
+                |c| {
+                    c.facts.settled = approved(&[BEN], None);
+                    c.facts.question.as_mut().unwrap().expires_at = at(NOW);
+                },
+                &["409", "approved by", "the time to answer ended"],
+            ),
+        ];
+        for (name, change, parts) in cases {
+            let mut case = case();
+            change(&mut case);
+            let found = next(&case);
+            assert!(found.starts_with(parts[0]), "{name}: {found}");
+            for part in parts {
+                assert!(found.contains(part), "{name}: {part} is missing in {found}");
+            }
+        }
+    }
+}

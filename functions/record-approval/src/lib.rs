@@ -1,0 +1,145 @@
+//! Takes a person's answer to what a recovery asks, and tells the machine that waits once enough people have answered.
+//!
+//! It is served as a Lambda function URL with IAM authentication: the name on the record is the caller's ARN as AWS
+//! authenticated it. Whoever can invoke the function in another way can write any name into the event, so people are
+//! given `lambda:InvokeFunctionUrl` and not the right to invoke it directly; where AWS asks for `lambda:InvokeFunction`
+//! too, as it does for URLs made since October 2025, only under the condition `lambda:InvokedViaFunctionUrl`. A person
+//! is an IAM user, or a role's session by its whole ARN: IAM Identity Center names the session after the person. Where
+//! people assume roles themselves, the role's trust policy must hold `sts:RoleSessionName` to the person, or one person
+//! counts as two.
+//!
+//! What holds is the first verdict that was kept: whoever finds one tells the machine that one and no other, and so
+//! exactly one reaches it, also when two people answer at the same moment, and when this function dies between keeping
+//! an answer and telling the machine. An answer that was given stays; there is nothing to take back.
+
+mod http;
+mod judge;
+
+use std::time::Duration;
+
+use aws_sdk_sfn::Client;
+use shared::approval::{Settled, TaskToken, Told, told};
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::record::Record;
+use shared::step::Step;
+
+pub use http::{Input, Output};
+
+use http::{Person, Said};
+use judge::{Done, Facts, Next, judge};
+
+/// How long answering may take: below the step's own limit, so that the person is told to try again.
+const ANSWERING: Duration = Duration::from_secs(18);
+/// How often it is judged what comes next: keeping the answer, settling the question, telling the machine, answering,
+/// and once more.
+const ROUNDS: usize = 5;
+
+/// The step.
+#[derive(Debug)]
+pub struct RecordApproval {
+    aws: Aws,
+    machines: Client,
+    record: Record,
+}
+
+impl Step for RecordApproval {
+    const NAME: &'static str = "record-approval";
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            machines: Client::new(aws.config()),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let (person, said) = match http::read(&input) {
+            Ok(read) => read,
+            Err(refusal) => return Ok(refusal),
+        };
+        let answer = match tokio::time::timeout(ANSWERING, self.answer(&person, &said)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                tracing::error!(error = %error, "the answer could not be taken");
+                Output::try_again()
+            }
+            Err(_) => {
+                tracing::error!("the answer could not be taken within {ANSWERING:?}");
+                Output::try_again()
+            }
+        };
+        tracing::info!(
+            recovery = said.recovery,
+            question = said.question,
+            by = person.arn,
+            answer = ?said.answer,
+            status = answer.status_code,
+            "answered"
+        );
+        Ok(answer)
+    }
+}
+
+impl RecordApproval {
+    /// Does what [`judge`] says comes next, and looks again at where things stand after each thing done.
+    async fn answer(&self, person: &Person, said: &Said) -> Result<Output, StepError> {
+        let (recovery, question) = (&said.recovery, &said.question);
+        let mut done = Done {
+            now: self.aws.now(),
+            kept: false,
+            told: None,
+        };
+        for _ in 0..ROUNDS {
+            let facts = self.facts(said).await?;
+            match judge(person, said, &facts, &done) {
+                Next::Answer(answer) => return Ok(answer),
+                Next::Keep(approval) => {
+                    done.kept = self.record.note_approval(recovery, question, &approval).await?;
+                }
+                Next::Settle(settled) => {
+                    self.record.settle(recovery, question, settled).await?;
+                }
+                Next::Tell(settled, token) => done.told = Some(self.tell_machine(said, &settled, &token).await?),
+            }
+        }
+        let text = format!("{person:?} could not be answered in {ROUNDS} rounds; this is a defect");
+        Err(StepError::new(ErrorKind::Internal, text))
+    }
+
+    /// What is settled is read last: whoever was told by Step Functions that nobody waits then sees who told it.
+    async fn facts(&self, said: &Said) -> Result<Facts, StepError> {
+        let (recovery, question) = (&said.recovery, &said.question);
+        Ok(Facts {
+            header: self.record.header(recovery).await?,
+            question: self.record.question(recovery, question).await?,
+            answers: self.record.approvals(recovery, question).await?,
+            settled: self.record.settled(recovery, question).await?,
+        })
+    }
+
+    async fn tell_machine(&self, said: &Said, settled: &Settled, token: &TaskToken) -> Result<Told, StepError> {
+        let output = serde_json::to_string(&settled.verdict)
+            .map_err(|error| StepError::new(ErrorKind::Internal, format!("the verdict is not JSON: {error}")))?;
+        let sent = self
+            .machines
+            .send_task_success()
+            .task_token(token.secret())
+            .output(output)
+            .send()
+            .await;
+        let told = told(token, sent)?;
+        if told == Told::Taken
+            && let Err(error) = self
+                .record
+                .note_verdict_told(&said.recovery, &said.question, settled, self.aws.now())
+                .await
+        {
+            tracing::warn!(error = %error, "that the machine was told could not be kept");
+        }
+        Ok(told)
+    }
+}

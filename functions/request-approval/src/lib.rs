@@ -1,0 +1,303 @@
+//! Asks people whether a recovery may go on. A state machine calls it and waits for the task token; `record-approval`
+//! answers that when enough people have, and this step does so itself where the same question was settled before: a
+//! recovery that is gone on with does not ask again.
+//!
+//! The question is kept before anybody is told, so that whoever is told can answer. Run twice there is one question, and
+//! people are told once; if the function dies between telling them and keeping that, twice. There is nothing to take
+//! back.
+
+mod message;
+
+use std::time::Duration;
+
+use aws_sdk_sfn::Client;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use shared::approval::{Ask, Question, Settled, TaskToken, Told, Verdict, told, verdict};
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::record::Record;
+use shared::recovery::{Mode, RecoveryRef, Scenario};
+use shared::step::Step;
+use shared::topic::Topics;
+
+/// How long telling people may take. A topic that does not answer must not use up the step's own time.
+const TELLING: Duration = Duration::from_secs(5);
+/// The longest id of a question, in bytes. It is part of a sort key, which takes 1024 in all.
+const LONGEST_ID: usize = 256;
+
+/// What to ask.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery.
+    pub recovery: RecoveryRef,
+    /// Its scenario.
+    pub scenario: Scenario,
+    /// Its mode, so that nobody takes a rehearsal for the real thing.
+    pub mode: Mode,
+    /// The topic on which people are told.
+    pub topic_arn: String,
+    /// What is asked.
+    pub ask: Ask,
+    /// ARN of whoever or whatever started the recovery.
+    pub started_by: String,
+    /// How long people have to answer: as long as the machine waits, in seconds.
+    pub answer_within_seconds: u64,
+    /// What the machine waits for.
+    pub task_token: TaskToken,
+    /// The URL of `record-approval`.
+    pub approval_url: String,
+}
+
+/// What was done.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// Whether people are asked; if not, the machine has its answer.
+    pub asked: bool,
+    /// Whether they were told of it on the topic, now or before.
+    pub told: bool,
+    /// What the machine was answered, where nobody is asked.
+    pub verdict: Option<Verdict>,
+}
+
+/// The step.
+#[derive(Debug)]
+pub struct RequestApproval {
+    aws: Aws,
+    machines: Client,
+    topics: Topics,
+    record: Record,
+}
+
+impl Step for RequestApproval {
+    const NAME: &'static str = "request-approval";
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            machines: Client::new(aws.config()),
+            topics: Topics::new(aws),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        check(&input)?;
+        let now = self.aws.now();
+        let (recovery, id) = (&input.recovery.id, &input.ask.id);
+        let before = self.record.question(recovery, id).await?;
+        let question = question(&input, before.as_ref(), now)?;
+        if question.ask.people > 0 {
+            // Kept before the answers are looked at: an answer that comes meanwhile is either seen here, or finds this
+            // task token.
+            self.record.put_question(recovery, &question).await?;
+        }
+        if let Some(settled) = self.settled(recovery, &question, now).await? {
+            self.tell_machine(recovery, &question, &settled).await?;
+            return Ok(Output {
+                asked: false,
+                told: false,
+                verdict: Some(settled.verdict),
+            });
+        }
+        Ok(Output {
+            asked: true,
+            told: self.tell_people(&input, &question).await,
+            verdict: None,
+        })
+    }
+}
+
+impl RequestApproval {
+    /// What the question came to already, if it did: people who approved, or one who declined, are not asked again.
+    async fn settled(&self, recovery: &str, question: &Question, now: Timestamp) -> Result<Option<Settled>, StepError> {
+        let id = &question.ask.id;
+        let settled = |verdict| Settled {
+            verdict,
+            at: now,
+            told_at: None,
+        };
+        if question.ask.people == 0 {
+            return Ok(verdict(question, &[]).map(settled));
+        }
+        if let Some(settled) = self.record.settled(recovery, id).await? {
+            return Ok(Some(settled));
+        }
+        let answers = self.record.approvals(recovery, id).await?;
+        match verdict(question, &answers) {
+            Some(verdict) => Ok(Some(self.record.settle(recovery, id, settled(verdict)).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn tell_machine(&self, recovery: &str, question: &Question, settled: &Settled) -> Result<(), StepError> {
+        let output = serde_json::to_string(&settled.verdict)
+            .map_err(|error| StepError::new(ErrorKind::Internal, format!("the verdict is not JSON: {error}")))?;
+        let sent = self
+            .machines
+            .send_task_success()
+            .task_token(question.task_token.secret())
+            .output(output)
+            .send()
+            .await;
+        match told(&question.task_token, sent)? {
+            Told::Taken if question.ask.people > 0 => {
+                let (id, now) = (&question.ask.id, self.aws.now());
+                if let Err(error) = self.record.note_verdict_told(recovery, id, settled, now).await {
+                    tracing::warn!(error = %error, "that the machine was told could not be kept");
+                }
+            }
+            Told::Taken => {}
+            Told::NotWaiting => tracing::warn!("the machine does not wait for the answer, or has it already"),
+        }
+        Ok(())
+    }
+
+    /// Tells people, once for each time that the question is asked; says whether they know. That they could not be told
+    /// does not fail the step: the question is on the record, and an execution that waits is seen by other means.
+    async fn tell_people(&self, input: &Input, question: &Question) -> bool {
+        let what = format!("asks {} of {}", question.ask.id, question.asked_at);
+        match self.record.told(&input.recovery, &what).await {
+            Ok(Some(_)) => return true,
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %error, "whether this was told before is not known; it is told"),
+        }
+        let text = message::text(input, question, self.aws.region());
+        let subject = format!("{} asks for approval", input.scenario);
+        let workload = &input.recovery.workload;
+        let telling = self
+            .topics
+            .publish(&input.topic_arn, input.mode, workload, &subject, &text);
+        let message_id = match tokio::time::timeout(TELLING, telling).await {
+            Ok(Ok(message_id)) => message_id,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "people could not be told what they are asked");
+                return false;
+            }
+            Err(_) => {
+                tracing::warn!("people may not be told what they are asked: no answer of SNS within {TELLING:?}");
+                return false;
+            }
+        };
+        if let Err(error) = self.record.note_told(&input.recovery, &what, &message_id).await {
+            tracing::warn!(error = %error, "that people were told could not be kept");
+        }
+        true
+    }
+}
+
+fn check(input: &Input) -> Result<(), StepError> {
+    let id = &input.ask.id;
+    let wrong = if id.is_empty() || id.len() > LONGEST_ID || id.contains('#') {
+        format!("ask.id is '{id}': it must have 1 to {LONGEST_ID} bytes, and no '#', which divides the record's keys")
+    } else if input.task_token.secret().is_empty() {
+        "task_token is empty: call this step with waitForTaskToken".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(StepError::new(ErrorKind::InvalidInput, wrong))
+}
+
+/// The question that is kept. Asked again before it has expired, it counts as asked when it was asked first; it can be
+/// answered as long as this task token is waited for.
+fn question(input: &Input, before: Option<&Question>, now: Timestamp) -> Result<Question, StepError> {
+    let expires_at = i64::try_from(input.answer_within_seconds)
+        .ok()
+        .and_then(|seconds| now.checked_add(SignedDuration::from_secs(seconds)).ok())
+        .ok_or_else(|| {
+            let text = format!("answer_within_seconds is {}: too long", input.answer_within_seconds);
+            StepError::new(ErrorKind::InvalidInput, text)
+        })?;
+    let asked_at = before
+        .filter(|before| before.expires_at > now)
+        .map(|before| before.asked_at);
+    Ok(Question {
+        ask: input.ask.clone(),
+        asked_at: asked_at.unwrap_or(now),
+        expires_at,
+        started_by: input.started_by.clone(),
+        task_token: input.task_token.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn input() -> Input {
+        Input {
+            recovery: RecoveryRef {
+                id: "20260106T025201Z-region-failure-aabbcc".into(),
+                workload: "shop".into(),
+                token: 1,
+                execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:one".into(),
+            },
+            scenario: Scenario::RegionFailure,
+            mode: Mode::Rehearsal,
+            topic_arn: "arn:aws:sns:us-west-2:123456789012:told".into(),
+            ask: Ask {
+                id: "failover-1".into(),
+                headline: "Fail the database over to us-west-2.".into(),
+                shown: vec!["Expected loss: 3 s.".into(), "The fence is not confirmed.".into()],
+                people: 1,
+                because: "the plan asks one".into(),
+                needs_reason: false,
+            },
+            started_by: "arn:aws:iam::123456789012:user/anna".into(),
+            answer_within_seconds: 900,
+            task_token: "s3cret".into(),
+            approval_url: "https://abc.lambda-url.us-west-2.on.aws/".into(),
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_first_asking_counts_until_it_expires_and_the_token_is_the_new_one() {
+        let first = question(&input(), None, at("2026-01-06T03:00:00Z")).unwrap();
+        assert_eq!(first.asked_at, at("2026-01-06T03:00:00Z"));
+        assert_eq!(first.expires_at, at("2026-01-06T03:15:00Z"));
+
+        let again = Input {
+            task_token: "another".into(),
+            ..input()
+        };
+        for (now, asked_at) in [
+            ("2026-01-06T03:14:59Z", "2026-01-06T03:00:00Z"),
+            ("2026-01-06T03:15:00Z", "2026-01-06T03:15:00Z"),
+        ] {
+            let second = question(&again, Some(&first), at(now)).unwrap();
+            assert_eq!(second.asked_at, at(asked_at), "{now}");
+            assert_eq!(second.expires_at, at(now) + SignedDuration::from_mins(15), "{now}");
+            assert_eq!(second.task_token.secret(), "another");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_kept_or_answered_is_refused() {
+        assert_eq!(check(&input()), Ok(()));
+        for change in [
+            (|input| input.ask.id = "a#b".into()) as fn(&mut Input),
+            |input| input.ask.id = String::new(),
+            |input| input.ask.id = "a".repeat(257),
+            |input| input.task_token = "".into(),
+        ] {
+            let mut input = input();
+            change(&mut input);
+            assert_eq!(check(&input).unwrap_err().kind, ErrorKind::InvalidInput);
+        }
+        for seconds in [u64::MAX, 1 << 40] {
+            let input = Input {
+                answer_within_seconds: seconds,
+                ..input()
+            };
+            let error = question(&input, None, at("2026-01-06T03:00:00Z")).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::InvalidInput, "{seconds}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Decides whether an alarm's event starts a recovery, and starts it.
+//!
+//! The execution's name follows from the alarm and the moment of its change of state, so that the same event twice starts
+//! one recovery, also where the function dies between starting it and keeping that it did. Every decision is kept, and
+//! every refusal is told: once, unless the function dies between telling and keeping it. What is started cannot be taken
+//! back here; the recovery itself has its own guards.
+
+mod decide;
+mod event;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::types::ExecutionStatus;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::plan::Plan;
+use shared::record::{Header, Record, StartDecision, Started};
+use shared::recovery::{Intent, Mode, Scenario};
+use shared::request::{Request, Trigger, TriggerKind};
+use shared::step::Step;
+use shared::topic::Topics;
+
+pub use decide::{Begin, Circumstances, Past, decide};
+
+/// Step Functions forgets an execution this long after its end (Step Functions Developer Guide, "Quotas").
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// The event, and what it can start.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The whole event, as EventBridge has it.
+    pub event: Value,
+    /// ARN of the state machine that recovers from each scenario, in the function's own Region.
+    pub machines: BTreeMap<Scenario, String>,
+}
+
+/// What was decided.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// The decision.
+    pub decision: StartDecision,
+    /// Whether it had been decided before, on the same event.
+    pub again: bool,
+}
+
+/// The step.
+#[derive(Debug)]
+pub struct StartRecovery {
+    aws: Aws,
+    record: Record,
+    topics: Topics,
+    executions: Client,
+}
+
+impl Step for StartRecovery {
+    const NAME: &'static str = "start-recovery";
+    // EventBridge does not wait for it, and it looks at every recovery there was.
+    const TIME_LIMIT: Duration = Duration::from_secs(60);
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            record: Record::new(aws),
+            topics: Topics::new(aws),
+            executions: Client::new(aws.config()),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let Input { event, machines } = input;
+        let (plan_sha256, plan) = self.record.current_plan().await?;
+        let workload = &plan.workload;
+        let id = event::id_of(&event);
+        if let Some(decision) = self.record.start_decision(workload, &id).await? {
+            return Ok(Output { decision, again: true });
+        }
+        let switch = self.record.automation(workload).await?;
+        let recoveries = self.recoveries(workload).await?;
+        let seen = Circumstances {
+            plan: &plan,
+            region: self.aws.region(),
+            machines: &machines,
+            switch: switch.as_ref(),
+            recoveries: &recoveries,
+            now: self.aws.now(),
+        };
+        let decided = match decide(&event, &seen) {
+            Ok(begin) => Started::Started {
+                execution: self.begin(&begin, plan_sha256).await?,
+            },
+            Err(reason) => Started::Refused { reason },
+        };
+        let decision = StartDecision {
+            id,
+            alarm: event::alarm_of(&event),
+            at: self.aws.now(),
+            decision: decided,
+        };
+        match &decision.decision {
+            Started::Started { execution } => tracing::info!(decision = %decision.id, execution, "started"),
+            Started::Refused { reason } => {
+                tracing::info!(decision = %decision.id, reason, "refused");
+                self.tell(&plan, &decision, reason).await;
+            }
+        }
+        if self.record.note_start_decision(workload, &decision).await? {
+            return Ok(Output { decision, again: false });
+        }
+        // The same event was decided on by another invocation at the same time.
+        let kept = self.record.start_decision(workload, &decision.id).await?;
+        Ok(Output {
+            decision: kept.unwrap_or(decision),
+            again: true,
+        })
+    }
+}
+
+impl StartRecovery {
+    /// Every recovery of the workload. A recovery that is gone on with keeps its place among those of its first opening, so
+    /// that none can be left out for its age.
+    async fn recoveries(&self, workload: &str) -> Result<Vec<Past>, StepError> {
+        let mut recoveries = Vec::new();
+        for id in self.record.recoveries(workload).await? {
+            if let Some(header) = self.record.header(&id).await? {
+                let stopped_at = match header.ended() {
+                    Some(_) => None,
+                    None => self.stopped_at(&header).await?,
+                };
+                recoveries.push(Past { header, stopped_at });
+            }
+        }
+        Ok(recoveries)
+    }
+
+    /// When the execution of a recovery that is not closed ended, if it did: somebody stopped it, or it could not be closed.
+    async fn stopped_at(&self, header: &Header) -> Result<Option<Timestamp>, StepError> {
+        let began_at = header.resumed.last().map_or(header.opened_at, |resumed| resumed.at);
+        let described = self
+            .executions
+            .describe_execution()
+            .execution_arn(&header.execution)
+            .send()
+            .await;
+        match described {
+            Ok(described) if *described.status() == ExecutionStatus::Running => Ok(None),
+            Ok(described) => {
+                let ended_at = described.stop_date().and_then(|at| at.to_millis().ok());
+                let ended_at = ended_at.and_then(|at| Timestamp::from_millisecond(at).ok());
+                Ok(ended_at.or(Some(began_at)))
+            }
+            // One that has just begun may not be seen yet.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_execution_does_not_exist()) =>
+            {
+                let is_forgotten = self.aws.now().duration_since(began_at) > FORGOTTEN_AFTER;
+                Ok(is_forgotten.then_some(began_at))
+            }
+            Err(error) => Err(StepError::aws("states:DescribeExecution", &header.execution, error)),
+        }
+    }
+
+    /// Starts the execution, unless it was started before; gives its ARN.
+    async fn begin(&self, begin: &Begin, plan_sha256: String) -> Result<String, StepError> {
+        let request = request_of(begin, self.mode(), plan_sha256);
+        let request = serde_json::to_string(&request).map_err(|error| {
+            StepError::new(
+                ErrorKind::Internal,
+                format!("the request is not JSON: {error}; this is a defect"),
+            )
+        })?;
+        let started = self
+            .executions
+            .start_execution()
+            .state_machine_arn(&begin.machine)
+            .name(&begin.name)
+            .input(request)
+            .send()
+            .await;
+        match started {
+            Ok(started) => Ok(started.execution_arn().to_owned()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_execution_already_exists()) =>
+            {
+                Ok(execution_arn(&begin.machine, &begin.name))
+            }
+            Err(error) => Err(StepError::aws("states:StartExecution", &begin.machine, error)),
+        }
+    }
+
+    /// Tells a refusal. It is logged and not more if that fails: the decision is kept all the same.
+    async fn tell(&self, plan: &Plan, decision: &StartDecision, reason: &str) {
+        let Some(site) = plan.site(self.aws.region()) else {
+            tracing::warn!(
+                region = self.aws.region(),
+                "the plan has no topic in this Region; nobody is told"
+            );
+            return;
+        };
+        let text = format!(
+            "An alarm's event started no recovery: {reason}.\n\nAlarm {}\nDecision {} at {}\n",
+            decision.alarm, decision.id, decision.at
+        );
+        let told = self
+            .topics
+            .publish(
+                &plan.topic_arn(site),
+                self.mode(),
+                &plan.workload,
+                "an alarm started no recovery",
+                &text,
+            )
+            .await;
+        if let Err(error) = told {
+            tracing::warn!(error = %error, decision = %decision.id, "a refusal could not be told");
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        if self.aws.is_simulated() {
+            Mode::Rehearsal
+        } else {
+            Mode::Live
+        }
+    }
+}
+
+/// What the execution is started with.
+fn request_of(begin: &Begin, mode: Mode, plan_sha256: String) -> Request {
+    let trigger = Trigger {
+        kind: TriggerKind::Alarm,
+        by: begin.alarm.clone(),
+        at: begin.at,
+    };
+    Request {
+        always_ask: begin.always_ask,
+        plan_sha256: Some(plan_sha256),
+        ..Request::new(begin.scenario, mode, Intent::Decide, trigger)
+    }
+}
+
+/// ARN of the execution `name` of a machine, whose ARN may name one of its versions.
+fn execution_arn(machine: &str, name: &str) -> String {
+    let mut parts: Vec<&str> = machine.split(':').take(7).collect();
+    if let Some(kind) = parts.get_mut(5) {
+        *kind = "execution";
+    }
+    parts.push(name);
+    parts.join(":")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,387 @@
+//! Gives the other Region back exactly what `fence-region` took.
+//!
+//! For a recovery that ends before the promotion: what its undo notes hold is put back, if it is still as the fence left
+//! it; what somebody has changed since stays and is named. Where the promotion of this Region has begun the fence is kept,
+//! since two sides would take writes without it. N of M is a result; what AWS is still busy with is tried again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_rds::Client;
+use serde::{Deserialize, Serialize};
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::fence::{Fence, Missing, Setting, side_by_side};
+use shared::global_database::{GlobalDatabase, Promotion};
+use shared::record::{Record, Undo};
+use shared::recovery::RecoveryRef;
+use shared::slices::{DatabaseSlice, SiteSlice};
+use shared::step::Step;
+
+/// The step whose changes are taken back.
+const FENCE: &str = "fence-region";
+/// How long looking and changing may take, together: with 200 functions, three calls for each.
+const LIMIT: Duration = Duration::from_secs(85);
+/// How long it may take to forget notes in the other Region's table.
+const NOTES_LIMIT: Duration = Duration::from_secs(6);
+
+/// What to give back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery.
+    pub recovery: RecoveryRef,
+    /// The global database.
+    pub database: DatabaseSlice,
+    /// The Region that runs the recovery.
+    pub here: SiteSlice,
+    /// The Region that was fenced.
+    pub other: SiteSlice,
+}
+
+/// What was given back.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// How many changes are taken back now.
+    pub taken_back: usize,
+    /// How many there were to take back.
+    pub of: usize,
+    /// The others, and why.
+    pub failed: Vec<Missing>,
+    /// Why the fence was kept, if it was.
+    pub kept: Option<String>,
+    /// Whether nothing of the fence is left.
+    pub complete: bool,
+    /// All of this in a sentence.
+    pub summary: String,
+}
+
+/// The step.
+#[derive(Debug)]
+pub struct UnfenceRegion {
+    aws: Aws,
+    rds: Client,
+    record: Record,
+}
+
+impl Step for UnfenceRegion {
+    const NAME: &'static str = "unfence-region";
+    const TIME_LIMIT: Duration = Duration::from_secs(110);
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            rds: Client::new(aws.config()),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        self.record.still_ours(&input.recovery).await?;
+        let region = &input.other.region;
+        let changes = standing(self.record.undo_notes(&input.recovery.id).await?)?;
+        let global = &input.database.global_cluster;
+        let database = GlobalDatabase::describe(&self.rds, global, &input.here.region).await?;
+        if let Some(reason) = reason_to_keep(&database, &input.here) {
+            return Ok(output(region, changes.len(), Vec::new(), Some(reason)));
+        }
+        let restored = self.restore(&input, &changes).await;
+        let back: Vec<&Undo> = changes
+            .iter()
+            .zip(&restored)
+            .filter_map(|(change, restored)| restored.is_ok().then_some(&change.note))
+            .collect();
+        let now = self.aws.now();
+        let noting = back
+            .iter()
+            .map(|note| self.record.note_taken_back(&input.recovery, note, now));
+        side_by_side(noting.collect())
+            .await
+            .into_iter()
+            .collect::<Result<(), _>>()?;
+
+        let mut failed = Vec::new();
+        for (change, restored) in changes.iter().zip(&restored) {
+            match restored {
+                Ok(()) => {}
+                Err(error) if is_for_the_machine(error.kind) => return Err(error.clone()),
+                Err(error) => {
+                    let by_hand = change.before.by_hand(&change.before.fenced(), region);
+                    failed.push(Missing::new(
+                        &change.note.resource,
+                        format!("{error}; by hand: {by_hand}"),
+                    ));
+                }
+            }
+        }
+        self.forget(&input, &failed).await;
+        Ok(output(region, changes.len(), failed, None))
+    }
+}
+
+/// A change that is not taken back yet.
+struct Change {
+    note: Undo,
+    before: Setting,
+}
+
+impl UnfenceRegion {
+    /// Puts everything back that is as the fence left it. Gives for each change, in their order, whether it is as it was
+    /// before.
+    async fn restore(&self, input: &Input, changes: &[Change]) -> Vec<Result<(), StepError>> {
+        let fence = Fence::in_region(&self.aws, &input.other.region, LIMIT);
+        let before: Vec<Setting> = changes.iter().map(|change| change.before.clone()).collect();
+        let now = fence.look_again(&before).await;
+        let mut results: Vec<Result<bool, StepError>> = before
+            .iter()
+            .zip(now)
+            .map(|(before, now)| now.and_then(|now| is_to_be_changed(before, &now)))
+            .collect();
+        // Functions run before anything calls them, and customers come last.
+        for kind in [is_function, is_event_source, is_stage] {
+            // Looking takes a while; whoever has taken the lock meanwhile may rely on the fence.
+            if let Err(error) = self.record.still_ours(&input.recovery).await {
+                for result in results.iter_mut().filter(|result| matches!(result, Ok(true))) {
+                    *result = Err(error.clone());
+                }
+                break;
+            }
+            let stopped = stopped_functions(&before, &results);
+            let mut indices = Vec::new();
+            for (index, setting) in before.iter().enumerate() {
+                if !kind(setting) || !matches!(results[index], Ok(true)) {
+                    continue;
+                }
+                match setting {
+                    Setting::EventSource { function, .. } if stopped.contains(function) => {
+                        let text = format!("left disabled, since its function {function} was not given back");
+                        results[index] = Err(StepError::new(ErrorKind::VerificationFailed, text));
+                    }
+                    _ => indices.push(index),
+                }
+            }
+            let wanted: Vec<(Setting, Setting)> = indices
+                .iter()
+                .map(|index| (before[*index].fenced(), before[*index].clone()))
+                .collect();
+            let made = fence.change(&wanted).await;
+            let wanted: Vec<Setting> = wanted.into_iter().map(|(_, before)| before).collect();
+            for ((index, made), again) in indices.into_iter().zip(made).zip(fence.look_again(&wanted).await) {
+                results[index] = confirm(&before[index], made, again).map(|()| false);
+            }
+        }
+        results.into_iter().map(|result| result.map(drop)).collect()
+    }
+
+    /// Forgets the notes of this recovery in the other Region's table, but for what is not given back. It is tried and not
+    /// more: whoever activates that Region looks at what it finds.
+    async fn forget(&self, input: &Input, failed: &[Missing]) {
+        let workload = &input.recovery.workload;
+        let there = Record::in_region(&self.aws, &input.other.region);
+        let forgetting = async {
+            let notes = there.fenced(workload).await?;
+            let ours = notes.iter().filter(|note| {
+                note.recovery == input.recovery.id && !failed.iter().any(|missing| missing.resource == note.resource)
+            });
+            let forgetting = ours.map(|note| there.forget_fenced(workload, &note.resource));
+            side_by_side(forgetting.collect())
+                .await
+                .into_iter()
+                .collect::<Result<(), StepError>>()
+        };
+        match tokio::time::timeout(NOTES_LIMIT, forgetting).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "the other Region keeps notes of the fence"),
+            Err(_) => tracing::warn!("the other Region keeps notes of the fence: no answer in {NOTES_LIMIT:?}"),
+        }
+    }
+}
+
+/// The changes of the fence that are not taken back yet.
+fn standing(notes: Vec<Undo>) -> Result<Vec<Change>, StepError> {
+    let standing = notes
+        .into_iter()
+        .filter(|note| note.step == FENCE && note.taken_back_at.is_none());
+    let changes = standing.map(|note| {
+        let before = serde_json::from_value(note.previous.clone()).map_err(|error| {
+            let text = format!(
+                "the undo note of {} cannot be read: {error}; this is a defect",
+                note.resource
+            );
+            StepError::new(ErrorKind::Internal, text)
+        })?;
+        Ok(Change { note, before })
+    });
+    changes.collect()
+}
+
+/// Why the other Region has to stay fenced, if it has to.
+fn reason_to_keep(database: &GlobalDatabase, here: &SiteSlice) -> Option<String> {
+    match database.promotion(&here.cluster_arn) {
+        Promotion::Done => Some(format!("{} takes the writes now", here.region)),
+        Promotion::Underway(transition) => Some(format!("the database is {} to {}", transition.status, here.region)),
+        Promotion::Elsewhere(_) | Promotion::NotStarted => None,
+    }
+}
+
+/// Whether a resource has to be put back: not where it is as before. Errors: `VerificationFailed`, if somebody has changed
+/// it since.
+fn is_to_be_changed(before: &Setting, now: &Setting) -> Result<bool, StepError> {
+    if now == before {
+        return Ok(false);
+    }
+    if *now == before.fenced() {
+        return Ok(true);
+    }
+    let text = format!(
+        "left as it is, {}: somebody has changed it since it was fenced; it was {}",
+        now.describe(),
+        before.describe()
+    );
+    Err(StepError::new(ErrorKind::VerificationFailed, text))
+}
+
+/// Whether an error is no result: a lock that is lost, and what AWS is still busy with, which is put back in a moment.
+fn is_for_the_machine(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Preempted | ErrorKind::Conflict | ErrorKind::Throttled)
+}
+
+/// Functions that are not given back.
+fn stopped_functions(before: &[Setting], results: &[Result<bool, StepError>]) -> BTreeSet<String> {
+    let failed = before.iter().zip(results).filter(|(_, result)| result.is_err());
+    let names = failed.filter_map(|(setting, _)| match setting {
+        Setting::Function { name, .. } => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// Whether a resource is as before. What is seen counts, whatever the call answered.
+fn confirm(before: &Setting, made: Result<(), StepError>, again: Result<Setting, StepError>) -> Result<(), StepError> {
+    match (made, again) {
+        (_, Ok(now)) if now == *before => Ok(()),
+        (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+        (Ok(()), Ok(now)) => {
+            let text = format!("it was put back, and is {} again; see what changes it", now.describe());
+            Err(StepError::new(ErrorKind::VerificationFailed, text))
+        }
+    }
+}
+
+fn is_function(setting: &Setting) -> bool {
+    matches!(setting, Setting::Function { .. })
+}
+
+fn is_event_source(setting: &Setting) -> bool {
+    matches!(setting, Setting::EventSource { .. })
+}
+
+fn is_stage(setting: &Setting) -> bool {
+    matches!(setting, Setting::Stage { .. })
+}
+
+fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -> Output {
+    let taken_back = if kept.is_some() { 0 } else { of - failed.len() };
+    let summary = match &kept {
+        Some(reason) => format!("{region} stays fenced, since {reason}"),
+        None if of == 0 => format!("{region} was not changed by this recovery, or is as before already"),
+        None => format!("{taken_back} of {of} changes in {region} are taken back"),
+    };
+    Output {
+        taken_back,
+        of,
+        complete: kept.is_none() && failed.is_empty(),
+        failed: Missing::shortened(failed),
+        kept,
+        summary,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::global_database::{Member, Transition};
+
+    use super::*;
+
+    fn here() -> SiteSlice {
+        SiteSlice {
+            region: "us-west-2".into(),
+            cluster: "c".into(),
+            cluster_arn: "new".into(),
+            secret_arn: "arn:s".into(),
+            topic_arn: "arn:t".into(),
+            api: shared::slices::ApiSlice {
+                rest_api: "abc".into(),
+                stage: "v2".into(),
+                domain: "d.example.com".into(),
+            },
+        }
+    }
+
+    fn database(writer: &str, to: Option<&str>) -> GlobalDatabase {
+        let member = |arn: &str| Member {
+            cluster_arn: arn.to_owned(),
+            is_writer: arn == writer,
+            synchronization: None,
+        };
+        GlobalDatabase {
+            id: "g".to_owned(),
+            members: vec![member("old"), member("new")],
+            transition: to.map(|to| Transition {
+                status: "failing-over".to_owned(),
+                to_cluster_arn: to.to_owned(),
+                way: None,
+            }),
+        }
+    }
+
+    fn function(reserved_concurrency: Option<i32>) -> Setting {
+        Setting::Function {
+            name: "f".to_owned(),
+            reserved_concurrency,
+        }
+    }
+
+    #[test]
+    fn the_fence_is_kept_once_this_region_is_promoted_or_on_the_way() {
+        let kept = |writer, to| reason_to_keep(&database(writer, to), &here());
+        assert_eq!(kept("old", None), None);
+        assert_eq!(kept("old", Some("old")), None);
+        assert!(kept("old", Some("new")).unwrap().contains("failing-over"));
+        assert!(kept("new", None).unwrap().contains("us-west-2 takes the writes"));
+    }
+
+    #[test]
+    fn only_what_is_as_the_fence_left_it_is_put_back() {
+        assert_eq!(is_to_be_changed(&function(Some(7)), &function(Some(0))), Ok(true));
+        assert_eq!(is_to_be_changed(&function(None), &function(Some(0))), Ok(true));
+        assert_eq!(is_to_be_changed(&function(Some(7)), &function(Some(7))), Ok(false));
+        let by_hand = is_to_be_changed(&function(Some(7)), &function(Some(3))).unwrap_err();
+        assert!(
+            by_hand
+                .message
+                .contains("reserved concurrency 3: somebody has changed it"),
+            "{by_hand}"
+        );
+    }
+
+    #[test]
+    fn what_is_seen_counts_and_not_what_the_call_answered() {
+        let lost = || Err(StepError::new(ErrorKind::Unavailable, "no answer"));
+        assert_eq!(confirm(&function(Some(7)), lost(), Ok(function(Some(7)))), Ok(()));
+        assert_eq!(
+            confirm(&function(Some(7)), Ok(()), Ok(function(Some(0))))
+                .unwrap_err()
+                .kind,
+            ErrorKind::VerificationFailed
+        );
+        assert_eq!(
+            confirm(&function(Some(7)), lost(), Ok(function(Some(0))))
+                .unwrap_err()
+                .kind,
+            ErrorKind::Unavailable
+        );
+    }
+}

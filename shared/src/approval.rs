@@ -1,0 +1,316 @@
+//! What people are asked before a recovery goes on, what they answer, and what an answer is worth.
+
+use std::fmt;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StepError;
+
+/// What people are asked; the step that gathered the evidence writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// Names the question within its recovery. Another id is another question: it changes with whatever an approval
+    /// rests on, so that what was approved still holds exactly if the id is the same.
+    pub id: String,
+    /// What would be done, in one sentence.
+    pub headline: String,
+    /// What an approver must see: expected loss, evidence, whether the fence is confirmed, what else is to be known.
+    pub shown: Vec<String>,
+    /// How many people must approve; 0 means that nobody is asked.
+    pub people: u8,
+    /// Why that many.
+    pub because: String,
+    /// Whether an approval must say why: more may be lost than the plan allows, or nobody knows how much.
+    pub needs_reason: bool,
+}
+
+/// A question that was asked. What it came to follows from the answers, see [`verdict`], and is kept as [`Settled`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// What is asked.
+    pub ask: Ask,
+    /// When it was asked first.
+    pub asked_at: Timestamp,
+    /// Until when it can be answered.
+    pub expires_at: Timestamp,
+    /// Who started the recovery: their approval alone is not enough.
+    pub started_by: String,
+    /// What Step Functions waits for.
+    pub task_token: TaskToken,
+}
+
+/// The token of a task that Step Functions waits for. Whoever has it can answer in anybody's name: it is never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskToken(String);
+
+impl TaskToken {
+    /// The token itself, for the call to Step Functions and for nothing else.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+
+    /// `text` without the token: AWS repeats a value that it finds too long.
+    fn hidden_in(&self, text: &str) -> String {
+        if self.0.is_empty() {
+            return text.to_owned();
+        }
+        text.replace(&self.0, "(task token)")
+    }
+}
+
+impl From<&str> for TaskToken {
+    fn from(token: &str) -> Self {
+        Self(token.to_owned())
+    }
+}
+
+impl fmt::Debug for TaskToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(task token)")
+    }
+}
+
+/// What one person says to a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// ARN of the person, as AWS authenticated them.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Yes or no.
+    pub answer: Answer,
+    /// Why, if they said.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What they were shown.
+    pub shown: Vec<String>,
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// Go on.
+    Approve,
+    /// Do not.
+    Decline,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer")]
+pub enum Verdict {
+    /// As many people as were asked approve.
+    Approved {
+        /// ARNs of the people.
+        by: Vec<String>,
+        /// What they gave as reasons.
+        reasons: Vec<String>,
+    },
+    /// Somebody does not.
+    Declined {
+        /// ARN of the person.
+        by: String,
+        /// Why, if they said.
+        reason: Option<String>,
+    },
+}
+
+/// The one verdict on a question: the first that was kept. It holds as long as the question's id is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// When it came about.
+    pub at: Timestamp,
+    /// When Step Functions took it, as far as is known.
+    #[serde(default)]
+    pub told_at: Option<Timestamp>,
+}
+
+/// What Step Functions did with a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It took it, and the machine goes on.
+    Taken,
+    /// It does not wait for one: it was told before, it stopped waiting, or the execution has ended.
+    NotWaiting,
+}
+
+/// What the answers so far add up to; nothing while more are needed.
+///
+/// One person who declines decides. Approvals count by person, and those of whoever started the recovery are never
+/// enough alone.
+pub fn verdict(question: &Question, answers: &[Approval]) -> Option<Verdict> {
+    if let Some(no) = answers.iter().find(|answer| answer.answer == Answer::Decline) {
+        return Some(Verdict::Declined {
+            by: no.by.clone(),
+            reason: no.reason.clone(),
+        });
+    }
+    (still_needed(question, answers) == 0).then(|| Verdict::Approved {
+        by: people(answers).into_iter().map(str::to_owned).collect(),
+        reasons: answers.iter().filter_map(|answer| answer.reason.clone()).collect(),
+    })
+}
+
+/// How many more people must approve, where nobody declines.
+pub fn still_needed(question: &Question, answers: &[Approval]) -> usize {
+    let by = people(answers);
+    let missing = usize::from(question.ask.people).saturating_sub(by.len());
+    let somebody_else = question.ask.people == 0 || by.iter().any(|who| *who != question.started_by);
+    missing.max(usize::from(!somebody_else))
+}
+
+/// Whoever answered, once each.
+fn people(answers: &[Approval]) -> Vec<&str> {
+    let mut people: Vec<&str> = Vec::new();
+    for answer in answers {
+        if !people.contains(&answer.by.as_str()) {
+            people.push(&answer.by);
+        }
+    }
+    people
+}
+
+/// What `states:SendTaskSuccess` with `token` came to. Errors: AWS's own, other than that nobody waits; without the
+/// token.
+pub fn told<T, E>(token: &TaskToken, sent: Result<T, SdkError<E, HttpResponse>>) -> Result<Told, StepError>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let error = match sent {
+        Ok(_) => return Ok(Told::Taken),
+        Err(error) => error,
+    };
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    // The API Reference names these three for a token that is closed, gone, or never was.
+    if matches!(code, Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken")) {
+        return Ok(Told::NotWaiting);
+    }
+    let error = StepError::aws("states:SendTaskSuccess", "the task that waits for approval", error);
+    Err(StepError::new(error.kind, token.hidden_in(&error.message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(people: u8) -> Question {
+        Question {
+            ask: Ask {
+                id: "failover".into(),
+                headline: "fail over".into(),
+                shown: vec![],
+                people,
+                because: "policy".into(),
+                needs_reason: false,
+            },
+            asked_at: Timestamp::UNIX_EPOCH,
+            expires_at: Timestamp::UNIX_EPOCH,
+            started_by: "arn:starter".into(),
+            task_token: "t".into(),
+        }
+    }
+
+    fn answers(given: &[(&str, Answer)]) -> Vec<Approval> {
+        let approval = |(by, answer): &(&str, Answer)| Approval {
+            by: (*by).to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            answer: *answer,
+            reason: None,
+            shown: vec![],
+        };
+        given.iter().map(approval).collect()
+    }
+
+    #[test]
+    fn approvals_count_by_person_and_never_only_the_starters() {
+        use Answer::{Approve, Decline};
+        for (people, given, approved) in [
+            (0, vec![], Some(true)),
+            (1, vec![], None),
+            (1, vec![("arn:one", Approve)], Some(true)),
+            (1, vec![("arn:starter", Approve)], None),
+            (1, vec![("arn:starter", Approve), ("arn:one", Approve)], Some(true)),
+            (2, vec![("arn:one", Approve)], None),
+            (2, vec![("arn:one", Approve), ("arn:one", Approve)], None),
+            (2, vec![("arn:one", Approve), ("arn:two", Approve)], Some(true)),
+            (2, vec![("arn:starter", Approve), ("arn:two", Approve)], Some(true)),
+            (2, vec![("arn:one", Approve), ("arn:two", Decline)], Some(false)),
+            (1, vec![("arn:one", Approve), ("arn:two", Decline)], Some(false)),
+        ] {
+            let found =
+                verdict(&question(people), &answers(&given)).map(|verdict| matches!(verdict, Verdict::Approved { .. }));
+            assert_eq!(found, approved, "{people} asked, {given:?}");
+        }
+    }
+
+    #[test]
+    fn how_many_are_missing_counts_somebody_else_than_the_starter() {
+        use Answer::Approve;
+        for (people, given, missing) in [
+            (0, vec![], 0),
+            (1, vec![], 1),
+            (1, vec![("arn:starter", Approve)], 1),
+            (2, vec![], 2),
+            (2, vec![("arn:starter", Approve)], 1),
+            (2, vec![("arn:one", Approve)], 1),
+            (1, vec![("arn:one", Approve), ("arn:two", Approve)], 0),
+        ] {
+            let found = still_needed(&question(people), &answers(&given));
+            assert_eq!(found, missing, "{people} asked, {given:?}");
+        }
+    }
+
+    #[test]
+    fn the_task_token_is_not_shown() {
+        let question = Question {
+            task_token: "s3cret".into(),
+            ..question(1)
+        };
+        assert!(!format!("{question:?}").contains("s3cret"));
+        let kept = serde_json::to_value(&question).unwrap();
+        assert_eq!(kept["task_token"], "s3cret");
+
+        let refused = |code: &str| {
+            let meta = aws_smithy_types::error::ErrorMetadata::builder()
+                .code(code)
+                .message("Value 's3cret' at 'taskToken' is too long")
+                .build();
+            let answer = aws_smithy_runtime_api::http::Response::new(400.try_into().unwrap(), "".into());
+            told::<(), _>(
+                &question.task_token,
+                Err(SdkError::service_error(Refused(meta), answer)),
+            )
+        };
+        for code in ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"] {
+            assert_eq!(refused(code), Ok(Told::NotWaiting), "{code}");
+        }
+        let error = refused("ValidationException").unwrap_err();
+        assert!(error.message.contains("Value '(task token)'"), "{error}");
+    }
+
+    #[derive(Debug)]
+    struct Refused(aws_smithy_types::error::ErrorMetadata);
+
+    impl fmt::Display for Refused {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("refused")
+        }
+    }
+
+    impl std::error::Error for Refused {}
+
+    impl ProvideErrorMetadata for Refused {
+        fn meta(&self) -> &aws_smithy_types::error::ErrorMetadata {
+            &self.0
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! What stops a Region's writes, and lets it write again: functions' reserved concurrency, their event sources, the
+//! throttling of the API's stage. Looked at and changed through clients of one Region, no faster than it takes calls.
+//!
+//! It is no proof that nothing writes: executions that run already go on to their end, and API Gateway applies throttling
+//! on a best-effort basis.
+
+mod setting;
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{Region, SdkConfig};
+use aws_sdk_apigateway::types::MethodSetting;
+use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures::StreamExt;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+pub use setting::{EVERY_METHOD, Setting, Throttling, function_in, stage_in};
+
+use crate::aws::Aws;
+use crate::error::{ErrorKind, StepError};
+use crate::plan::Function;
+use crate::slices::ApiSlice;
+
+/// Time between calls to Lambda. Source: Lambda quotas: the control plane takes 15 requests a second, all together.
+const LAMBDA_PACE: Duration = Duration::from_millis(70);
+/// Time between calls to API Gateway. Source: API Gateway quotas: management operations, 10 a second all together.
+const API_PACE: Duration = Duration::from_millis(125);
+/// How many calls are under way at once, so that the pace is kept also where each takes half a second.
+const AT_ONCE: usize = 8;
+/// Time to open a connection to a Region that may be down.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Time for one try of a call to it.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// Time for a call to it, all tries together. The first call that takes it is the last one.
+const OPERATION: Duration = Duration::from_secs(4);
+/// How many resources an answer names.
+const NAMED: usize = 20;
+
+/// What can be fenced in one Region.
+#[derive(Debug)]
+pub struct Fence {
+    region: String,
+    lambda: aws_sdk_lambda::Client,
+    lambda_calls: Calls,
+    api: aws_sdk_apigateway::Client,
+    api_calls: Calls,
+}
+
+/// A resource that was looked at.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The resource, as [`Setting::resource`] names it.
+    pub resource: String,
+    /// What it is set to, or why that was not seen.
+    pub setting: Result<Setting, StepError>,
+}
+
+/// A resource that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// The resource.
+    pub resource: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+impl Missing {
+    /// `resource` is not as it should be, because of `reason`.
+    pub fn new(resource: impl Into<String>, reason: impl ToString) -> Self {
+        Self {
+            resource: resource.into(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The first 20, and how many more there are: a state's data has an end. The others are in the log.
+    pub fn shortened(mut missing: Vec<Self>) -> Vec<Self> {
+        let more = missing.len().saturating_sub(NAMED);
+        if more > 0 {
+            for missing in &missing {
+                tracing::warn!(
+                    resource = missing.resource,
+                    reason = missing.reason,
+                    "not as it should be"
+                );
+            }
+            missing.truncate(NAMED);
+            missing.push(Self::new(
+                format!("and {more} more"),
+                "the log of this function names them",
+            ));
+        }
+        missing
+    }
+}
+
+impl Fence {
+    /// This Region's, with `limit` for everything together; what is left then is not done.
+    pub fn here(aws: &Aws, limit: Duration) -> Self {
+        Self::new(aws.config(), aws.region(), limit)
+    }
+
+    /// Those of a Region that may be down, with `limit` for everything together; what is left then is not done. Where a
+    /// service does not answer a call within 6 s, it is not called again.
+    pub fn in_region(aws: &Aws, region: &str, limit: Duration) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(ATTEMPT)
+            .operation_timeout(OPERATION)
+            .build();
+        let config = aws
+            .config()
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .timeout_config(timeouts)
+            .build();
+        Self::new(&config, region, limit)
+    }
+
+    fn new(config: &SdkConfig, region: &str, limit: Duration) -> Self {
+        let until = Instant::now() + limit;
+        Self {
+            region: region.to_owned(),
+            lambda: aws_sdk_lambda::Client::new(config),
+            lambda_calls: Calls::new(LAMBDA_PACE, until),
+            api: aws_sdk_apigateway::Client::new(config),
+            api_calls: Calls::new(API_PACE, until),
+        }
+    }
+
+    /// Looks at everything that can be fenced: the functions, their event sources, the stage.
+    pub async fn look(&self, functions: &[Function], api: &ApiSlice) -> Vec<Looked> {
+        let reserved = functions.iter().map(|function| async {
+            Looked {
+                resource: function_in(&function.name, &self.region),
+                setting: self.function(&function.name).await,
+            }
+        });
+        let (mut all, mappings, stage) = tokio::join!(
+            side_by_side(reserved.collect()),
+            self.mappings(),
+            self.stage(&api.rest_api, &api.stage),
+        );
+        match mappings {
+            Ok(mappings) => {
+                let ours = mappings
+                    .into_iter()
+                    .filter(|mapping| functions.iter().any(|function| function.name == mapping.function));
+                all.extend(ours.map(|mapping| Looked {
+                    resource: mapping.to(false).resource(&self.region),
+                    setting: mapping.setting(&self.region),
+                }));
+            }
+            Err(error) => all.push(Looked {
+                resource: format!("the functions' event sources in {}", self.region),
+                setting: Err(error),
+            }),
+        }
+        all.push(Looked {
+            resource: stage_in(&api.rest_api, &api.stage, &self.region),
+            setting: stage,
+        });
+        all
+    }
+
+    /// Looks at these again, in their order.
+    pub async fn look_again(&self, settings: &[Setting]) -> Vec<Result<Setting, StepError>> {
+        let has_mappings = settings
+            .iter()
+            .any(|setting| matches!(setting, Setting::EventSource { .. }));
+        let mappings = async {
+            if has_mappings {
+                self.mappings().await
+            } else {
+                Ok(Vec::new())
+            }
+        };
+        let others = settings.iter().map(|setting| async move {
+            match setting {
+                Setting::Function { name, .. } => Some(self.function(name).await),
+                Setting::Stage { rest_api, stage, .. } => Some(self.stage(rest_api, stage).await),
+                Setting::EventSource { .. } => None,
+            }
+        });
+        let (mappings, others) = tokio::join!(mappings, side_by_side(others.collect()));
+        let mapping = |setting: &Setting| {
+            let Setting::EventSource { uuid, .. } = setting else {
+                return Err(StepError::new(
+                    ErrorKind::Internal,
+                    "not an event source; this is a defect",
+                ));
+            };
+            let mapping = mappings
+                .as_ref()
+                .map_err(StepError::clone)?
+                .iter()
+                .find(|mapping| mapping.uuid == *uuid);
+            let missing = || {
+                let text = format!("{} does not exist any more", setting.resource(&self.region));
+                StepError::new(ErrorKind::NotFound, text)
+            };
+            mapping.ok_or_else(missing)?.setting(&self.region)
+        };
+        let both = settings.iter().zip(others);
+        both.map(|(setting, other)| other.unwrap_or_else(|| mapping(setting)))
+            .collect()
+    }
+
+    /// Makes settings what they are to be, side by side: `from` is what was seen, `to` the same resource as it is to be.
+    /// Gives what became of each, in their order.
+    pub async fn change(&self, changes: &[(Setting, Setting)]) -> Vec<Result<(), StepError>> {
+        side_by_side(changes.iter().map(|(from, to)| self.set(from, to)).collect()).await
+    }
+
+    /// How these functions are configured, in their order.
+    pub async fn configurations(
+        &self,
+        functions: &[Function],
+    ) -> Vec<Result<GetFunctionConfigurationOutput, StepError>> {
+        let each = functions.iter().map(|function| {
+            let call = self.lambda.get_function_configuration().function_name(&function.name);
+            let resource = function_in(&function.name, &self.region);
+            async move {
+                self.lambda_calls
+                    .make("lambda:GetFunctionConfiguration", &resource, call.send())
+                    .await
+            }
+        });
+        side_by_side(each.collect()).await
+    }
+
+    async fn function(&self, name: &str) -> Result<Setting, StepError> {
+        let call = self.lambda.get_function_concurrency().function_name(name);
+        let resource = function_in(name, &self.region);
+        let output = self
+            .lambda_calls
+            .make("lambda:GetFunctionConcurrency", &resource, call.send())
+            .await?;
+        Ok(Setting::Function {
+            name: name.to_owned(),
+            reserved_concurrency: output.reserved_concurrent_executions(),
+        })
+    }
+
+    async fn stage(&self, rest_api: &str, stage: &str) -> Result<Setting, StepError> {
+        let call = self.api.get_stage().rest_api_id(rest_api).stage_name(stage);
+        let resource = stage_in(rest_api, stage, &self.region);
+        let output = self
+            .api_calls
+            .make("apigateway:GetStage", &resource, call.send())
+            .await?;
+        Ok(Setting::Stage {
+            rest_api: rest_api.to_owned(),
+            stage: stage.to_owned(),
+            throttling: output.method_settings().map(throttling).unwrap_or_default(),
+        })
+    }
+
+    /// All event source mappings of the Region: a hundred in one call, where asking by function is a call for each.
+    async fn mappings(&self) -> Result<Vec<Mapping>, StepError> {
+        let resource = format!("the event sources in {}", self.region);
+        let mut found = Vec::new();
+        let mut marker = None;
+        loop {
+            let call = self.lambda.list_event_source_mappings().set_marker(marker);
+            let page = self
+                .lambda_calls
+                .make("lambda:ListEventSourceMappings", &resource, call.send())
+                .await?;
+            let mappings = page.event_source_mappings().iter().filter_map(|mapping| {
+                Mapping::from_aws(
+                    mapping.uuid()?,
+                    mapping.function_arn()?,
+                    mapping.state().unwrap_or_default(),
+                )
+            });
+            found.extend(mappings);
+            marker = page.next_marker.filter(|marker| !marker.is_empty());
+            if marker.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn set(&self, from: &Setting, to: &Setting) -> Result<(), StepError> {
+        let resource = to.resource(&self.region);
+        match (from, to) {
+            (
+                _,
+                Setting::Function {
+                    name,
+                    reserved_concurrency: Some(count),
+                },
+            ) => {
+                let call = self.lambda.put_function_concurrency().function_name(name);
+                let call = call.reserved_concurrent_executions(*count).send();
+                let made = self.lambda_calls.make("lambda:PutFunctionConcurrency", &resource, call);
+                made.await.map(drop)
+            }
+            (_, Setting::Function { name, .. }) => {
+                let call = self.lambda.delete_function_concurrency().function_name(name).send();
+                let made = self
+                    .lambda_calls
+                    .make("lambda:DeleteFunctionConcurrency", &resource, call);
+                made.await.map(drop)
+            }
+            (_, Setting::EventSource { uuid, enabled, .. }) => {
+                let call = self.lambda.update_event_source_mapping().uuid(uuid).enabled(*enabled);
+                let made = self
+                    .lambda_calls
+                    .make("lambda:UpdateEventSourceMapping", &resource, call.send());
+                made.await.map(drop)
+            }
+            (
+                Setting::Stage { throttling: from, .. },
+                Setting::Stage {
+                    rest_api,
+                    stage,
+                    throttling: to,
+                },
+            ) => {
+                let call = self.api.update_stage().rest_api_id(rest_api).stage_name(stage);
+                let call = call.set_patch_operations(Some(setting::patch(from, to)));
+                let made = self.api_calls.make("apigateway:UpdateStage", &resource, call.send());
+                made.await.map(drop)
+            }
+            (_, Setting::Stage { .. }) => {
+                let text = format!("{resource} was to be made of something else; this is a defect");
+                Err(StepError::new(ErrorKind::Internal, text))
+            }
+        }
+    }
+}
+
+/// Runs these side by side, a few at once, and gives their answers in their order.
+pub async fn side_by_side<T>(each: Vec<impl Future<Output = T>>) -> Vec<T> {
+    futures::stream::iter(each).buffered(AT_ONCE).collect().await
+}
+
+/// Calls to one service of a Region.
+#[derive(Debug)]
+struct Calls {
+    pace: Mutex<Interval>,
+    until: Instant,
+    /// The call that was not answered, if there was one.
+    unanswered: OnceLock<StepError>,
+}
+
+impl Calls {
+    fn new(pace: Duration, until: Instant) -> Self {
+        let mut pace = tokio::time::interval(pace);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            pace: Mutex::new(pace),
+            until,
+            unanswered: OnceLock::new(),
+        }
+    }
+
+    /// Makes a call when it is its turn, and only while the service answers and time is left.
+    async fn make<T, E>(
+        &self,
+        operation: &str,
+        resource: &str,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, StepError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let in_turn = async {
+            self.pace.lock().await.tick().await;
+            if let Some(error) = self.unanswered.get() {
+                return Err(error.clone());
+            }
+            call.await.map_err(|error| {
+                let is_silent = matches!(error, SdkError::TimeoutError(_) | SdkError::DispatchFailure(_));
+                let is_in_use = error.code() == Some("ResourceInUseException");
+                let mut error = StepError::aws(operation, resource, error);
+                // Lambda says so of an event source mapping that is on its way from one state to another.
+                if is_in_use {
+                    error.kind = ErrorKind::Conflict;
+                }
+                if is_silent {
+                    let text = format!("not called, since an earlier call was not answered: {}", error.message);
+                    self.unanswered
+                        .get_or_init(|| StepError::new(ErrorKind::Unavailable, text));
+                }
+                error
+            })
+        };
+        // Those that wait do not keep to the pace once it is known that nobody answers.
+        if let Some(error) = self.unanswered.get() {
+            return Err(error.clone());
+        }
+        tokio::time::timeout_at(self.until, in_turn).await.unwrap_or_else(|_| {
+            let text = format!("{operation} on {resource}: there was no time left for its answer");
+            Err(StepError::new(ErrorKind::Unavailable, text))
+        })
+    }
+}
+
+/// An event source mapping.
+struct Mapping {
+    uuid: String,
+    function: String,
+    state: String,
+}
+
+impl Mapping {
+    /// Nothing, if it is being deleted.
+    fn from_aws(uuid: &str, function_arn: &str, state: &str) -> Option<Self> {
+        // arn:aws:lambda:<Region>:<account>:function:<name>, and the version or alias if there is one.
+        let function = function_arn.split(':').nth(6)?.to_owned();
+        (state != "Deleting").then(|| Self {
+            uuid: uuid.to_owned(),
+            function,
+            state: state.to_owned(),
+        })
+    }
+
+    /// What it is set to. One that is being disabled counts as disabled: it does not go back by itself. Errors:
+    /// `Conflict` in a state that does not say which.
+    fn setting(&self, region: &str) -> Result<Setting, StepError> {
+        match self.state.as_str() {
+            "Enabled" | "Enabling" => Ok(self.to(true)),
+            "Disabled" | "Disabling" => Ok(self.to(false)),
+            other => {
+                let text = format!(
+                    "{} is {other}; see what else changes it",
+                    self.to(false).resource(region)
+                );
+                Err(StepError::new(ErrorKind::Conflict, text))
+            }
+        }
+    }
+
+    fn to(&self, enabled: bool) -> Setting {
+        Setting::EventSource {
+            uuid: self.uuid.clone(),
+            function: self.function.clone(),
+            enabled,
+        }
+    }
+}
+
+fn throttling(settings: &HashMap<String, MethodSetting>) -> BTreeMap<String, Throttling> {
+    let each = settings.iter().map(|(method, setting)| {
+        let limits = Throttling {
+            rate: setting.throttling_rate_limit(),
+            burst: setting.throttling_burst_limit(),
+        };
+        (method.clone(), limits)
+    });
+    each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_source_that_is_on_its_way_counts_as_where_it_goes() {
+        let state = |state: &str| {
+            let arn = "arn:aws:lambda:us-east-1:123456789012:function:router:live";
+            let mapping = Mapping::from_aws("u", arn, state)?;
+            assert_eq!(mapping.function, "router");
+            Some(mapping.setting("us-east-1").map(|setting| !setting.is_fenced()))
+        };
+        assert_eq!(state("Enabling"), Some(Ok(true)));
+        assert_eq!(state("Disabling"), Some(Ok(false)));
+        assert_eq!(state("Deleting"), None);
+        assert_eq!(state("Updating").unwrap().unwrap_err().kind, ErrorKind::Conflict);
+    }
+
+    #[test]
+    fn an_answer_names_twenty_and_counts_the_rest() {
+        let missing = |count: usize| (0..count).map(|n| Missing::new(n.to_string(), "r")).collect();
+        assert_eq!(Missing::shortened(missing(20)).len(), 20);
+        let shortened = Missing::shortened(missing(200));
+        assert_eq!((shortened.len(), shortened[20].resource.as_str()), (21, "and 180 more"));
+    }
+}

@@ -1,0 +1,124 @@
+//! A recovery's header: what it is, what was decided, how it ended.
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Record, recovery_key, workload_key};
+use crate::error::StepError;
+use crate::measure::{Achieved, MetObjectives, Observed};
+use crate::plan::Objectives;
+use crate::recovery::{Intent, Mode, Outcome, RecoveryRef, Scenario};
+use crate::request::Trigger;
+
+/// A recovery: what it is, and how it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The recovery's id.
+    pub id: String,
+    /// The workload.
+    pub workload: String,
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The mode.
+    pub mode: Mode,
+    /// What whoever started it wants.
+    pub intent: Intent,
+    /// What started it.
+    pub trigger: Trigger,
+    /// SHA-256 of the plan that it follows.
+    pub plan_sha256: String,
+    /// What it aims at.
+    pub objectives: Objectives,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// ARN of the execution that runs it, or ran it last.
+    pub execution: String,
+    /// The recovery that it is a part of, if it is one.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// Who went on with it after it had ended, oldest first.
+    #[serde(default)]
+    pub resumed: Vec<Trigger>,
+    /// How it ended last; see [`Header::ended`].
+    #[serde(default)]
+    pub closing: Option<Closing>,
+    /// How its earlier executions ended, oldest first.
+    #[serde(default)]
+    pub earlier: Vec<Closing>,
+}
+
+impl Header {
+    /// How it ended; nothing while it runs, also where it is gone on with after an earlier end.
+    pub fn ended(&self) -> Option<&Closing> {
+        self.closing
+            .as_ref()
+            .filter(|closing| closing.execution == self.execution)
+    }
+}
+
+/// How a recovery ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Closing {
+    /// ARN of the execution that ended it.
+    pub execution: String,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why, where it is not plainly recovered.
+    pub reason: Option<String>,
+    /// When.
+    pub closed_at: Timestamp,
+    /// What the steps found out: warnings, signals, expected loss.
+    pub evidence: Value,
+    /// The times that were observed.
+    pub observed: Observed,
+    /// What they add up to.
+    pub achieved: Achieved,
+    /// How that stands against the objectives.
+    pub met: MetObjectives,
+}
+
+impl Record {
+    /// Keeps a new recovery's header; one that is there already stays.
+    pub async fn open(&self, header: &Header) -> Result<(), StepError> {
+        self.put_new(&recovery_key(&header.id), "header", header).await?;
+        self.put_text(
+            &workload_key(&header.workload),
+            &format!("recovery#{}", header.id),
+            "id",
+            &header.id,
+        )
+        .await
+    }
+
+    /// Ids of the workload's recoveries, oldest first: an id begins with the time of its opening.
+    pub async fn recoveries(&self, workload: &str) -> Result<Vec<String>, StepError> {
+        #[derive(Deserialize)]
+        struct Entry {
+            id: String,
+        }
+        let entries: Vec<Entry> = self.items(&workload_key(workload), "recovery#").await?;
+        Ok(entries.into_iter().map(|entry| entry.id).collect())
+    }
+
+    /// Keeps a header in place of the one that is there: that it is gone on with, or how it ended.
+    pub async fn put_header(&self, header: &Header) -> Result<(), StepError> {
+        self.put(&recovery_key(&header.id), "header", header).await
+    }
+
+    /// A recovery's header.
+    pub async fn header(&self, id: &str) -> Result<Option<Header>, StepError> {
+        self.item(&recovery_key(id), "header").await
+    }
+
+    /// Keeps what a recovery decided, so that it can be gone on with as it was begun. It is the deciding step's own data.
+    pub async fn put_decision(&self, recovery: &RecoveryRef, decision: &impl Serialize) -> Result<(), StepError> {
+        self.put(&recovery_key(&recovery.id), "decision", decision).await
+    }
+
+    /// What a recovery decided, if it came to that.
+    pub async fn decision<T: DeserializeOwned>(&self, recovery: &RecoveryRef) -> Result<Option<T>, StepError> {
+        self.item(&recovery_key(&recovery.id), "decision").await
+    }
+}

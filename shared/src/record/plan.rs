@@ -1,0 +1,56 @@
+//! The plan in force.
+
+use sha2::{Digest, Sha256};
+
+use super::{Record, internal};
+use crate::error::{ErrorKind, StepError};
+use crate::plan::Plan;
+
+impl Record {
+    /// Stores `plan` under its SHA-256 and makes it the one in force; returns the hash.
+    pub async fn put_plan(&self, plan: &Plan) -> Result<String, StepError> {
+        let body = serde_json::to_string(plan).map_err(|error| internal(&error))?;
+        let sha256 = sha256_hex(&body);
+        self.put_text("plan", &format!("sha256#{sha256}"), "body", &body)
+            .await?;
+        self.put_text("plan", "current", "sha256", &sha256).await?;
+        Ok(sha256)
+    }
+
+    /// The plan in force and its SHA-256. Errors: `NotFound` if none was pushed, `VerificationFailed` if it is not what
+    /// its hash says.
+    pub async fn current_plan(&self) -> Result<(String, Plan), StepError> {
+        let missing = || {
+            let text = format!(
+                "no plan is stored in table {} in {}; push one: drctl plan push",
+                self.table, self.region
+            );
+            StepError::new(ErrorKind::NotFound, text)
+        };
+        let sha256 = self.text_of("plan", "current", "sha256").await?.ok_or_else(missing)?;
+        let body = self
+            .text_of("plan", &format!("sha256#{sha256}"), "body")
+            .await?
+            .ok_or_else(missing)?;
+        if sha256_hex(&body) != sha256 {
+            let text = format!(
+                "the plan stored as {sha256} in table {} was altered; push it again",
+                self.table
+            );
+            return Err(StepError::new(ErrorKind::VerificationFailed, text));
+        }
+        let plan = serde_json::from_str(&body).map_err(|error| {
+            let text =
+                format!("the plan stored as {sha256} is not one that this version reads: {error}; push it again");
+            StepError::new(ErrorKind::InvalidInput, text)
+        })?;
+        Ok((sha256, plan))
+    }
+}
+
+fn sha256_hex(body: &str) -> String {
+    Sha256::digest(body.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,110 @@
+//! What a recovery's state machine is started with.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::recovery::{Intent, Mode, RecoveryRef, Scenario};
+
+/// The input of a recovery's state machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The mode.
+    pub mode: Mode,
+    /// What is wanted; looked at first and then decided, if it is not said.
+    #[serde(default)]
+    pub intent: Intent,
+    /// What starts it.
+    pub trigger: Trigger,
+    /// Whether people approve even where the policy would ask nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub always_ask: bool,
+    /// SHA-256 of the plan that the start was decided by; another one in force by the time the recovery opens is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_sha256: Option<String>,
+    /// Id of the recovery that fell short and is gone on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+    /// Id of a running recovery whose lock is to be taken over, once people have approved that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over: Option<String>,
+    /// The recovery that this one is a part of, and whose lock it joins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RecoveryRef>,
+}
+
+impl Request {
+    /// A request with nothing but what it must say.
+    pub fn new(scenario: Scenario, mode: Mode, intent: Intent, trigger: Trigger) -> Self {
+        Self {
+            scenario,
+            mode,
+            intent,
+            trigger,
+            always_ask: false,
+            plan_sha256: None,
+            resume: None,
+            take_over: None,
+            parent: None,
+        }
+    }
+}
+
+/// What started a recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trigger {
+    /// An alarm, a person or the schedule.
+    pub kind: TriggerKind,
+    /// ARN of the alarm, of the person, or of the schedule.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What kind of thing started a recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TriggerKind {
+    /// A CloudWatch alarm.
+    Alarm,
+    /// A person.
+    Person,
+    /// EventBridge Scheduler.
+    Schedule,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = r#"{"scenario":"region-failure","mode":"rehearsal","trigger":{"kind":"alarm","by":"a","at":"2026-01-02T03:04:05Z"}}"#;
+
+    #[test]
+    fn a_request_with_a_field_too_many_or_too_few_is_refused() {
+        let request = |text: &str| serde_json::from_str::<Request>(text);
+        assert_eq!(request(LEAST).unwrap().intent, Intent::Decide);
+        for (from, to) in [
+            ("\"mode\"", "\"mood\""),
+            ("{\"scenario\"", "{\"x\":1,\"scenario\""),
+            ("region-failure", "moon-failure"),
+            ("\"alarm\"", "\"whim\""),
+            ("2026-01-02T03:04:05Z", "yesterday"),
+        ] {
+            assert!(request(&LEAST.replace(from, to)).is_err(), "{to}");
+        }
+        assert!(request("{}").is_err());
+    }
+
+    #[test]
+    fn what_is_not_said_is_left_out() {
+        let request: Request = serde_json::from_str(LEAST).unwrap();
+        let text = serde_json::to_string(&request).unwrap();
+        for unsaid in ["always_ask", "plan_sha256", "resume", "take_over", "parent"] {
+            assert!(!text.contains(unsaid), "{text}");
+        }
+        assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
+    }
+}

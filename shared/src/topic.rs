@@ -1,0 +1,77 @@
+//! Telling people, through SNS.
+
+use aws_sdk_sns::Client;
+
+use crate::aws::Aws;
+use crate::error::StepError;
+use crate::recovery::Mode;
+
+/// SNS's limit for a subject, in characters.
+const SUBJECT_LIMIT: usize = 100;
+
+/// The topics of the function's own Region.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    client: Client,
+}
+
+impl Topics {
+    /// Makes the client and nothing else.
+    pub fn new(aws: &Aws) -> Self {
+        Self {
+            client: Client::new(aws.config()),
+        }
+    }
+
+    /// Publishes `text` on the topic `topic_arn`; the subject begins with the mode, unless it is live, and the workload.
+    /// Returns SNS's id of the message. Errors: AWS's own.
+    pub async fn publish(
+        &self,
+        topic_arn: &str,
+        mode: Mode,
+        workload: &str,
+        subject: &str,
+        text: &str,
+    ) -> Result<String, StepError> {
+        let sent = self
+            .client
+            .publish()
+            .topic_arn(topic_arn)
+            .subject(full_subject(mode, workload, subject))
+            .message(text)
+            .send()
+            .await
+            .map_err(|error| StepError::aws("sns:Publish", topic_arn, error))?;
+        Ok(sent.message_id().unwrap_or_default().to_owned())
+    }
+}
+
+/// What SNS takes as a subject: ASCII, one line, 100 characters.
+fn full_subject(mode: Mode, workload: &str, subject: &str) -> String {
+    let marker = match mode {
+        Mode::Live => "",
+        Mode::Drill => "[drill] ",
+        Mode::Rehearsal => "[rehearsal] ",
+    };
+    format!("{marker}{workload}: {subject}")
+        .chars()
+        .filter(|c| c.is_ascii() && !c.is_ascii_control())
+        .take(SUBJECT_LIMIT)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_what_sns_takes_and_says_when_it_is_not_the_real_thing() {
+        assert_eq!(full_subject(Mode::Live, "shop", "opened"), "shop: opened");
+        assert_eq!(
+            full_subject(Mode::Rehearsal, "shop", "opened"),
+            "[rehearsal] shop: opened"
+        );
+        let long = full_subject(Mode::Drill, "shop", &"ä\nx".repeat(200));
+        assert!(long.len() == 100 && long.is_ascii() && !long.contains('\n'), "{long}");
+    }
+}

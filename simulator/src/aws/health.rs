@@ -1,0 +1,152 @@
+//! AWS Health: one event about each outage of a Region, known some time after it began.
+//!
+//! Its API answers in us-east-1 alone. The real one has a second, passive side in us-east-2, and moves the name
+//! `global.health.amazonaws.com` there at some time into an outage; that nobody gets that far is the worse side.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use ciborium::Value as Cbor;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::cloudwatch::{cbor_map, cbor_reply, cbor_time};
+use super::wire::{Answer, Call, Reply};
+use crate::cloud::{Cloud, Outage, lock};
+
+const SERVICE: &str = "MULTIPLE_SERVICES";
+const TYPE: &str = "AWS_MULTIPLE_SERVICES_OPERATIONAL_ISSUE";
+
+/// AWS Health.
+#[derive(Default)]
+pub struct Health {
+    has_no_plan: Mutex<bool>,
+    /// How long after its beginning an outage is known, by Region and beginning.
+    delays: Mutex<BTreeMap<(String, Timestamp), Duration>>,
+}
+
+/// What DescribeEvents is asked for.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Request {
+    filter: Filter,
+    max_results: Option<usize>,
+}
+
+/// Which events; an empty list lets every event pass.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Filter {
+    regions: Vec<String>,
+    services: Vec<String>,
+    event_type_codes: Vec<String>,
+    event_type_categories: Vec<String>,
+    event_status_codes: Vec<String>,
+}
+
+struct Refusal(u16, &'static str, String);
+
+impl Health {
+    /// Whether the account has a support plan with AWS Health's API; it has one at first.
+    pub fn set_subscribed(&self, subscribed: bool) {
+        *lock(&self.has_no_plan) = !subscribed;
+    }
+
+    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
+        let operation = call
+            .path
+            .strip_prefix("/service/AWSHealth_20160804/operation/")
+            .unwrap_or("(unknown)")
+            .to_owned();
+        let result = match operation.as_str() {
+            "DescribeEvents" => self.describe_events(cloud, &call.body),
+            other => Err(not_simulated(other)),
+        };
+        let reply = match result {
+            Ok(body) => cbor_reply(200, &body),
+            Err(Refusal(status, code, message)) => error(status, code, &message),
+        };
+        Answer { operation, reply }
+    }
+
+    fn describe_events(&self, cloud: &Cloud, body: &[u8]) -> Result<Cbor, Refusal> {
+        if *lock(&self.has_no_plan) {
+            let message = "Amazon Web Services Premium Support Subscription is required to use this service.";
+            return Err(Refusal(400, "SubscriptionRequiredException", message.to_owned()));
+        }
+        let Request { filter, max_results } =
+            ciborium::from_reader(body).map_err(|error| not_simulated(&error.to_string()))?;
+        let events: Vec<Cbor> = cloud
+            .outages()
+            .into_iter()
+            .filter(|(region, outage)| self.is_known(cloud, region, outage) && filter.takes(region, outage))
+            .map(|(region, outage)| event(&region, &outage))
+            .collect();
+        match max_results {
+            Some(10..=100) | None if events.len() <= max_results.unwrap_or(100) => {
+                Ok(cbor_map([("events", Cbor::Array(events))]))
+            }
+            _ => Err(not_simulated("a second page of events")),
+        }
+    }
+
+    /// Whether an outage has lasted until AWS Health knew of it.
+    fn is_known(&self, cloud: &Cloud, region: &str, outage: &Outage) -> bool {
+        let delay = *lock(&self.delays)
+            .entry((region.to_owned(), outage.from))
+            .or_insert_with(|| cloud.draw("health-event", &cloud.timings.health_event_delay));
+        let known_at = outage.from.checked_add(delay).unwrap_or(Timestamp::MAX);
+        outage.until.unwrap_or_else(|| cloud.now()) >= known_at
+    }
+}
+
+impl Filter {
+    fn takes(&self, region: &str, outage: &Outage) -> bool {
+        let takes = |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == value);
+        takes(&self.regions, region)
+            && takes(&self.services, SERVICE)
+            && takes(&self.event_type_codes, TYPE)
+            && takes(&self.event_type_categories, "issue")
+            && takes(&self.event_status_codes, status(outage))
+    }
+}
+
+fn status(outage: &Outage) -> &'static str {
+    match outage.until {
+        None => "open",
+        Some(_) => "closed",
+    }
+}
+
+fn event(region: &str, outage: &Outage) -> Cbor {
+    let id = outage.from.as_millisecond();
+    let mut fields = vec![
+        (
+            "arn",
+            Cbor::from(format!("arn:aws:health:{region}::event/{SERVICE}/{TYPE}/{TYPE}_{id}")),
+        ),
+        ("service", SERVICE.into()),
+        ("eventTypeCode", TYPE.into()),
+        ("eventTypeCategory", "issue".into()),
+        ("region", region.into()),
+        ("startTime", cbor_time(outage.from)),
+        ("lastUpdatedTime", cbor_time(outage.until.unwrap_or(outage.from))),
+        ("statusCode", status(outage).into()),
+        ("eventScopeCode", "PUBLIC".into()),
+    ];
+    fields.extend(outage.until.map(|until| ("endTime", cbor_time(until))));
+    Cbor::Map(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
+fn not_simulated(what: &str) -> Refusal {
+    let message = format!("the simulated AWS Health does not know {what}");
+    Refusal(501, "NotSimulated", message)
+}
+
+fn error(status: u16, code: &str, message: &str) -> Reply {
+    cbor_reply(
+        status,
+        &cbor_map([("__type", code.into()), ("message", message.into())]),
+    )
+}

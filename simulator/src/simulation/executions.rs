@@ -1,0 +1,263 @@
+//! The executions that run, and what their Tasks ask for.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures::future::LocalBoxFuture;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use states_language::{
+    AbortHandle, Execution, ExecutionIdentity, HistoryEvent, Host, ItemReaderCall, ResultWriterCall, StateMachine,
+    TaskCall, TaskFailure, names,
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::functions::{invoke, region_and_name};
+use super::{EndedExecution, Inner, in_region};
+use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
+use crate::cloud::Cloud;
+
+/// Runs and stops executions as Step Functions' control plane orders, for ever.
+pub(super) async fn follow_orders(inner: Rc<Inner>, mut orders: UnboundedReceiver<Order>) {
+    let mut running: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Run {
+                arn,
+                machine,
+                execution,
+                input,
+            } => {
+                let handle = run(&inner, arn.clone(), machine, *execution, input);
+                running.insert(arn, handle);
+            }
+            Order::Stop { arn, error, cause } => {
+                if let Some(handle) = running.remove(&arn) {
+                    handle.stop(&error, &cause);
+                }
+            }
+        }
+    }
+}
+
+fn run(
+    inner: &Rc<Inner>,
+    arn: String,
+    machine: Arc<StateMachine>,
+    execution: ExecutionRecord,
+    input: Value,
+) -> AbortHandle {
+    let ExecutionRecord {
+        state_machine_arn,
+        name,
+        started_at,
+        ..
+    } = execution;
+    let machine_name = state_machine_arn.rsplit(':').next().unwrap_or_default().to_owned();
+    let identity = ExecutionIdentity {
+        arn: arn.clone(),
+        name,
+        role_arn: format!("arn:aws:iam::{}:role/{machine_name}", inner.cloud.account),
+        state_machine_arn,
+        state_machine_name: machine_name,
+        start_time: started_at,
+    };
+    let region = region_of(&arn).to_owned();
+    let tokens = inner.cloud.executions.tokens(&region);
+    let host = Rc::new(StepFunctions(Rc::clone(inner)));
+    let execution = Execution::new(machine, input, identity, host, tokens);
+    let handle = execution.abort_handle();
+    let inner = Rc::clone(inner);
+    tokio::task::spawn_local(async move {
+        let result = in_region(&inner.cloud, &region, execution.run()).await;
+        let ended_at = inner.cloud.now();
+        inner.cloud.executions.end(ended_at, &arn, &result.status);
+        inner.ended.borrow_mut().push(EndedExecution {
+            arn,
+            started_at,
+            ended_at,
+            result,
+        });
+    });
+    handle
+}
+
+/// The Region in an ARN.
+fn region_of(arn: &str) -> &str {
+    arn.split(':').nth(3).unwrap_or_default()
+}
+
+/// What Step Functions does for the executions that it runs.
+struct StepFunctions(Rc<Inner>);
+
+impl StepFunctions {
+    async fn invoke(&self, call: &TaskCall) -> Result<Value, TaskFailure> {
+        check_arguments(call, &["FunctionName", "Payload"])?;
+        let function = text(call, "FunctionName").unwrap_or_default();
+        let here = region_of(&call.execution_arn);
+        let Some((region, name)) = region_and_name(function) else {
+            return Err(not_simulated(call, "a function that is not given by its ARN"));
+        };
+        if region != here {
+            let cause = format!("Functions from '{region}' are not reachable in this region ('{here}')");
+            return Err(TaskFailure::new("Lambda.ResourceNotFoundException", cause));
+        }
+        self.0.invoked_by_machines.borrow_mut().insert(name.to_owned());
+        let payload = call.arguments.get("Payload").cloned().unwrap_or_default();
+        let answer = invoke(&self.0, region, name, payload).await?;
+        Ok(json!({ "ExecutedVersion": "1", "Payload": answer, "StatusCode": 200 }))
+    }
+
+    /// Starts an execution in the Region of the one that asks; gives its ARN and when it started.
+    fn start(&self, call: &TaskCall) -> Result<(String, Timestamp), TaskFailure> {
+        check_arguments(call, &["StateMachineArn", "Name", "Input"])?;
+        let input = match call.arguments.get("Input") {
+            None => "{}".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(input) => input.to_string(),
+        };
+        let cloud = &self.0.cloud;
+        let machine = text(call, "StateMachineArn").unwrap_or_default();
+        let region = region_of(&call.execution_arn);
+        cloud
+            .executions
+            .start(cloud, region, machine, text(call, "Name"), &input)
+            .map_err(|refusal| task_failure(&refusal))
+    }
+
+    /// Starts an execution and waits for its end; `parsed` tells whether its input and output are given as JSON or as
+    /// text. If nobody waits any more it is stopped.
+    async fn start_and_wait(&self, call: &TaskCall, parsed: bool) -> Result<Value, TaskFailure> {
+        let (arn, _) = self.start(call)?;
+        let cloud = &self.0.cloud;
+        let waited_for = WaitedFor { cloud, arn: &arn };
+        let child = cloud.executions.ended(&arn).await;
+        drop(waited_for);
+        let child = child.ok_or_else(|| TaskFailure::new(names::RUNTIME, format!("{arn} is gone")))?;
+        let description = description(&arn, &child, parsed);
+        if child.status == "SUCCEEDED" {
+            Ok(description)
+        } else {
+            Err(TaskFailure::new(names::TASK_FAILED, description.to_string()))
+        }
+    }
+}
+
+/// An execution that another one waits for. Step Functions stops it when that one does not wait any more ("best
+/// effort", Developer Guide, "Run a Job"); one that has ended stays as it is.
+struct WaitedFor<'a> {
+    cloud: &'a Cloud,
+    arn: &'a str,
+}
+
+impl Drop for WaitedFor<'_> {
+    fn drop(&mut self) {
+        self.cloud.executions.stop(self.cloud.now(), self.arn, "", "");
+    }
+}
+
+/// What a Task with `.sync` gets: the answer of `DescribeExecution`, in Pascal case, times in milliseconds.
+fn description(arn: &str, execution: &ExecutionRecord, parsed: bool) -> Value {
+    let json_text = |text: &str| match serde_json::from_str(text) {
+        Ok(value) if parsed => value,
+        _ => Value::from(text),
+    };
+    let mut fields = json!({
+        "ExecutionArn": arn,
+        "Input": json_text(&execution.input),
+        "InputDetails": { "Included": true },
+        "Name": execution.name,
+        "StartDate": execution.started_at.as_millisecond(),
+        "StateMachineArn": execution.state_machine_arn,
+        "Status": execution.status,
+    });
+    if let Some(at) = execution.stopped_at {
+        fields["StopDate"] = at.as_millisecond().into();
+    }
+    if let Some(output) = &execution.output {
+        fields["Output"] = json_text(output);
+        fields["OutputDetails"] = json!({ "Included": true });
+    }
+    for (name, value) in [("Error", &execution.error), ("Cause", &execution.cause)] {
+        if let Some(value) = value {
+            fields[name] = value.as_str().into();
+        }
+    }
+    fields
+}
+
+fn text<'a>(call: &'a TaskCall, name: &str) -> Option<&'a str> {
+    call.arguments.get(name).and_then(Value::as_str)
+}
+
+fn check_arguments(call: &TaskCall, known: &[&str]) -> Result<(), TaskFailure> {
+    let given = call.arguments.as_object();
+    let unknown = given.and_then(|given| given.keys().find(|name| !known.contains(&name.as_str())));
+    unknown.map_or(Ok(()), |name| Err(not_simulated(call, name)))
+}
+
+fn not_simulated(call: &TaskCall, what: &str) -> TaskFailure {
+    let cause = format!("the simulator does not know {what} for {}", call.resource);
+    TaskFailure::new(names::RUNTIME, cause)
+}
+
+/// How a Task sees an error of Step Functions' own API.
+fn task_failure(Refusal { code, message }: &Refusal) -> TaskFailure {
+    let name = code.strip_suffix("Exception").unwrap_or(code);
+    TaskFailure::new(
+        format!("StepFunctions.{name}Exception"),
+        format!(
+            "{message} (Service: AWSStepFunctions; Status Code: 400; Error Code: {code}; Request ID: simulated; Proxy: null)"
+        ),
+    )
+}
+
+impl Host for StepFunctions {
+    fn now(&self) -> Timestamp {
+        self.0.cloud.now()
+    }
+
+    fn random(&self) -> f64 {
+        self.0.cloud.chance("step-functions", |rng| rng.f64())
+    }
+
+    fn uuid(&self) -> String {
+        uuid(&self.0.cloud)
+    }
+
+    fn task(&self, call: TaskCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>> {
+        Box::pin(async move {
+            match call.resource.strip_prefix("arn:aws:states:::").unwrap_or_default() {
+                "lambda:invoke" | "lambda:invoke.waitForTaskToken" => self.invoke(&call).await,
+                "states:startExecution" => self
+                    .start(&call)
+                    .map(|(arn, started_at)| json!({ "ExecutionArn": arn, "StartDate": started_at.as_millisecond() })),
+                "states:startExecution.sync" => self.start_and_wait(&call, false).await,
+                "states:startExecution.sync:2" => self.start_and_wait(&call, true).await,
+                _ => {
+                    let why = format!("the simulator has no integration {}", call.resource);
+                    Err(TaskFailure::new(names::RUNTIME, why))
+                }
+            }
+        })
+    }
+
+    fn read_items(&self, call: ItemReaderCall) -> LocalBoxFuture<'_, Result<Vec<Value>, TaskFailure>> {
+        Box::pin(async move {
+            let why = format!("the simulator reads no items from {}", call.resource);
+            Err(TaskFailure::new(names::ITEM_READER_FAILED, why))
+        })
+    }
+
+    fn write_results(&self, call: ResultWriterCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>> {
+        Box::pin(async move {
+            let why = format!("the simulator writes no results to {}", call.resource);
+            Err(TaskFailure::new(names::RESULT_WRITER_FAILED, why))
+        })
+    }
+
+    fn observe(&self, event: &HistoryEvent) {
+        (self.0.observer)(event);
+    }
+}

@@ -1,0 +1,194 @@
+//! The deployed functions: their instances, their invocations, and what a test does to them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use serde_json::{Value, json};
+use shared::error::StepError;
+use shared::step::Handler;
+use states_language::TaskFailure;
+
+use super::{Inner, MakeHandler, function_arn, in_region};
+use crate::aws::states::uuid;
+use crate::cloud::Cloud;
+
+/// A Region, and a function's name in it.
+type Key = (String, String);
+
+/// The functions of all Regions.
+pub(super) struct Functions {
+    makers: BTreeMap<Key, MakeHandler>,
+    warm: RefCell<BTreeMap<Key, Rc<dyn Handler>>>,
+    faults: RefCell<BTreeMap<Key, Faults>>,
+}
+
+/// What a test does to a function.
+#[derive(Clone, Default)]
+pub(super) struct Faults {
+    /// With what each invocation fails at once.
+    pub broken: Option<TaskFailure>,
+    /// After how many AWS calls each invocation is dropped.
+    pub dies_after: Option<u64>,
+    /// Whether one was dropped.
+    pub was_killed: bool,
+}
+
+impl Functions {
+    pub fn new(makers: BTreeMap<Key, MakeHandler>) -> Self {
+        Self {
+            makers,
+            warm: RefCell::default(),
+            faults: RefCell::default(),
+        }
+    }
+
+    /// Whether a function is deployed in a Region.
+    pub fn has(&self, region: &str, name: &str) -> bool {
+        self.makers.contains_key(&key(region, name))
+    }
+
+    /// Whether a function is deployed in any Region.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.makers.keys().any(|(_, deployed)| deployed == name)
+    }
+
+    pub fn faults(&self, region: &str, name: &str) -> Faults {
+        let faults = self.faults.borrow();
+        faults.get(&key(region, name)).cloned().unwrap_or_default()
+    }
+
+    pub fn change(&self, region: &str, name: &str, change: impl FnOnce(&mut Faults)) -> Result<(), String> {
+        if !self.has(region, name) {
+            return Err(format!("there is no function {name} in {region}"));
+        }
+        change(self.faults.borrow_mut().entry(key(region, name)).or_default());
+        Ok(())
+    }
+}
+
+fn key(region: &str, name: &str) -> Key {
+    (region.to_owned(), name.to_owned())
+}
+
+/// Region and name in a function's ARN, with a version or without.
+pub(super) fn region_and_name(arn: &str) -> Option<(&str, &str)> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    match parts.as_slice() {
+        ["arn", "aws", "lambda", region, _, "function", name, ..] => Some((region, name)),
+        _ => None,
+    }
+}
+
+/// Invokes a function; gives its answer, or the error that Step Functions sees. The function goes on when whoever
+/// invoked it does not wait any more. In a Region that is away nothing starts, and what runs stands still.
+pub(super) async fn invoke(inner: &Rc<Inner>, region: &str, name: &str, input: Value) -> Result<Value, TaskFailure> {
+    let invocation = {
+        let (inner, region, name) = (Rc::clone(inner), region.to_owned(), name.to_owned());
+        async move {
+            let invocation = inner.run_function(&region, &name, input);
+            in_region(&inner.cloud, &region, invocation).await
+        }
+    };
+    // What cannot be joined has panicked.
+    let joined = tokio::task::spawn_local(invocation).await;
+    joined.unwrap_or_else(|_| Err(died(&inner.cloud)))
+}
+
+impl Inner {
+    async fn run_function(&self, region: &str, name: &str, input: Value) -> Result<Value, TaskFailure> {
+        let key = key(region, name);
+        let Some(make) = self.functions.makers.get(&key) else {
+            let cause = format!(
+                "Function not found: {}",
+                function_arn(&self.cloud.account, region, name)
+            );
+            return Err(TaskFailure::new("Lambda.ResourceNotFoundException", cause));
+        };
+        let faults = self.functions.faults(region, name);
+        if let Some(failure) = faults.broken {
+            return Err(failure);
+        }
+        let timings = &self.cloud.timings;
+        let mut starts_in = self.cloud.draw("function-start", &timings.function_start);
+        let warm = self.functions.warm.borrow().get(&key).cloned();
+        let handler = match warm {
+            Some(handler) => handler,
+            None => {
+                starts_in += self.cloud.draw("function-start", &timings.function_cold_start);
+                let handler: Rc<dyn Handler> = Rc::from(make(&self.aws_in(name, region)));
+                self.functions
+                    .warm
+                    .borrow_mut()
+                    .insert(key.clone(), Rc::clone(&handler));
+                handler
+            }
+        };
+        tokio::time::sleep(starts_in).await;
+        let began = tokio::time::Instant::now();
+        let answer = match faults.dies_after {
+            None => Some(handler.invoke(input).await),
+            Some(calls) => killed_after(&self.cloud, name, calls, handler.invoke(input)).await,
+        };
+        {
+            let mut usage = self.usage.borrow_mut();
+            usage.invocations += 1;
+            usage.function_seconds += began.elapsed().as_secs_f64();
+        }
+        match answer {
+            Some(answer) => answer.map_err(|error| step_failure(&error)),
+            None => {
+                // Its sandbox is gone with it.
+                self.functions.warm.borrow_mut().remove(&key);
+                if let Some(faults) = self.functions.faults.borrow_mut().get_mut(&key) {
+                    faults.was_killed = true;
+                }
+                Err(died(&self.cloud))
+            }
+        }
+    }
+}
+
+/// Does `invocation` until it has itself made `calls` AWS calls; gives nothing if it was dropped then. The calls are
+/// counted each time that it has moved, and a call is counted when it has reached AWS and its answer is on the way.
+async fn killed_after<T>(cloud: &Cloud, function: &str, calls: u64, invocation: impl Future<Output = T>) -> Option<T> {
+    let mut invocation = pin!(invocation);
+    let mut made = 0;
+    poll_fn(|context| {
+        // Nothing else moves meanwhile, so what is counted now is this invocation's.
+        let before = calls_of(cloud, function);
+        let moved = invocation.as_mut().poll(context);
+        made += calls_of(cloud, function) - before;
+        match moved {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if made >= calls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn calls_of(cloud: &Cloud, function: &str) -> u64 {
+    let calls = cloud.calls();
+    let own = calls.iter().filter(|(call, _)| call.function == function);
+    own.map(|(_, count)| count).sum()
+}
+
+/// How Lambda hands an error of ours to Step Functions.
+fn step_failure(error: &StepError) -> TaskFailure {
+    let cause = json!({ "errorType": error.kind.name(), "errorMessage": error.message });
+    TaskFailure::new(error.kind.name(), cause.to_string())
+}
+
+/// What Step Functions makes of a function whose process has gone.
+fn died(cloud: &Cloud) -> TaskFailure {
+    let message = format!("RequestId: {} Process exited before completing request", uuid(cloud));
+    let cause = format!(
+        "The cause could not be determined because Lambda did not return an error type. Returned payload: {}",
+        json!({ "errorMessage": message })
+    );
+    TaskFailure::new("Lambda.Unknown", cause)
+}

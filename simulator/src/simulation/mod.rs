@@ -1,0 +1,370 @@
+//! A simulation: the platform, what watches it, and state machines with the functions that they invoke, in one process
+//! and in virtual time.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use shared::aws::Aws;
+use shared::plan::Plan;
+use shared::step::Handler;
+use states_language::{ExecutionResult, HistoryEvent, StateMachine, TaskFailure};
+
+use self::functions::Functions;
+use crate::aws::cloudwatch::{self, Alarm};
+use crate::aws::door::Door;
+use crate::aws::events::{self, Rule, Schedule};
+use crate::aws::rds;
+use crate::aws::route53;
+use crate::clock::Clock;
+use crate::cloud::{AwsCall, Cloud};
+use crate::cost::Usage;
+use crate::timings::Timings;
+use crate::workload::{self, Platform};
+
+mod deliveries;
+mod executions;
+mod functions;
+#[cfg(test)]
+mod tests;
+mod urls;
+
+/// How often what stands still looks whether its Region is back.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+
+/// Makes a function's handler in a world.
+pub type MakeHandler = fn(&Aws) -> Box<dyn Handler>;
+
+/// What is deployed in one Region beside the platform itself.
+#[derive(Clone)]
+pub struct Deployment {
+    /// The Region.
+    pub region: String,
+    /// Functions, by name.
+    pub functions: Vec<(&'static str, MakeHandler)>,
+    /// State machines: name, and text in the States Language with a `${Hole}` for each function ([`hole`]) and machine
+    /// ([`machine_hole`]) that is deployed with it.
+    pub machines: Vec<(&'static str, &'static str)>,
+    /// What fills the machines' other holes: name and text.
+    pub substitutions: Vec<(String, String)>,
+    /// Alarms.
+    pub alarms: Vec<Alarm>,
+    /// Rules.
+    pub rules: Vec<Rule>,
+    /// Schedules, all in this Region.
+    pub schedules: Vec<Schedule>,
+}
+
+/// ARN of a function that is deployed; machines invoke a published version.
+pub fn function_arn(account: &str, region: &str, name: &str) -> String {
+    format!("arn:aws:lambda:{region}:{account}:function:{name}:1")
+}
+
+/// ARN of a state machine that is deployed.
+pub fn machine_arn(account: &str, region: &str, name: &str) -> String {
+    format!("arn:aws:states:{region}:{account}:stateMachine:{name}")
+}
+
+/// The `${Hole}` of a function: its name in Pascal case.
+pub fn hole(name: &str) -> String {
+    name.split('-')
+        .map(|word| word[..1].to_uppercase() + &word[1..])
+        .collect()
+}
+
+/// The `${Hole}` of a state machine: its name in Pascal case, and `Machine`.
+pub fn machine_hole(name: &str) -> String {
+    hole(name) + "Machine"
+}
+
+/// Sees every event of every execution, as it happens.
+pub type Observer = Box<dyn Fn(&HistoryEvent)>;
+
+/// A running simulation. It lives on a current-thread runtime with a paused clock, inside a `LocalSet`, and goes on until
+/// that runtime ends. One at a time on a thread: the SDK's back-off draws from the thread's generator of chance. Clones
+/// are one and the same.
+#[derive(Clone)]
+pub struct Simulation {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    cloud: Arc<Cloud>,
+    platform: Arc<Platform>,
+    table: String,
+    region: String,
+    functions: Functions,
+    observer: Observer,
+    usage: RefCell<Usage>,
+    invoked_by_machines: RefCell<BTreeSet<String>>,
+    ended: RefCell<Vec<EndedExecution>>,
+}
+
+/// An execution that has ended.
+#[derive(Clone, Debug)]
+pub struct EndedExecution {
+    /// Its ARN.
+    pub arn: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How.
+    pub result: ExecutionResult,
+}
+
+impl Simulation {
+    /// Builds the platform of `plan` and deploys `deployments` beside it, one for each Region; everything begins to run.
+    /// Errors: a text, if there is no deployment or two in one Region, if a machine cannot be loaded, or if a resource
+    /// cannot be made.
+    pub async fn begin(
+        plan: &Plan,
+        deployments: Vec<Deployment>,
+        seed: u64,
+        began_at: Timestamp,
+        observer: Observer,
+    ) -> Result<Self, String> {
+        // The SDK's back-off draws from this thread's generator.
+        fastrand::seed(seed);
+        let cloud = Cloud::new(&plan.account, seed, Clock::starting_at(began_at), Timings::built_in()?);
+        let platform = Platform::deploy(&cloud, plan).await?;
+        let mut regions: Vec<String> = Vec::new();
+        let mut makers = BTreeMap::new();
+        for deployment in deployments {
+            let region = deployment.region.clone();
+            if regions.contains(&region) {
+                return Err(format!("there are two deployments in {region}"));
+            }
+            for (name, make) in &deployment.functions {
+                makers.insert((region.clone(), (*name).to_owned()), *make);
+            }
+            deploy(&cloud, deployment)?;
+            regions.push(region);
+        }
+        let region = regions.first().cloned().ok_or("nothing is deployed")?;
+        let inner = Rc::new(Inner {
+            cloud: Arc::clone(&cloud),
+            platform: Arc::clone(&platform),
+            table: plan.automation.table.clone(),
+            region,
+            functions: Functions::new(makers),
+            observer,
+            usage: RefCell::default(),
+            invoked_by_machines: RefCell::default(),
+            ended: RefCell::default(),
+        });
+        tokio::spawn(workload::run_customers(Arc::clone(&cloud), Arc::clone(&platform)));
+        tokio::spawn(workload::run_heartbeat(Arc::clone(&cloud), platform));
+        tokio::spawn(rds::replicate(Arc::clone(&cloud), plan.database.global_cluster.clone()));
+        tokio::spawn(route53::watch_health(Arc::clone(&cloud), plan.dns.name.clone()));
+        tokio::spawn(cloudwatch::evaluate_alarms(Arc::clone(&cloud)));
+        let deliveries = cloud.events.deliveries();
+        tokio::spawn(events::run_schedules(Arc::clone(&cloud)));
+        tokio::task::spawn_local(deliveries::deliver(Rc::clone(&inner), deliveries));
+        let orders = cloud.executions.orders();
+        tokio::task::spawn_local(executions::follow_orders(Rc::clone(&inner), orders));
+        Ok(Self { inner })
+    }
+
+    /// The simulated AWS.
+    pub fn cloud(&self) -> &Arc<Cloud> {
+        &self.inner.cloud
+    }
+
+    /// The platform.
+    pub fn platform(&self) -> &Arc<Platform> {
+        &self.inner.platform
+    }
+
+    /// The simulated AWS as `caller` sees it from the first deployment's Region.
+    pub fn aws(&self, caller: &str) -> Aws {
+        self.aws_in(caller, &self.inner.region)
+    }
+
+    /// The simulated AWS as `caller` sees it from `region`.
+    pub fn aws_in(&self, caller: &str, region: &str) -> Aws {
+        self.inner.aws_in(caller, region)
+    }
+
+    /// Starts a machine in `region` by hand. Errors: a text, if the Region is away, if there is no such machine, or if
+    /// Step Functions refuses the name or the input.
+    pub fn start(&self, region: &str, machine: &str, name: &str, input: Value) -> Result<(), String> {
+        let cloud = &self.inner.cloud;
+        if !cloud.is_up(region) {
+            return Err(format!("{region} does not answer"));
+        }
+        let arn = machine_arn(&cloud.account, region, machine);
+        cloud
+            .executions
+            .start(cloud, region, &arn, Some(name), &input.to_string())
+            .map(|_| ())
+            .map_err(|refusal| refusal.to_string())
+    }
+
+    /// Waits until an execution was started and all have ended, for `longest` at most; says whether that came about.
+    pub async fn wait_for_executions(&self, longest: Duration) -> bool {
+        let all_ended = async {
+            loop {
+                let (started, ended) = (self.inner.cloud.executions.started(), self.inner.ended.borrow().len());
+                if started > 0 && ended >= started {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::time::timeout(longest, all_ended).await.is_ok()
+    }
+
+    /// The executions that have ended, in that order.
+    pub fn ended(&self) -> Vec<EndedExecution> {
+        self.inner.ended.borrow().clone()
+    }
+
+    /// From now on each invocation of a function in a Region fails at once with this error, as if its role were taken
+    /// away. `error` is the name and `message` the cause that a state machine sees. Errors: a text, if there is no such
+    /// function.
+    pub fn break_function(&self, region: &str, function: &str, error: &str, message: &str) -> Result<(), String> {
+        let failure = TaskFailure::new(error, message);
+        self.inner
+            .functions
+            .change(region, function, |faults| faults.broken = Some(failure))
+    }
+
+    /// A function that was broken works again. Errors: a text, if there is no such function.
+    pub fn mend_function(&self, region: &str, function: &str) -> Result<(), String> {
+        self.inner
+            .functions
+            .change(region, function, |faults| faults.broken = None)
+    }
+
+    /// Each invocation of a function in a Region that begins from now on is dropped when it has made `after_calls` AWS
+    /// calls: the last has reached AWS, its answer has not come back. Forgets whether it was killed before. Errors: a
+    /// text, if there is no such function.
+    pub fn kill_function(&self, region: &str, function: &str, after_calls: u64) -> Result<(), String> {
+        self.inner.functions.change(region, function, |faults| {
+            faults.dies_after = Some(after_calls);
+            faults.was_killed = false;
+        })
+    }
+
+    /// Invocations that begin from now on are not killed any more. Errors: a text, if there is no such function.
+    pub fn let_live(&self, region: &str, function: &str) -> Result<(), String> {
+        self.inner
+            .functions
+            .change(region, function, |faults| faults.dies_after = None)
+    }
+
+    /// Whether an invocation was killed since [`Simulation::kill_function`]: one that ends before its last call is not.
+    pub fn was_killed(&self, region: &str, function: &str) -> bool {
+        self.inner.functions.faults(region, function).was_killed
+    }
+
+    /// Sends a POST request with a JSON body to the URL of a function, signed by `caller_arn` (a user, or a role's
+    /// session); gives the answer's status and body. Errors: a text, if the Region is away or has no such function, if
+    /// the caller is none that can sign, or if the answer is one that the simulator does not understand.
+    pub async fn post_to_function(
+        &self,
+        region: &str,
+        function: &str,
+        caller_arn: &str,
+        body: &str,
+    ) -> Result<(u16, String), String> {
+        urls::post(&self.inner, region, function, caller_arn, body).await
+    }
+
+    /// How often each deployed function made each kind of AWS call.
+    pub fn calls(&self) -> Vec<(AwsCall, u64)> {
+        let calls = self.inner.cloud.calls().into_iter();
+        calls
+            .filter(|(call, _)| self.inner.functions.has_name(&call.function))
+            .collect()
+    }
+
+    /// What the executions and the functions that they invoked used, and those functions.
+    pub fn usage(&self) -> (Usage, BTreeSet<String>) {
+        let transitions = self
+            .inner
+            .ended
+            .borrow()
+            .iter()
+            .map(|ended| ended.result.transitions)
+            .sum();
+        let usage = Usage {
+            transitions,
+            ..*self.inner.usage.borrow()
+        };
+        (usage, self.inner.invoked_by_machines.borrow().clone())
+    }
+}
+
+/// Makes the machines, alarms, rules and schedules of a deployment.
+fn deploy(cloud: &Arc<Cloud>, deployment: Deployment) -> Result<(), String> {
+    let Deployment {
+        region,
+        functions,
+        machines,
+        substitutions,
+        alarms,
+        rules,
+        schedules,
+    } = deployment;
+    let account = &cloud.account;
+    let functions = functions
+        .iter()
+        .map(|(name, _)| (hole(name), function_arn(account, &region, name)));
+    let holes = machines
+        .iter()
+        .map(|(name, _)| (machine_hole(name), machine_arn(account, &region, name)))
+        .chain(functions)
+        .chain(substitutions)
+        .collect();
+    for (name, text) in machines {
+        let machine = StateMachine::parse(name, text, &holes).map_err(|errors| errors.to_string())?;
+        let arn = machine_arn(account, &region, name);
+        cloud.executions.create_machine(&arn, Arc::new(machine));
+    }
+    for alarm in alarms {
+        cloud.cloudwatch.put_alarm(cloud, &region, alarm)?;
+    }
+    for rule in rules {
+        cloud.events.put_rule(&region, rule)?;
+    }
+    for schedule in schedules {
+        if schedule.region != region {
+            return Err(format!("schedule {} is not in {region}", schedule.name));
+        }
+        cloud.events.put_schedule(cloud, schedule)?;
+    }
+    Ok(())
+}
+
+/// Does `work` in `region`: while that is away it stands still, and time goes on.
+async fn in_region<T>(cloud: &Cloud, region: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        let done = poll_fn(|context| {
+            if cloud.is_up(region) {
+                work.as_mut().poll(context).map(Some)
+            } else {
+                Poll::Ready(None)
+            }
+        });
+        match done.await {
+            Some(output) => return output,
+            None => tokio::time::sleep(LOOKS_EVERY).await,
+        }
+    }
+}
+
+impl Inner {
+    fn aws_in(&self, caller: &str, region: &str) -> Aws {
+        Door::new(&self.cloud, &self.platform, caller, region).aws(&self.table)
+    }
+}
