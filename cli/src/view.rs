@@ -280,16 +280,19 @@ pub fn summary(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
     let reason = rehearsal.reason.as_deref().map(|reason| one_line(&reason));
     let headline = format!(
         "{}: {}{}",
-        rehearsal.rehearsed.name(),
+        rehearsal.scenario.name(),
         output.paint(if rehearsal.succeeded() { Paint::Good } else { Paint::Bad }, &text),
         reason.map(|reason| format!(": {reason}")).unwrap_or_default()
     );
     output.wrapped(headline, 2);
     output.line("");
-    objectives(rehearsal, plan, output);
-    output.line("");
-    explain(rehearsal, plan, output);
-    output.line("");
+    // What nobody went through has no times.
+    if !rehearsal.steps.is_empty() {
+        objectives(rehearsal, plan, output);
+        output.line("");
+        explain(rehearsal, plan, output);
+        output.line("");
+    }
     how(rehearsal, output);
     bars(&rehearsal.steps, output);
     let calls: u64 = rehearsal.aws_calls.iter().map(|call| call.count).sum();

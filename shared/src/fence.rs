@@ -110,7 +110,7 @@ impl Fence {
     }
 
     /// Those of a Region that may be down, with `limit` for everything together; what is left then is not done. Where a
-    /// service does not answer a call within 6 s, it is not called again.
+    /// service does not answer a call within 4 s, it is not called again.
     pub fn in_region(aws: &Aws, region: &str, limit: Duration) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)

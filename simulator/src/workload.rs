@@ -13,7 +13,7 @@ use crate::aws::apigateway::{ALL_METHODS, MethodSettings};
 use crate::aws::door::Door;
 use crate::aws::lambda::Function;
 use crate::aws::rds::NewCluster;
-use crate::aws::route53::{FailoverRecord, HealthCheck, Resolver};
+use crate::aws::route53::{FailoverRecord, HealthCheck, PlainRecord, Resolver};
 use crate::cloud::{Cloud, lock};
 use crate::database::Value;
 
@@ -121,30 +121,7 @@ impl Platform {
                 );
             }
         }
-        let switch = plan
-            .dns
-            .switch_object
-            .as_ref()
-            .ok_or("a plan without a switch object is not simulated")?;
-        cloud
-            .s3
-            .create_bucket(&plan.regions.recovery.region, &switch.bucket.0, &[&switch.key]);
-        cloud.route53.put_record(
-            &plan.dns.hosted_zone,
-            &plan.dns.name,
-            FailoverRecord {
-                primary: plan.regions.primary.api.domain.clone(),
-                secondary: plan.regions.recovery.api.domain.clone(),
-                ttl: plan.dns.ttl.as_std(),
-                health_check: HealthCheck {
-                    id: switch.health_check.clone(),
-                    bucket: switch.bucket.0.clone(),
-                    key: switch.key.clone(),
-                    failure_threshold: HEALTH_CHECK_THRESHOLD,
-                    inverted: true,
-                },
-            },
-        );
+        put_public_name(cloud, plan);
         let url: http::Uri = plan
             .health
             .url
@@ -353,6 +330,37 @@ fn primary_settings() -> BTreeMap<String, MethodSettings> {
         (ALL_METHODS.to_owned(), limits(500.0, 1_000)),
         (format!("{}/GET", ORDER.replace('/', "~1")), limits(200.0, 400)),
     ])
+}
+
+/// The public name, as the platform's own stack makes it: a failover pair that a switch object moves, or, in a plan
+/// without one, a plain record.
+fn put_public_name(cloud: &Cloud, plan: &Plan) {
+    let (zone, name) = (&plan.dns.hosted_zone, &plan.dns.name);
+    let (primary, secondary) = (&plan.regions.primary, &plan.regions.recovery);
+    let Some(switch) = &plan.dns.switch_object else {
+        let record = PlainRecord {
+            target: primary.api.domain.clone(),
+            ttl: plan.dns.ttl.as_std(),
+        };
+        cloud.route53.put_plain_record(zone, name, record);
+        return;
+    };
+    cloud
+        .s3
+        .create_bucket(&secondary.region, &switch.bucket.0, &[&switch.key]);
+    let record = FailoverRecord {
+        primary: primary.api.domain.clone(),
+        secondary: secondary.api.domain.clone(),
+        ttl: plan.dns.ttl.as_std(),
+        health_check: HealthCheck {
+            id: switch.health_check.clone(),
+            bucket: switch.bucket.0.clone(),
+            key: switch.key.clone(),
+            failure_threshold: HEALTH_CHECK_THRESHOLD,
+            inverted: true,
+        },
+    };
+    cloud.route53.put_record(zone, name, record);
 }
 
 enum Unserved {

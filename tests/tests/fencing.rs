@@ -2,23 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 
+use common::{PRIMARY, RECOVERY, in_virtual_time, killed_after};
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
-use shared::plan::{Function, Plan};
+use shared::plan::Function;
 use shared::record::{Claim, Claimed, Record};
 use shared::recovery::Mode;
-use shared::step::{Handler, Step, handler};
 use simulator::aws::apigateway::MethodSettings;
-use simulator::aws::door::Door;
-use simulator::cloud::Cloud;
-use simulator::simulation::{Deployment, Simulation};
+use simulator::simulation::Deployment;
 
-const PRIMARY: &str = "us-east-1";
-const RECOVERY: &str = "us-west-2";
+mod common;
+
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
 /// An event source of the primary Region that somebody disabled, for whatever reason, long before.
 const DISABLED: &str = "10000000-0000-4000-8000-000000000001";
@@ -27,13 +24,19 @@ const ENABLED: &str = "10000000-0000-4000-8000-000000000002";
 
 /// Both Regions are there, and a recovery was opened in the recovery Region.
 struct World {
-    simulation: Simulation,
-    plan: Plan,
-    /// The table of the recovery Region, and that of the primary.
-    record: Record,
+    world: common::World,
+    /// The table of the primary Region.
     other_record: Record,
     /// What `open-recovery` answered.
     opened: Value,
+}
+
+impl Deref for World {
+    type Target = common::World;
+
+    fn deref(&self) -> &common::World {
+        &self.world
+    }
 }
 
 impl World {
@@ -43,12 +46,12 @@ impl World {
 
     /// With so many functions beside those of the plan.
     async fn with_functions(more: usize) -> Self {
-        let mut plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
+        let mut plan = common::plan();
         plan.functions.extend((0..more).map(|n| Function {
             name: format!("function-{n}"),
             reserved_concurrency: None,
         }));
-        let deployment = Deployment {
+        let nothing = Deployment {
             region: RECOVERY.to_owned(),
             functions: vec![],
             machines: vec![],
@@ -57,21 +60,15 @@ impl World {
             rules: vec![],
             schedules: vec![],
         };
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
-            .await
-            .unwrap();
-        let aws = simulation.aws("test");
-        let (record, other_record) = (Record::new(&aws), Record::in_region(&aws, PRIMARY));
-        record.put_plan(&plan).await.unwrap();
+        let world = common::World::begin(plan, vec![nothing], 7).await;
+        let other_record = Record::in_region(&world.simulation.aws("test"), PRIMARY);
         let mut world = Self {
-            simulation,
-            plan,
-            record,
+            world,
             other_record,
             opened: Value::Null,
         };
         world.prepare_primary();
+        world.world.before = world.cloud().snapshot();
         let request = json!({
             "state": { "Name": "Tested" },
             "request": {
@@ -126,21 +123,6 @@ impl World {
             .create_stage(cloud, PRIMARY, &api.rest_api, &api.stage, settings);
     }
 
-    fn cloud(&self) -> &Arc<Cloud> {
-        self.simulation.cloud()
-    }
-
-    /// A fresh instance of a step, as a Lambda that has just started.
-    fn step<S: Step>(&self) -> Box<dyn Handler> {
-        handler::<S>(&self.simulation.aws(S::NAME))
-    }
-
-    /// The same in the primary Region.
-    fn step_in_primary<S: Step>(&self) -> Box<dyn Handler> {
-        let door = Door::new(self.cloud(), self.simulation.platform(), S::NAME, PRIMARY);
-        handler::<S>(&door.aws(&self.plan.automation.table))
-    }
-
     async fn fence(&self) -> Value {
         let step = self.step::<fence_region::FenceRegion>();
         step.invoke(fence_input(self)).await.unwrap()
@@ -149,12 +131,6 @@ impl World {
     async fn unfence(&self) -> Value {
         let step = self.step::<unfence_region::UnfenceRegion>();
         step.invoke(unfence_input(self)).await.unwrap()
-    }
-
-    fn calls_of(&self, function: &str) -> u64 {
-        let calls = self.cloud().calls();
-        let its = calls.iter().filter(|(call, _)| call.function == function);
-        its.map(|(_, count)| count).sum()
     }
 
     /// What customers and event sources of the primary are let do.
@@ -232,31 +208,12 @@ fn unfence_input(world: &World) -> Value {
     world.with(json!({ "database": plan["database"], "here": plan["here"], "other": plan["other"] }))
 }
 
-/// Runs a test in virtual time.
-fn in_virtual_time(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, test);
-}
-
-/// Runs `invocation` until its function has made `calls` AWS calls, then drops it as a killed Lambda is. Says whether it
-/// was killed; otherwise it ended before.
-async fn killed_after(world: &World, function: &str, calls: u64, invocation: impl Future) -> bool {
-    let mut invocation = pin!(invocation);
-    loop {
-        tokio::select! {
-            biased;
-            _ = &mut invocation => return false,
-            () = tokio::time::sleep(Duration::from_millis(1)) => {
-                if world.calls_of(function) >= calls {
-                    return true;
-                }
-            }
-        }
-    }
+/// What a world of its own comes to. A world goes on until its runtime ends: many in one runtime would all be served at
+/// every second of each.
+fn found<T>(work: impl Future<Output = T>) -> T {
+    let mut found = None;
+    in_virtual_time(async { found = Some(work.await) });
+    found.unwrap()
 }
 
 #[test]
@@ -290,20 +247,22 @@ fn a_fence_closes_everything_and_says_so() {
 
 #[test]
 fn fencing_happens_once_however_often_it_runs_or_dies() {
-    in_virtual_time(async {
+    let (calls, expected) = found(async {
         let once = World::opened().await;
         let before = once.calls_of("fence-region");
         once.fence().await;
         let calls = once.calls_of("fence-region") - before;
-        let expected = once.effect().await;
-
+        (calls, once.effect().await)
+    });
+    in_virtual_time(async {
         let twice = World::opened().await;
         twice.fence().await;
         let again = twice.fence().await;
         assert_eq!((&again["confirmed"], &again["changed"]), (&json!(true), &json!(0)));
         assert_eq!(twice.effect().await, expected);
-
-        for call in 1..=calls {
+    });
+    for call in 1..=calls {
+        in_virtual_time(async {
             let world = World::opened().await;
             let step = world.step::<fence_region::FenceRegion>();
             let killed = killed_after(&world, "fence-region", call, step.invoke(fence_input(&world))).await;
@@ -311,7 +270,28 @@ fn fencing_happens_once_however_often_it_runs_or_dies() {
             let output = world.fence().await;
             assert_eq!(output["confirmed"], true, "killed after call {call}: {output}");
             assert_eq!(world.effect().await, expected, "killed after call {call} of {calls}");
-        }
+        });
+    }
+}
+
+/// What somebody opens between two runs is fenced again, and is given back as it was before the first.
+#[test]
+fn the_first_note_stays() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        world.fence().await;
+        let notes = world.notes().await;
+        let name = &world.plan.functions[1].name;
+        let mut function = world.cloud().lambda.function(PRIMARY, name).unwrap();
+        function.reserved_concurrency = Some(3);
+        world.cloud().lambda.create_function(PRIMARY, name, function);
+        let again = world.fence().await;
+        assert_eq!((&again["confirmed"], &again["changed"]), (&json!(true), &json!(1)));
+        assert_eq!(world.notes().await, notes);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(world.unfence().await["complete"], true);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        world.assert_as_before();
     });
 }
 
@@ -319,40 +299,41 @@ fn fencing_happens_once_however_often_it_runs_or_dies() {
 fn what_was_fenced_is_given_back_exactly() {
     in_virtual_time(async {
         let world = World::opened().await;
-        let before = world.cloud().snapshot();
         world.fence().await;
         tokio::time::sleep(Duration::from_secs(61)).await;
-        assert_ne!(world.cloud().snapshot(), before);
+        assert_ne!(world.cloud().snapshot(), world.before);
         let output = world.unfence().await;
         assert_eq!(
             (&output["complete"], &output["taken_back"], &output["of"]),
             (&json!(true), &json!(8), &json!(8))
         );
         let effect = world.effect().await;
-        assert_eq!(world.cloud().snapshot(), before);
+        world.assert_as_before();
         assert_eq!(effect["notes"]["fenced"], json!([]));
         let again = world.unfence().await;
         assert_eq!((&again["complete"], &again["of"]), (&json!(true), &json!(0)));
-        assert_eq!(world.cloud().snapshot(), before);
+        world.assert_as_before();
         // And once more, from the beginning.
         world.fence().await;
         tokio::time::sleep(Duration::from_secs(61)).await;
         assert_eq!(world.unfence().await["complete"], true);
         tokio::time::sleep(Duration::from_secs(61)).await;
-        assert_eq!(world.cloud().snapshot(), before);
+        world.assert_as_before();
     });
 }
 
 #[test]
 fn giving_back_happens_once_however_often_it_dies() {
-    in_virtual_time(async {
+    let (calls, expected) = found(async {
         let once = World::opened().await;
         once.fence().await;
         tokio::time::sleep(Duration::from_secs(61)).await;
         once.unfence().await;
         let calls = once.calls_of("unfence-region");
-        let expected = once.effect().await;
-        for call in 1..=calls {
+        (calls, once.effect().await)
+    });
+    for call in 1..=calls {
+        in_virtual_time(async {
             let world = World::opened().await;
             world.fence().await;
             tokio::time::sleep(Duration::from_secs(61)).await;
@@ -362,15 +343,14 @@ fn giving_back_happens_once_however_often_it_dies() {
             let output = world.unfence().await;
             assert_eq!(output["complete"], true, "killed after call {call}: {output}");
             assert_eq!(world.effect().await, expected, "killed after call {call} of {calls}");
-        }
-    });
+        });
+    }
 }
 
 #[test]
 fn an_event_source_that_is_still_being_disabled_is_tried_again_by_the_machine() {
     in_virtual_time(async {
         let world = World::opened().await;
-        let before = world.cloud().snapshot();
         world.fence().await;
         let step = world.step::<unfence_region::UnfenceRegion>();
         let error = step.invoke(unfence_input(&world)).await.unwrap_err();
@@ -378,7 +358,7 @@ fn an_event_source_that_is_still_being_disabled_is_tried_again_by_the_machine() 
         tokio::time::sleep(Duration::from_secs(61)).await;
         assert_eq!(world.unfence().await["complete"], true);
         tokio::time::sleep(Duration::from_secs(61)).await;
-        assert_eq!(world.cloud().snapshot(), before);
+        world.assert_as_before();
     });
 }
 
@@ -455,7 +435,6 @@ fn a_region_that_is_away_is_a_result_within_seconds() {
 fn a_region_that_went_away_after_it_was_fenced_cannot_be_given_back_and_the_way_is_named() {
     in_virtual_time(async {
         let world = World::opened().await;
-        let before = world.cloud().snapshot();
         world.fence().await;
         tokio::time::sleep(Duration::from_secs(61)).await;
         world.cloud().take_region_away(PRIMARY);
@@ -474,9 +453,9 @@ fn a_region_that_went_away_after_it_was_fenced_cannot_be_given_back_and_the_way_
         world.cloud().give_region_back(PRIMARY);
         assert_eq!(world.unfence().await["complete"], true);
         tokio::time::sleep(Duration::from_secs(61)).await;
-        assert_eq!(world.cloud().snapshot()["functions"], before["functions"]);
-        assert_eq!(world.cloud().snapshot()["stages"], before["stages"]);
-        assert_eq!(world.cloud().snapshot()["event_sources"], before["event_sources"]);
+        assert_eq!(world.cloud().snapshot()["functions"], world.before["functions"]);
+        assert_eq!(world.cloud().snapshot()["stages"], world.before["stages"]);
+        assert_eq!(world.cloud().snapshot()["event_sources"], world.before["event_sources"]);
     });
 }
 
@@ -548,7 +527,6 @@ fn a_recovery_that_loses_its_lock_while_it_looks_changes_nothing() {
 fn two_hundred_functions_are_fenced_given_back_and_activated_in_time() {
     in_virtual_time(async {
         let world = World::with_functions(195).await;
-        let before = world.cloud().snapshot();
         let began = tokio::time::Instant::now();
         let output = world.fence().await;
         assert!(
@@ -571,7 +549,7 @@ fn two_hundred_functions_are_fenced_given_back_and_activated_in_time() {
             began.elapsed()
         );
         tokio::time::sleep(Duration::from_secs(61)).await;
-        assert_eq!(world.cloud().snapshot(), before);
+        world.assert_as_before();
 
         let began = tokio::time::Instant::now();
         let plan = &world.opened["plan"];
@@ -613,12 +591,12 @@ async fn activated_later(killed_after_calls: Option<u64>) -> (Value, Value, u64)
         "functions": plan["functions"],
     });
     if let Some(calls) = killed_after_calls {
-        let step = world.step_in_primary::<activate_region::ActivateRegion>();
+        let step = world.step_in::<activate_region::ActivateRegion>(PRIMARY);
         assert!(killed_after(&world, "activate-region", calls, step.invoke(input.clone())).await);
         // An event source is busy until it is enabled.
         tokio::time::sleep(Duration::from_secs(61)).await;
     }
-    let step = world.step_in_primary::<activate_region::ActivateRegion>();
+    let step = world.step_in::<activate_region::ActivateRegion>(PRIMARY);
     let output = step.invoke(input).await.unwrap();
     let calls = world.calls_of("activate-region");
     tokio::time::sleep(Duration::from_secs(61)).await;
@@ -635,37 +613,35 @@ async fn activated_later(killed_after_calls: Option<u64>) -> (Value, Value, u64)
 
 #[test]
 fn a_region_that_was_fenced_is_activated_from_its_own_notes() {
-    in_virtual_time(async {
-        let before = World::opened().await.primary();
-        let (output, effect, calls) = activated_later(None).await;
-        assert_eq!(
-            (&output["active"], &output["failed"]),
-            (&json!(5), &json!([])),
-            "{output}"
-        );
-        assert_eq!(effect["primary"]["stage"], before["stage"]);
-        assert_eq!(
-            effect["primary"]["sources"], before["sources"],
-            "one was disabled before, and stays so"
-        );
-        // As the plan says, which reserves nothing.
-        assert!(
-            effect["primary"]["concurrency"]
-                .as_object()
-                .unwrap()
-                .values()
-                .all(Value::is_null)
-        );
-        // Five functions, two event sources, the stage.
-        assert_eq!(effect["undo"].as_array().unwrap().len(), 8);
-        assert_eq!(effect["fenced"].as_array().unwrap().len(), 1, "{effect}");
+    let before = found(async { World::opened().await.primary() });
+    let (output, effect, calls) = found(activated_later(None));
+    assert_eq!(
+        (&output["active"], &output["failed"]),
+        (&json!(5), &json!([])),
+        "{output}"
+    );
+    assert_eq!(effect["primary"]["stage"], before["stage"]);
+    assert_eq!(
+        effect["primary"]["sources"], before["sources"],
+        "one was disabled before, and stays so"
+    );
+    // As the plan says, which reserves nothing.
+    assert!(
+        effect["primary"]["concurrency"]
+            .as_object()
+            .unwrap()
+            .values()
+            .all(Value::is_null)
+    );
+    // Five functions, two event sources, the stage.
+    assert_eq!(effect["undo"].as_array().unwrap().len(), 8);
+    assert_eq!(effect["fenced"].as_array().unwrap().len(), 1, "{effect}");
 
-        for call in 1..=calls {
-            let (output, again, _) = activated_later(Some(call)).await;
-            assert_eq!(output["failed"], json!([]), "killed after call {call} of {calls}");
-            assert_eq!(again, effect, "killed after call {call} of {calls}");
-        }
-    });
+    for call in 1..=calls {
+        let (output, again, _) = found(activated_later(Some(call)));
+        assert_eq!(output["failed"], json!([]), "killed after call {call} of {calls}");
+        assert_eq!(again, effect, "killed after call {call} of {calls}");
+    }
 }
 
 #[test]

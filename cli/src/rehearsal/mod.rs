@@ -21,7 +21,7 @@ pub use script::{Disaster, Script, rehearse};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rehearsal {
     /// What was rehearsed.
-    pub rehearsed: Disaster,
+    pub scenario: Disaster,
     /// Always `rehearsal`.
     pub mode: Mode,
     /// The seed.
@@ -204,7 +204,7 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
     } = last.map_or_else(|| never_closed(&objectives), |last| last.closing);
     let as_promised = script.disaster == Disaster::RegionFailure || truth.lost_writes == 0;
     Ok(Rehearsal {
-        rehearsed: script.disaster,
+        scenario: script.disaster,
         mode: Mode::Rehearsal,
         seed,
         outcome,
@@ -287,9 +287,14 @@ async fn endings(plan: &Plan, simulation: &Simulation, region: &str) -> Result<V
 
 /// Why nothing was started: what was decided on the alarm's event, if there was one.
 async fn not_started(plan: &Plan, simulation: &Simulation) -> Result<(&'static str, Option<String>), String> {
-    let record = Record::new(&simulation.aws("drctl"));
-    let decisions = record.start_decisions(&plan.workload).await;
-    let decisions = decisions.map_err(|error| error.to_string())?;
+    let mut decisions = Vec::new();
+    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+        if simulation.cloud().is_up(region) {
+            let record = Record::in_region(&simulation.aws_in("drctl", region), region);
+            let found = record.start_decisions(&plan.workload).await;
+            decisions.extend(found.map_err(|error| error.to_string())?);
+        }
+    }
     Ok(match decisions.last().map(|decision| &decision.decision) {
         Some(Started::Refused { reason }) => (Outcome::Refused.name(), Some(reason.clone())),
         _ => ("not-started", Some("no recovery was started".to_owned())),

@@ -206,6 +206,7 @@ pub struct Dns {
     /// The object whose presence moves the name to the recovery Region. Left out, the record itself is changed, which
     /// needs Route 53's control plane: it lives in us-east-1, and may be down with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SwitchObject")]
     pub switch_object: Option<SwitchObject>,
 }
 
