@@ -144,8 +144,8 @@ pub(crate) struct RehearseArgs {
 Examples:
   drctl resume 20260106T030401Z-region-failure-a1b2c3
 
-It uses your AWS credentials. What is done answers at once, approvals that were given still hold, and it goes on where it
-stopped. Asked twice, it starts once.
+It uses your AWS credentials. What is done answers at once, approvals that were given still
+hold, and it goes on where it stopped. Asked twice, it starts once.
 
 Exit status: 0 it goes on, 1 it could not be started, 2 wrong use.")]
 pub(crate) struct ResumeArgs {

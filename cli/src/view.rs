@@ -219,6 +219,12 @@ fn what_it_says(output: &Value) -> Said {
     if let Some(refused) = text("refused").or_else(|| texts("blockers")) {
         return Said::bad(refused);
     }
+    if let (Some(answer), Some(by)) = (text("answer"), output.get("by")) {
+        let by = by.as_array().map_or(std::slice::from_ref(by), Vec::as_slice);
+        let people: Vec<&str> = by.iter().filter_map(Value::as_str).map(person).collect();
+        let said = format!("{answer} by {}", people.join(" and "));
+        return if answer == "approved" { Said::good(said) } else { Said::bad(said) };
+    }
     if is("announced") == Some(false) {
         return Said::bad("not announced; the recovery goes on");
     }
@@ -262,6 +268,11 @@ fn what_it_says(output: &Value) -> Said {
         Some(outcome) if outcome != Outcome::Recovered.name() => Said::bad(found),
         _ => Said::good(found),
     }
+}
+
+/// What an ARN calls a person: the user's or the session's name.
+fn person(arn: &str) -> &str {
+    arn.rsplit(['/', ':']).next().unwrap_or(arn)
 }
 
 /// Lambda's error cause is JSON; people want its message.

@@ -120,11 +120,18 @@ impl StepError {
         let status = error.raw_response().map(|response| response.status().as_u16());
         let kind = match &error {
             SdkError::ServiceError(service) => classify(service.err().code(), status),
+            SdkError::DispatchFailure(_) if lacks_credentials(&error) => ErrorKind::Denied,
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
                 ErrorKind::Unavailable
             }
             _ => ErrorKind::Internal,
         };
+        if kind == ErrorKind::Denied && lacks_credentials(&error) {
+            let text = format!(
+                "{operation} on {resource}: there are no AWS credentials that can be used; set them up, then try again"
+            );
+            return Self::new(kind, text);
+        }
         let what = match &error {
             SdkError::ServiceError(service) => describe_service_error(service.err(), status),
             other => source_chain(other),
@@ -164,6 +171,18 @@ fn describe_service_error<E: ProvideErrorMetadata + std::error::Error>(error: &E
     } else {
         format!("{text} ({})", details.join(", "))
     }
+}
+
+/// Whether a call never left, for want of credentials. The SDK has no kind of its own for it.
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.is::<aws_credential_types::provider::error::CredentialsError>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
 }
 
 /// `SdkError` alone prints as "service error" or "dispatch failure"; the cause is further down.
@@ -244,6 +263,21 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_never_left_for_want_of_credentials_is_not_taken_for_an_outage() {
+        use aws_credential_types::provider::error::CredentialsError;
+        use aws_sdk_dynamodb::operation::get_item::GetItemError;
+        use aws_smithy_runtime_api::client::result::ConnectorError;
+        let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            let error = SdkError::<GetItemError, HttpResponse>::dispatch_failure(ConnectorError::other(cause, None));
+            StepError::aws("dynamodb:GetItem", "the lock", error)
+        };
+        let error = failed(Box::new(CredentialsError::not_loaded("nothing is set")));
+        assert_eq!(error.kind, ErrorKind::Denied);
+        assert!(error.message.contains("no AWS credentials"), "{error}");
+        assert_eq!(failed("no route".into()).kind, ErrorKind::Unavailable);
+    }
 
     #[test]
     fn codes_of_aws_get_the_kind_that_the_workflow_needs() {

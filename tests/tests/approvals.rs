@@ -1,69 +1,50 @@
-//! What people are asked and what they answer, with the real SDK clients against the simulated AWS: asking, keeping,
-//! telling, and taking answers until the machine is told.
+//! What people are asked and what they answer, with the real SDK clients against the simulated AWS: first the two steps
+//! alone, asking and taking answers; then with the machine that waits for the verdict.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::ops::Deref;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use common::{ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, in_virtual_time, killed_after, request};
 use record_approval::RecordApproval;
 use request_approval::RequestApproval;
 use serde_json::{Value, json};
 use shared::approval::{Answer, Approval, Question, Settled, Verdict};
 use shared::error::ErrorKind;
-use shared::plan::Plan;
-use shared::record::Record;
-use shared::step::{Handler, Step, handler};
+use shared::recovery::{Outcome, Scenario};
 use simulator::aws::sns::Message;
-use simulator::cloud::Cloud;
-use simulator::simulation::{Deployment, Simulation};
 
-const RECOVERY: &str = "us-west-2";
+mod common;
+
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
-const STARTER: &str = "arn:aws:iam::123456789012:user/starter";
-const ANNA: &str = "arn:aws:iam::123456789012:user/anna";
-const BEN: &str = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Ops_0a1b/ben@example.com";
 const QUESTION: &str = "failover";
 
-/// A recovery that was opened and asks nothing yet.
+/// A recovery that was opened and asks nothing yet. No machine runs: each step is invoked by hand.
 struct World {
-    simulation: Simulation,
-    plan: Plan,
-    record: Record,
+    world: common::World,
     /// What `open-recovery` answered.
     opened: Value,
 }
 
+impl Deref for World {
+    type Target = common::World;
+
+    fn deref(&self) -> &common::World {
+        &self.world
+    }
+}
+
 impl World {
     async fn opened() -> Self {
-        let plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
-        let deployment = Deployment {
-            region: RECOVERY.to_owned(),
-            functions: vec![],
-            machines: vec![],
-            substitutions: vec![],
-            alarms: vec![],
-            rules: vec![],
-            schedules: vec![],
-        };
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
-            .await
-            .unwrap();
-        let record = Record::new(&simulation.aws("test"));
-        record.put_plan(&plan).await.unwrap();
         let mut world = Self {
-            simulation,
-            plan,
-            record,
+            world: common::World::bare().await,
             opened: Value::Null,
         };
+        let mut started = request("failover");
+        started["trigger"]["at"] = json!("2026-01-06T02:50:00Z");
         let open = json!({
-            "request": {
-                "scenario": "region-failure", "mode": "rehearsal", "intent": "failover",
-                "trigger": { "kind": "person", "by": STARTER, "at": "2026-01-06T02:50:00Z" },
-            },
+            "request": started,
             "recovers_from": ["region-failure"],
             "execution": EXECUTION,
             "started_at": "2026-01-06T02:50:01Z",
@@ -73,26 +54,8 @@ impl World {
         world
     }
 
-    fn cloud(&self) -> &Arc<Cloud> {
-        self.simulation.cloud()
-    }
-
-    /// A fresh instance of a step, as a Lambda that has just started.
-    fn step<S: Step>(&self) -> Box<dyn Handler> {
-        handler::<S>(&self.simulation.aws(S::NAME))
-    }
-
     fn recovery(&self) -> &str {
         self.opened["recovery"]["id"].as_str().unwrap()
-    }
-
-    /// How often `function` called `operation`, or anything.
-    fn count(&self, function: &str, operation: Option<&str>) -> u64 {
-        let calls = self.cloud().calls();
-        let wanted = calls.iter().filter(|(call, _)| {
-            call.function == function && operation.is_none_or(|operation| call.operation == operation)
-        });
-        wanted.map(|(_, count)| count).sum()
     }
 
     fn ask(&self, people: u8, token: &str) -> Value {
@@ -110,7 +73,7 @@ impl World {
                 "because": "the expected loss is not known",
                 "needs_reason": true,
             },
-            "started_by": STARTER,
+            "started_by": ON_CALL,
             "answer_within_seconds": 900,
             "task_token": token,
             "approval_url": "https://abc.lambda-url.us-west-2.on.aws/",
@@ -137,18 +100,12 @@ impl World {
         )
     }
 
-    async fn question(&self) -> Option<Question> {
+    async fn kept_question(&self) -> Option<Question> {
         self.record.question(self.recovery(), QUESTION).await.unwrap()
     }
 
     async fn settled(&self) -> Option<Settled> {
         self.record.settled(self.recovery(), QUESTION).await.unwrap()
-    }
-
-    fn messages(&self) -> Vec<Message> {
-        self.cloud()
-            .sns
-            .messages(&self.plan.topic_arn(&self.plan.regions.recovery))
     }
 
     /// Keeps an answer as a function does that dies right after.
@@ -186,33 +143,6 @@ fn event(by: &str, said: &Value) -> Value {
     })
 }
 
-/// Runs a test in virtual time.
-fn in_virtual_time(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, test);
-}
-
-/// Runs `invocation` until its function has made `calls` AWS calls, then drops it as a killed Lambda is. Says whether it
-/// was killed; otherwise it ended before.
-async fn killed_after(world: &World, function: &str, calls: u64, invocation: impl Future) -> bool {
-    let mut invocation = pin!(invocation);
-    loop {
-        tokio::select! {
-            biased;
-            _ = &mut invocation => return false,
-            () = tokio::time::sleep(Duration::from_millis(1)) => {
-                if world.count(function, None) >= calls {
-                    return true;
-                }
-            }
-        }
-    }
-}
-
 #[test]
 fn people_are_asked_once_and_the_newest_token_is_kept() {
     in_virtual_time(async {
@@ -223,7 +153,7 @@ fn people_are_asked_once_and_the_newest_token_is_kept() {
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(world.asked(1, "s3cret-2").await, output);
 
-        let question = world.question().await.unwrap();
+        let question = world.kept_question().await.unwrap();
         assert_eq!(question.task_token.secret(), "s3cret-2");
         assert!(question.asked_at.duration_since(asked_at).as_secs() < 1);
         assert!(question.expires_at.duration_since(asked_at).as_secs() >= 960);
@@ -241,32 +171,37 @@ fn people_are_asked_once_and_the_newest_token_is_kept() {
         // What has expired is asked and told anew.
         tokio::time::sleep(Duration::from_secs(1000)).await;
         world.asked(1, "s3cret-3").await;
-        assert!(world.question().await.unwrap().asked_at > question.asked_at);
+        assert!(world.kept_question().await.unwrap().asked_at > question.asked_at);
         assert_eq!(world.messages().len(), 2);
     });
 }
 
 #[test]
 fn a_question_is_kept_before_anybody_is_told_wherever_it_dies() {
-    in_virtual_time(async {
-        for call in 1.. {
+    let mut ended = false;
+    for call in 1.. {
+        in_virtual_time(async {
             let world = World::opened().await;
             let first = world.step::<RequestApproval>();
-            let before = world.count("request-approval", None);
+            let before = world.calls_of("request-approval");
             let asking = first.invoke(world.ask(1, "s3cret-1"));
             let was_killed = killed_after(&world, "request-approval", before + call, asking).await;
             if !world.messages().is_empty() {
-                assert!(world.question().await.is_some(), "told before it was kept; call {call}");
+                assert!(
+                    world.kept_question().await.is_some(),
+                    "told before it was kept; call {call}"
+                );
             }
             world.asked(1, "s3cret-2").await;
-            assert_eq!(world.question().await.unwrap().task_token.secret(), "s3cret-2");
+            assert_eq!(world.kept_question().await.unwrap().task_token.secret(), "s3cret-2");
             assert!((1..=2).contains(&world.messages().len()), "call {call}");
-            if !was_killed {
-                assert!(call > 5, "it was killed at too few places");
-                break;
-            }
+            ended = !was_killed;
+        });
+        if ended {
+            assert!(call > 5, "it was killed at too few places");
+            break;
         }
-    });
+    }
 }
 
 #[test]
@@ -277,7 +212,7 @@ fn a_topic_that_fails_does_not_fail_the_step() {
         ask["topic_arn"] = json!("arn:aws:sns:us-west-2:123456789012:nobody-made-it");
         let output = world.step::<RequestApproval>().invoke(ask).await.unwrap();
         assert_eq!(output, json!({ "asked": true, "told": false, "verdict": null }));
-        assert!(world.question().await.is_some());
+        assert!(world.kept_question().await.is_some());
         // The next try tells them.
         assert_eq!(world.asked(1, "s3cret-2").await["told"], true);
     });
@@ -300,14 +235,14 @@ fn what_was_answered_before_is_not_asked_again() {
         for (answer, approved) in [(Answer::Approve, true), (Answer::Decline, false)] {
             let world = World::opened().await;
             world.asked(1, "s3cret-1").await;
-            world.keep(ANNA, answer).await;
+            world.keep(SECOND, answer).await;
             // Whether Step Functions still waits for the token is not this test's matter.
             let _ = world.step::<RequestApproval>().invoke(world.ask(1, "s3cret-2")).await;
             assert_eq!(world.messages().len(), 1, "people were asked again");
             let verdict = world.settled().await.unwrap().verdict;
             assert_eq!(matches!(verdict, Verdict::Approved { .. }), approved, "{verdict:?}");
-            assert_eq!(world.question().await.unwrap().task_token.secret(), "s3cret-2");
-            assert_eq!(world.count("request-approval", Some("SendTaskSuccess")), 1);
+            assert_eq!(world.kept_question().await.unwrap().task_token.secret(), "s3cret-2");
+            assert_eq!(world.count("request-approval", "SendTaskSuccess"), 1);
         }
     });
 }
@@ -318,22 +253,22 @@ fn whoever_started_it_is_not_enough_and_two_are_two() {
         let world = World::opened().await;
         world.asked(2, "s3cret-1").await;
         let yes = world.said("approve");
-        let (status, body) = world.answered(STARTER, &yes).await;
+        let (status, body) = world.answered(ON_CALL, &yes).await;
         assert_eq!((status, &body["result"]), (202, &json!("waiting")), "{body}");
-        let (status, body) = world.answered(STARTER, &yes).await;
+        let (status, body) = world.answered(ON_CALL, &yes).await;
         assert_eq!((status, &body["result"]), (409, &json!("already-answered")), "{body}");
-        assert_eq!(world.count("record-approval", Some("SendTaskSuccess")), 0);
+        assert_eq!(world.count("record-approval", "SendTaskSuccess"), 0);
         assert_eq!(world.settled().await, None);
 
-        world.answered(BEN, &yes).await;
+        world.answered(THIRD, &yes).await;
         assert_eq!(
             world.settled().await.unwrap().verdict,
             Verdict::Approved {
-                by: vec![STARTER.to_owned(), BEN.to_owned()],
+                by: vec![ON_CALL.to_owned(), THIRD.to_owned()],
                 reasons: vec!["customers wait".to_owned(); 2],
             }
         );
-        assert_eq!(world.count("record-approval", Some("SendTaskSuccess")), 1);
+        assert_eq!(world.count("record-approval", "SendTaskSuccess"), 1);
         let kept = world.record.approvals(world.recovery(), QUESTION).await.unwrap();
         assert_eq!(
             kept[0].shown,
@@ -353,13 +288,13 @@ fn refusals_keep_nothing() {
             said[field] = value;
             said
         };
-        let elsewhere = "arn:aws:iam::210987654321:user/anna";
+        let elsewhere = "arn:aws:iam::210987654321:user/third";
         for (by, said, status) in [
-            (ANNA, with("recovery", json!("another")), 404),
-            (ANNA, with("recovery", json!("")), 404),
-            (ANNA, with("question", json!("failover#")), 404),
-            (ANNA, with("reason", json!(" ")), 422),
-            (ANNA, with("shown", json!([])), 400),
+            (SECOND, with("recovery", json!("another")), 404),
+            (SECOND, with("recovery", json!("")), 404),
+            (SECOND, with("question", json!("failover#")), 404),
+            (SECOND, with("reason", json!(" ")), 422),
+            (SECOND, with("shown", json!([])), 400),
             (elsewhere, yes.clone(), 403),
             ("arn:aws:iam::123456789012:root", yes.clone(), 403),
         ] {
@@ -367,11 +302,11 @@ fn refusals_keep_nothing() {
             assert_eq!(found, status, "{by} {said}: {body}");
         }
         tokio::time::sleep(Duration::from_secs(901)).await;
-        let (status, body) = world.answered(ANNA, &yes).await;
+        let (status, body) = world.answered(SECOND, &yes).await;
         assert_eq!((status, &body["result"]), (409, &json!("ended")), "{body}");
         let kept = world.record.approvals(world.recovery(), QUESTION).await.unwrap();
         assert_eq!(kept, []);
-        assert_eq!(world.count("record-approval", Some("SendTaskSuccess")), 0);
+        assert_eq!(world.count("record-approval", "SendTaskSuccess"), 0);
     });
 }
 
@@ -382,28 +317,28 @@ fn a_table_that_does_not_answer_is_said_in_words() {
         world.asked(1, "s3cret-1").await;
         let said = world.said("approve");
         world.cloud().take_region_away(RECOVERY);
-        let (status, body) = world.answered(ANNA, &said).await;
+        let (status, body) = world.answered(SECOND, &said).await;
         assert_eq!((status, &body["result"]), (503, &json!("try-again")), "{body}");
     });
 }
 
 #[test]
 fn two_at_the_same_moment_settle_it_once() {
-    in_virtual_time(async {
-        // Ben comes in while Anna's answer is anywhere on its way.
-        for (delay, bens) in (0..100)
-            .step_by(10)
-            .flat_map(|delay| [(delay, "approve"), (delay, "decline")])
-        {
+    // The third person comes in while the answer of the second is anywhere on its way.
+    for (delay, others) in (0..100)
+        .step_by(20)
+        .flat_map(|delay| [(delay, "approve"), (delay, "decline")])
+    {
+        in_virtual_time(async {
             let world = World::opened().await;
             world.asked(1, "s3cret-1").await;
-            let (yes, other) = (world.said("approve"), world.said(bens));
+            let (yes, other) = (world.said("approve"), world.said(others));
             let mut both = pin!(async {
-                let ben = async {
+                let third = async {
                     tokio::time::sleep(Duration::from_millis(delay)).await;
-                    world.answered(BEN, &other).await
+                    world.answered(THIRD, &other).await
                 };
-                tokio::join!(world.answered(ANNA, &yes), ben)
+                tokio::join!(world.answered(SECOND, &yes), third)
             });
             let mut seen: Vec<Verdict> = Vec::new();
             loop {
@@ -415,18 +350,18 @@ fn two_at_the_same_moment_settle_it_once() {
                 seen.extend(settled.map(|settled| settled.verdict));
             }
             // A later answer changes nothing either.
-            world.answered(STARTER, &world.said("decline")).await;
+            world.answered(ON_CALL, &world.said("decline")).await;
             seen.extend(world.settled().await.map(|settled| settled.verdict));
             assert!(
                 seen.iter().all(|verdict| *verdict == seen[0]),
-                "{delay} {bens}: {seen:?}"
+                "{delay} {others}: {seen:?}"
             );
             assert!(
-                bens == "decline" || matches!(seen[0], Verdict::Approved { .. }),
+                others == "decline" || matches!(seen[0], Verdict::Approved { .. }),
                 "{delay}: {seen:?}"
             );
-        }
-    });
+        });
+    }
 }
 
 #[test]
@@ -441,55 +376,343 @@ fn what_was_settled_first_holds() {
             at: world.cloud().now(),
             told_at: None,
         };
-        for by in [ANNA, BEN] {
+        for by in [SECOND, THIRD] {
             let holds = world
                 .record
                 .settle(world.recovery(), QUESTION, settled(by))
                 .await
                 .unwrap();
-            assert_eq!(holds.verdict, settled(ANNA).verdict);
+            assert_eq!(holds.verdict, settled(SECOND).verdict);
         }
     });
 }
 
 #[test]
 fn killed_anywhere_it_is_repaired_by_the_next_answer_of_the_same_person() {
-    in_virtual_time(async {
-        let mut places: BTreeMap<&str, u64> = BTreeMap::new();
-        for call in 1.. {
+    let mut places: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut ended = false;
+    for call in 1.. {
+        in_virtual_time(async {
             let world = World::opened().await;
             world.asked(1, "s3cret-1").await;
             let said = world.said("approve");
             let first = world.step::<RecordApproval>();
-            let was_killed = killed_after(&world, "record-approval", call, first.invoke(event(ANNA, &said))).await;
-            let told = world.count("record-approval", Some("SendTaskSuccess"));
-            let kept = !world
-                .record
-                .approvals(world.recovery(), QUESTION)
-                .await
-                .unwrap()
-                .is_empty();
-            let place = match (kept, world.settled().await.is_some(), told > 0) {
-                (false, ..) => "before it was kept",
-                (true, false, _) => "kept",
-                (true, true, false) => "settled",
-                (true, true, true) => "told",
-            };
+            let was_killed = killed_after(&world, "record-approval", call, first.invoke(event(SECOND, &said))).await;
+            let told = world.count("record-approval", "SendTaskSuccess");
+            let kept = world.record.approvals(world.recovery(), QUESTION).await.unwrap();
+            let place = place(!kept.is_empty(), world.settled().await.is_some(), told > 0);
             *places.entry(place).or_default() += 1;
-            if !was_killed {
-                break;
+            ended = !was_killed;
+            if ended {
+                return;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
-            world.answered(ANNA, &said).await;
+            world.answered(SECOND, &said).await;
             let Verdict::Approved { by, .. } = world.settled().await.unwrap().verdict else {
                 panic!("not approved");
             };
-            assert_eq!(by, [ANNA]);
-            assert!(
-                world.count("record-approval", Some("SendTaskSuccess")) > 0,
-                "call {call}"
-            );
+            assert_eq!(by, [SECOND]);
+            assert!(world.count("record-approval", "SendTaskSuccess") > 0, "call {call}");
+        });
+        if ended {
+            break;
         }
-        assert_eq!(places.len(), 4, "it was not killed everywhere: {places:?}");
+    }
+    assert_eq!(places.len(), 4, "it was not killed everywhere: {places:?}");
+}
+
+/// How far an answer had come.
+fn place(kept: bool, settled: bool, told: bool) -> &'static str {
+    match (kept, settled, told) {
+        (false, ..) => "before it was kept",
+        (true, false, _) => "kept",
+        (true, true, false) => "settled",
+        (true, true, true) => "told",
+    }
+}
+
+/// A machine that has asked, and waits.
+struct Asking {
+    world: common::World,
+    question: Message,
+}
+
+impl Deref for Asking {
+    type Target = common::World;
+
+    fn deref(&self) -> &common::World {
+        &self.world
+    }
+}
+
+impl Asking {
+    /// The one on call wants a failover whose loss nobody knows yet, which so many must approve.
+    async fn people(people: u8) -> Self {
+        let world = common::World::good_times(|plan| {
+            let policy = plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap();
+            policy.approvals_without_evidence = people;
+        })
+        .await;
+        Self::in_world(world).await
+    }
+
+    async fn in_world(world: common::World) -> Self {
+        world.cloud().take_region_away(PRIMARY);
+        world.start("by-hand", request("failover"));
+        let question = world.question().await;
+        Self { world, question }
+    }
+
+    async fn approves(&self, who: &str) -> (u16, Value) {
+        self.answer(&self.question, who, "approve", Some("customers wait"))
+            .await
+    }
+
+    /// The id of the recovery and of its question, as people are told.
+    fn ids(&self) -> (String, String) {
+        let body = common::body(&self.question.text).unwrap();
+        let text = |field: &str| body[field].as_str().unwrap().to_owned();
+        (text("recovery"), text("question"))
+    }
+
+    async fn settled(&self) -> Option<Settled> {
+        let (recovery, question) = self.ids();
+        self.record.settled(&recovery, &question).await.unwrap()
+    }
+
+    /// How often the machine got a verdict.
+    fn verdicts(&self) -> usize {
+        let entered = self.entered.borrow();
+        entered.iter().filter(|state| *state == "IsApproved").count()
+    }
+
+    /// Whether nothing was changed that customers depend on.
+    fn is_untouched(&self) -> bool {
+        self.calls_to("FailoverGlobalCluster") == 0 && self.calls_to("PutFunctionConcurrency") == 0
+    }
+
+    /// Lets some seconds pass, in which the machine could go on if it had its verdict.
+    async fn a_moment(&self) {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+}
+
+#[track_caller]
+fn assert_answer(answer: &(u16, Value), status: u16, result: &str, says: &str) {
+    let (found, body) = answer;
+    assert_eq!((*found, &body["result"]), (status, &json!(result)), "{body}");
+    assert!(body["message"].as_str().unwrap().contains(says), "{body}");
+}
+
+#[test]
+fn with_enough_approvals_the_machine_goes_on() {
+    in_virtual_time(async {
+        let asking = Asking::people(2).await;
+        assert_answer(&asking.approves(ON_CALL).await, 202, "waiting", "one more person");
+        asking.a_moment().await;
+        assert_eq!(asking.verdicts(), 0);
+        assert_answer(&asking.approves(SECOND).await, 200, "approved", "goes on");
+        asking.a_moment().await;
+        assert_eq!(asking.verdicts(), 1);
+        // While it goes on, and after it has ended.
+        let late = asking.approves(THIRD).await;
+        assert_answer(&late, 409, "ended", &format!("approved by {ON_CALL} and {SECOND}"));
+        asking.wait().await;
+        assert_eq!(asking.closing().await.outcome, Outcome::Recovered);
+        let late = asking.answer(&asking.question, THIRD, "decline", None).await;
+        assert_answer(&late, 409, "ended", "approved by");
+        assert_eq!((asking.verdicts(), asking.questions().len()), (1, 1));
+        assert_eq!(asking.count("record-approval", "SendTaskSuccess"), 1);
     });
+}
+
+#[test]
+fn one_who_declines_ends_it_before_anything_is_changed() {
+    in_virtual_time(async {
+        let asking = Asking::people(2).await;
+        assert_answer(&asking.approves(ON_CALL).await, 202, "waiting", "");
+        let no = asking
+            .answer(&asking.question, SECOND, "decline", Some("it comes back"))
+            .await;
+        assert_answer(&no, 200, "declined", "nothing more is done");
+        asking.wait().await;
+        let closing = asking.closing().await;
+        assert_eq!(closing.outcome, Outcome::Declined);
+        let reason = closing.reason.unwrap();
+        assert!(reason.contains(SECOND) && reason.contains("it comes back"), "{reason}");
+        assert!(asking.is_untouched() && asking.is_unlocked().await && !asking.has_failed());
+        assert_answer(&asking.approves(THIRD).await, 409, "ended", "declined by");
+    });
+}
+
+#[test]
+fn of_two_at_the_same_moment_one_verdict_reaches_the_machine() {
+    // The third person comes in while the answer of the second is anywhere on its way.
+    for (delay, third_says) in [0, 5, 15, 30, 60, 100]
+        .into_iter()
+        .flat_map(|delay| [(delay, "approve"), (delay, "decline")])
+    {
+        in_virtual_time(async {
+            let asking = Asking::people(1).await;
+            let third = async {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+                asking.answer(&asking.question, THIRD, third_says, Some("me too")).await
+            };
+            let (second, third) = tokio::join!(asking.approves(SECOND), third);
+            asking.wait().await;
+            assert_eq!(asking.verdicts(), 1);
+            let (outcome, settled) = (asking.closing().await.outcome, asking.settled().await.unwrap());
+            let word = |answer: &(u16, Value)| (answer.0, answer.1["result"].as_str().unwrap().to_owned());
+            let (second, third) = (word(&second), word(&third));
+            let said = format!("{delay} ms, {third_says}: {second:?} {third:?} {settled:?}");
+            assert!(settled.told_at.is_some(), "{said}");
+            // Whoever is on the side of the verdict hears that it is so, or that it is so already.
+            let agrees = |answer: &(u16, String), result: &str| {
+                *answer == (200, result.to_owned()) || (answer.0 == 409 && answer.1 != "already-answered")
+            };
+            match settled.verdict {
+                Verdict::Approved { .. } => {
+                    assert_eq!(outcome, Outcome::Recovered, "{said}");
+                    assert!(agrees(&second, "approved"), "{said}");
+                    assert!(
+                        agrees(&third, "approved") && (third_says == "approve" || third.0 == 409),
+                        "{said}"
+                    );
+                }
+                Verdict::Declined { .. } => {
+                    assert_eq!((outcome, third_says), (Outcome::Declined, "decline"), "{said}");
+                    assert!(agrees(&third, "declined") && second.0 == 409, "{said}");
+                    assert!(asking.is_untouched());
+                }
+            }
+            assert!([second.0, third.0].contains(&200), "nobody's answer counted; {said}");
+        });
+    }
+}
+
+#[test]
+fn the_same_person_twice_is_one_person() {
+    in_virtual_time(async {
+        let asking = Asking::people(2).await;
+        assert_answer(&asking.approves(SECOND).await, 202, "waiting", "one more person");
+        for answer in ["approve", "decline"] {
+            let again = asking.answer(&asking.question, SECOND, answer, Some("again")).await;
+            assert_answer(&again, 409, "already-answered", "one more person");
+        }
+        asking.a_moment().await;
+        assert_eq!((asking.verdicts(), asking.settled().await), (0, None));
+        assert!(asking.is_untouched());
+    });
+}
+
+#[test]
+fn whoever_started_it_is_not_the_one_who_is_needed() {
+    in_virtual_time(async {
+        let asking = Asking::people(1).await;
+        let alone = asking.approves(ON_CALL).await;
+        assert_answer(
+            &alone,
+            202,
+            "waiting",
+            "whoever started the recovery is not enough alone",
+        );
+        assert_answer(&asking.approves(ON_CALL).await, 409, "already-answered", "not enough");
+        asking.a_moment().await;
+        assert_eq!((asking.verdicts(), asking.settled().await), (0, None));
+        assert_answer(&asking.approves(SECOND).await, 200, "approved", "");
+        asking.wait().await;
+        assert_eq!(asking.closing().await.outcome, Outcome::Recovered);
+    });
+}
+
+#[test]
+fn nobody_answers_in_time_and_then_it_is_too_late() {
+    in_virtual_time(async {
+        let asking = Asking::people(2).await;
+        assert_answer(&asking.approves(ON_CALL).await, 202, "waiting", "");
+        asking.wait().await;
+        let closing = asking.closing().await;
+        assert_eq!(closing.outcome, Outcome::Expired);
+        assert!(asking.is_untouched() && asking.is_unlocked().await && !asking.has_failed());
+        let ended = format!("the recovery has ended: expired at {}", closing.closed_at);
+        for (who, answer) in [(SECOND, "approve"), (SECOND, "decline"), (ON_CALL, "approve")] {
+            let late = asking.answer(&asking.question, who, answer, Some("late")).await;
+            assert_answer(&late, 409, "ended", &ended);
+        }
+        let (recovery, question) = asking.ids();
+        let kept = asking.record.approvals(&recovery, &question).await.unwrap();
+        assert_eq!(kept.len(), 1, "what comes too late is not kept");
+        assert_eq!(asking.count("record-approval", "SendTaskSuccess"), 0);
+    });
+}
+
+/// Replication is two hours behind, which is more than the plan allows to lose.
+#[test]
+fn an_approval_without_a_reason_where_one_is_needed_is_not_kept() {
+    in_virtual_time(async {
+        let world = common::World::good_times(|_| {}).await;
+        let (cloud, global) = (world.cloud(), &world.plan.database.global_cluster);
+        cloud
+            .rds
+            .set_replication_lag(cloud, global, Some(Duration::from_secs(2 * 3600)));
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let asking = Asking::in_world(world).await;
+        for reason in [None, Some(" ")] {
+            let answer = asking.answer(&asking.question, SECOND, "approve", reason).await;
+            assert_answer(&answer, 422, "reason-needed", "say why you approve");
+        }
+        let (recovery, question) = asking.ids();
+        assert_eq!(asking.record.approvals(&recovery, &question).await.unwrap(), []);
+        assert_answer(&asking.approves(SECOND).await, 202, "waiting", "one more person");
+        // Whoever declines need not say why.
+        let no = asking.answer(&asking.question, THIRD, "decline", None).await;
+        assert_answer(&no, 200, "declined", "");
+        asking.wait().await;
+        assert_eq!(asking.closing().await.outcome, Outcome::Declined);
+    });
+}
+
+/// The function dies at any of its calls. Whoever answers next repairs it: the same person, or somebody else.
+#[test]
+fn killed_anywhere_the_next_answer_brings_the_machine_its_verdict() {
+    let mut places: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut lived = false;
+    for (calls, next) in (1..).flat_map(|calls| [(calls, SECOND), (calls, THIRD)]) {
+        in_virtual_time(async {
+            let asking = Asking::people(1).await;
+            let simulation = &asking.simulation;
+            simulation.kill_function(RECOVERY, "record-approval", calls).unwrap();
+            let body = {
+                let mut body = common::body(&asking.question.text).unwrap();
+                body["reason"] = json!("customers wait");
+                body.to_string()
+            };
+            let first = simulation.post_to_function(RECOVERY, "record-approval", SECOND, &body);
+            let (status, _) = first.await.unwrap();
+            lived = !simulation.was_killed(RECOVERY, "record-approval");
+            assert_eq!(status, if lived { 200 } else { 502 }, "after call {calls}");
+            simulation.let_live(RECOVERY, "record-approval").unwrap();
+            let (recovery, question) = asking.ids();
+            let kept = asking.record.approvals(&recovery, &question).await.unwrap();
+            let told = asking.count("record-approval", "SendTaskSuccess") > 0;
+            let place = place(!kept.is_empty(), asking.settled().await.is_some(), told);
+            *places.entry(place).or_default() += 1;
+            asking.a_moment().await;
+            assert_eq!(asking.verdicts(), usize::from(told), "after call {calls}");
+
+            let (status, answer) = asking.approves(next).await;
+            let expected = if told { 409 } else { 200 };
+            assert_eq!(status, expected, "after call {calls}, then {next}: {answer}");
+            asking.a_moment().await;
+            assert_eq!(asking.verdicts(), 1, "after call {calls}, then {next}");
+            let Some(Verdict::Approved { by, .. }) = asking.settled().await.map(|settled| settled.verdict) else {
+                panic!("not approved");
+            };
+            assert!(place == "before it was kept" || by[0] == SECOND, "{place}: {by:?}");
+        });
+        if lived {
+            break;
+        }
+    }
+    assert_eq!(places.len(), 4, "it was not killed everywhere: {places:?}");
 }

@@ -124,6 +124,29 @@ async fn overridden(world: World) {
 }
 
 #[test]
+fn with_one_signal_missing_two_people_are_asked() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        // Nobody reaches it, its APIs do not answer; but replication goes on.
+        world.cloud().take_away(PRIMARY, Reach::Apis);
+        world.cloud().take_away(PRIMARY, Reach::Customers);
+        let question = world.question().await;
+        for part in [
+            "2 different people",
+            "2 of 3 signals say that us-east-1 is down, and 1 that it is healthy",
+            "replication-lag says healthy",
+            "AWS Health",
+        ] {
+            assert!(question.text.contains(part), "{part} is missing in: {}", question.text);
+        }
+        approve(&world, 0, None).await;
+        world.wait().await;
+        let closing = world.closing().await;
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+    });
+}
+
+#[test]
 fn an_alarm_that_wants_people_to_be_asked_has_them_asked() {
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
