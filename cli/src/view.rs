@@ -223,7 +223,11 @@ fn what_it_says(output: &Value) -> Said {
         let by = by.as_array().map_or(std::slice::from_ref(by), Vec::as_slice);
         let people: Vec<&str> = by.iter().filter_map(Value::as_str).map(person).collect();
         let said = format!("{answer} by {}", people.join(" and "));
-        return if answer == "approved" { Said::good(said) } else { Said::bad(said) };
+        return if answer == "approved" {
+            Said::good(said)
+        } else {
+            Said::bad(said)
+        };
     }
     if is("announced") == Some(false) {
         return Said::bad("not announced; the recovery goes on");

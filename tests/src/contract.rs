@@ -279,7 +279,7 @@ fn retry_of_task(state: &State) -> Option<Breach> {
     let asks = state.as_task().is_some_and(asks_people);
     let missing: Vec<_> = kinds
         .chain(SERVICE_ERRORS)
-        .filter(|name| !named(name) && !(asks && *name == names::TIMEOUT))
+        .filter(|name| !named(name) && (!asks || *name != names::TIMEOUT))
         .collect();
     if asks && named(names::TIMEOUT) {
         let text = format!(

@@ -34,6 +34,9 @@ const CHANGES: [&str; 9] = [
 /// More AWS calls than any step makes in one invocation: a test that gets there would not end.
 const TOO_MANY_CALLS: u64 = 200;
 
+/// How long somebody who is told that a recovery fell short looks before going on with it, and what was changed settles.
+const LOOKS_FOR: Duration = Duration::from_secs(300);
+
 /// How far measured loss may be from the truth: one heartbeat of the example plan and a second of the customers'.
 const LOSS_WITHIN_SECONDS: f64 = 6.0;
 
@@ -46,6 +49,8 @@ struct Play {
     is_planned: bool,
     /// Whether people answer what they are asked.
     people_answer: bool,
+    /// Whether what the other Region is left like counts: not where fencing it, which is tried and no more, dies.
+    is_fenced: bool,
     /// The step that may not do its work before the recovery is gone on with, so that others are reached.
     forbidden: Option<&'static str>,
 }
@@ -54,6 +59,7 @@ const LOSS: Play = Play {
     change: |_| {},
     is_planned: false,
     people_answer: false,
+    is_fenced: true,
     forbidden: None,
 };
 
@@ -65,6 +71,13 @@ const PLANNED: Play = Play {
 /// The plan asks two people before it fails over.
 fn two_approve(plan: &mut Plan) {
     plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().approvals = 2;
+}
+
+/// The database has minutes to come, which are enough, so that a test need not wait for half an hour.
+fn shorter(plan: &mut Plan) {
+    let deadlines = &mut plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().deadlines;
+    deadlines.database = shared::plan::Duration::from_secs(480);
+    deadlines.switchover = shared::plan::Duration::from_secs(240);
 }
 
 /// The name moves by its record, and not by the switch object.
@@ -114,7 +127,7 @@ impl Play {
             world.wait().await;
             let header = world.only_header().await;
             assert_recovered(&world, &header, disaster_at, self.is_planned, "undisturbed");
-            left = Some(Left::of(&world));
+            left = Some(self.left(&world).await);
         });
         left.unwrap()
     }
@@ -124,7 +137,6 @@ impl Play {
     fn killed_after_each_call(&self, function: &str) -> Vec<Option<Outcome>> {
         let undisturbed = self.undisturbed();
         let mut outcomes = Vec::new();
-        let t0 = std::time::Instant::now();
         for calls in 1..TOO_MANY_CALLS {
             let mut killed = None;
             in_virtual_time(async {
@@ -133,7 +145,7 @@ impl Play {
             match killed {
                 Some(outcome) => outcomes.push(outcome),
                 None => {
-                    println!("{function}: {} {:?} {outcomes:?}", outcomes.len(), t0.elapsed());
+                    println!("{function}: {outcomes:?}");
                     assert!(!outcomes.is_empty(), "{function} was never killed");
                     return outcomes;
                 }
@@ -176,6 +188,8 @@ impl Play {
             outcome.is_some() || ["open-recovery", "close-recovery"].contains(&function),
             "{what}: it was not closed"
         );
+        // What is given back settles, and whoever is told that it fell short looks first.
+        tokio::time::sleep(LOOKS_FOR).await;
         if outcome == Some(Outcome::RolledBack) && self.is_planned {
             world.assert_as_before();
         }
@@ -186,7 +200,23 @@ impl Play {
         self.assert_ended_well(&world, &header, disaster_at, undisturbed, &what)
             .await;
         before.assert_gone_on_with(&world, &header, &resumed, &what).await;
+        assert_eq!(world.simulation.ended().len(), 2, "{what}");
         Some(outcome)
+    }
+
+    /// What it left behind, when that has settled.
+    async fn left(&self, world: &World) -> Left {
+        tokio::time::sleep(LOOKS_FOR).await;
+        let mut left = Left::of(world);
+        if !self.is_fenced {
+            for of_regions in ["functions", "stages"] {
+                let of_regions = left.snapshot[of_regions].as_object_mut().unwrap();
+                of_regions.retain(|name, _| !name.starts_with(PRIMARY));
+            }
+            let sources = left.snapshot["event_sources"].as_array_mut().unwrap();
+            sources.retain(|source| source["region"] != PRIMARY);
+        }
+        left
     }
 
     async fn assert_ended_well(
@@ -199,7 +229,7 @@ impl Play {
     ) {
         assert_recovered(world, header, disaster_at, self.is_planned, what);
         assert!(world.is_unlocked().await, "{what}: it is locked");
-        let left = Left::of(world);
+        let left = self.left(world).await;
         assert!(
             left.snapshot == undisturbed.snapshot,
             "{what}: undisturbed: {:#}\nnow: {:#}",
@@ -210,7 +240,7 @@ impl Play {
             ["FailoverGlobalCluster", "SwitchoverGlobalCluster"].map(|operation| left.changes.get(operation).copied())
         };
         assert_eq!(promotions(&left), promotions(undisturbed), "{what}");
-        // Where the other Region was fenced and given back, it is fenced once more.
+        // A Region that answers is given back and fenced once more.
         if !self.is_planned {
             assert_eq!(left.changes, undisturbed.changes, "{what}");
         }
@@ -282,8 +312,6 @@ impl Before {
         assert_eq!(header.earlier, Vec::from_iter(before.closing.clone()), "{what}");
         let by: Vec<&str> = header.resumed.iter().map(|trigger| trigger.by.as_str()).collect();
         assert_eq!(by, [ON_CALL], "{what}");
-        assert_eq!(world.simulation.ended().len(), 2, "{what}");
-
         let undo = world.record.undo_notes(&header.id).await.unwrap();
         for first in &self.undo {
             let same: Vec<&Undo> = undo
@@ -297,7 +325,13 @@ impl Before {
         let timeline = world.record.timeline(&header.id).await.unwrap();
         let (first, second): (Vec<_>, Vec<_>) = timeline.into_iter().partition(|step| step.started_at < self.at);
         assert_eq!(first, self.timeline, "{what}");
-        for state in ["OpenRecovery", "AnnounceOpening", "AssessRegion", "SwitchDns", "CloseRecovery"] {
+        for state in [
+            "OpenRecovery",
+            "AnnounceOpening",
+            "AssessRegion",
+            "SwitchDns",
+            "CloseRecovery",
+        ] {
             assert!(
                 second.iter().any(|step| step.state == state),
                 "{what}: {state} is missing: {second:?}"
@@ -358,10 +392,7 @@ fn assert_recovered(world: &World, header: &Header, disaster_at: Timestamp, is_p
         assert!(cloud.s3.is_publicly_there(&switch.bucket.0, &switch.key), "{what}");
     }
     let (observed, achieved, platform) = (closing.observed, closing.achieved, world.simulation.platform());
-    let rto = observed
-        .healthy_at
-        .unwrap()
-        .duration_since(observed.impact_at.unwrap());
+    let rto = observed.healthy_at.unwrap().duration_since(observed.impact_at.unwrap());
     assert_eq!(achieved.rto_seconds, Some(rto.as_secs_f64()), "{what}");
     if is_planned {
         assert_eq!(achieved.rpo_status, RpoStatus::NotApplicable, "{what}");
@@ -391,7 +422,9 @@ fn people_approve(world: &World, people: &[&'static str]) -> tokio::task::JoinHa
     let mut messages = world.cloud().sns.subscribe(&topic);
     tokio::task::spawn_local(async move {
         while let Some(message) = messages.recv().await {
-            let Some(mut answer) = body(&message.text) else { continue };
+            let Some(mut answer) = body(&message.text) else {
+                continue;
+            };
             answer["reason"] = json!("it is dark");
             for who in &people {
                 // Whoever comes too late is told so.
@@ -452,7 +485,11 @@ fn promote_database_killed_anywhere() {
 
 #[test]
 fn check_database_killed_anywhere() {
-    let outcomes = LOSS.killed_after_each_call("check-database");
+    let play = Play {
+        change: shorter,
+        ..LOSS
+    };
+    let outcomes = play.killed_after_each_call("check-database");
     assert_each(&outcomes, &[Some(Outcome::Failed)]);
 }
 
@@ -494,7 +531,11 @@ fn unfence_region_killed_anywhere() {
 
 #[test]
 fn a_planned_move_with_fence_region_killed_anywhere() {
-    let outcomes = PLANNED.killed_after_each_call("fence-region");
+    let play = Play {
+        is_fenced: false,
+        ..PLANNED
+    };
+    let outcomes = play.killed_after_each_call("fence-region");
     assert_each(&outcomes, &[Some(Outcome::Recovered)]);
 }
 
@@ -506,7 +547,11 @@ fn a_planned_move_with_promote_database_killed_anywhere() {
 
 #[test]
 fn a_planned_move_with_check_database_killed_anywhere() {
-    let outcomes = PLANNED.killed_after_each_call("check-database");
+    let play = Play {
+        change: shorter,
+        ..PLANNED
+    };
+    let outcomes = play.killed_after_each_call("check-database");
     assert_each(&outcomes, &[Some(Outcome::Failed)]);
 }
 
@@ -535,4 +580,525 @@ fn a_planned_move_with_check_dns_killed_anywhere() {
     };
     let outcomes = play.killed_after_each_call("check-dns");
     assert_each(&outcomes, &[Some(Outcome::Recovered)]);
+}
+
+// People are asked: what they answered holds, and what they did not is asked again.
+
+const TWO_APPROVE: Play = Play {
+    change: two_approve,
+    ..LOSS
+};
+
+#[test]
+fn request_approval_killed_anywhere_while_people_answer() {
+    let play = Play {
+        people_answer: true,
+        ..TWO_APPROVE
+    };
+    let outcomes = play.killed_after_each_call("request-approval");
+    assert!(outcomes.contains(&Some(Outcome::Failed)), "{outcomes:?}");
+}
+
+#[test]
+fn a_question_that_nobody_answered_is_asked_again_with_the_same_id() {
+    for calls in 1..TOO_MANY_CALLS {
+        let mut was_killed = false;
+        in_virtual_time(async {
+            let what = format!("killed after call {calls}");
+            let Began { world, disaster_at } = TWO_APPROVE.begin(Some(("request-approval", calls))).await;
+            world.wait().await;
+            was_killed = world.simulation.was_killed(RECOVERY, "request-approval");
+            let header = world.only_header().await;
+            let expected = if was_killed { Outcome::Failed } else { Outcome::Expired };
+            assert_eq!(header.ended().unwrap().outcome, expected, "{what}");
+            assert_eq!(promotions(&world), 0, "{what}");
+            let first = asked(&world);
+            world.simulation.let_live(RECOVERY, "request-approval").unwrap();
+            let _ = people_approve(&world, &[SECOND, THIRD]);
+            resume(&world, &header.id).await.unwrap();
+            world.wait().await;
+            let header = world.only_header().await;
+            assert_recovered(&world, &header, disaster_at, false, &what);
+            let all = asked(&world);
+            assert_eq!(all.len(), first.len() + 1, "{what}: {all:?}");
+            assert!(all.iter().all(|id| *id == all[0]), "{what}: {all:?}");
+            let kept = world.record.approvals(&header.id, &all[0]).await.unwrap();
+            let by: Vec<&str> = kept.iter().map(|approval| approval.by.as_str()).collect();
+            assert_eq!(by, [SECOND, THIRD], "{what}");
+        });
+        if !was_killed {
+            assert!(calls > 5, "it was killed at too few places");
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_was_approved_before_is_not_asked_again() {
+    in_virtual_time(async {
+        let play = Play {
+            people_answer: true,
+            forbidden: Some("promote-database"),
+            ..TWO_APPROVE
+        };
+        let Began { world, disaster_at } = play.begin(None).await;
+        world.wait().await;
+        let header = world.only_header().await;
+        assert_eq!(header.ended().unwrap().outcome, Outcome::RolledBack);
+        assert_eq!(asked(&world).len(), 1);
+        world.simulation.mend_function(RECOVERY, "promote-database").unwrap();
+        resume(&world, &header.id).await.unwrap();
+        world.wait().await;
+        let header = world.only_header().await;
+        assert_recovered(&world, &header, disaster_at, false, "approved before");
+        assert_eq!(asked(&world).len(), 1, "people were asked again");
+        let closing = header.ended().unwrap();
+        assert_eq!(closing.evidence["approval"]["by"], json!([SECOND, THIRD]));
+    });
+}
+
+#[test]
+fn one_of_two_who_approved_before_need_not_do_so_again() {
+    in_virtual_time(async {
+        // It dies when everything is kept, and before the machine hears so.
+        let Began { world, disaster_at } = TWO_APPROVE.begin(Some(("request-approval", 9))).await;
+        let first = people_approve(&world, &[SECOND]);
+        world.wait().await;
+        first.abort();
+        let header = world.only_header().await;
+        assert_eq!(header.ended().unwrap().outcome, Outcome::Failed);
+        world.simulation.let_live(RECOVERY, "request-approval").unwrap();
+        let _ = people_approve(&world, &[THIRD]);
+        resume(&world, &header.id).await.unwrap();
+        world.wait().await;
+        let header = world.only_header().await;
+        assert_recovered(&world, &header, disaster_at, false, "one before, one after");
+        let closing = header.ended().unwrap();
+        assert_eq!(closing.evidence["approval"]["by"], json!([SECOND, THIRD]));
+    });
+}
+
+// What may not be gone on with.
+
+/// Wants to go on with `id`, and gives why that is refused. Nothing is changed by it.
+async fn refusal(world: &World, id: &str) -> String {
+    let (before, headers) = (Left::of(world).changes, world.headers().await);
+    let resumed = resume(world, id).await.unwrap();
+    while !world
+        .simulation
+        .ended()
+        .iter()
+        .any(|ended| ended.arn == resumed.execution)
+    {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(Left::of(world).changes, before);
+    let (own, others): (Vec<_>, Vec<_>) = world
+        .headers()
+        .await
+        .into_iter()
+        .partition(|header| header.execution == resumed.execution);
+    assert_eq!(others, headers);
+    let closing = own.first().and_then(|own| own.ended()).expect("the refusal is kept");
+    assert_eq!(closing.outcome, Outcome::Refused);
+    closing.reason.clone().unwrap()
+}
+
+/// A recovery from the loss of the primary Region that could not promote.
+async fn fell_short() -> (World, Header) {
+    let play = Play {
+        forbidden: Some("promote-database"),
+        ..LOSS
+    };
+    let Began { world, .. } = play.begin(None).await;
+    world.wait().await;
+    let header = world.only_header().await;
+    assert_eq!(header.ended().unwrap().outcome, Outcome::RolledBack);
+    world.simulation.mend_function(RECOVERY, "promote-database").unwrap();
+    (world, header)
+}
+
+/// Goes on with a recovery that must recover then.
+async fn goes_on(world: &World, id: &str) {
+    let resumed = resume(world, id).await.unwrap();
+    world.wait().await;
+    let header = world.record.header(id).await.unwrap().unwrap();
+    let ended = header.ended().map(|closing| closing.outcome);
+    assert_eq!(
+        (header.execution.as_str(), ended),
+        (resumed.execution.as_str(), Some(Outcome::Recovered)),
+        "{header:?}"
+    );
+    assert_eq!(promotions(world), 1);
+    assert!(world.is_unlocked().await);
+}
+
+#[test]
+fn a_recovered_recovery_is_not_gone_on_with() {
+    in_virtual_time(async {
+        let Began { world, .. } = LOSS.begin(None).await;
+        world.wait().await;
+        let id = world.only_header().await.id;
+        let why = refusal(&world, &id).await;
+        assert!(
+            why.contains(&id) && why.contains("ended as recovered") && why.contains("start a new one"),
+            "{why}"
+        );
+        assert!(world.is_unlocked().await);
+    });
+}
+
+#[test]
+fn a_declined_recovery_is_not_gone_on_with() {
+    in_virtual_time(async {
+        let Began { world, .. } = TWO_APPROVE.begin(None).await;
+        let question = world.question().await;
+        let (status, _) = world.answer(&question, SECOND, "decline", Some("it comes back")).await;
+        assert_eq!(status, 200);
+        world.wait().await;
+        let header = world.only_header().await;
+        assert_eq!(header.ended().unwrap().outcome, Outcome::Declined);
+        let why = refusal(&world, &header.id).await;
+        assert!(why.contains(&header.id) && why.contains("ended as declined"), "{why}");
+        assert_eq!(asked(&world).len(), 1);
+        assert_eq!(promotions(&world), 0);
+    });
+}
+
+#[test]
+fn a_recovery_that_still_runs_is_not_gone_on_with() {
+    in_virtual_time(async {
+        let Began { world, disaster_at } = TWO_APPROVE.begin(None).await;
+        let question = world.question().await;
+        let running = world.only_header().await;
+        let why = refusal(&world, &running.id).await;
+        assert!(
+            why.contains(&running.id) && why.contains("still runs") && why.contains(&running.execution),
+            "{why}"
+        );
+        let lock = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
+        assert_eq!(lock.execution, running.execution);
+        for who in [SECOND, THIRD] {
+            world.answer(&question, who, "approve", None).await;
+        }
+        world.wait().await;
+        let header = world.record.header(&running.id).await.unwrap().unwrap();
+        assert_recovered(&world, &header, disaster_at, false, "it ran on");
+    });
+}
+
+#[test]
+fn a_recovery_that_does_not_exist_is_looked_for_in_both_regions() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let error = resume(&world, "20260106T000000Z-region-failure-000000")
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound);
+        for part in ["20260106T000000Z-region-failure-000000", PRIMARY, RECOVERY] {
+            assert!(error.message.contains(part), "{part} is missing in: {error}");
+        }
+        assert!(world.headers().await.is_empty());
+        // By hand, in a Region that knows nothing of it.
+        let mut by_hand = request("decide");
+        by_hand["resume"] = json!("20260106T000000Z-region-failure-000000");
+        world.start("by-hand", by_hand);
+        world.wait().await;
+        let why = world.closing().await.reason.unwrap();
+        assert!(why.contains("there is no recovery") && why.contains(RECOVERY), "{why}");
+        world.assert_as_before();
+    });
+}
+
+#[test]
+fn a_recovery_from_another_scenario_is_not_gone_on_with() {
+    in_virtual_time(async {
+        let (world, header) = fell_short().await;
+        let other = Header {
+            scenario: Scenario::AzFailure,
+            ..header.clone()
+        };
+        world.record.put_header(&other).await.unwrap();
+        let why = refusal(&world, &header.id).await;
+        assert!(why.contains("does not recover from az-failure"), "{why}");
+        // By hand, as if it were of this machine's scenario.
+        let mut by_hand = request("decide");
+        by_hand["resume"] = json!(header.id);
+        world.start("by-hand", by_hand);
+        world.wait().await;
+        let refused = world.headers().await.pop().unwrap();
+        let why = refused.ended().unwrap().reason.clone().unwrap();
+        assert!(
+            why.contains(&header.id) && why.contains("for az-failure, and not what is asked for"),
+            "{why}"
+        );
+        assert_eq!(world.record.header(&header.id).await.unwrap(), Some(other));
+        assert_eq!(promotions(&world), 0);
+        assert!(world.is_unlocked().await);
+    });
+}
+
+#[test]
+fn resuming_twice_is_one_execution() {
+    in_virtual_time(async {
+        let (world, header) = fell_short().await;
+        let (first, second) = tokio::join!(resume(&world, &header.id), resume(&world, &header.id));
+        let third = resume(&world, &header.id).await.unwrap();
+        assert_eq!([&first.unwrap(), &second.unwrap()], [&third, &third]);
+        world.wait().await;
+        assert_eq!(world.simulation.ended().len(), 2);
+        let header = world.only_header().await;
+        assert_eq!(header.ended().unwrap().outcome, Outcome::Recovered);
+        assert_eq!(header.resumed.len(), 1);
+    });
+}
+
+#[test]
+fn it_is_gone_on_with_as_often_as_it_falls_short() {
+    in_virtual_time(async {
+        let (world, header) = fell_short().await;
+        for step in ["assess-region", "activate-region", "switch-dns"] {
+            world
+                .simulation
+                .break_function(RECOVERY, step, "Denied", "not yet")
+                .unwrap();
+            resume(&world, &header.id).await.unwrap();
+            world.wait().await;
+            world.simulation.mend_function(RECOVERY, step).unwrap();
+        }
+        goes_on(&world, &header.id).await;
+        let ended = world.only_header().await;
+        assert_eq!((ended.resumed.len(), ended.earlier.len()), (4, 4));
+        let decided = |closing: &shared::record::Closing| closing.observed.decided_at;
+        // It was promoted by the execution that could not activate.
+        assert_eq!(decided(ended.ended().unwrap()), decided(&ended.earlier[2]));
+    });
+}
+
+#[test]
+fn it_is_gone_on_with_after_that_was_refused_while_it_ran() {
+    in_virtual_time(async {
+        let play = Play {
+            forbidden: Some("promote-database"),
+            ..TWO_APPROVE
+        };
+        let Began { world, .. } = play.begin(None).await;
+        let question = world.question().await;
+        let id = world.only_header().await.id;
+        assert!(refusal(&world, &id).await.contains("still runs"));
+        for who in [SECOND, THIRD] {
+            world.answer(&question, who, "approve", None).await;
+        }
+        world.wait().await;
+        let header = world.record.header(&id).await.unwrap().unwrap();
+        assert_eq!(header.ended().unwrap().outcome, Outcome::RolledBack);
+        world.simulation.mend_function(RECOVERY, "promote-database").unwrap();
+        goes_on(&world, &id).await;
+    });
+}
+
+#[test]
+fn it_is_gone_on_with_after_that_could_not_be_opened() {
+    in_virtual_time(async {
+        let (world, header) = fell_short().await;
+        world.simulation.kill_function(RECOVERY, "open-recovery", 1).unwrap();
+        resume(&world, &header.id).await.unwrap();
+        world.wait().await;
+        assert!(world.simulation.was_killed(RECOVERY, "open-recovery") && world.has_failed());
+        assert_eq!(world.only_header().await, header);
+        world.simulation.let_live(RECOVERY, "open-recovery").unwrap();
+        goes_on(&world, &header.id).await;
+    });
+}
+
+/// The fence stands, since giving it back died; a refusal must not be the last word on that.
+#[test]
+fn it_is_gone_on_with_after_the_evidence_was_against_it() {
+    in_virtual_time(async {
+        let play = Play {
+            forbidden: Some("promote-database"),
+            ..PLANNED
+        };
+        let Began { world, .. } = play.begin(Some(("unfence-region", 1))).await;
+        world.wait().await;
+        let header = world.only_header().await;
+        assert_eq!(header.ended().unwrap().outcome, Outcome::Failed);
+        world.simulation.let_live(RECOVERY, "unfence-region").unwrap();
+        world.simulation.mend_function(RECOVERY, "promote-database").unwrap();
+        let primary = world.plan.regions.primary.region.clone();
+        world.cloud().take_region_away(&primary);
+        resume(&world, &header.id).await.unwrap();
+        world.wait().await;
+        let second = world.only_header().await;
+        let closing = second.ended().unwrap();
+        assert!(
+            closing
+                .reason
+                .as_ref()
+                .unwrap()
+                .contains("a switchover needs both sides healthy"),
+            "{closing:?}"
+        );
+        world.cloud().give_region_back(&primary);
+        tokio::time::sleep(LOOKS_FOR).await;
+        goes_on(&world, &header.id).await;
+    });
+}
+
+// Another recovery takes the lock, or somebody stops the execution.
+
+/// Takes the lock away from whoever holds it, for an execution that runs; gives that.
+async fn preempt(world: &World) -> String {
+    let other = format!("arn:aws:states:{RECOVERY}:123456789012:execution:{MACHINE}:other");
+    let machine = format!("arn:aws:states:{RECOVERY}:123456789012:stateMachine:{MACHINE}");
+    let running = ExecutionRecord::running(&machine, "other", "{}", world.cloud().now());
+    world.cloud().executions.put(&other, running);
+    let holder = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
+    let claim = Claim {
+        workload: &world.plan.workload,
+        execution: &other,
+        recovery: "the-other-one",
+        mode: Mode::Rehearsal,
+        at: world.cloud().now(),
+    };
+    world.record.claim_lock(&claim, Some(&holder)).await.unwrap();
+    other
+}
+
+#[test]
+fn a_recovery_that_was_preempted_changes_nothing_more() {
+    for (play, state) in [
+        (LOSS, "FenceRegion"),
+        (LOSS, "PromoteDatabase"),
+        (LOSS, "ActivateRegion"),
+        (LOSS, "SwitchDns"),
+        (PLANNED, "FenceRegion"),
+        (PLANNED, "PromoteDatabase"),
+        (PLANNED, "CheckSwitchover"),
+        (PLANNED, "ActivateAfterSwitchover"),
+        (PLANNED, "SwitchDns"),
+    ] {
+        in_virtual_time(async {
+            let Began { world, disaster_at } = play.begin(None).await;
+            while !world.passed(state) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let before = Left::of(&world).changes;
+            let other = preempt(&world).await;
+            world.wait().await;
+            let header = world.only_header().await;
+            let closing = header.ended().unwrap();
+            assert_eq!(closing.outcome, Outcome::Preempted, "{state}: {:?}", closing.reason);
+            assert_eq!(Left::of(&world).changes, before, "{state}");
+            if state == "FenceRegion" && play.is_planned {
+                world.assert_as_before();
+            }
+            let lock = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
+            assert_eq!(lock.execution, other, "{state}");
+
+            // When the other one has ended, this one can be gone on with.
+            let mut record = world.cloud().executions.get(&other).unwrap();
+            record.status = "FAILED";
+            world.cloud().executions.put(&other, record);
+            tokio::time::sleep(LOOKS_FOR).await;
+            goes_on(&world, &header.id).await;
+            let header = world.only_header().await;
+            assert_recovered(&world, &header, disaster_at, play.is_planned, state);
+        });
+    }
+}
+
+#[test]
+fn a_recovery_that_was_preempted_is_not_gone_on_with_while_the_other_runs() {
+    in_virtual_time(async {
+        let Began { world, .. } = LOSS.begin(None).await;
+        while !world.passed("PromoteDatabase") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let other = preempt(&world).await;
+        world.wait().await;
+        let id = world.only_header().await.id;
+        let why = refusal(&world, &id).await;
+        assert!(why.contains("the-other-one") && why.contains(&other), "{why}");
+        let lock = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
+        assert_eq!(lock.execution, other);
+        assert_eq!(promotions(&world), 0);
+    });
+}
+
+/// Runs `region-switch` and stops it after a time: Step Functions stops what a Task does not wait for any more by the same
+/// `StopExecution` that a person calls.
+const STOPPER: &str = r#"{
+  "QueryLanguage": "JSONata",
+  "StartAt": "Run",
+  "States": {
+    "Run": {
+      "Type": "Task",
+      "Resource": "arn:aws:states:::states:startExecution.sync:2",
+      "Arguments": {
+        "StateMachineArn": "${RegionSwitchMachine}",
+        "Name": "stopped",
+        "Input": "{% $states.input.request %}"
+      },
+      "TimeoutSeconds": "{% $states.input.stop_after %}",
+      "End": true
+    }
+  }
+}"#;
+
+/// The primary Region is lost for minutes when a person starts the recovery, which is stopped after so many seconds.
+async fn stopped_after(seconds: u64) -> Began {
+    let plan = plan();
+    let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+    deployed[0].machines.push(("stopper", STOPPER));
+    let world = World::begin(plan, deployed, 11).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let disaster_at = world.cloud().now();
+    world.cloud().take_region_away(PRIMARY);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let input = json!({ "request": request("decide"), "stop_after": seconds });
+    world.simulation.start(RECOVERY, "stopper", "stopper", input).unwrap();
+    world.wait().await;
+    Began { world, disaster_at }
+}
+
+#[test]
+fn a_recovery_that_was_stopped_by_hand_is_gone_on_with() {
+    let undisturbed = LOSS.undisturbed();
+    let execution = format!("arn:aws:states:{RECOVERY}:123456789012:execution:{MACHINE}:stopped");
+    let mut stopped = 0;
+    for seconds in (2..).step_by(9) {
+        let mut was_stopped = false;
+        for looks_for in [Duration::ZERO, LOOKS_FOR] {
+            in_virtual_time(async {
+                let what = format!("stopped after {seconds} s, resumed after {looks_for:?}");
+                let Began { world, disaster_at } = stopped_after(seconds).await;
+                let header = world.only_header().await;
+                let status = world.cloud().executions.get(&execution).unwrap().status;
+                was_stopped = status == "ABORTED";
+                if !was_stopped || header.ended().is_some() {
+                    return;
+                }
+                let lock = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
+                assert_eq!(lock.execution, execution, "{what}");
+                tokio::time::sleep(looks_for).await;
+                let before = Before::of(&world, &header).await;
+                let resumed = resume(&world, &header.id).await.unwrap();
+                world.wait().await;
+                let header = world.only_header().await;
+                LOSS.assert_ended_well(&world, &header, disaster_at, &undisturbed, &what)
+                    .await;
+                // What was at work when it was stopped goes on to its end, and has ended by now.
+                if !looks_for.is_zero() {
+                    before.assert_gone_on_with(&world, &header, &resumed, &what).await;
+                }
+                stopped += 1;
+            });
+        }
+        if !was_stopped {
+            break;
+        }
+    }
+    println!("stopped {stopped} times");
+    assert!(stopped > 10, "{stopped}");
 }

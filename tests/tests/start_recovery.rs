@@ -1,123 +1,52 @@
-//! `start-recovery` against the simulated AWS, as far as it refuses: each refusal is kept and told, and the same event is
-//! decided on once.
+//! `start-recovery` against the simulated AWS: alone, as far as it refuses, and with everything deployed that it starts.
+//! Each refusal is kept and told, and the same event is decided on once, wherever the function dies.
 
-use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
+use common::{ON_CALL, PRIMARY, RECOVERY, World, in_virtual_time, killed_after, request};
 use serde_json::{Value, json};
-use shared::plan::Plan;
-use shared::record::{Header, Record};
-use shared::step::{Handler, handler};
-use simulator::aws::sns::Message;
+use shared::plan::{Alarm, Plan};
+use shared::record::{Header, StartDecision, Started, Switch};
+use shared::recovery::{Outcome, Scenario};
+use shared::request::TriggerKind;
+use shared::step::Step;
 use simulator::aws::states::ExecutionRecord;
-use simulator::simulation::{Deployment, Simulation};
 use start_recovery::StartRecovery;
 
-const RECOVERY: &str = "us-west-2";
+mod common;
+
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:by-hand";
-const STEP: &str = "start-recovery";
-
-struct World {
-    simulation: Simulation,
-    plan: Plan,
-    record: Record,
-}
-
-impl World {
-    async fn new() -> Self {
-        let plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
-        let deployment = Deployment {
-            region: RECOVERY.to_owned(),
-            functions: vec![],
-            machines: vec![],
-            substitutions: vec![],
-            alarms: vec![],
-            rules: vec![],
-            schedules: vec![],
-        };
-        let begins_at = "2026-01-06T02:55:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
-            .await
-            .unwrap();
-        let record = Record::new(&simulation.aws("test"));
-        record.put_plan(&plan).await.unwrap();
-        Self {
-            simulation,
-            plan,
-            record,
-        }
-    }
-
-    fn step(&self) -> Box<dyn Handler> {
-        handler::<StartRecovery>(&self.simulation.aws(STEP))
-    }
-
-    /// What a fresh instance of the step answers.
-    async fn answer(&self, event: &Value) -> Value {
-        self.step().invoke(input(event)).await.unwrap()
-    }
-
-    fn told(&self) -> Vec<Message> {
-        let topic = self.plan.topic_arn(&self.plan.regions.recovery);
-        self.simulation.cloud().sns.messages(&topic)
-    }
-
-    /// How many calls the step made in all.
-    fn calls(&self) -> u64 {
-        let calls = self.simulation.cloud().calls();
-        let own = calls.iter().filter(|(call, _)| call.function == STEP);
-        own.map(|(_, count)| count).sum()
-    }
-
-    /// A recovery by hand that was opened an hour ago and never closed.
-    async fn open(&self, status: &'static str) {
-        let header = json!({
-            "id": "20260106T015500Z-region-failure-abcdef", "workload": self.plan.workload, "scenario": "region-failure",
-            "mode": "rehearsal", "intent": "decide",
-            "trigger": { "kind": "person", "by": "arn:person", "at": "2026-01-06T01:55:00Z" },
-            "plan_sha256": "0", "objectives": { "rto": { "target": "1h", "maximum": "4h" } },
-            "opened_at": "2026-01-06T01:55:00Z", "execution": EXECUTION,
-        });
-        let header: Header = serde_json::from_value(header).unwrap();
-        self.record.open(&header).await.unwrap();
-        let mut execution = ExecutionRecord::running("arn:any", "any", "{}", "2026-01-06T01:55:00Z".parse().unwrap());
-        execution.status = status;
-        self.simulation.cloud().executions.put(EXECUTION, execution);
-    }
-}
-
-fn in_virtual_time(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, test);
-}
+const STEP: &str = StartRecovery::NAME;
+/// The plan's alarm that starts a recovery by itself.
+const ALARM: &str = "radiant-unhealthy-from-outside";
+/// Another one, which a test adds.
+const SECOND_ALARM: &str = "radiant-no-orders";
 
 fn input(event: &Value) -> Value {
     let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch";
     json!({ "event": event, "machines": { "region-failure": machine } })
 }
 
-/// An alarm that no plan binds.
+/// What a fresh instance of the step answers.
+async fn decided(world: &World, event: &Value) -> Value {
+    world.step::<StartRecovery>().invoke(input(event)).await.unwrap()
+}
+
+/// An event of AWS's documentation, about an alarm that no plan binds.
 fn sample() -> Value {
     serde_json::from_str(include_str!("../fixtures/events/cloudwatch-alarm-single-metric.json")).unwrap()
 }
 
-/// The alarm that starts a recovery by itself.
-fn alarm() -> Value {
-    json!({
-        "detail-type": "CloudWatch Alarm State Change", "source": "aws.cloudwatch", "account": "123456789012",
-        "region": RECOVERY,
-        "resources": ["arn:aws:cloudwatch:us-west-2:123456789012:alarm:radiant-unhealthy-from-outside"],
-        "detail": {
-            "alarmName": "radiant-unhealthy-from-outside",
-            "previousState": { "value": "OK" },
-            "state": { "value": "ALARM", "timestamp": "2026-01-06T02:54:58.123+0000" },
-        },
-    })
+/// The same, of an alarm of the recovery Region that has just gone off.
+fn event_of(world: &World, alarm: &str) -> Value {
+    let now = world.cloud().now();
+    let mut event = sample();
+    event["region"] = json!(RECOVERY);
+    event["time"] = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    event["resources"] = json!([format!("arn:aws:cloudwatch:{RECOVERY}:123456789012:alarm:{alarm}")]);
+    event["detail"]["alarmName"] = json!(alarm);
+    event["detail"]["state"]["timestamp"] = json!(now.strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string());
+    event
 }
 
 fn reason(answer: &Value) -> &str {
@@ -125,11 +54,44 @@ fn reason(answer: &Value) -> &str {
     answer["decision"]["decision"]["reason"].as_str().unwrap()
 }
 
+/// ARN of the execution that was started.
+fn started(answer: &Value) -> &str {
+    assert_eq!(answer["decision"]["decision"]["what"], "started", "{answer}");
+    answer["decision"]["decision"]["execution"].as_str().unwrap()
+}
+
+async fn decisions(world: &World) -> Vec<StartDecision> {
+    world.record.start_decisions(&world.plan.workload).await.unwrap()
+}
+
+/// A recovery by hand that was opened an hour ago and never closed.
+async fn open(world: &World, status: &'static str) {
+    let header = json!({
+        "id": "20260106T015500Z-region-failure-abcdef", "workload": world.plan.workload, "scenario": "region-failure",
+        "mode": "rehearsal", "intent": "decide",
+        "trigger": { "kind": "person", "by": ON_CALL, "at": "2026-01-06T01:55:00Z" },
+        "plan_sha256": "0", "objectives": { "rto": { "target": "1h", "maximum": "4h" } },
+        "opened_at": "2026-01-06T01:55:00Z", "execution": EXECUTION,
+    });
+    let header: Header = serde_json::from_value(header).unwrap();
+    world.record.open(&header).await.unwrap();
+    let mut execution = ExecutionRecord::running("arn:any", "any", "{}", "2026-01-06T01:55:00Z".parse().unwrap());
+    execution.status = status;
+    world.cloud().executions.put(EXECUTION, execution);
+}
+
+/// Alarms start nothing by themselves.
+async fn switch_off(world: &World) {
+    let off = json!({ "on": false, "by": ON_CALL, "at": world.cloud().now(), "reason": "a move" });
+    let off: Switch = serde_json::from_value(off).unwrap();
+    world.record.set_automation(&world.plan.workload, &off).await.unwrap();
+}
+
 #[test]
 fn a_refusal_is_kept_and_told_once() {
     in_virtual_time(async {
-        let world = World::new().await;
-        let first = world.answer(&sample()).await;
+        let world = World::bare().await;
+        let first = decided(&world, &sample()).await;
         assert!(
             reason(&first).contains("no scenario is bound to alarm 'ServerCpuTooHigh'"),
             "{first}"
@@ -145,12 +107,12 @@ fn a_refusal_is_kept_and_told_once() {
         assert_eq!(serde_json::to_value(&kept).unwrap(), first["decision"]);
 
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let second = world.answer(&sample()).await;
+        let second = decided(&world, &sample()).await;
         assert_eq!(
             (&second["decision"], &second["again"]),
             (&first["decision"], &json!(true))
         );
-        let told = world.told();
+        let told = world.messages();
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].subject, "[rehearsal] radiant: an alarm started no recovery");
         assert!(told[0].text.contains(reason(&first)), "{}", told[0].text);
@@ -160,40 +122,32 @@ fn a_refusal_is_kept_and_told_once() {
 #[test]
 fn what_is_no_event_at_all_is_refused_kept_and_told() {
     in_virtual_time(async {
-        let world = World::new().await;
+        let world = World::bare().await;
         for (count, event) in [json!(null), json!("x"), json!([1]), json!({})].iter().enumerate() {
-            let answer = world.answer(event).await;
+            let answer = decided(&world, event).await;
             assert!(!reason(&answer).is_empty());
-            assert_eq!(world.told().len(), count + 1);
-            assert_eq!(world.answer(event).await["again"], true);
+            assert_eq!(world.messages().len(), count + 1);
+            assert_eq!(decided(&world, event).await["again"], true);
         }
-        assert_eq!(world.told().len(), 4);
+        assert_eq!(world.messages().len(), 4);
     });
 }
 
 #[test]
 fn killed_after_any_call_and_run_again_a_refusal_is_kept_and_told() {
     in_virtual_time(async {
-        let once = World::new().await;
-        once.answer(&sample()).await;
-        for call in 1..=once.calls() {
-            let world = World::new().await;
-            {
-                let step = world.step();
-                let mut invocation = pin!(step.invoke(input(&sample())));
-                loop {
-                    tokio::select! {
-                        biased;
-                        ended = &mut invocation => panic!("it was to be killed after call {call}: {ended:?}"),
-                        () = tokio::time::sleep(Duration::from_millis(1)) => if world.calls() >= call { break },
-                    }
-                }
-            }
-            let answer = world.answer(&sample()).await;
+        let once = World::bare().await;
+        decided(&once, &sample()).await;
+        for call in 1..=once.calls_of(STEP) {
+            let world = World::bare().await;
+            let step = world.step::<StartRecovery>();
+            let was_killed = killed_after(&world, STEP, call, step.invoke(input(&sample()))).await;
+            assert!(was_killed, "it was to be killed after call {call}");
+            let answer = decided(&world, &sample()).await;
             let id = answer["decision"]["id"].as_str().unwrap();
             let kept = world.record.start_decision(&world.plan.workload, id).await.unwrap();
             assert!(kept.is_some(), "after call {call}");
-            assert!([1, 2].contains(&world.told().len()), "after call {call}");
+            assert!([1, 2].contains(&world.messages().len()), "after call {call}");
         }
     });
 }
@@ -201,29 +155,29 @@ fn killed_after_any_call_and_run_again_a_refusal_is_kept_and_told() {
 #[test]
 fn a_refusal_that_cannot_be_told_is_kept() {
     in_virtual_time(async {
-        let mut world = World::new().await;
+        let mut world = World::bare().await;
         world.plan.regions.recovery.topic = "there-is-none".to_owned();
         world.record.put_plan(&world.plan).await.unwrap();
-        assert_eq!(world.answer(&sample()).await["again"], false);
-        assert_eq!(world.answer(&sample()).await["again"], true);
+        assert_eq!(decided(&world, &sample()).await["again"], false);
+        assert_eq!(decided(&world, &sample()).await["again"], true);
     });
 }
 
 #[test]
 fn a_recovery_runs_as_long_as_its_execution_does() {
     in_virtual_time(async {
-        let world = World::new().await;
-        world.open("RUNNING").await;
-        let answer = world.answer(&alarm()).await;
+        let world = World::bare().await;
+        open(&world, "RUNNING").await;
+        let answer = decided(&world, &event_of(&world, ALARM)).await;
         assert!(
             reason(&answer).contains("abcdef (region-failure) runs since 2026-01-06T01:55:00Z"),
             "{answer}"
         );
     });
     in_virtual_time(async {
-        let world = World::new().await;
-        world.open("ABORTED").await;
-        let answer = world.answer(&alarm()).await;
+        let world = World::bare().await;
+        open(&world, "ABORTED").await;
+        let answer = decided(&world, &event_of(&world, ALARM)).await;
         assert!(
             reason(&answer).contains("(stopped), and for 24h after that"),
             "{answer}"
@@ -234,11 +188,9 @@ fn a_recovery_runs_as_long_as_its_execution_does() {
 #[test]
 fn the_switch_of_the_own_region_is_looked_at() {
     in_virtual_time(async {
-        let world = World::new().await;
-        let off = json!({ "on": false, "by": "arn:person", "at": "2026-01-06T01:00:00Z", "reason": "a move" });
-        let off = serde_json::from_value(off).unwrap();
-        world.record.set_automation(&world.plan.workload, &off).await.unwrap();
-        let answer = world.answer(&alarm()).await;
+        let world = World::bare().await;
+        switch_off(&world).await;
+        let answer = decided(&world, &event_of(&world, ALARM)).await;
         assert!(reason(&answer).contains("automation is off in us-west-2"), "{answer}");
     });
 }
@@ -246,14 +198,262 @@ fn the_switch_of_the_own_region_is_looked_at() {
 #[test]
 fn an_input_with_a_field_too_many_is_not_taken() {
     in_virtual_time(async {
-        let world = World::new().await;
+        let world = World::bare().await;
         for wrong in [
             json!({ "event": sample() }),
             json!({ "event": sample(), "machines": {}, "more": 1 }),
             json!({ "event": sample(), "machines": { "moon-failure": "arn" } }),
         ] {
-            let error = world.step().invoke(wrong).await.unwrap_err();
+            let error = world.step::<StartRecovery>().invoke(wrong).await.unwrap_err();
             assert_eq!(error.kind, shared::error::ErrorKind::InvalidInput, "{error}");
         }
+    });
+}
+
+#[test]
+fn the_alarms_event_starts_one_recovery() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        world.cloud().take_region_away(PRIMARY);
+        world.wait().await;
+        let header = world.only_header().await;
+        assert_eq!(header.closing.as_ref().unwrap().outcome, Outcome::Recovered);
+        assert_eq!(header.trigger.kind, TriggerKind::Alarm);
+        assert!(header.trigger.by.ends_with(ALARM), "{}", header.trigger.by);
+        let decisions = decisions(&world).await;
+        let execution = header.execution.clone();
+        assert_eq!(decisions.len(), 1);
+        assert_eq!(decisions[0].decision, Started::Started { execution });
+        assert_eq!(world.cloud().executions.arns(), [header.execution]);
+        assert_eq!(world.cloud().events.failures(), [""; 0]);
+    });
+}
+
+/// EventBridge delivers at least once.
+#[test]
+fn an_event_that_is_delivered_twice_starts_one_recovery() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        let event = event_of(&world, ALARM);
+        for _ in 0..2 {
+            world.cloud().events.publish(world.cloud(), RECOVERY, event.clone());
+        }
+        world.wait().await;
+        world.cloud().events.publish(world.cloud(), RECOVERY, event);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        // Everything is healthy, so that there is nothing to do.
+        assert_eq!(world.closing().await.outcome, Outcome::Refused);
+        assert_eq!(decisions(&world).await.len(), 1);
+        assert_eq!(world.cloud().executions.arns().len(), 1);
+        assert_eq!(world.cloud().events.failures(), [""; 0]);
+    });
+}
+
+#[test]
+fn the_same_event_twice_is_one_execution() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let event = event_of(&world, ALARM);
+        let first = decided(&world, &event).await;
+        assert_eq!(first["again"], false);
+        for wait in [0, 3, 3600] {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            let again = decided(&world, &event).await;
+            assert_eq!((started(&again), &again["again"]), (started(&first), &json!(true)));
+        }
+        world.wait().await;
+        assert_eq!(world.only_header().await.execution, started(&first));
+        assert_eq!(world.cloud().executions.arns(), [started(&first)]);
+        assert_eq!(world.count(STEP, "StartExecution"), 1);
+    });
+}
+
+#[test]
+fn the_same_event_twice_at_a_moment_is_one_execution() {
+    for delay in [0, 5, 10, 20, 40, 80] {
+        in_virtual_time(async {
+            let world = World::good_times(|_| {}).await;
+            let event = event_of(&world, ALARM);
+            let second = async {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+                decided(&world, &event).await
+            };
+            let (first, second) = tokio::join!(decided(&world, &event), second);
+            assert_eq!(first["decision"], second["decision"], "{delay} ms");
+            let not_again = [&first, &second]
+                .iter()
+                .filter(|answer| answer["again"] == false)
+                .count();
+            assert_eq!(not_again, 1, "{delay} ms: {first} {second}");
+            world.wait().await;
+            assert_eq!(world.only_header().await.execution, started(&first));
+            assert_eq!(world.cloud().executions.arns(), [started(&first)], "{delay} ms");
+        });
+    }
+}
+
+/// Lambda invokes it again a minute later, when the recovery may have been opened or have ended.
+#[test]
+fn killed_after_any_call_and_run_again_one_recovery_is_started_and_kept() {
+    let (mut before_it_started, mut after) = (0, 0);
+    let mut lived = false;
+    for (call, wait) in (1..).flat_map(|call| [(call, 0), (call, 60)]) {
+        in_virtual_time(async {
+            let world = World::good_times(|_| {}).await;
+            let event = event_of(&world, ALARM);
+            let step = world.step::<StartRecovery>();
+            lived = !killed_after(&world, STEP, call, step.invoke(input(&event))).await;
+            match world.cloud().executions.arns().len() {
+                0 => before_it_started += 1,
+                _ => after += 1,
+            }
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            let again = decided(&world, &event).await;
+            let at = format!("after call {call}, {wait} s later: {again}");
+            let decisions = decisions(&world).await;
+            assert_eq!(decisions.len(), 1, "{at}");
+            assert_eq!(serde_json::to_value(&decisions[0]).unwrap(), again["decision"], "{at}");
+            world.wait().await;
+            assert_eq!(world.only_header().await.execution, started(&again), "{at}");
+            assert_eq!(world.cloud().executions.arns(), [started(&again)], "{at}");
+        });
+        if lived {
+            break;
+        }
+    }
+    assert!(before_it_started > 2 && after > 2, "{before_it_started} {after}");
+}
+
+#[test]
+fn with_the_switch_off_the_alarm_starts_nothing_and_a_person_does() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        switch_off(&world).await;
+        world.cloud().take_region_away(PRIMARY);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let decisions = decisions(&world).await;
+        assert_eq!(decisions.len(), 1);
+        let Started::Refused { reason } = &decisions[0].decision else {
+            panic!("{decisions:?}");
+        };
+        assert!(
+            reason.contains("automation is off in us-west-2") && reason.contains("a move"),
+            "{reason}"
+        );
+        assert_eq!(world.subjects(), ["[rehearsal] radiant: an alarm started no recovery"]);
+        assert!(world.messages()[0].text.contains(reason.as_str()));
+        assert!(world.cloud().executions.arns().is_empty() && world.headers().await.is_empty());
+        assert!(world.is_unlocked().await);
+
+        world.start("by-hand", request("decide"));
+        world.wait().await;
+        assert_eq!(world.closing().await.outcome, Outcome::Recovered);
+    });
+}
+
+#[test]
+fn an_alarm_after_a_recovery_waits_until_that_has_cooled_down() {
+    in_virtual_time(async {
+        let world = World::watched(|plan| {
+            let policy = plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap();
+            policy.cool_down = shared::plan::Duration::from_secs(900);
+        })
+        .await;
+        world.cloud().take_region_away(PRIMARY);
+        world.wait().await;
+        let header = world.only_header().await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let early = decided(&world, &event_of(&world, ALARM)).await;
+        let expected = format!("recovery {} ended at", header.id);
+        assert!(
+            reason(&early).contains(&expected) && reason(&early).contains("(recovered), and for 15m after that"),
+            "{early}"
+        );
+        assert_eq!(world.cloud().executions.arns().len(), 1);
+        assert_eq!(
+            world.subjects().last().unwrap(),
+            "[rehearsal] radiant: an alarm started no recovery"
+        );
+        tokio::time::sleep(Duration::from_secs(301)).await;
+        let later = decided(&world, &event_of(&world, ALARM)).await;
+        assert_ne!(started(&later), header.execution);
+    });
+}
+
+/// Both say that the Region is lost. Where neither sees the other's recovery both start one, of which the second is
+/// refused by the lock.
+#[test]
+fn of_two_alarms_at_the_same_moment_one_recovers() {
+    let mut refused_at_once = 0;
+    for delay in [0, 10, 50, 1_000, 10_000, 600_000] {
+        in_virtual_time(async {
+            let world = World::good_times(|plan| plan.alarms.push(second_alarm(plan))).await;
+            world.cloud().take_region_away(PRIMARY);
+            tokio::time::sleep(Duration::from_secs(200)).await;
+            let second = async {
+                tokio::time::sleep(Duration::from_millis(delay)).await;
+                decided(&world, &event_of(&world, SECOND_ALARM)).await
+            };
+            let event = event_of(&world, ALARM);
+            let (first, second) = tokio::join!(decided(&world, &event), second);
+            world.wait().await;
+            let headers = world.headers().await;
+            let ended: Vec<_> = headers.iter().map(|header| header.closing.as_ref().unwrap()).collect();
+            let recovered = ended
+                .iter()
+                .filter(|closing| closing.outcome == Outcome::Recovered)
+                .count();
+            assert_eq!(recovered, 1, "{delay} ms: {ended:?}");
+            assert_eq!(world.calls_to("FailoverGlobalCluster"), 1, "{delay} ms");
+            assert_eq!(decisions(&world).await.len(), 2);
+            assert!(world.is_unlocked().await);
+            let started = [&first, &second].map(|answer| answer["decision"]["decision"]["what"] == "started");
+            if started == [true, true] {
+                let refused = ended
+                    .iter()
+                    .find(|closing| closing.outcome == Outcome::Refused)
+                    .unwrap();
+                let reason = refused.reason.as_ref().unwrap();
+                assert!(reason.contains("one recovery runs at a time"), "{delay} ms: {reason}");
+            } else {
+                assert_eq!(
+                    (started, headers.len()),
+                    ([true, false], 1),
+                    "{delay} ms: {first} {second}"
+                );
+                let (busy, cooling) = ("one recovery runs at a time", "(recovered), and for 24h after that");
+                assert!(
+                    [busy, cooling].iter().any(|why| reason(&second).contains(why)),
+                    "{second}"
+                );
+                refused_at_once += 1;
+            }
+        });
+    }
+    assert!(refused_at_once >= 2, "{refused_at_once}");
+}
+
+fn second_alarm(plan: &Plan) -> Alarm {
+    let mut alarm = plan.alarms.iter().find(|alarm| alarm.name == ALARM).unwrap().clone();
+    alarm.name = SECOND_ALARM.to_owned();
+    alarm
+}
+
+#[test]
+fn an_event_of_another_alarm_starts_nothing() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        let refused = decided(&world, &sample()).await;
+        assert!(
+            reason(&refused).contains("no scenario is bound to alarm 'ServerCpuTooHigh'"),
+            "{refused}"
+        );
+        // The rule does not let it through either.
+        world.cloud().events.publish(world.cloud(), RECOVERY, sample());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(decisions(&world).await.len(), 1);
+        assert!(world.cloud().executions.arns().is_empty() && world.headers().await.is_empty());
+        assert_eq!(world.subjects(), ["[rehearsal] radiant: an alarm started no recovery"]);
+        world.assert_as_before();
     });
 }

@@ -48,8 +48,9 @@ pub(crate) fn listen(simulation: &Simulation, plan: &Plan, region: &str, functio
             if people == People::Asleep {
                 continue;
             }
-            for arn in arns.iter().cloned() {
-                let (simulation, region, question) = (simulation.clone(), region.clone(), question.clone());
+            for arn in &arns {
+                let (simulation, region) = (simulation.clone(), region.clone());
+                let (arn, question) = (arn.clone(), question.clone());
                 tokio::task::spawn_local(async move {
                     let cloud = simulation.cloud();
                     let takes: Duration = cloud.draw("people", &cloud.timings.person_answers);

@@ -1,6 +1,6 @@
 //! What people read.
 
-use serde_json::json;
+use serde::Serialize;
 use shared::approval::Question;
 
 use crate::Input;
@@ -57,12 +57,25 @@ Execution {execution}
     )
 }
 
+/// What is posted as an answer, in the order in which it reads best.
+#[derive(Serialize)]
+struct Body<'a> {
+    recovery: &'a str,
+    question: &'a str,
+    answer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
 fn body(input: &Input, answer: &str, with_reason: bool) -> String {
-    let mut body = json!({ "recovery": input.recovery.id, "question": input.ask.id, "answer": answer });
-    if with_reason {
-        body["reason"] = json!("say why");
-    }
-    body.to_string()
+    let body = Body {
+        recovery: &input.recovery.id,
+        question: &input.ask.id,
+        answer,
+        reason: with_reason.then_some("say why"),
+    };
+    // Texts and nothing else always are JSON.
+    serde_json::to_string(&body).unwrap_or_default()
 }
 
 /// A line for a shell. Without a session token, which an IAM user's own keys do not have, there must be no such header at
@@ -103,7 +116,7 @@ mod tests {
             "- Expected loss: 3 s.\n- The fence is not confirmed.\n",
             "until 2026-01-06 03:15:00 UTC.\n",
             "nothing more is done; what was changed is taken back",
-            r#"{"answer":"decline","question":"failover-1","reason":"say why","recovery":"20260106T025201Z-region-failure-aabbcc"}"#,
+            r#"{"recovery":"20260106T025201Z-region-failure-aabbcc","question":"failover-1","answer":"decline","reason":"say why"}"#,
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
@@ -111,7 +124,7 @@ mod tests {
         let line = text.lines().find(|line| line.starts_with("curl ")).unwrap();
         assert_eq!(
             line,
-            r#"curl -sS --aws-sigv4 aws:amz:us-west-2:lambda --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" ${AWS_SESSION_TOKEN:+-H} ${AWS_SESSION_TOKEN:+"x-amz-security-token: $AWS_SESSION_TOKEN"} -H 'content-type: application/json' -d '{"answer":"approve","question":"failover-1","recovery":"20260106T025201Z-region-failure-aabbcc"}' 'https://abc.lambda-url.us-west-2.on.aws/'"#
+            r#"curl -sS --aws-sigv4 aws:amz:us-west-2:lambda --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" ${AWS_SESSION_TOKEN:+-H} ${AWS_SESSION_TOKEN:+"x-amz-security-token: $AWS_SESSION_TOKEN"} -H 'content-type: application/json' -d '{"recovery":"20260106T025201Z-region-failure-aabbcc","question":"failover-1","answer":"approve"}' 'https://abc.lambda-url.us-west-2.on.aws/'"#
         );
     }
 
@@ -125,7 +138,7 @@ mod tests {
         assert!(text.contains("2 different people are asked"), "{text}");
         assert!(text.contains("An approval must say why"), "{text}");
         assert!(
-            text.contains(r#"-d '{"answer":"approve","question":"it'\''s","reason":"say why","#),
+            text.contains(r#""question":"it'\''s","answer":"approve","reason":"say why"}'"#),
             "{text}"
         );
     }

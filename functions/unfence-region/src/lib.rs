@@ -334,6 +334,7 @@ mod tests {
                 to_cluster_arn: to.to_owned(),
                 way: None,
             }),
+            engine_version: None,
         }
     }
 
