@@ -6,6 +6,20 @@ use shared::plan::Plan;
 
 use crate::output::{Exit, Output, one_line};
 
+/// What one Region answered.
+#[derive(Debug)]
+pub struct InRegion<T> {
+    /// The Region.
+    pub region: String,
+    /// Its answer.
+    pub answer: Result<T, StepError>,
+}
+
+/// The plan's Regions, the primary first.
+pub(crate) fn regions(plan: &Plan) -> [&str; 2] {
+    [&plan.regions.primary.region, &plan.regions.recovery.region]
+}
+
 /// Runs `verb` against the real AWS, as the environment's credentials allow.
 pub(crate) fn with(plan: &Plan, output: &mut Output, verb: impl AsyncFnOnce(&Aws, &mut Output) -> Exit) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

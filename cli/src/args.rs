@@ -171,6 +171,20 @@ Exit status: 0 sound, 1 not sound, 2 the file cannot be read.")]
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Make a plan the one in force, in both of its Regions
+    #[command(after_help = "\
+Examples:
+  drctl plan push radiant.plan.yaml
+
+It uses your AWS credentials. The plan is kept under its SHA-256 in each Region's table of records; a recovery that
+runs goes on by the plan that it was opened with.
+
+Exit status: 0 in force in both Regions, 1 a Region could not be reached, 2 the plan is not sound.")]
+    Push {
+        /// The recovery plan
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Print the JSON Schema of plans
     #[command(after_help = "\
 Examples:

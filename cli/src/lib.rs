@@ -13,7 +13,9 @@ pub mod plan_file;
 pub mod rehearsal;
 mod view;
 
+pub use account::InRegion;
 pub use cmd::automation;
+pub use cmd::plan::push;
 pub use cmd::resume::{Resumed, resume};
 
 use args::{Args, PlanVerb, Verb};
@@ -34,6 +36,15 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
         Verb::Plan {
             verb: PlanVerb::Check { file },
         } => cmd::plan::check(file, output),
+        Verb::Plan {
+            verb: PlanVerb::Push { file },
+        } => match read_plan(file) {
+            Ok(plan) => cmd::plan::push_to_aws(&plan, output),
+            Err(error) => {
+                output.error(&error);
+                Exit::WrongUse
+            }
+        },
         Verb::Plan { verb: PlanVerb::Schema } => cmd::plan::schema(output),
         Verb::Automation { verb } => match read_plan(verb.plan()) {
             Ok(plan) => cmd::automation::run(verb, &plan, output),

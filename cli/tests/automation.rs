@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin_cmd;
-use drctl::automation::{InRegion, Setting, set, status};
+use drctl::InRegion;
+use drctl::automation::{Setting, set, status};
 use drctl::plan_file::read_plan;
 use jiff::Timestamp;
 use shared::plan::Plan;

@@ -45,7 +45,20 @@ impl World {
     }
 
     async fn opened() -> Self {
-        let mut world = Self::lost_region().await;
+        Self::lost_region().await.open().await
+    }
+
+    /// Both Regions are there, a recovery was opened, and the plan has no switch object.
+    async fn opened_with_a_record() -> Self {
+        let mut plan = common::plan();
+        plan.dns.switch_object = None;
+        let world = common::World::bare_of(plan, 7).await;
+        let opened = Value::Null;
+        Self { world, opened }.open().await
+    }
+
+    async fn open(self) -> Self {
+        let mut world = self;
         world.opened = world
             .step::<open_recovery::OpenRecovery>()
             .invoke(open_input(&world))
@@ -254,6 +267,21 @@ const SWITCH: Case = Case {
     },
 };
 
+const CHANGE_RECORD: Case = Case {
+    world: || Box::pin(World::opened_with_a_record()),
+    input: |world| world.with(json!({ "dns": world.opened["plan"]["dns"] })),
+    effect: |world| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            json!({
+                "calls": world.count("switch-dns", "ChangeResourceRecordSets"),
+                "records": world.cloud().snapshot()["route53"],
+                "undo": undo_notes(world).await,
+            })
+        })
+    },
+};
+
 const CHECK: Case = Case {
     world: || Box::pin(World::promoted()),
     input: |world| {
@@ -341,6 +369,11 @@ fn switching_happens_once() {
 }
 
 #[test]
+fn changing_the_record_happens_once() {
+    mutates_once::<switch_dns::SwitchDns>(&CHANGE_RECORD);
+}
+
+#[test]
 fn checking_the_database_leaves_one_row() {
     mutates_once::<check_database::CheckDatabase>(&CHECK);
 }
@@ -355,6 +388,7 @@ fn a_recovery_that_lost_its_lock_changes_nothing() {
     changes_nothing_without_its_lock::<promote_database::PromoteDatabase>(&PROMOTE);
     changes_nothing_without_its_lock::<activate_region::ActivateRegion>(&ACTIVATE);
     changes_nothing_without_its_lock::<switch_dns::SwitchDns>(&SWITCH);
+    changes_nothing_without_its_lock::<switch_dns::SwitchDns>(&CHANGE_RECORD);
     changes_nothing_without_its_lock::<check_database::CheckDatabase>(&CHECK);
 }
 

@@ -10,21 +10,12 @@ use shared::error::StepError;
 use shared::plan::Plan;
 use shared::record::{Record, Switch};
 
-use crate::account;
+use crate::account::{self, InRegion, regions};
 use crate::args::AutomationVerb;
 use crate::output::{Exit, Output, Paint, one_line};
 
 /// How many of the switch's earlier settings are shown.
 const HISTORY: usize = 5;
-
-/// What one Region answered.
-#[derive(Debug)]
-pub struct InRegion<T> {
-    /// The Region.
-    pub region: String,
-    /// Its answer.
-    pub answer: Result<T, StepError>,
-}
 
 /// How the switch of one Region stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,10 +58,6 @@ async fn setting(record: &Record, workload: &str) -> Result<Setting, StepError> 
     history.reverse();
     history.truncate(HISTORY);
     Ok(Setting { now, history })
-}
-
-fn regions(plan: &Plan) -> [&str; 2] {
-    [&plan.regions.primary.region, &plan.regions.recovery.region]
 }
 
 /// Sets or shows the switch in the real AWS.

@@ -1,9 +1,12 @@
-//! `drctl plan`: check a plan, print the schema of plans.
+//! `drctl plan`: check a plan, make it the one in force, print the schema of plans.
 
 use std::path::Path;
 
+use shared::aws::Aws;
 use shared::plan::Plan;
+use shared::record::Record;
 
+use crate::account::{self, InRegion, regions};
 use crate::output::{Exit, Output, Paint, one_line};
 use crate::plan_file::{PlanFileError, read_plan};
 
@@ -32,6 +35,39 @@ pub fn check(file: &Path, output: &mut Output) -> Exit {
             Exit::WrongUse
         }
     }
+}
+
+/// Makes a plan the one in force in both of its Regions: the SHA-256 that each keeps it under, the primary's first. A Region
+/// that does not answer does not keep the other one from it.
+pub async fn push(aws: &Aws, plan: &Plan) -> Vec<InRegion<String>> {
+    let mut answers = Vec::new();
+    for region in regions(plan) {
+        answers.push(InRegion {
+            region: region.to_owned(),
+            answer: Record::in_region(aws, region).put_plan(plan).await,
+        });
+    }
+    answers
+}
+
+/// Makes a plan the one in force in the real AWS.
+pub(crate) fn push_to_aws(plan: &Plan, output: &mut Output) -> Exit {
+    account::with(plan, output, async |aws, output| {
+        let mut exit = Exit::Success;
+        for InRegion { region, answer } in push(aws, plan).await {
+            match answer {
+                Ok(sha256) => output.line(format_args!("{region}: in force, as {sha256}")),
+                Err(error) => {
+                    output.error(one_line(&format_args!(
+                        "{region}: not known to be in force; push it again once the Region answers, since a recovery there \
+                         follows the plan that it has: {error}"
+                    )));
+                    exit = Exit::Failure;
+                }
+            }
+        }
+        exit
+    })
 }
 
 /// Prints the schema of plans.

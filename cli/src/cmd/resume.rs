@@ -1,5 +1,6 @@
 //! `drctl resume`: goes on with a recovery that fell short, in the Region that ran it.
 
+use aws_sdk_sfn::types::ExecutionStatus;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::plan::Plan;
@@ -46,27 +47,55 @@ pub async fn resume(aws: &Aws, plan: &Plan, id: &str, by: &str) -> Result<Resume
         let text = format!("the record of {id} names no execution; look whether the table was changed by hand");
         StepError::new(ErrorKind::NotFound, text)
     })?;
-    let name = format!("{}-resumed-{}", header.id, header.resumed.len() + 1);
-    let started = aws_sdk_sfn::Client::new(&aws.config_to_change(&region))
-        .start_execution()
-        .state_machine_arn(&machine)
-        .name(&name)
-        .input(input)
-        .send()
-        .await;
-    let execution = match started {
-        Ok(started) => started.execution_arn().to_owned(),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_execution_already_exists()) =>
-        {
-            format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1))
-        }
-        Err(error) => return Err(StepError::aws("states:StartExecution", &machine, error)),
-    };
+    let client = aws_sdk_sfn::Client::new(&aws.config_to_change(&region));
+    let execution = start(&client, &machine, &header.id, &input).await?;
     Ok(Resumed { region, execution })
 }
+
+/// Starts the next execution of a recovery, unless the last one that was started still runs; gives its ARN. Names are
+/// numbered, so that whoever asks twice does not start two.
+async fn start(client: &aws_sdk_sfn::Client, machine: &str, id: &str, input: &str) -> Result<String, StepError> {
+    for number in 1..=RESUMED_AT_MOST {
+        let name = format!("{id}-resumed-{number}");
+        let execution = format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1));
+        let described = client.describe_execution().execution_arn(&execution).send().await;
+        match described {
+            Ok(described) if *described.status() == ExecutionStatus::Running => return Ok(execution),
+            Ok(_) => continue,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_execution_does_not_exist()) => {}
+            Err(error) => return Err(StepError::aws("states:DescribeExecution", &execution, error)),
+        }
+        let started = client
+            .start_execution()
+            .state_machine_arn(machine)
+            .name(&name)
+            .input(input)
+            .send()
+            .await;
+        return match started {
+            Ok(started) => Ok(started.execution_arn().to_owned()),
+            // Somebody else asked at the same moment.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_execution_already_exists()) =>
+            {
+                Ok(execution)
+            }
+            Err(error) => Err(StepError::aws("states:StartExecution", machine, error)),
+        };
+    }
+    Err(StepError::new(
+        ErrorKind::LimitExceeded,
+        format!("recovery {id} was gone on with {RESUMED_AT_MOST} times; start a new one"),
+    ))
+}
+
+/// How often a recovery is gone on with at most.
+const RESUMED_AT_MOST: u32 = 50;
 
 /// Goes on with a recovery in the real AWS.
 pub(crate) fn run(args: &ResumeArgs, plan: &Plan, output: &mut Output) -> Exit {

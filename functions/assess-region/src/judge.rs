@@ -70,6 +70,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         (Promotion::Done, None) => {
             let text = "this Region's cluster is the writer already; what was lost is not known any more";
             warnings.push(text.to_owned());
+            blockers.extend(way(input, &signals).err());
             (Way::Failover, evidence.now)
         }
         (Promotion::NotStarted | Promotion::Elsewhere(_), _) => {
@@ -105,7 +106,11 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         expected_loss,
         signals: &signals,
         fence_confirmable,
-        is_begun: matches!(promotion, Promotion::Done | Promotion::Underway(_)),
+        promotion: match (&promotion, before) {
+            (Promotion::NotStarted | Promotion::Elsewhere(_), _) => Begun::Not,
+            (_, Some(_)) => Begun::ByThisRecovery,
+            (_, None) => Begun::BySomebody,
+        },
     };
     let ask = proposal.ask(&warnings, &evidence.health);
     Output {
@@ -239,8 +244,18 @@ struct Proposal<'a> {
     expected_loss: ExpectedLoss,
     signals: &'a [Signal],
     fence_confirmable: bool,
-    /// Whether the promotion is under way or done, so that nobody has to be asked any more.
-    is_begun: bool,
+    promotion: Begun,
+}
+
+/// Whether the promotion is under way or done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// It is not.
+    Not,
+    /// It is, and nobody has to be asked again.
+    ByThisRecovery,
+    /// It is, and this recovery has not done it: no more is lost by going on, but whether to is another question.
+    BySomebody,
 }
 
 impl Proposal<'_> {
@@ -263,7 +278,7 @@ impl Proposal<'_> {
             shown: self.shown(warnings, health),
             people,
             because,
-            needs_reason: self.expected_loss.against(rpo) == Against::Beyond,
+            needs_reason: self.promotion == Begun::Not && self.expected_loss.against(rpo) == Against::Beyond,
         }
     }
 
@@ -307,7 +322,7 @@ impl Proposal<'_> {
     /// How many people must approve, and why that many.
     fn people(&self, rpo: Option<Objective>) -> (u8, String) {
         let policy = self.input.approval;
-        if self.is_begun {
+        if self.promotion == Begun::ByThisRecovery {
             return (
                 0,
                 "the promotion has begun, and what was decided then is gone on with".to_owned(),
@@ -321,6 +336,7 @@ impl Proposal<'_> {
             reasons.push(doubt);
         }
         match (self.expected_loss, self.expected_loss.against(rpo)) {
+            _ if self.promotion == Begun::BySomebody => {}
             (ExpectedLoss::None | ExpectedLoss::Measured { .. }, Against::Target) => {}
             (ExpectedLoss::UpperBound { .. }, Against::Target) => {
                 reasons.push("the expected loss is an upper bound and not measured".to_owned());
@@ -367,6 +383,11 @@ impl Proposal<'_> {
             .map(|signal| signal.source)
             .collect();
         match (self.way, self.expected_loss, rpo) {
+            _ if self.promotion == Begun::BySomebody => format!(
+                "the promotion has begun already, and two signals agree: {} say that {} is down",
+                down.join(", "),
+                self.input.other.region
+            ),
             (Way::Failover, ExpectedLoss::Measured { seconds }, Some(rpo)) => format!(
                 "the plan asks nobody while two signals agree and the expected loss is measured and within the RPO target: \
                  {} say that {} is down, and {seconds:.1} s are within {}",
@@ -786,9 +807,22 @@ mod tests {
         };
         assert!(with(Way::Failover).can_lose_writes);
         assert!(!with(Way::Switchover).can_lose_writes);
+        let mut serving = replicating();
+        serving.database.members[1].is_writer = true;
+        serving.other = Ok(cluster("available"));
+        let asked = judged(&input(Intent::Decide), &serving);
+        assert_eq!(
+            (asked.ask.people, asked.ask.needs_reason),
+            (2, false),
+            "it may serve already"
+        );
+        serving.metrics.as_mut().unwrap().probe.push((minute(14), 1.0));
+        let healthy = judged(&input(Intent::Decide), &serving).blockers;
+        assert!(healthy[0].contains("nothing has to be recovered"), "{healthy:?}");
         let mut done = lost_region();
         done.database.members[1].is_writer = true;
         let output = judged(&input(Intent::Decide), &done);
+        assert_eq!(output.ask.people, 0, "{}", output.ask.because);
         assert!(
             output.can_lose_writes
                 && output

@@ -83,10 +83,14 @@ impl Step for FenceRegion {
             fence.look(&input.functions, &input.other.api),
             self.record.undo_notes(&input.recovery.id),
         );
-        let noted = first_notes(&noted?);
+        let mut noted = first_notes(&noted?);
         let resources = looked.len();
         let (seen, mut unconfirmed) = seen_and_not(looked);
 
+        let left_behind = self.left_behind(&input, &seen, &noted).await;
+        let (left_behind, not_noted) = self.note_undos(&input, left_behind).await?;
+        unconfirmed.extend(not_noted);
+        noted.extend(left_behind.into_iter().map(|before| (before.resource(region), before)));
         let (open, not_noted) = self.note_undos(&input, open(&seen)).await?;
         unconfirmed.extend(not_noted);
         if !seen.is_empty() {
@@ -107,6 +111,37 @@ impl Step for FenceRegion {
 }
 
 impl FenceRegion {
+    /// What was there before an earlier recovery fenced it that ended without giving it back: this one gives it back in its
+    /// place, if it does not go on. As the other Region's own notes tell.
+    async fn left_behind(&self, input: &Input, seen: &[Setting], noted: &BTreeMap<String, Setting>) -> Vec<Setting> {
+        let region = &input.other.region;
+        let fenced: BTreeSet<String> = seen
+            .iter()
+            .filter(|now| now.is_fenced())
+            .map(|now| now.resource(region))
+            .filter(|resource| !noted.contains_key(resource))
+            .collect();
+        if fenced.is_empty() {
+            return Vec::new();
+        }
+        let there = Record::in_region(&self.aws, region);
+        let notes = match tokio::time::timeout(NOTES_LIMIT, there.fenced(&input.recovery.workload)).await {
+            Ok(Ok(notes)) => notes,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "what an earlier recovery fenced is not known");
+                return Vec::new();
+            }
+            Err(_) => {
+                tracing::warn!("what an earlier recovery fenced is not known: no answer in {NOTES_LIMIT:?}");
+                return Vec::new();
+            }
+        };
+        let left = notes.into_iter().filter(|note| fenced.contains(&note.resource));
+        left.filter_map(|note| serde_json::from_value::<Setting>(note.previous).ok())
+            .filter(|before| !before.is_fenced())
+            .collect()
+    }
+
     /// Notes what takes the fence back. Gives what was noted, and so may be changed, and what was not. Errors: `Preempted`.
     async fn note_undos(&self, input: &Input, open: Vec<Setting>) -> Result<(Vec<Setting>, Vec<Missing>), StepError> {
         let (mut noted, mut failed) = (Vec::new(), Vec::new());

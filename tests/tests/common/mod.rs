@@ -96,6 +96,11 @@ impl World {
 
     /// Nothing is deployed, and chance is another.
     pub async fn bare_with(seed: u64) -> Self {
+        Self::bare_of(plan(), seed).await
+    }
+
+    /// Nothing is deployed beside the platform of this plan.
+    pub async fn bare_of(plan: Plan, seed: u64) -> Self {
         let nothing = Deployment {
             region: RECOVERY.to_owned(),
             functions: vec![],
@@ -105,7 +110,7 @@ impl World {
             rules: vec![],
             schedules: vec![],
         };
-        Self::begin(plan(), vec![nothing], seed).await
+        Self::begin(plan, vec![nothing], seed).await
     }
 
     /// Everything is deployed in both Regions, and ten minutes have gone well. The alarm starts nothing.
