@@ -295,6 +295,38 @@ fn a_fence_is_given_back_exactly_when_the_promotion_is_not_reached() {
     });
 }
 
+#[test]
+fn a_fence_that_was_left_behind_is_given_back_by_the_next_recovery() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let promote = "promote-database";
+        let breaking = |error: &str| world.simulation.break_function(RECOVERY, promote, error, "no").unwrap();
+        breaking("Unavailable");
+        world.start("first", request("failover"));
+        approve(&world, 0, None).await;
+        while !world.passed("PromoteDatabase") {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let aws = world.simulation.aws_in("test", RECOVERY);
+        let stopped = aws_sdk_sfn::Client::new(aws.config())
+            .stop_execution()
+            .execution_arn("arn:aws:states:us-west-2:123456789012:execution:region-switch:first")
+            .send()
+            .await;
+        stopped.unwrap();
+        tokio::time::sleep(minutes(2)).await;
+        assert_ne!(world.cloud().snapshot(), world.before, "it is fenced");
+        breaking("Denied");
+        world.start("second", request("failover"));
+        approve(&world, 1, None).await;
+        world.wait().await;
+        let last = world.headers().await.pop().unwrap().closing.unwrap();
+        assert_eq!(last.outcome, Outcome::RolledBack, "{:?}", last.reason);
+        tokio::time::sleep(minutes(2)).await;
+        world.assert_as_before();
+    });
+}
+
 /// A planned switchover that hangs.
 async fn hanging(hangs: Duration) -> World {
     let world = World::good_times(|_| {}).await;
