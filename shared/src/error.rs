@@ -124,6 +124,8 @@ impl StepError {
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
                 ErrorKind::Unavailable
             }
+            // What it was given makes no request.
+            SdkError::ConstructionFailure(_) => ErrorKind::InvalidInput,
             _ => ErrorKind::Internal,
         };
         if kind == ErrorKind::Denied && lacks_credentials(&error) {
@@ -253,6 +255,8 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         code if code.ends_with("LimitExceeded") || code.ends_with("QuotaExceeded") => ErrorKind::LimitExceeded,
         _ => match status {
             Some(429) => ErrorKind::Throttled,
+            // S3 sends whoever asks in the wrong Region elsewhere: there is no such bucket here.
+            Some(301) => ErrorKind::NotFound,
             Some(401 | 403) => ErrorKind::Denied,
             Some(500..=599) => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,
@@ -284,6 +288,7 @@ mod tests {
         for (code, status, kind) in [
             ("TooManyRequestsException", 429, ErrorKind::Throttled),
             ("ThrottlingException", 400, ErrorKind::Throttled),
+            ("", 301, ErrorKind::NotFound),
             ("AccessDeniedException", 400, ErrorKind::Denied),
             ("InvalidGlobalClusterStateFault", 400, ErrorKind::Conflict),
             ("ConditionalCheckFailedException", 400, ErrorKind::Conflict),

@@ -26,7 +26,7 @@ mod common;
 /// The plan's alarm that starts a recovery by itself.
 const ALARM: &str = "radiant-unhealthy-from-outside";
 /// How often an input of each step is altered.
-const ALTERED: u32 = 200;
+const ALTERED: u32 = 150;
 /// How often each step is given any JSON.
 const ANY: u32 = 100;
 /// How often the machine is started.
@@ -118,6 +118,8 @@ struct Time {
 
 impl Time {
     fn new() -> Self {
+        // They are made in a time of their own, which cannot be inside of another.
+        LazyLock::force(&INPUTS);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         Self {
             local: LocalSet::new(),
@@ -208,32 +210,70 @@ impl Tested {
         })
     }
 
-    /// Gives the step an input, and looks at what comes of it.
-    async fn takes(&self, input: Value) -> Result<(), TestCaseError> {
+    /// Gives the step an input, and looks at what comes of it. Says whether the input parses.
+    async fn takes(&self, input: Value) -> Result<bool, TestCaseError> {
         let name = self.step.name;
         let (before, calls) = (self.seen().await, self.world.calls_of(name));
         let answer = self.handler.invoke(input.clone()).await;
         match answer {
             Err(error) => {
-                prop_assert!(error.kind != ErrorKind::Internal, "{} of {}: {}", name, input, error);
-                prop_assert!(!error.message.contains("panicked"), "{} of {}: {}", name, input, error);
+                prop_assert!(
+                    error.kind != ErrorKind::Internal && !error.message.contains("panicked"),
+                    "{} of {}: {}",
+                    name,
+                    input,
+                    error
+                );
                 if is_not_taken(&error) {
                     prop_assert_eq!(self.world.calls_of(name), calls, "{} of {}", name, input);
+                    self.assert_unchanged(&before, &format!("{name} of {input}: {error}"))
+                        .await?;
+                    return Ok(false);
                 }
-                prop_assert_eq!(self.seen().await, before, "{} of {}: {}", name, input, error);
+                if error.kind.is_retryable() {
+                    // It is tried again, and goes on from what is done already.
+                    self.settle().await;
+                } else {
+                    self.assert_unchanged(&before, &format!("{name} of {input}: {error}"))
+                        .await?;
+                }
             }
             Ok(answer) if name == "record-approval" => {
                 let status = answer["statusCode"].as_u64().unwrap_or_default();
                 prop_assert!((200..600).contains(&status), "{} of {}: {}", name, input, answer);
                 if status >= 300 {
-                    prop_assert_eq!(self.seen().await, before, "{} of {}: {}", name, input, answer);
+                    self.assert_unchanged(&before, &format!("{name} of {input}: {answer}"))
+                        .await?;
                 }
             }
             Ok(answer) if answer["decision"]["decision"]["what"] == "refused" => {
-                prop_assert_eq!(self.seen().await, before, "{} of {}: {}", name, input, answer);
+                self.assert_unchanged(&before, &format!("{name} of {input}: {answer}"))
+                    .await?;
+            }
+            Ok(_) if name == "open-recovery" => {
+                // The next one may open again, whoever opened this one.
+                let workload = &self.world.plan.workload;
+                if let Some(lock) = self.world.record.lock(workload).await.unwrap() {
+                    self.world.record.release_lock(workload, &lock.execution).await.unwrap();
+                }
             }
             Ok(_) if self.seen().await != before => self.settle().await,
             Ok(_) => {}
+        }
+        Ok(true)
+    }
+
+    async fn assert_unchanged(&self, before: &Value, what: &str) -> Result<(), TestCaseError> {
+        let now = self.seen().await;
+        for (part, before) in before.as_object().unwrap() {
+            prop_assert!(
+                now[part] == *before,
+                "{} changed {}: {} to {}",
+                what,
+                part,
+                before,
+                now[part]
+            );
         }
         Ok(())
     }
@@ -293,7 +333,14 @@ fn any_json_is_refused_before_anything_is_done() {
     for_each_step(|step| {
         let time = Time::new();
         let tested = time.run(Tested::new(step));
-        time.for_all(ANY, &any_json(&tested.input), |input| tested.takes(input));
+        // What AWS sends is answered, or decided on, whatever it is.
+        let answers_anything = ["record-approval", "start-recovery"].contains(&step.name);
+        time.for_all(ANY, &any_json(&tested.input), |input| async {
+            let said = input.to_string();
+            let parses = tested.takes(input).await?;
+            prop_assert!(!parses || answers_anything, "{} takes {}", step.name, said);
+            Ok(())
+        });
     });
 }
 
@@ -302,7 +349,9 @@ fn an_altered_input_is_taken_or_refused() {
     for_each_step(|step| {
         let time = Time::new();
         let tested = time.run(Tested::new(step));
-        time.for_all(ALTERED, &altered(&tested.input), |input| tested.takes(input));
+        time.for_all(ALTERED, &altered(&tested.input), |input| async {
+            tested.takes(input).await.map(drop)
+        });
     });
 }
 
@@ -341,7 +390,7 @@ fn a_field_too_many_is_refused_wherever_it_is() {
     });
 }
 
-/// What comes over the function URL is always answered with a status, and what is no answer is not kept.
+/// What comes over the function URL is always answered with a status, and what is no answer is refused as that.
 #[test]
 fn whatever_is_posted_is_answered() {
     let step = *STEPS.iter().find(|step| step.name == "record-approval").unwrap();
@@ -359,10 +408,13 @@ fn whatever_is_posted_is_answered() {
         input["body"] = json!(body);
         let tested = &tested;
         async move {
-            let before = tested.world.count("record-approval", "PutItem");
-            tested.takes(input).await?;
-            let kept = tested.world.count("record-approval", "PutItem") > before;
-            prop_assert!(is_answer || !kept, "{} was kept", body);
+            tested.takes(input.clone()).await?;
+            let answer = tested.handler.invoke(input).await;
+            let status = answer.as_ref().ok().and_then(|answer| answer["statusCode"].as_u64());
+            prop_assert!(status.is_some(), "{}: {:?}", body, answer);
+            // Not understood, or too long.
+            let is_refused = matches!(status, Some(400 | 413));
+            prop_assert!(is_answer || is_refused, "{}: {:?}", body, answer);
             Ok(())
         }
     });

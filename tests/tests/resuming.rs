@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::{MACHINE, ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, body, in_virtual_time, plan, request};
+use common::{MACHINE, ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, body, in_virtual_time, request};
 use drctl::Resumed;
-use drctl::deployment::deployments;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::error::{ErrorKind, StepError};
@@ -34,8 +33,12 @@ const CHANGES: [&str; 9] = [
 /// More AWS calls than any step makes in one invocation: a test that gets there would not end.
 const TOO_MANY_CALLS: u64 = 200;
 
-/// How long somebody who is told that a recovery fell short looks before going on with it, and what was changed settles.
-const LOOKS_FOR: Duration = Duration::from_secs(300);
+/// How long somebody who is told that a recovery fell short looks before going on with it; the metrics show an outage by
+/// then.
+const LOOKS_FOR: Duration = Duration::from_secs(180);
+
+/// How long it takes at most until what was changed has settled: an event source.
+const SETTLES_IN: Duration = Duration::from_secs(61);
 
 /// How far measured loss may be from the truth: one heartbeat of the example plan and a second of the customers'.
 const LOSS_WITHIN_SECONDS: f64 = 6.0;
@@ -73,11 +76,17 @@ fn two_approve(plan: &mut Plan) {
     plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().approvals = 2;
 }
 
-/// The database has minutes to come, which are enough, so that a test need not wait for half an hour.
-fn shorter(plan: &mut Plan) {
+/// The database has as long as a failover takes at most, so that a test need not wait for half an hour.
+fn fail_over_soon(plan: &mut Plan) {
     let deadlines = &mut plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().deadlines;
-    deadlines.database = shared::plan::Duration::from_secs(480);
-    deadlines.switchover = shared::plan::Duration::from_secs(240);
+    deadlines.database = shared::plan::Duration::from_secs(300);
+}
+
+/// So has a switchover; the database is there when that has ended.
+fn switch_over_soon(plan: &mut Plan) {
+    let deadlines = &mut plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().deadlines;
+    deadlines.database = shared::plan::Duration::from_secs(60);
+    deadlines.switchover = shared::plan::Duration::from_secs(180);
 }
 
 /// The name moves by its record, and not by the switch object.
@@ -103,7 +112,7 @@ impl Play {
                 .unwrap();
         }
         if self.people_answer {
-            let _ = people_approve(&world, &[SECOND, THIRD]);
+            people_approve(&world, &[SECOND, THIRD]);
         }
         let disaster_at = world.cloud().now();
         if self.is_planned {
@@ -188,8 +197,7 @@ impl Play {
             outcome.is_some() || ["open-recovery", "close-recovery"].contains(&function),
             "{what}: it was not closed"
         );
-        // What is given back settles, and whoever is told that it fell short looks first.
-        tokio::time::sleep(LOOKS_FOR).await;
+        tokio::time::sleep(if self.is_planned { LOOKS_FOR } else { SETTLES_IN }).await;
         if outcome == Some(Outcome::RolledBack) && self.is_planned {
             world.assert_as_before();
         }
@@ -206,7 +214,7 @@ impl Play {
 
     /// What it left behind, when that has settled.
     async fn left(&self, world: &World) -> Left {
-        tokio::time::sleep(LOOKS_FOR).await;
+        tokio::time::sleep(SETTLES_IN).await;
         let mut left = Left::of(world);
         if !self.is_fenced {
             for of_regions in ["functions", "stages"] {
@@ -486,7 +494,7 @@ fn promote_database_killed_anywhere() {
 #[test]
 fn check_database_killed_anywhere() {
     let play = Play {
-        change: shorter,
+        change: fail_over_soon,
         ..LOSS
     };
     let outcomes = play.killed_after_each_call("check-database");
@@ -548,7 +556,7 @@ fn a_planned_move_with_promote_database_killed_anywhere() {
 #[test]
 fn a_planned_move_with_check_database_killed_anywhere() {
     let play = Play {
-        change: shorter,
+        change: switch_over_soon,
         ..PLANNED
     };
     let outcomes = play.killed_after_each_call("check-database");
@@ -618,7 +626,7 @@ fn a_question_that_nobody_answered_is_asked_again_with_the_same_id() {
             assert_eq!(promotions(&world), 0, "{what}");
             let first = asked(&world);
             world.simulation.let_live(RECOVERY, "request-approval").unwrap();
-            let _ = people_approve(&world, &[SECOND, THIRD]);
+            people_approve(&world, &[SECOND, THIRD]);
             resume(&world, &header.id).await.unwrap();
             world.wait().await;
             let header = world.only_header().await;
@@ -672,7 +680,7 @@ fn one_of_two_who_approved_before_need_not_do_so_again() {
         let header = world.only_header().await;
         assert_eq!(header.ended().unwrap().outcome, Outcome::Failed);
         world.simulation.let_live(RECOVERY, "request-approval").unwrap();
-        let _ = people_approve(&world, &[THIRD]);
+        people_approve(&world, &[THIRD]);
         resume(&world, &header.id).await.unwrap();
         world.wait().await;
         let header = world.only_header().await;
@@ -915,7 +923,7 @@ fn it_is_gone_on_with_after_that_could_not_be_opened() {
     });
 }
 
-/// The fence stands, since giving it back died; a refusal must not be the last word on that.
+/// The fence stands, since giving it back died: that is no refusal, by which nothing would be changed.
 #[test]
 fn it_is_gone_on_with_after_the_evidence_was_against_it() {
     in_virtual_time(async {
@@ -943,8 +951,46 @@ fn it_is_gone_on_with_after_the_evidence_was_against_it() {
                 .contains("a switchover needs both sides healthy"),
             "{closing:?}"
         );
+        assert_ne!(
+            closing.outcome,
+            Outcome::Refused,
+            "the fence stands: {:?}",
+            closing.reason
+        );
         world.cloud().give_region_back(&primary);
         tokio::time::sleep(LOOKS_FOR).await;
+        goes_on(&world, &header.id).await;
+    });
+}
+
+/// The database was promoted by the first execution: what the second cannot look at is no refusal either.
+#[test]
+fn it_is_gone_on_with_after_nothing_could_be_looked_at() {
+    in_virtual_time(async {
+        let play = Play {
+            forbidden: Some("activate-region"),
+            ..LOSS
+        };
+        let Began { world, .. } = play.begin(None).await;
+        world.wait().await;
+        let header = world.only_header().await;
+        assert_eq!(header.ended().unwrap().outcome, Outcome::Failed);
+        world.simulation.mend_function(RECOVERY, "activate-region").unwrap();
+        world
+            .simulation
+            .break_function(RECOVERY, "assess-region", "Unavailable", "no answer")
+            .unwrap();
+        resume(&world, &header.id).await.unwrap();
+        world.wait().await;
+        let second = world.only_header().await;
+        let closing = second.ended().unwrap();
+        assert_ne!(
+            closing.outcome,
+            Outcome::Refused,
+            "it is promoted: {:?}",
+            closing.reason
+        );
+        world.simulation.mend_function(RECOVERY, "assess-region").unwrap();
         goes_on(&world, &header.id).await;
     });
 }
@@ -1030,38 +1076,19 @@ fn a_recovery_that_was_preempted_is_not_gone_on_with_while_the_other_runs() {
     });
 }
 
-/// Runs `region-switch` and stops it after a time: Step Functions stops what a Task does not wait for any more by the same
-/// `StopExecution` that a person calls.
-const STOPPER: &str = r#"{
-  "QueryLanguage": "JSONata",
-  "StartAt": "Run",
-  "States": {
-    "Run": {
-      "Type": "Task",
-      "Resource": "arn:aws:states:::states:startExecution.sync:2",
-      "Arguments": {
-        "StateMachineArn": "${RegionSwitchMachine}",
-        "Name": "stopped",
-        "Input": "{% $states.input.request %}"
-      },
-      "TimeoutSeconds": "{% $states.input.stop_after %}",
-      "End": true
-    }
-  }
-}"#;
-
-/// The primary Region is lost for minutes when a person starts the recovery, which is stopped after so many seconds.
+/// A recovery from the loss of the primary Region by the alarm, stopped so many seconds after its start, if it still runs.
 async fn stopped_after(seconds: u64) -> Began {
-    let plan = plan();
-    let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
-    deployed[0].machines.push(("stopper", STOPPER));
-    let world = World::begin(plan, deployed, 11).await;
-    tokio::time::sleep(Duration::from_secs(600)).await;
-    let disaster_at = world.cloud().now();
-    world.cloud().take_region_away(PRIMARY);
-    tokio::time::sleep(Duration::from_secs(300)).await;
-    let input = json!({ "request": request("decide"), "stop_after": seconds });
-    world.simulation.start(RECOVERY, "stopper", "stopper", input).unwrap();
+    let Began { world, disaster_at } = LOSS.begin(None).await;
+    while !world.passed("MayOpen") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let aws = world.simulation.aws_in("test", RECOVERY);
+    let stopping = aws_sdk_sfn::Client::new(aws.config())
+        .stop_execution()
+        .execution_arn(world.only_header().await.execution)
+        .cause("somebody stopped it");
+    stopping.send().await.unwrap();
     world.wait().await;
     Began { world, disaster_at }
 }
@@ -1069,40 +1096,37 @@ async fn stopped_after(seconds: u64) -> Began {
 #[test]
 fn a_recovery_that_was_stopped_by_hand_is_gone_on_with() {
     let undisturbed = LOSS.undisturbed();
-    let execution = format!("arn:aws:states:{RECOVERY}:123456789012:execution:{MACHINE}:stopped");
     let mut stopped = 0;
-    for seconds in (2..).step_by(9) {
+    for seconds in (2..).step_by(11) {
+        // Every other time it is gone on with at once, while what was at work when it was stopped goes on to its end.
+        let looks_for = if stopped % 2 == 0 { LOOKS_FOR } else { Duration::ZERO };
         let mut was_stopped = false;
-        for looks_for in [Duration::ZERO, LOOKS_FOR] {
-            in_virtual_time(async {
-                let what = format!("stopped after {seconds} s, resumed after {looks_for:?}");
-                let Began { world, disaster_at } = stopped_after(seconds).await;
-                let header = world.only_header().await;
-                let status = world.cloud().executions.get(&execution).unwrap().status;
-                was_stopped = status == "ABORTED";
-                if !was_stopped || header.ended().is_some() {
-                    return;
-                }
-                let lock = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
-                assert_eq!(lock.execution, execution, "{what}");
-                tokio::time::sleep(looks_for).await;
-                let before = Before::of(&world, &header).await;
-                let resumed = resume(&world, &header.id).await.unwrap();
-                world.wait().await;
-                let header = world.only_header().await;
-                LOSS.assert_ended_well(&world, &header, disaster_at, &undisturbed, &what)
-                    .await;
-                // What was at work when it was stopped goes on to its end, and has ended by now.
-                if !looks_for.is_zero() {
-                    before.assert_gone_on_with(&world, &header, &resumed, &what).await;
-                }
-                stopped += 1;
-            });
-        }
+        in_virtual_time(async {
+            let what = format!("stopped after {seconds} s, resumed after {looks_for:?}");
+            let Began { world, disaster_at } = stopped_after(seconds).await;
+            let header = world.only_header().await;
+            let status = world.cloud().executions.get(&header.execution).unwrap().status;
+            was_stopped = status == "ABORTED" && header.ended().is_none();
+            if !was_stopped {
+                return;
+            }
+            let lock = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
+            assert_eq!(lock.execution, header.execution, "{what}");
+            tokio::time::sleep(looks_for).await;
+            let before = Before::of(&world, &header).await;
+            let resumed = resume(&world, &header.id).await.unwrap();
+            world.wait().await;
+            let header = world.only_header().await;
+            LOSS.assert_ended_well(&world, &header, disaster_at, &undisturbed, &what)
+                .await;
+            if !looks_for.is_zero() {
+                before.assert_gone_on_with(&world, &header, &resumed, &what).await;
+            }
+        });
         if !was_stopped {
             break;
         }
+        stopped += 1;
     }
-    println!("stopped {stopped} times");
-    assert!(stopped > 10, "{stopped}");
+    assert!(stopped > 10, "it was stopped at too few places: {stopped}");
 }

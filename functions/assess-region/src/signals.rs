@@ -102,7 +102,11 @@ pub(crate) fn replication_signal(lag: &Datapoints, outage: Option<Timestamp>, no
         Some(outage) => *at > outage,
         None => now.duration_since(*at) < FRESH,
     };
+    // A minute's datapoint comes after its end: what was there until the outage may still go on.
+    let too_early =
+        outage.is_some_and(|outage| now.duration_since(outage) < FRESH && outage.duration_since(*at) < FRESH);
     match (goes_on, *milliseconds > FAR_BEHIND_MS) {
+        (false, _) if too_early => signal(Says::Unknown, format!("last published at {at}; too early to tell")),
         (false, _) => signal(Says::Down, format!("nothing published since {at}")),
         (true, true) => signal(Says::Down, format!("{:.0} s behind at {at}", milliseconds / 1000.0)),
         (true, false) => signal(Says::Healthy, format!("{:.1} s behind at {at}", milliseconds / 1000.0)),
@@ -164,6 +168,8 @@ mod tests {
         let says = |lag: &Datapoints, outage| replication_signal(lag, outage, minute(14)).says;
         assert_eq!(says(&vec![(minute(13), 200.0)], Some(minute(10))), Says::Healthy);
         assert_eq!(says(&vec![(minute(10), 200.0)], Some(minute(10))), Says::Down);
+        assert_eq!(says(&vec![(minute(12), 200.0)], Some(minute(12))), Says::Unknown);
+        assert_eq!(says(&vec![(minute(9), 200.0)], Some(minute(12))), Says::Down);
         assert_eq!(says(&vec![(minute(13), 90_000.0)], Some(minute(10))), Says::Down);
         assert_eq!(says(&vec![(minute(13), 200.0)], None), Says::Healthy);
         assert_eq!(says(&vec![(minute(9), 200.0)], None), Says::Down);

@@ -164,6 +164,12 @@ impl CloseRecovery {
 
     fn closing(&self, input: &Input, observed: Observed, header: &Header, stands: &[Undo]) -> Closing {
         let (outcome, reason) = end(input);
+        let was_taken_back = input.taken_back.as_ref().is_some_and(|taken_back| taken_back.complete);
+        let outcome = if was_taken_back {
+            outcome
+        } else {
+            unless_something_stands(outcome, stands)
+        };
         let reason = reason.map(|reason| with_what_stands(reason, outcome, stands));
         let achieved = achieved(&observed);
         Closing {
@@ -198,6 +204,17 @@ impl CloseRecovery {
             achieved: None,
             met: None,
         })
+    }
+}
+
+/// What an earlier execution of the recovery changed may stand when this one does not go on. Then it is not as before, and
+/// somebody has to go on with it. Where everything was taken back, a promotion that was noted has not begun: it was looked
+/// at.
+fn unless_something_stands(outcome: Outcome, undos: &[Undo]) -> Outcome {
+    let stands = undos.iter().any(|undo| undo.taken_back_at.is_none());
+    match outcome {
+        Outcome::Refused | Outcome::Declined | Outcome::Expired if stands => Outcome::Failed,
+        outcome => outcome,
     }
 }
 
@@ -556,6 +573,29 @@ mod tests {
     fn ended_by(error: &str, cause: &str, changed: bool) -> (Outcome, String) {
         let (outcome, reason) = end(&input(Some((error, cause)), changed, None));
         (outcome, reason.unwrap())
+    }
+
+    #[test]
+    fn nothing_is_refused_or_declined_while_a_change_stands() {
+        let undo = |taken_back_at| Undo {
+            step: "promote-database".into(),
+            resource: "shop-global".into(),
+            previous: json!({}),
+            taken_back_by: None,
+            taken_back_at,
+        };
+        for outcome in [Outcome::Refused, Outcome::Declined, Outcome::Expired] {
+            assert_eq!(unless_something_stands(outcome, &[undo(None)]), Outcome::Failed);
+            assert_eq!(unless_something_stands(outcome, &[undo(Some(at(9)))]), outcome);
+        }
+        assert_eq!(
+            unless_something_stands(Outcome::Recovered, &[undo(None)]),
+            Outcome::Recovered
+        );
+        assert_eq!(
+            unless_something_stands(Outcome::Preempted, &[undo(None)]),
+            Outcome::Preempted
+        );
     }
 
     #[test]

@@ -90,6 +90,14 @@ impl Step for OpenRecovery {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
+        // The lock is taken in its name, and only an execution can be looked up later.
+        if !is_execution(&input.execution) {
+            let text = format!(
+                "'{}' is no ARN of an execution; a state machine passes its own",
+                input.execution
+            );
+            return Err(StepError::new(ErrorKind::InvalidInput, text));
+        }
         let (plan_sha256, plan) = self.record.current_plan().await?;
         let request = &input.request;
         let slices = Slices::new(&plan, request.scenario, self.aws.region())
@@ -360,6 +368,12 @@ const SEEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// Clocks may differ by this much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 
+/// `arn:aws:states:us-west-2:123456789012:execution:region-switch:one`.
+fn is_execution(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.split(':').collect();
+    parts.len() == 8 && parts[2] == "states" && parts[5] == "execution" && parts.iter().all(|part| !part.is_empty())
+}
+
 fn header(input: &Input, recovery: &RecoveryRef, plan_sha256: String, slices: &Slices) -> Header {
     let request = &input.request;
     Header {
@@ -498,6 +512,22 @@ mod tests {
         assert_eq!(id, new_id(Scenario::RegionFailure, "arn:one", at));
         assert_ne!(id, new_id(Scenario::RegionFailure, "arn:two", at));
         assert!(id.starts_with("20260102T030405Z-region-failure-"), "{id}");
+    }
+
+    #[test]
+    fn only_an_execution_can_hold_the_lock() {
+        assert!(is_execution(
+            "arn:aws:states:us-west-2:123456789012:execution:region-switch:one"
+        ));
+        for other in [
+            "",
+            "one",
+            "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch",
+            "arn:aws:states:us-west-2:123456789012:execution:region-switch:",
+            "arn:aws:lambda:us-west-2:123456789012:execution:region-switch:one",
+        ] {
+            assert!(!is_execution(other), "{other}");
+        }
     }
 
     #[test]

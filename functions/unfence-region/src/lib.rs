@@ -37,6 +37,9 @@ pub struct Input {
     pub here: SiteSlice,
     /// The Region that was fenced.
     pub other: SiteSlice,
+    /// Whether this execution has changed anything; an earlier one of the same recovery may have.
+    #[serde(default)]
+    pub changed: bool,
 }
 
 /// What was given back.
@@ -81,7 +84,11 @@ impl Step for UnfenceRegion {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
         let region = &input.other.region;
-        let changes = standing(self.record.undo_notes(&input.recovery.id).await?)?;
+        let notes = self.record.undo_notes(&input.recovery.id).await?;
+        if !input.changed && !notes.iter().any(|note| note.step == FENCE) {
+            return Ok(output(region, 0, Vec::new(), None));
+        }
+        let changes = standing(notes)?;
         let global = &input.database.global_cluster;
         let database = GlobalDatabase::describe(&self.rds, global, &input.here.region).await?;
         if let Some(reason) = reason_to_keep(&database, &input.here) {
