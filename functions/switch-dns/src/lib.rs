@@ -268,7 +268,7 @@ mod tests {
     fn only_a_plain_cname_of_this_name_is_changed() {
         let other = set("z.example.com.", RrType::Cname, "x", None);
         let plain = set("api.example.com.", RrType::Cname, "east.example.com", None);
-        assert_eq!(current(&[other.clone()], "api.example.com"), Ok(None));
+        assert_eq!(current(std::slice::from_ref(&other), "api.example.com"), Ok(None));
         assert_eq!(current(&[plain.clone(), other], "api.example.com"), Ok(Some(&plain)));
         let failover = set("api.example.com.", RrType::Cname, "east", Some("primary"));
         assert!(

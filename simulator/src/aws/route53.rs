@@ -900,7 +900,7 @@ mod tests {
             // The newest change that is in sync is the one that is answered.
             let state = lock(&cloud.route53.state);
             let in_sync = state.changes.values().map(|change| change.in_sync_at <= cloud.now());
-            let newest = in_sync.enumerate().filter(|(_, is)| *is).next_back();
+            let newest = in_sync.enumerate().rfind(|(_, is)| *is);
             let newest = newest.map_or(0, |(index, _)| index + 1);
             drop(state);
             assert_eq!(answered(&cloud), newest.to_string(), "after {second} s");
