@@ -520,3 +520,28 @@ fn a_change_that_route_53_forgets_is_submitted_again() {
         assert_eq!(world.calls_to("ChangeResourceRecordSets"), 2);
     });
 }
+
+#[test]
+fn a_person_takes_over_from_a_recovery_that_runs_once_others_agree() {
+    in_virtual_time(async {
+        let world = hanging(minutes(4)).await;
+        tokio::time::sleep(minutes(1)).await;
+        let first = world.only_header().await;
+        let mut wanted = request("switchover");
+        wanted["take_over"] = json!(first.id);
+        world.start("second", wanted);
+        let question = world.question().await;
+        assert!(question.text.contains(&first.id), "{}", question.text);
+        assert_eq!(world.answer(&question, ON_CALL, "approve", Some("it hangs")).await.0, 202);
+        assert_eq!(world.answer(&question, SECOND, "approve", None).await.0, 422);
+        assert_eq!(world.answer(&question, SECOND, "approve", Some("it hangs")).await.0, 200);
+        world.wait().await;
+        let headers = world.headers().await;
+        let [first, second] = [0, 1].map(|index| headers[index].closing.clone().unwrap());
+        assert_eq!(first.outcome, Outcome::Preempted, "{:?}", first.reason);
+        assert!(world.passed("TakeOver"));
+        let warning = second.evidence["opening"]["warnings"][0].as_str().unwrap();
+        assert!(warning.contains("taken over from") && warning.contains(SECOND), "{warning}");
+        assert!(world.is_unlocked().await);
+    });
+}
