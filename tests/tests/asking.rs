@@ -222,6 +222,7 @@ fn what_was_approved_is_looked_at_again_before_it_is_done() {
         assert_eq!(closing.outcome, Outcome::Refused);
         let reason = closing.reason.unwrap();
         assert!(reason.contains("nothing has to be recovered"), "{reason}");
+        assert_eq!(closing.achieved.old_side_wrote_seconds, None, "it writes by right");
         assert_eq!(world.calls_to("FailoverGlobalCluster"), 0);
         world.assert_as_before();
     });
@@ -532,16 +533,25 @@ fn a_person_takes_over_from_a_recovery_that_runs_once_others_agree() {
         world.start("second", wanted);
         let question = world.question().await;
         assert!(question.text.contains(&first.id), "{}", question.text);
-        assert_eq!(world.answer(&question, ON_CALL, "approve", Some("it hangs")).await.0, 202);
+        assert_eq!(
+            world.answer(&question, ON_CALL, "approve", Some("it hangs")).await.0,
+            202
+        );
         assert_eq!(world.answer(&question, SECOND, "approve", None).await.0, 422);
-        assert_eq!(world.answer(&question, SECOND, "approve", Some("it hangs")).await.0, 200);
+        assert_eq!(
+            world.answer(&question, SECOND, "approve", Some("it hangs")).await.0,
+            200
+        );
         world.wait().await;
         let headers = world.headers().await;
         let [first, second] = [0, 1].map(|index| headers[index].closing.clone().unwrap());
         assert_eq!(first.outcome, Outcome::Preempted, "{:?}", first.reason);
         assert!(world.passed("TakeOver"));
         let warning = second.evidence["opening"]["warnings"][0].as_str().unwrap();
-        assert!(warning.contains("taken over from") && warning.contains(SECOND), "{warning}");
+        assert!(
+            warning.contains("taken over from") && warning.contains(SECOND),
+            "{warning}"
+        );
         assert!(world.is_unlocked().await);
     });
 }

@@ -151,8 +151,9 @@ impl CloseRecovery {
     /// What was observed, and whether the Region that was left went on writing after the decision.
     async fn observed(&self, input: &Input, recovery: &RecoveryRef) -> Observed {
         let mut observed = input.observed;
-        let (Some(left), Some(decided_at), true) = (&input.left_region, observed.decided_at, observed.can_lose_writes)
-        else {
+        // Until the database is here, the other Region writes by right.
+        let is_here = observed.can_lose_writes && observed.last_surviving_at.is_some();
+        let (Some(left), Some(decided_at), true) = (&input.left_region, observed.decided_at, is_here) else {
             return observed;
         };
         match self.record.last_committed_heartbeat(&recovery.workload, left).await {
