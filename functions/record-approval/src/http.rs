@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    const USER: &str = "arn:aws:iam::123456789012:user/team/anna";
+    const USER: &str = "arn:aws:iam::123456789012:user/team/first";
     const BODY: &str = r#"{"recovery":"r","question":"q","answer":"approve"}"#;
 
     /// A request as the Developer Guide shows it.
@@ -255,18 +255,18 @@ mod tests {
         for (arn, status) in [
             (USER, None),
             (
-                "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Ops_1/anna@example.com",
+                "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Ops_1/first@example.com",
                 None,
             ),
-            ("arn:aws-cn:iam::123456789012:user/anna", None),
+            ("arn:aws-cn:iam::123456789012:user/first", None),
             ("arn:aws:iam::123456789012:root", Some(403)),
             ("arn:aws:iam::123456789012:role/Ops", Some(403)),
             ("arn:aws:iam::123456789012:user/", Some(403)),
             ("arn:aws:sts::123456789012:assumed-role/Ops", Some(403)),
             ("arn:aws:sts::123456789012:assumed-role/Ops/", Some(403)),
-            ("arn:aws:sts::123456789012:federated-user/anna", Some(403)),
-            ("arn:aws:iam:::user/anna", Some(403)),
-            ("anna", Some(403)),
+            ("arn:aws:sts::123456789012:federated-user/first", Some(403)),
+            ("arn:aws:iam:::user/first", Some(403)),
+            ("first", Some(403)),
         ] {
             let refused = read_event(event(arn, "POST", BODY))
                 .err()

@@ -175,7 +175,7 @@ mod tests {
 
     const NOW: &str = "2026-01-06T03:05:00Z";
     const STARTER: &str = "arn:aws:iam::123456789012:user/starter";
-    const ANNA: &str = "arn:aws:iam::123456789012:user/anna";
+    const ANNA: &str = "arn:aws:iam::123456789012:user/first";
     const BEN: &str = "arn:aws:sts::123456789012:assumed-role/Ops/ben";
 
     fn at(text: &str) -> Timestamp {
@@ -430,7 +430,7 @@ mod tests {
             (
                 "settled and told now",
                 |c| (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[ANNA, BEN], None)),
-                &["200", "\"approved\"", "anna and arn", "the recovery goes on"],
+                &["200", "\"approved\"", "first and arn", "the recovery goes on"],
             ),
             (
                 "settled before, and it died: told now",

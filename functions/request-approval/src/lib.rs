@@ -246,7 +246,7 @@ mod tests {
                 because: "the plan asks one".into(),
                 needs_reason: false,
             },
-            started_by: "arn:aws:iam::123456789012:user/anna".into(),
+            started_by: "arn:aws:iam::123456789012:user/first".into(),
             answer_within_seconds: 900,
             task_token: "s3cret".into(),
             approval_url: "https://abc.lambda-url.us-west-2.on.aws/".into(),

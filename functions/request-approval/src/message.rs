@@ -112,7 +112,7 @@ mod tests {
         for part in [
             "Fail the database over to us-west-2.\n",
             "1 person is asked to approve: the plan asks one. ",
-            "started by arn:aws:iam::123456789012:user/anna, whose approval alone",
+            "started by arn:aws:iam::123456789012:user/first, whose approval alone",
             "- Expected loss: 3 s.\n- The fence is not confirmed.\n",
             "until 2026-01-06 03:15:00 UTC.\n",
             "nothing more is done; what was changed is taken back",
