@@ -175,8 +175,8 @@ mod tests {
 
     const NOW: &str = "2026-01-06T03:05:00Z";
     const STARTER: &str = "arn:aws:iam::123456789012:user/starter";
-    const ANNA: &str = "arn:aws:iam::123456789012:user/first";
-    const BEN: &str = "arn:aws:sts::123456789012:assumed-role/Ops/ben";
+    const FIRST: &str = "arn:aws:iam::123456789012:user/first";
+    const SECOND: &str = "arn:aws:sts::123456789012:assumed-role/Ops/second";
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -261,7 +261,7 @@ mod tests {
         })
     }
 
-    /// One case: Anna says `answer`.
+    /// One case: the first person says `answer`.
     struct Case {
         answer: Answer,
         reason: Option<&'static str>,
@@ -289,7 +289,7 @@ mod tests {
     /// In one line: what comes next.
     fn next(case: &Case) -> String {
         let person = Person {
-            arn: ANNA.into(),
+            arn: FIRST.into(),
             account: "123456789012".into(),
         };
         let said = Said {
@@ -357,7 +357,7 @@ mod tests {
                 |c| c.facts.question.as_mut().unwrap().expires_at = at(NOW),
                 &["409", "ended at 2026-01-06T03:05:00Z"],
             ),
-            ("a first answer", |_| {}, &["keep Approve", ANNA, "None"]),
+            ("a first answer", |_| {}, &["keep Approve", FIRST, "None"]),
             ("a first no", |c| c.answer = Decline, &["keep Decline"]),
             (
                 "no reason where one is needed",
@@ -378,21 +378,21 @@ mod tests {
                 "the first of two",
                 |c| {
                     (c.kept, c.facts.question) = (true, Some(question(2, false)));
-                    c.facts.answers = vec![given(ANNA, Approve)];
+                    c.facts.answers = vec![given(FIRST, Approve)];
                 },
                 &["202", "is kept; one more person is needed\""],
             ),
             (
                 "the starter alone",
                 |c| {
-                    (c.kept, c.facts.answers) = (true, vec![given(ANNA, Approve)]);
-                    c.facts.question.as_mut().unwrap().started_by = ANNA.into();
+                    (c.kept, c.facts.answers) = (true, vec![given(FIRST, Approve)]);
+                    c.facts.question.as_mut().unwrap().started_by = FIRST.into();
                 },
                 &["202", "started the recovery is not enough alone"],
             ),
             (
                 "the same person again",
-                |c| (c.facts.question, c.facts.answers) = (Some(question(2, false)), vec![given(ANNA, Approve)]),
+                |c| (c.facts.question, c.facts.answers) = (Some(question(2, false)), vec![given(FIRST, Approve)]),
                 &[
                     "409",
                     "you approved at 2026-01-06T03:01:00Z",
@@ -401,84 +401,84 @@ mod tests {
             ),
             (
                 "enough",
-                |c| (c.kept, c.facts.answers) = (true, vec![given(ANNA, Approve)]),
-                &["settle approved by", ANNA, "03:05:00Z"],
+                |c| (c.kept, c.facts.answers) = (true, vec![given(FIRST, Approve)]),
+                &["settle approved by", FIRST, "03:05:00Z"],
             ),
             (
                 "enough before, and it died: the same person",
-                |c| c.facts.answers = vec![given(ANNA, Approve)],
+                |c| c.facts.answers = vec![given(FIRST, Approve)],
                 &["settle approved by"],
             ),
             (
                 "enough before, and it died: somebody else",
-                |c| c.facts.answers = vec![given(BEN, Approve)],
+                |c| c.facts.answers = vec![given(SECOND, Approve)],
                 &["keep Approve"],
             ),
             (
                 "one of two declines",
                 |c| {
                     (c.kept, c.answer, c.facts.question) = (true, Decline, Some(question(2, false)));
-                    c.facts.answers = vec![given(BEN, Approve), given(ANNA, Decline)];
+                    c.facts.answers = vec![given(SECOND, Approve), given(FIRST, Decline)];
                 },
-                &["settle declined by", ANNA],
+                &["settle declined by", FIRST],
             ),
             (
                 "settled",
-                |c| (c.kept, c.facts.settled) = (true, approved(&[ANNA], None)),
+                |c| (c.kept, c.facts.settled) = (true, approved(&[FIRST], None)),
                 &["tell approved by", "s3cret"],
             ),
             (
                 "settled and told now",
-                |c| (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[ANNA, BEN], None)),
+                |c| (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[FIRST, SECOND], None)),
                 &["200", "\"approved\"", "first and arn", "the recovery goes on"],
             ),
             (
                 "settled before, and it died: told now",
-                |c| (c.told, c.facts.settled) = (Some(Taken), approved(&[ANNA], None)),
+                |c| (c.told, c.facts.settled) = (Some(Taken), approved(&[FIRST], None)),
                 &["200", "the recovery goes on"],
             ),
             (
                 "told by the other of two at the same moment",
-                |c| (c.kept, c.told, c.facts.settled) = (true, Some(NotWaiting), approved(&[ANNA, BEN], TOLD)),
+                |c| (c.kept, c.told, c.facts.settled) = (true, Some(NotWaiting), approved(&[FIRST, SECOND], TOLD)),
                 &["200", "the recovery goes on"],
             ),
             (
                 "told, and the recovery has ended since",
                 |c| {
-                    (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[ANNA], TOLD));
+                    (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[FIRST], TOLD));
                     c.facts.header = Some(closed());
                 },
                 &["200", "the recovery goes on"],
             ),
             (
                 "a no at the same moment as an approval",
-                |c| (c.kept, c.answer, c.facts.settled) = (true, Decline, approved(&[BEN], TOLD)),
-                &["409", "too late: approved by", "ben at 2026-01-06T03:02:00Z"],
+                |c| (c.kept, c.answer, c.facts.settled) = (true, Decline, approved(&[SECOND], TOLD)),
+                &["409", "too late: approved by", "second at 2026-01-06T03:02:00Z"],
             ),
             (
                 "an approval at the same moment as a no",
-                |c| (c.kept, c.told, c.facts.settled) = (true, Some(Taken), declined(BEN, None)),
+                |c| (c.kept, c.told, c.facts.settled) = (true, Some(Taken), declined(SECOND, None)),
                 &["409", "too late: declined by", "not at night"],
             ),
             (
                 "declined",
-                |c| (c.kept, c.answer, c.told, c.facts.settled) = (true, Decline, Some(Taken), declined(ANNA, None)),
+                |c| (c.kept, c.answer, c.told, c.facts.settled) = (true, Decline, Some(Taken), declined(FIRST, None)),
                 &["200", "\"declined\"", "nothing more is done"],
             ),
             (
                 "after it was told",
-                |c| c.facts.settled = approved(&[BEN], TOLD),
+                |c| c.facts.settled = approved(&[SECOND], TOLD),
                 &["409", "too late"],
             ),
             (
                 "nobody waits",
-                |c| (c.kept, c.told, c.facts.settled) = (true, Some(NotWaiting), approved(&[ANNA], None)),
+                |c| (c.kept, c.told, c.facts.settled) = (true, Some(NotWaiting), approved(&[FIRST], None)),
                 &["409", "not-waiting", "is kept, and holds"],
             ),
             (
                 "settled, never told, and the time is over",
                 |c| {
-                    c.facts.settled = approved(&[BEN], None);
+                    c.facts.settled = approved(&[SECOND], None);
                     c.facts.question.as_mut().unwrap().expires_at = at(NOW);
                 },
                 &["409", "approved by", "the time to answer ended"],
