@@ -98,13 +98,10 @@ pub fn deployments(plan: &Plan, scenario: Scenario, alarm_is_heard: bool) -> Res
 /// Functions and machines, which are the same in both Regions.
 fn in_region(region: &str) -> Deployment {
     Deployment {
-        region: region.to_owned(),
         functions: STEPS.iter().map(|step| (step.name, step.make)).collect(),
         machines: MACHINES.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
-        alarms: Vec::new(),
-        rules: Vec::new(),
-        schedules: Vec::new(),
+        ..Deployment::empty(region)
     }
 }
 

@@ -31,15 +31,7 @@ fn with_radiant<T: Future<Output = ()>>(test: impl FnOnce(Simulation, Plan) -> T
         .unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let plan = radiant();
-        let deployment = Deployment {
-            region: plan.regions.recovery.region.clone(),
-            functions: vec![],
-            machines: vec![],
-            substitutions: vec![],
-            alarms: vec![],
-            rules: vec![],
-            schedules: vec![],
-        };
+        let deployment = Deployment::empty(&plan.regions.recovery.region);
         let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
         let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
             .await

@@ -12,7 +12,6 @@ use shared::plan::Function;
 use shared::record::{Claim, Claimed, Record};
 use shared::recovery::Mode;
 use simulator::aws::apigateway::MethodSettings;
-use simulator::simulation::Deployment;
 
 mod common;
 
@@ -51,16 +50,7 @@ impl World {
             name: format!("function-{n}"),
             reserved_concurrency: None,
         }));
-        let nothing = Deployment {
-            region: RECOVERY.to_owned(),
-            functions: vec![],
-            machines: vec![],
-            substitutions: vec![],
-            alarms: vec![],
-            rules: vec![],
-            schedules: vec![],
-        };
-        let world = common::World::begin(plan, vec![nothing], 7).await;
+        let world = common::World::bare_of(plan, 7).await;
         let other_record = Record::in_region(&world.simulation.aws("test"), PRIMARY);
         let mut world = Self {
             world,
@@ -175,26 +165,8 @@ impl World {
         json!({ "primary": self.primary(), "notes": self.notes().await })
     }
 
-    /// Takes the lock away from the recovery.
-    async fn preempt(&self) {
-        let workload = &self.plan.workload;
-        let holder = self.record.lock(workload).await.unwrap().unwrap();
-        let claim = Claim {
-            workload,
-            execution: "arn:other",
-            recovery: "other",
-            mode: Mode::Rehearsal,
-            at: self.cloud().now(),
-        };
-        let taken = self.record.claim_lock(&claim, Some(&holder)).await.unwrap();
-        assert!(matches!(taken, Claimed::Taken(token) if token > holder.token));
-    }
-
     fn with(&self, fields: Value) -> Value {
-        let mut input = json!({ "recovery": self.opened["recovery"], "state": { "Name": "Tested" } });
-        let fields = fields.as_object().unwrap().clone();
-        input.as_object_mut().unwrap().extend(fields);
-        input
+        common::with_recovery(&self.opened, fields)
     }
 }
 

@@ -9,8 +9,6 @@ use std::time::Duration;
 use common::{PRIMARY, RECOVERY, in_virtual_time, killed_after};
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
-use shared::record::{Claim, Claimed};
-use shared::recovery::Mode;
 use shared::step::Step;
 
 mod common;
@@ -80,28 +78,8 @@ impl World {
         world
     }
 
-    /// Takes the lock away from the recovery.
-    async fn preempt(&self) {
-        let workload = &self.plan.workload;
-        let holder = self.record.lock(workload).await.unwrap().unwrap();
-        let claim = Claim {
-            workload,
-            execution: "arn:other",
-            recovery: "other",
-            mode: Mode::Rehearsal,
-            at: self.cloud().now(),
-        };
-        let taken = self.record.claim_lock(&claim, Some(&holder)).await.unwrap();
-        assert!(matches!(taken, Claimed::Taken(token) if token > holder.token));
-    }
-
     fn with(&self, fields: Value) -> Value {
-        let mut input = json!({ "recovery": self.opened["recovery"], "state": { "Name": "Tested" } });
-        input
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        input
+        common::with_recovery(&self.opened, fields)
     }
 }
 

@@ -62,6 +62,21 @@ pub struct Deployment {
     pub schedules: Vec<Schedule>,
 }
 
+impl Deployment {
+    /// Nothing, in this Region.
+    pub fn empty(region: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            functions: Vec::new(),
+            machines: Vec::new(),
+            substitutions: Vec::new(),
+            alarms: Vec::new(),
+            rules: Vec::new(),
+            schedules: Vec::new(),
+        }
+    }
+}
+
 /// ARN of a function that is deployed; machines invoke a published version.
 pub fn function_arn(account: &str, region: &str, name: &str) -> String {
     format!("arn:aws:lambda:{region}:{account}:function:{name}:1")

@@ -12,7 +12,7 @@ use std::time::Duration;
 use drctl::deployment::deployments;
 use serde_json::{Value, json};
 use shared::plan::Plan;
-use shared::record::{Claim, Closing, Header, Record};
+use shared::record::{Claim, Claimed, Closing, Header, Record};
 use shared::recovery::{Mode, Scenario};
 use shared::step::{Handler, Step, handler};
 use simulator::aws::sns::Message;
@@ -101,15 +101,7 @@ impl World {
 
     /// Nothing is deployed beside the platform of this plan.
     pub async fn bare_of(plan: Plan, seed: u64) -> Self {
-        let nothing = Deployment {
-            region: RECOVERY.to_owned(),
-            functions: vec![],
-            machines: vec![],
-            substitutions: vec![],
-            alarms: vec![],
-            rules: vec![],
-            schedules: vec![],
-        };
+        let nothing = Deployment::empty(RECOVERY);
         Self::begin(plan, vec![nothing], seed).await
     }
 
@@ -240,6 +232,21 @@ impl World {
         self.record.claim_lock(&claim, None).await.unwrap();
     }
 
+    /// Takes the lock away from the recovery that holds it.
+    pub async fn preempt(&self) {
+        let workload = &self.plan.workload;
+        let holder = self.record.lock(workload).await.unwrap().unwrap();
+        let claim = Claim {
+            workload,
+            execution: "arn:other",
+            recovery: "other",
+            mode: Mode::Rehearsal,
+            at: self.cloud().now(),
+        };
+        let taken = self.record.claim_lock(&claim, Some(&holder)).await.unwrap();
+        assert!(matches!(taken, Claimed::Taken(token) if token > holder.token));
+    }
+
     /// What was announced in the recovery Region, oldest first.
     pub fn messages(&self) -> Vec<Message> {
         let topic = self.plan.topic_arn(&self.plan.regions.recovery);
@@ -302,6 +309,14 @@ pub fn body(text: &str) -> Option<Value> {
         .filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
     let mut approving = bodies.filter(|body| body["answer"] == "approve");
     approving.next()
+}
+
+/// The input of a step of the recovery that `open-recovery` answered, with these fields.
+pub fn with_recovery(opened: &Value, fields: Value) -> Value {
+    let mut input = json!({ "recovery": opened["recovery"], "state": { "Name": "Tested" } });
+    let fields = fields.as_object().unwrap().clone();
+    input.as_object_mut().unwrap().extend(fields);
+    input
 }
 
 /// What a person starts the machine with.

@@ -90,13 +90,9 @@ async fn begin(
 ) -> Result<Simulation, String> {
     let plan: Plan = serde_saphyr::from_str(include_str!("../../../../radiant.plan.yaml")).unwrap();
     let deployment = Deployment {
-        region: REGION.to_owned(),
         functions: vec![("double-number", double)],
         machines,
-        alarms: Vec::new(),
-        rules: Vec::new(),
-        substitutions: Vec::new(),
-        schedules: Vec::new(),
+        ..Deployment::empty(REGION)
     };
     let history = Rc::clone(history);
     let observer = Box::new(move |event: &HistoryEvent| history.borrow_mut().push(format!("{event:?}")));

@@ -112,7 +112,6 @@ pub fn wait_and_invoke(hole: &str, seconds: Option<u64>) -> &'static str {
 
 pub fn deployment(region: &str, machines: Vec<(&'static str, &'static str)>) -> Deployment {
     Deployment {
-        region: region.to_owned(),
         functions: vec![
             ("echo", |aws| Box::new(Echo(aws.region().to_owned()))),
             ("answer", |_| Box::new(Answer)),
@@ -120,10 +119,7 @@ pub fn deployment(region: &str, machines: Vec<(&'static str, &'static str)>) -> 
             ("fail", |_| Box::new(Fail)),
         ],
         machines,
-        alarms: Vec::new(),
-        rules: Vec::new(),
-        substitutions: Vec::new(),
-        schedules: Vec::new(),
+        ..Deployment::empty(region)
     }
 }
 
