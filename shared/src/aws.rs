@@ -6,12 +6,14 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use jiff::Timestamp;
+
+use crate::waiting::{MeteredSleep, Waiting};
 
 /// Time to open a connection in the function's own Region.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -75,6 +77,7 @@ impl Aws {
     pub async fn from_environment(table: String) -> Self {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts(CONNECT, Some(ATTEMPT), OPERATION))
+            .sleep_impl(MeteredSleep::shared(SharedAsyncSleep::new(TokioSleep::new())))
             .load()
             .await;
         let time = config.time_source().unwrap_or_default();
@@ -100,7 +103,7 @@ impl Aws {
             .credentials_provider(world.credentials)
             .http_client(world.http_client)
             .time_source(world.time.clone())
-            .sleep_impl(world.sleep)
+            .sleep_impl(MeteredSleep::shared(world.sleep))
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts(CONNECT, Some(ATTEMPT), OPERATION))
             .build();
@@ -162,6 +165,11 @@ impl Aws {
         &self.table
     }
 
+    /// The clock itself.
+    pub(crate) fn time(&self) -> SharedTimeSource {
+        self.time.clone()
+    }
+
     /// The time, to the millisecond.
     pub fn now(&self) -> Timestamp {
         let now = Timestamp::try_from(self.time.now()).unwrap_or_default();
@@ -175,6 +183,7 @@ impl Aws {
         // Web application firewalls refuse requests that do not say who asks.
         request.headers_mut().insert("user-agent", "radiant-dr");
         let asked = async {
+            let _waiting = Waiting::begin();
             let response = self
                 .web
                 .call(request)

@@ -18,3 +18,4 @@ pub mod slices;
 pub mod step;
 #[cfg(feature = "sns")]
 pub mod topic;
+mod waiting;

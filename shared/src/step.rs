@@ -14,8 +14,9 @@ use tracing::Instrument;
 
 use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
-use crate::record::{Record, StepRun};
+use crate::record::{Record, StepEnd, StepRun};
 use crate::recovery::RecoveryRef;
+use crate::waiting::metered;
 
 /// How long keeping one line of the timeline may take. A step's own time limit must not go into it.
 const NOTE_LIMIT: Duration = Duration::from_secs(2);
@@ -85,15 +86,19 @@ impl<S: Step> Served<S> {
         );
         async {
             let started_at = self.aws.now();
-            self.note(recovery.as_ref(), state.as_ref(), started_at, None).await;
-            let result = self.run_step(input).await;
+            let noted_and_run = async {
+                self.note(recovery.as_ref(), state.as_ref(), started_at, None).await;
+                self.run_step(input).await
+            };
+            let (result, waited) = metered(self.aws.time(), noted_and_run).await;
             // `open-recovery` has no reference before it has run; its output holds it.
             let recovery = recovery.or_else(|| result.as_ref().ok().and_then(recovery_in));
-            let outcome = match &result {
-                Ok(_) => "succeeded".to_owned(),
-                Err(error) => error.to_string(),
+            let end = StepEnd {
+                at: self.aws.now(),
+                outcome: result.as_ref().map(|_| ()).map_err(ToString::to_string),
+                waited,
             };
-            self.note(recovery.as_ref(), state.as_ref(), started_at, Some(outcome))
+            self.note(recovery.as_ref(), state.as_ref(), started_at, Some(end))
                 .await;
             match &result {
                 Ok(_) => tracing::info!("done"),
@@ -145,18 +150,16 @@ impl<S: Step> Served<S> {
         recovery: Option<&RecoveryRef>,
         state: Option<&CallingState>,
         started_at: Timestamp,
-        outcome: Option<String>,
+        end: Option<StepEnd>,
     ) {
         let (Some(recovery), Some(state)) = (recovery, state) else {
             return;
         };
-        let ended_at = outcome.is_some().then(|| self.aws.now());
         let run = StepRun {
             step: S::NAME,
             state: &state.name,
             started_at,
-            ended_at,
-            outcome,
+            end,
         };
         match tokio::time::timeout(NOTE_LIMIT, self.record.note_step(recovery, &run)).await {
             Ok(Ok(())) => {}

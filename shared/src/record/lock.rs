@@ -1,9 +1,9 @@
 //! The lock: one recovery at a time for one workload.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
 
-use super::{Record, key, number_in, text, text_in, workload_key};
+use super::{Record, key, number, number_in, text, text_in, workload_key};
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::{Mode, RecoveryRef};
 
@@ -68,14 +68,14 @@ impl Record {
             .expression_attribute_values(":recovery", text(claim.recovery))
             .expression_attribute_values(":since", text(&claim.at.to_string()))
             .expression_attribute_values(":mode", text(claim.mode.name()))
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::AllNew);
         update = match instead_of {
             None => update.condition_expression("attribute_not_exists(#execution)"),
             Some(lock) => update
                 .condition_expression("#execution = :ended AND #token = :token")
                 .expression_attribute_values(":ended", text(&lock.execution))
-                .expression_attribute_values(":token", AttributeValue::N(lock.token.to_string())),
+                .expression_attribute_values(":token", number(lock.token)),
         };
         match update.send().await {
             Ok(output) => {

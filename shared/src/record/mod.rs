@@ -16,7 +16,7 @@
 //! | `recovery#<id>` | `question#<question>` | what people were asked |
 //! | `recovery#<id>` | `approval#<question>#<who>` | what one person answered |
 //! | `recovery#<id>` | `verdict#<question>` | what the question came to |
-//! | `recovery#<id>` | `step#<execution>#<state>` | one state's visits: first start, last end, attempts, outcome |
+//! | `recovery#<id>` | `step#<execution>#<state>` | one state's visits: first start, last end, attempts, outcome, waiting |
 //! | `recovery#<id>` | `told#<execution>#<what>` | an announcement that was sent |
 //! | `recovery#<id>` | `undo#<step>#<resource>` | what takes a change back |
 
@@ -39,7 +39,7 @@ use serde::de::DeserializeOwned;
 pub use automation::{StartDecision, Started, Switch};
 pub use header::{Closing, Header};
 pub use lock::{Claim, Claimed, Lock};
-pub use timeline::{StepRun, TimelineStep};
+pub use timeline::{StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, Undo};
 
 use crate::aws::Aws;
@@ -216,6 +216,10 @@ fn recovery_key(id: &str) -> String {
 
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
+}
+
+fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
 }
 
 fn text_in(item: &Item, name: &str) -> Option<String> {

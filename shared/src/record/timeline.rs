@@ -1,10 +1,12 @@
 //! The timeline of a recovery, and what people were told.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Record, key, recovery_key, text};
+use super::{Record, key, number, recovery_key, text};
 use crate::error::StepError;
 use crate::recovery::RecoveryRef;
 
@@ -17,15 +19,27 @@ pub struct StepRun<'a> {
     pub state: &'a str,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended; nothing at its beginning.
-    pub ended_at: Option<Timestamp>,
-    /// `succeeded`, or the error; nothing at its beginning.
-    pub outcome: Option<String>,
+    /// How it ended; nothing at its beginning.
+    pub end: Option<StepEnd>,
+}
+
+/// How one invocation of a step ended.
+#[derive(Clone, Debug)]
+pub struct StepEnd {
+    /// When.
+    pub at: Timestamp,
+    /// Nothing, or the error.
+    pub outcome: Result<(), String>,
+    /// For how long it waited for answers of AWS and of the public web.
+    pub waited: Duration,
 }
 
 /// One line of the timeline: all visits of one state by one execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimelineStep {
+    /// Name of the execution.
+    #[serde(default)]
+    pub execution: String,
     /// The step's name.
     pub name: String,
     /// The state.
@@ -40,38 +54,84 @@ pub struct TimelineStep {
     /// `succeeded`, or the last error; nothing if it never answered.
     #[serde(default)]
     pub outcome: Option<String>,
+    /// When it last began.
+    #[serde(default)]
+    pub last_started_at: Option<Timestamp>,
+    /// When the visit before the last one ended, if there was one that did.
+    #[serde(default)]
+    pub previous_ended_at: Option<Timestamp>,
+    /// For how long its visits waited for answers of AWS and of the public web, all together, in milliseconds. What a
+    /// visit that never ended waited for is not in it.
+    #[serde(default)]
+    pub waited_ms: u64,
+    /// How often it ended with an error.
+    #[serde(default)]
+    pub failures: u64,
+    /// The last of those errors.
+    #[serde(default)]
+    pub last_failure: Option<String>,
 }
 
 impl Record {
     /// Keeps the beginning or the end of one invocation of a step.
     pub async fn note_step(&self, recovery: &RecoveryRef, run: &StepRun<'_>) -> Result<(), StepError> {
-        let sort_key = format!("step#{}#{}", execution_name(recovery), run.state);
-        let update = self
+        let execution = execution_name(recovery);
+        let sort_key = format!("step#{execution}#{}", run.state);
+        let mut update = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(&recovery_key(&recovery.id), &sort_key)))
+            .expression_attribute_names("#execution", "execution")
             .expression_attribute_names("#name", "name")
             .expression_attribute_names("#state", "state")
             .expression_attribute_names("#started", "started_at")
+            .expression_attribute_names("#last_started", "last_started_at")
             .expression_attribute_names("#attempts", "attempts")
+            .expression_attribute_names("#ended", "ended_at")
+            .expression_attribute_values(":execution", text(execution))
             .expression_attribute_values(":name", text(run.step))
             .expression_attribute_values(":state", text(run.state))
-            .expression_attribute_values(":started", text(&run.started_at.to_string()));
-        let begun = "SET #name = :name, #state = :state, #started = if_not_exists(#started, :started)";
-        let update = match (&run.ended_at, &run.outcome) {
-            (Some(ended_at), Some(outcome)) => update
-                .update_expression(format!(
-                    "{begun}, #ended = :ended, #outcome = :outcome, #attempts = if_not_exists(#attempts, :one)"
-                ))
-                .expression_attribute_names("#ended", "ended_at")
-                .expression_attribute_names("#outcome", "outcome")
-                .expression_attribute_values(":ended", text(&ended_at.to_string()))
-                .expression_attribute_values(":outcome", text(outcome)),
-            _ => update.update_expression(format!("{begun} ADD #attempts :one")),
-        };
+            .expression_attribute_values(":started", text(&run.started_at.to_string()))
+            .expression_attribute_values(":one", number(1));
+        let mut set = vec![
+            "#execution = :execution, #name = :name, #state = :state",
+            "#started = if_not_exists(#started, :started), #last_started = :started",
+        ];
+        let mut add = Vec::new();
+        match &run.end {
+            Some(StepEnd { at, outcome, waited }) => {
+                set.push("#ended = :ended, #outcome = :outcome, #attempts = if_not_exists(#attempts, :one)");
+                add.push("#waited :waited");
+                let said = match outcome {
+                    Ok(()) => "succeeded",
+                    Err(error) => {
+                        set.push("#last_failure = :outcome");
+                        add.push("#failures :one");
+                        update = update
+                            .expression_attribute_names("#last_failure", "last_failure")
+                            .expression_attribute_names("#failures", "failures");
+                        error
+                    }
+                };
+                let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+                update = update
+                    .expression_attribute_names("#outcome", "outcome")
+                    .expression_attribute_names("#waited", "waited_ms")
+                    .expression_attribute_values(":ended", text(&at.to_string()))
+                    .expression_attribute_values(":outcome", text(said))
+                    .expression_attribute_values(":waited", number(waited));
+            }
+            None => {
+                set.push("#previous_ended = if_not_exists(#ended, :none)");
+                add.push("#attempts :one");
+                update = update
+                    .expression_attribute_names("#previous_ended", "previous_ended_at")
+                    .expression_attribute_values(":none", AttributeValue::Null(true));
+            }
+        }
         update
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .update_expression(format!("SET {} ADD {}", set.join(", "), add.join(", ")))
             .send()
             .await
             .map_err(|error| self.failed("dynamodb:UpdateItem", &sort_key, error))?;

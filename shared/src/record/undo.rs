@@ -1,13 +1,13 @@
 //! What takes changes back: undo notes of a recovery, and what a Region's own resources were before they were fenced.
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lock::preempted;
-use super::{Record, internal, item_of, key, recovery_key, workload_key};
+use super::{Record, internal, item_of, key, number, recovery_key, workload_key};
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::RecoveryRef;
 
@@ -76,7 +76,7 @@ impl Record {
             .condition_expression("#token = :token AND attribute_exists(#execution)")
             .expression_attribute_names("#token", "token")
             .expression_attribute_names("#execution", "execution")
-            .expression_attribute_values(":token", AttributeValue::N(recovery.token.to_string()))
+            .expression_attribute_values(":token", number(recovery.token))
             .build()
             .map_err(|error| internal(&error))?;
         let mut items = vec![TransactWriteItem::builder().condition_check(ours).build()];
