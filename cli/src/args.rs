@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::deployment::STEPS;
-use crate::rehearsal::{Disaster, People};
+use crate::rehearsal::{Disaster, Fault};
 
 /// Recovery of a platform on AWS: check the plan, rehearse a disaster
 #[derive(Debug, Parser)]
@@ -104,14 +104,18 @@ Examples:
   drctl rehearse region-failure --stop-at switch-dns   fail there, then resume
   drctl rehearse region-failure --event event.json     start it by a real alarm's event
   drctl rehearse region-return                the lost Region comes back, and the workload with it
+  drctl rehearse region-failure --fault kill:promote-database --fault lag:10m
+  drctl rehearse --list-faults                what else can go wrong
+  drctl rehearse all --campaign 1000          scenarios and faults that the seed draws
   drctl rehearse region-failure --json | jq .achieved
 
-Exit status: 0 recovered within the maximum objectives (with --runs, in every run), 1 any other end,
+Exit status: 0 recovered within the maximum objectives (with --runs, in every run; with --campaign, nothing
+was that must never be), 1 any other end, a fault that never applied, or a breach of what must always hold,
 2 wrong use, which includes a plan that is not sound.")]
 pub(crate) struct RehearseArgs {
-    /// The disaster
-    #[arg(value_name = "SCENARIO", value_parser = disaster_parser())]
-    pub disaster: Disaster,
+    /// The disaster; all, for a campaign
+    #[arg(value_name = "SCENARIO", value_parser = disasters_parser(), required_unless_present = "list_faults")]
+    pub disasters: Option<Disasters>,
     /// The recovery plan
     #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
     pub plan: PathBuf,
@@ -124,12 +128,29 @@ pub(crate) struct RehearseArgs {
     /// Take this step's permissions away, so that the recovery fails there; then give them back and resume it
     #[arg(long, value_name = "STEP", value_parser = step_parser())]
     pub stop_at: Option<String>,
-    /// What people do who are asked
-    #[arg(long, value_name = "WHAT", default_value = "approve", value_parser = people_parser())]
-    pub people: People,
+    /// Something that goes wrong beside the disaster, such as throttle:rds; may be given again
+    #[arg(long, value_name = "SPEC")]
+    pub fault: Vec<Fault>,
+    /// Show every fault, and what the recovery must do then
+    #[arg(long, exclusive = true)]
+    pub list_faults: bool,
+    /// Where the recovery fell short, lift the faults and go on with it
+    #[arg(long)]
+    pub resume: bool,
+    /// Play N rehearsals with faults that each one's seed draws, and check what must always hold
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = ["runs", "fault", "resume", "event", "stop_at"])]
+    pub campaign: Option<u32>,
+    /// Where something was that must never be, look for the fewest faults with which it still is
+    #[arg(long, conflicts_with = "runs")]
+    pub shrink: bool,
     /// How many runs; the first one has the seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
+    /// Plant a defect in a step: for the tests that campaigns find it
+    #[cfg(feature = "planted-defects")]
+    #[arg(long, value_name = "NAME")]
+    pub planted: Option<crate::planted::Defect>,
     /// Print one JSON object in place of text
     #[arg(long)]
     pub json: bool,
@@ -199,19 +220,28 @@ fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-fn disaster_parser() -> impl TypedValueParser<Value = Disaster> {
-    PossibleValuesParser::new(Disaster::ALL.map(Disaster::name)).try_map(|name| {
-        let mut all = Disaster::ALL.into_iter();
-        all.find(|disaster| disaster.name() == name)
-            .ok_or_else(|| format!("no scenario '{name}'"))
-    })
+/// What is rehearsed: one disaster, or each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disasters {
+    /// This one.
+    One(Disaster),
+    /// Each of them, as a campaign draws it.
+    All,
 }
 
-fn people_parser() -> impl TypedValueParser<Value = People> {
-    PossibleValuesParser::new(People::ALL.map(People::name)).try_map(|name| {
-        let mut all = People::ALL.into_iter();
-        all.find(|people| people.name() == name)
-            .ok_or_else(|| format!("people do not '{name}'"))
+/// The name on the command line of [`Disasters::All`].
+const ALL_DISASTERS: &str = "all";
+
+fn disasters_parser() -> impl TypedValueParser<Value = Disasters> {
+    let names = Disaster::ALL.map(Disaster::name).into_iter().chain([ALL_DISASTERS]);
+    PossibleValuesParser::new(names.collect::<Vec<_>>()).try_map(|name| {
+        if name == ALL_DISASTERS {
+            return Ok(Disasters::All);
+        }
+        let mut all = Disaster::ALL.into_iter();
+        all.find(|disaster| disaster.name() == name)
+            .map(Disasters::One)
+            .ok_or_else(|| format!("no scenario '{name}'"))
     })
 }
 

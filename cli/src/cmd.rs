@@ -1,6 +1,7 @@
 //! One file per verb.
 
 pub mod automation;
+pub mod campaign;
 pub mod plan;
 pub mod rehearse;
 pub mod resume;

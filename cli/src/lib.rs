@@ -6,10 +6,13 @@
 
 mod account;
 pub mod args;
+pub mod campaign;
 mod cmd;
 pub mod deployment;
 pub mod output;
 pub mod plan_file;
+#[cfg(feature = "planted-defects")]
+pub mod planted;
 pub mod rehearsal;
 mod view;
 
@@ -25,6 +28,7 @@ use plan_file::read_plan;
 /// Does what the command line says, and says how it ended.
 pub fn run(args: &Args, output: &mut Output) -> Exit {
     match &args.verb {
+        Verb::Rehearse(args) if args.list_faults => cmd::rehearse::list_faults(output),
         Verb::Rehearse(args) => match read_plan(&args.plan) {
             Ok(plan) => cmd::rehearse::run(args, &plan, output),
             // Nothing was rehearsed, so this is wrong use, not a recovery that failed.

@@ -13,7 +13,7 @@ use shared::recovery::Outcome;
 use states_language::{EventKind, HistoryEvent};
 
 use crate::output::{Output, Paint, one_line};
-use crate::rehearsal::{Earlier, Moment, Rehearsal, TargetAndMaximum};
+use crate::rehearsal::{Applied, Breach, Earlier, Moment, Rehearsal, TargetAndMaximum};
 
 /// Width of a drawing where there is no terminal.
 const USUAL_WIDTH: usize = 100;
@@ -76,6 +76,11 @@ impl Live {
             Moment::Disaster { at, region } => {
                 self.disaster_at = Some(*at);
                 let said = Said::bad(format!("{region} is lost: nothing in it answers"));
+                self.line(*at, "", &said, output);
+            }
+            Moment::Faults { at, faults } => {
+                self.disaster_at.get_or_insert(*at);
+                let said = Said::bad(format!("goes wrong beside it: {}", faults.join(", ")));
                 self.line(*at, "", &said, output);
             }
             Moment::RegionIsBack { at, region } => {
@@ -198,7 +203,7 @@ impl Live {
     }
 }
 
-fn wide(output: &Output) -> bool {
+pub(crate) fn wide(output: &Output) -> bool {
     output.width().is_none_or(|width| width >= WIDE)
 }
 
@@ -309,6 +314,7 @@ pub fn summary(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
         output.line("");
     }
     how(rehearsal, output);
+    what_must_not_be(rehearsal, output);
     bars(&rehearsal.steps, output);
     let calls: u64 = rehearsal.aws_calls.iter().map(|call| call.count).sum();
     let line = format!(
@@ -348,6 +354,34 @@ fn how(rehearsal: &Rehearsal, output: &mut Output) {
     output.line("");
 }
 
+/// Says what went wrong beside the disaster, and what must never be, and was.
+fn what_must_not_be(rehearsal: &Rehearsal, output: &mut Output) {
+    let mut said = false;
+    for Applied { fault, times } in &rehearsal.faults {
+        let line = match times {
+            0 => output
+                .paint(Paint::Bad, &format!("fault: {fault} never applied in this run"))
+                .into_owned(),
+            1 => format!("fault: {fault} applied once"),
+            times => format!("fault: {fault} applied {times} times"),
+        };
+        output.wrapped(line, 2);
+        said = true;
+    }
+    for Breach { invariant, at, what } in &rehearsal.breaches {
+        let line = format!(
+            "BREACH of {invariant} at {}: {}",
+            at.strftime("%H:%M:%S"),
+            one_line(what)
+        );
+        output.wrapped(output.paint(Paint::Bad, &line), 2);
+        said = true;
+    }
+    if said {
+        output.line("");
+    }
+}
+
 /// How it ended, in words.
 fn verdict(rehearsal: &Rehearsal) -> String {
     let outcome = rehearsal.outcome;
@@ -355,6 +389,8 @@ fn verdict(rehearsal: &Rehearsal) -> String {
         format!("{outcome}, within the maximum objectives")
     } else if outcome == Outcome::Recovered.name() && !rehearsal.met.within() {
         format!("{outcome}, but not within the maximum objectives")
+    } else if !rehearsal.breaches.is_empty() {
+        format!("{outcome}, and what must never be was")
     } else if outcome == Outcome::Recovered.name() {
         format!("{outcome}, but not as it should be")
     } else {
@@ -556,7 +592,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         // Nearest rank: the smallest value that at least this share of all values does not exceed.
@@ -630,12 +666,12 @@ impl Statistics {
     }
 }
 
-fn known(seconds: Option<f64>) -> String {
+pub(crate) fn known(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| "-".to_owned(), time)
 }
 
 /// With its resolution: nothing is known between two heartbeats.
-fn known_rpo(seconds: Option<f64>, plan: &Plan) -> String {
+pub(crate) fn known_rpo(seconds: Option<f64>, plan: &Plan) -> String {
     seconds.map_or_else(
         || "-".to_owned(),
         |seconds| format!("{} ±{}", time(seconds), plan.database.heartbeat.every),

@@ -141,6 +141,17 @@ impl Aws {
         self.config.to_builder().region(Region::new(region.to_owned())).build()
     }
 
+    /// Configuration for a client of `region` that makes each call once, with 15 s for its answer: for a change that must not
+    /// be asked for twice. Whoever calls looks first what became of the call before.
+    pub fn config_to_change_once(&self, region: &str) -> SdkConfig {
+        self.config
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts(CONNECT, None, OPERATION))
+            .build()
+    }
+
     /// Configuration for a client whose one try may take `attempt`, and which does not try again by itself.
     pub fn config_without_retries(&self, attempt: Duration) -> SdkConfig {
         self.config

@@ -15,11 +15,13 @@ use crate::aws::events::Events;
 use crate::aws::health::Health;
 use crate::aws::lambda::Lambda;
 use crate::aws::rds::Rds;
+use crate::aws::retry_quota::RetryQuotas;
 use crate::aws::route53::Route53;
 use crate::aws::s3::S3;
 use crate::aws::sns::Sns;
 use crate::aws::states::Executions;
 use crate::clock::Clock;
+use crate::faults::{FaultId, Faults};
 use crate::timings::{Range, Timings};
 
 /// The simulated AWS account.
@@ -33,7 +35,10 @@ pub struct Cloud {
     seed: u64,
     chance: Mutex<BTreeMap<&'static str, fastrand::Rng>>,
     outages: Mutex<BTreeMap<String, Vec<Outage>>>,
-    calls: Mutex<BTreeMap<AwsCall, u64>>,
+    calls: Mutex<Calls>,
+    pub(crate) retry_quotas: RetryQuotas,
+    /// What goes wrong in calls, deliveries, invocations and clocks.
+    pub faults: Faults,
     /// API Gateway stages.
     pub apigateway: ApiGateway,
     /// CloudWatch metrics and alarms.
@@ -68,12 +73,23 @@ pub enum Reach {
     Apis,
     /// The way of customers to it. AWS calls are answered, and replication goes on.
     Customers,
+    /// RDS in it: its control plane and the Data API fail or do not answer, its clusters take neither reads nor writes, and
+    /// nothing is replicated from or to them. Everything else in the Region works.
+    Database,
+}
+
+impl Reach {
+    /// Whether databases and their replication stand still.
+    fn stops_databases(self) -> bool {
+        matches!(self, Self::Whole | Self::Database)
+    }
 }
 
 /// A time in which a Region, or a part of what it does, was away.
 #[derive(Clone, Debug)]
 pub(crate) struct Outage {
-    what: Reach,
+    /// What is away.
+    pub what: Reach,
     /// Since when.
     pub from: Timestamp,
     /// Until when; nothing while it lasts.
@@ -93,6 +109,13 @@ pub struct AwsCall {
     pub operation: String,
 }
 
+/// The calls that were made.
+#[derive(Default)]
+struct Calls {
+    by_kind: BTreeMap<AwsCall, u64>,
+    by_function: BTreeMap<String, u64>,
+}
+
 impl Cloud {
     /// An empty account. The same seed draws the same durations.
     pub fn new(account: &str, seed: u64, clock: Clock, timings: Timings) -> Arc<Self> {
@@ -104,6 +127,8 @@ impl Cloud {
             chance: Mutex::default(),
             outages: Mutex::default(),
             calls: Mutex::default(),
+            retry_quotas: RetryQuotas::default(),
+            faults: Faults::default(),
             apigateway: ApiGateway::default(),
             cloudwatch: CloudWatch::default(),
             dynamodb: DynamoDb::default(),
@@ -160,20 +185,29 @@ impl Cloud {
 
     /// Gives a Region back, whatever of it was away.
     pub fn give_region_back(&self, region: &str) {
+        self.end_outages(region, |_| true);
+    }
+
+    /// Gives back this part of a Region; what else of it is away stays away.
+    pub fn give_back(&self, region: &str, what: Reach) {
+        self.end_outages(region, |outage| outage.what == what);
+    }
+
+    fn end_outages(&self, region: &str, which: impl Fn(&Outage) -> bool) {
         let now = self.now();
         if let Some(outages) = lock(&self.outages).get_mut(region) {
-            for outage in outages {
+            for outage in outages.iter_mut().filter(|outage| which(outage)) {
                 outage.until.get_or_insert(now);
             }
         }
     }
 
-    /// Whether nothing of a Region is away.
+    /// Whether neither a Region is away nor its APIs or the way of customers to it.
     pub fn is_up(&self, region: &str) -> bool {
         !self.is_away(region, &[Reach::Whole, Reach::Apis, Reach::Customers])
     }
 
-    /// Whether what is in a Region runs: its functions, its databases and their replication.
+    /// Whether what is in a Region runs, as far as it does not need its databases.
     pub fn runs(&self, region: &str) -> bool {
         !self.is_away(region, &[Reach::Whole])
     }
@@ -188,6 +222,16 @@ impl Cloud {
         !self.is_away(region, &[Reach::Whole, Reach::Customers])
     }
 
+    /// Whether the databases in a Region and their replication run.
+    pub fn databases_run(&self, region: &str) -> bool {
+        !self.is_away(region, &[Reach::Whole, Reach::Database])
+    }
+
+    /// Whether the databases in a Region alone are away.
+    pub(crate) fn database_is_away(&self, region: &str) -> bool {
+        self.is_away(region, &[Reach::Database])
+    }
+
     fn is_away(&self, region: &str, parts: &[Reach]) -> bool {
         lock(&self.outages).get(region).is_some_and(|outages| {
             let mut open = outages.iter().filter(|outage| outage.until.is_none());
@@ -195,23 +239,28 @@ impl Cloud {
         })
     }
 
-    /// Since when a Region was away as a whole, the first time that it was between `from` and `to`, both included.
-    /// Nothing, if it ran all the time.
-    pub fn away_between(&self, region: &str, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
+    /// Since when the databases in a Region stood still, the first time that they did between `from` and `to`, both
+    /// included. Nothing, if they ran all the time.
+    pub(crate) fn databases_away_between(&self, region: &str, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
         lock(&self.outages)
             .get(region)?
             .iter()
-            .filter(|outage| outage.what == Reach::Whole)
+            .filter(|outage| outage.what.stops_databases())
             .find(|outage| outage.from <= to && outage.until.is_none_or(|until| from < until))
             .map(|outage| outage.from)
     }
 
-    /// When these Regions had all run for `length` without a break, counted from `from` at the earliest. Nothing, if one
-    /// is away as a whole and that is not known yet.
-    pub(crate) fn had_run_for(&self, regions: &[&str], from: Timestamp, length: Duration) -> Option<Timestamp> {
+    /// When the databases in these Regions had all run for `length` without a break, counted from `from` at the earliest.
+    /// Nothing, if some stand still and that is not known yet.
+    pub(crate) fn databases_had_run_for(
+        &self,
+        regions: &[&str],
+        from: Timestamp,
+        length: Duration,
+    ) -> Option<Timestamp> {
         let outages = lock(&self.outages);
         let of_these = regions.iter().filter_map(|region| outages.get(*region)).flatten();
-        let mut breaks: Vec<&Outage> = of_these.filter(|outage| outage.what == Reach::Whole).collect();
+        let mut breaks: Vec<&Outage> = of_these.filter(|outage| outage.what.stops_databases()).collect();
         breaks.sort_by_key(|outage| outage.from);
         let mut start = from;
         for outage in breaks {
@@ -233,6 +282,13 @@ impl Cloud {
         each.collect()
     }
 
+    /// Sets the clocks of the functions that are deployed now off: each, by Region and function, by a time of its own,
+    /// drawn from up to `by` in either direction. What AWS itself writes stays right. It has come about once for each
+    /// function that has read its clock since.
+    pub fn skew_clocks(&self, by: Duration) -> FaultId {
+        self.faults.skew_clocks(self, by)
+    }
+
     /// Everything that a recovery could change, as it is now: functions with their event sources, stages' settings, DNS
     /// records, public objects, and clusters with their roles. Two snapshots are equal if nothing has changed in between.
     pub fn snapshot(&self) -> Value {
@@ -248,12 +304,22 @@ impl Cloud {
 
     /// Counts a call.
     pub(crate) fn count(&self, call: AwsCall) {
-        *lock(&self.calls).entry(call).or_default() += 1;
+        let mut calls = lock(&self.calls);
+        match calls.by_function.get_mut(&call.function) {
+            Some(made) => *made += 1,
+            None => drop(calls.by_function.insert(call.function.clone(), 1)),
+        }
+        *calls.by_kind.entry(call).or_default() += 1;
     }
 
     /// How often each kind of call was made.
     pub fn calls(&self) -> BTreeMap<AwsCall, u64> {
-        lock(&self.calls).clone()
+        lock(&self.calls).by_kind.clone()
+    }
+
+    /// How many calls a caller of this name has made, in all Regions.
+    pub fn calls_of(&self, function: &str) -> u64 {
+        lock(&self.calls).by_function.get(function).copied().unwrap_or_default()
     }
 }
 
@@ -294,7 +360,7 @@ mod tests {
             cloud.give_region_back("us-west-2");
             assert!(cloud.is_up("us-west-2"));
         }
-        let away = |from, to| cloud.away_between("us-west-2", at(from), at(to));
+        let away = |from, to| cloud.databases_away_between("us-west-2", at(from), at(to));
         assert_eq!(
             (away(0, 9), away(9, 10), away(19, 19)),
             (None, Some(at(10)), Some(at(10)))
@@ -304,7 +370,7 @@ mod tests {
             (None, Some(at(30)), Some(at(10)))
         );
         assert_eq!(
-            (away(40, 99), cloud.away_between("us-east-1", at(0), at(99))),
+            (away(40, 99), cloud.databases_away_between("us-east-1", at(0), at(99))),
             (None, None)
         );
     }
@@ -326,15 +392,20 @@ mod tests {
             (Reach::Whole, [false; 4]),
             (Reach::Apis, [false, true, false, true]),
             (Reach::Customers, [false, true, true, false]),
+            (Reach::Database, [true; 4]),
         ] {
             cloud.take_away("us-west-2", what);
             assert_eq!(answers(), expected, "{what:?}");
+            let stops_databases = matches!(what, Reach::Whole | Reach::Database);
+            assert_eq!(cloud.databases_run("us-west-2"), !stops_databases, "{what:?}");
             cloud.give_region_back("us-west-2");
             assert_eq!(answers(), [true; 4], "{what:?}");
         }
         cloud.take_away("us-west-2", Reach::Apis);
         cloud.take_away("us-west-2", Reach::Customers);
         assert_eq!(answers(), [false, true, false, false]);
+        cloud.give_back("us-west-2", Reach::Apis);
+        assert_eq!(answers(), [false, true, true, false]);
         cloud.take_region_away("us-west-2");
         assert_eq!(answers(), [false; 4]);
         cloud.give_region_back("us-west-2");
@@ -353,7 +424,9 @@ mod tests {
         cloud.take_away("a", Reach::Apis);
         let had_run = |regions: &[&str], from, length| {
             let length = Duration::from_secs(length);
-            cloud.had_run_for(regions, at(from), length).map(Timestamp::as_second)
+            cloud
+                .databases_had_run_for(regions, at(from), length)
+                .map(Timestamp::as_second)
         };
         assert_eq!((had_run(&["a"], 0, 10), had_run(&["a"], 0, 11)), (Some(10), Some(31)));
         assert_eq!((had_run(&["a"], 12, 5), had_run(&["a"], 25, 5)), (Some(25), Some(30)));

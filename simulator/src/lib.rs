@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cloud;
 pub mod cost;
 pub mod database;
+pub mod faults;
 pub mod simulation;
 pub mod timings;
 pub mod workload;

@@ -331,7 +331,7 @@ fn a_fence_that_was_left_behind_is_given_back_by_the_next_recovery() {
 /// A planned switchover that hangs.
 async fn hanging(hangs: Duration) -> World {
     let world = World::good_times(|_| {}).await;
-    world.cloud().rds.hang_next_switchover(Some(hangs));
+    world.cloud().rds.hang_next_switchover(world.cloud(), Some(hangs));
     world.start("planned", request("switchover"));
     world
 }

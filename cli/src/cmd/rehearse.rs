@@ -10,24 +10,35 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use shared::plan::Plan;
 
-use crate::args::RehearseArgs;
+use super::campaign;
+use crate::args::{Disasters, RehearseArgs};
 use crate::deployment::deployments;
 use crate::output::{Exit, Output, Paint, dumb, one_line};
-use crate::rehearsal::{Moment, Rehearsal, Script, rehearse};
-use crate::view::{Live, Spread, Statistics, run_line, summary};
+use crate::rehearsal::{Disaster, FaultKind, KINDS, Moment, Rehearsal, Script, compatible, rehearse};
+use crate::view::{self, Live, Spread, Statistics, run_line, summary};
 
 /// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
-const INTERRUPTED: i32 = 130;
+pub(super) const INTERRUPTED: i32 = 130;
 
 /// Rehearses a recovery, once or many times.
 pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
+    let disasters = match args.disasters {
+        Some(Disasters::One(disaster)) => vec![disaster],
+        Some(Disasters::All) | None => Disaster::ALL.to_vec(),
+    };
+    // Said before anything else is printed: nothing runs then.
+    for disaster in &disasters {
+        if let Err(why) = deployments(plan, disaster.scenario(), true) {
+            output.error(format_args!("{}: {why}", one_line(&args.plan.display())));
+            return Exit::WrongUse;
+        }
+    }
+    let seed = args.seed.unwrap_or_else(a_new_seed);
+    if let Some(runs) = args.campaign {
+        return campaign::run(args, plan, &disasters, runs, seed, output);
+    }
     if let Err(error) = ctrlc::set_handler(interrupted) {
         output.error(format_args!("Ctrl-C will end this without a word: {error}"));
-    }
-    // Said before anything else is printed: nothing runs then.
-    if let Err(why) = deployments(plan, args.disaster.scenario(), true) {
-        output.error(format_args!("{}: {why}", one_line(&args.plan.display())));
-        return Exit::WrongUse;
     }
     let script = match script(args) {
         Ok(script) => script,
@@ -36,7 +47,6 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
             return Exit::WrongUse;
         }
     };
-    let seed = args.seed.unwrap_or_else(a_new_seed);
     let result = if args.runs == 1 {
         once(args, &script, plan, seed, output)
     } else {
@@ -52,10 +62,39 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
     }
 }
 
-/// What is asked for. Errors: an event's file that cannot be read, or is no JSON.
+/// Shows every fault that can be rehearsed.
+pub fn list_faults(output: &mut Output) -> Exit {
+    let width = KINDS.iter().map(|kind| kind.form.len()).max().unwrap_or_default() + 2;
+    for FaultKind { form, what, expected } in KINDS {
+        if view::wide(output) {
+            output.wrapped(format_args!("{form:<width$}{what}"), width);
+            output.wrapped(
+                output.paint(Paint::Faint, &format!("{:<width$}the recovery {expected}", "")),
+                width,
+            );
+        } else {
+            output.wrapped(form, 2);
+            output.wrapped(format_args!("  {what}"), 2);
+            output.wrapped(output.paint(Paint::Faint, &format!("  the recovery {expected}")), 2);
+        }
+    }
+    Exit::Success
+}
+
+/// What is asked for. Errors: `all` without a campaign, faults that cannot be together, an event's file that cannot be read
+/// or is no JSON.
 fn script(args: &RehearseArgs) -> Result<Script, String> {
-    let mut script = Script::new(args.disaster);
-    script.people = args.people;
+    let Some(Disasters::One(disaster)) = args.disasters else {
+        return Err("all scenarios are played by a campaign only; say how many runs: --campaign 1000".to_owned());
+    };
+    let mut script = Script::new(disaster);
+    compatible(&args.fault)?;
+    script.faults.clone_from(&args.fault);
+    script.resume = args.resume;
+    #[cfg(feature = "planted-defects")]
+    {
+        script.planted = args.planted;
+    }
     script.stop_at.clone_from(&args.stop_at);
     if let Some(file) = &args.event {
         let name = one_line(&file.display());
@@ -112,7 +151,7 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
         let line = format!(
             "Rehearsing {} of {} with seed {seed}, against a simulated AWS. The clock is virtual (UTC); +… is the time since \
              the disaster.",
-            args.disaster.name(),
+            script.disaster.name(),
             plan.workload
         );
         output.wrapped(output.paint(Paint::Faint, &line), 0);

@@ -1,5 +1,8 @@
 //! One rehearsal: a disaster, the recovery that it starts, and what both the recovery and the customers saw.
 
+mod faults;
+mod inject;
+mod invariants;
 mod people;
 mod script;
 
@@ -14,7 +17,11 @@ use simulator::cost::dollars;
 use simulator::simulation::Simulation;
 use states_language::HistoryEvent;
 
-pub use people::People;
+use self::invariants::{Happened, Recorded};
+
+pub use faults::{Fault, FaultKind, KINDS, compatible};
+pub use inject::Applied;
+pub use invariants::Breach;
 pub use script::{Disaster, Script, rehearse};
 
 /// What a rehearsal found; the object that `--json` prints. Times are in seconds.
@@ -22,6 +29,10 @@ pub use script::{Disaster, Script, rehearse};
 pub struct Rehearsal {
     /// What was rehearsed.
     pub scenario: Disaster,
+    /// What went wrong beside it, and how often it applied.
+    pub faults: Vec<Applied>,
+    /// What must never be, and was.
+    pub breaches: Vec<Breach>,
     /// Always `rehearsal`.
     pub mode: Mode,
     /// The seed.
@@ -118,9 +129,20 @@ pub struct CallCount {
 }
 
 impl Rehearsal {
-    /// Whether the recovery did what it is for.
+    /// Whether the recovery did what it is for, nothing was that must not be, and every fault applied.
     pub fn succeeded(&self) -> bool {
-        self.within_objectives
+        self.within_objectives && self.is_sound()
+    }
+
+    /// Whether nothing was that must not be, and every fault applied: however it ended, it is a rehearsal to go by.
+    pub fn is_sound(&self) -> bool {
+        self.breaches.is_empty() && self.without_effect().next().is_none()
+    }
+
+    /// The faults that never applied.
+    pub fn without_effect(&self) -> impl Iterator<Item = &Fault> {
+        let without = self.faults.iter().filter(|applied| applied.times == 0);
+        without.map(|applied| &applied.fault)
     }
 }
 
@@ -135,6 +157,13 @@ pub enum Moment {
         at: Timestamp,
         /// The Region that is lost.
         region: String,
+    },
+    /// Something else goes wrong from now on.
+    Faults {
+        /// Since when.
+        at: Timestamp,
+        /// What, as `--fault` takes it.
+        faults: Vec<String>,
     },
     /// The lost Region answers again.
     RegionIsBack {
@@ -151,6 +180,12 @@ struct Played {
     /// The Region that ran the last recovery.
     region: String,
     truth: Truth,
+    faults: Vec<Applied>,
+    /// Executions that hold a lock, and that nobody runs.
+    foreign: Vec<String>,
+    disaster_at: Timestamp,
+    /// What everything was like before the recovery.
+    before: Value,
 }
 
 async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> Result<Rehearsal, String> {
@@ -158,21 +193,30 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
         simulation,
         region,
         truth,
+        ..
     } = played;
-    let mut closed = Vec::new();
-    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
-        closed.extend(endings(plan, simulation, region).await?);
+    let (recoveries, locks) = recorded(plan, simulation).await?;
+    let breaches = Happened {
+        plan,
+        disaster: script.disaster,
+        simulation,
+        disaster_at: played.disaster_at,
+        before: &played.before,
+        recoveries: &recoveries,
+        truth,
+        foreign: &played.foreign,
+        skew_seconds: skew_seconds(&script.faults),
+        can_tell: !script.faults.iter().any(|fault| matches!(fault, Fault::SnsDown)),
+        locks,
     }
+    .breaches();
+    let mut closed: Vec<Ending> = recoveries.iter().flat_map(Ending::of).collect();
     closed.sort_by_key(|ending| ending.closing.closed_at);
     let last = closed.pop_if(|ending| ending.region == *region);
-    let record = Record::in_region(&simulation.aws("drctl"), region);
-    let steps = match &last {
-        Some(last) => record
-            .timeline(&last.recovery)
-            .await
-            .map_err(|error| error.to_string())?,
-        None => Vec::new(),
-    };
+    let steps = last.as_ref().and_then(|last| {
+        let of_last = recoveries.iter().find(|recorded| recorded.header.id == last.recovery);
+        of_last.map(|recorded| recorded.timeline.clone())
+    });
     let scenario = script.disaster.scenario();
     let objectives = plan.scenarios.get(&scenario).map(|policy| policy.objectives);
     let objectives = objectives.ok_or_else(|| format!("the plan has no policy for {scenario}"))?;
@@ -205,6 +249,8 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
     let as_promised = script.disaster == Disaster::RegionFailure || truth.lost_writes == 0;
     Ok(Rehearsal {
         scenario: script.disaster,
+        faults: played.faults.clone(),
+        breaches,
         mode: Mode::Rehearsal,
         seed,
         outcome,
@@ -225,7 +271,7 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
             && met.within()
             && undelivered.is_empty()
             && as_promised,
-        steps,
+        steps: steps.unwrap_or_default(),
         transitions: usage.transitions,
         aws_calls: calls
             .into_iter()
@@ -249,6 +295,18 @@ struct Ending {
 }
 
 impl Ending {
+    /// How each execution of a recovery ended, oldest first.
+    fn of(recorded: &Recorded) -> Vec<Self> {
+        let header = &recorded.header;
+        let closings = header.earlier.iter().chain(&header.closing);
+        let each = closings.map(|closing| Self {
+            recovery: header.id.clone(),
+            region: recorded.region.clone(),
+            closing: closing.clone(),
+        });
+        each.collect()
+    }
+
     fn into_earlier(self) -> Earlier {
         Earlier {
             recovery: self.recovery,
@@ -259,30 +317,30 @@ impl Ending {
     }
 }
 
-/// How everything ended that a Region's table knows of.
-async fn endings(plan: &Plan, simulation: &Simulation, region: &str) -> Result<Vec<Ending>, String> {
-    let record = Record::in_region(&simulation.aws_in("drctl", region), region);
-    let mut endings = Vec::new();
-    // A Region that is away has nothing to say.
-    if !simulation.cloud().is_up(region) {
-        return Ok(endings);
+/// What the Regions' tables know: every recovery, and who holds the lock in which Region. A Region that is away has nothing
+/// to say.
+async fn recorded(plan: &Plan, simulation: &Simulation) -> Result<(Vec<Recorded>, Vec<(String, String)>), String> {
+    let (mut recoveries, mut locks) = (Vec::new(), Vec::new());
+    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+        if !simulation.cloud().apis_answer(region) {
+            continue;
+        }
+        let record = Record::in_region(&simulation.aws_in("drctl", region), region);
+        let found = Recorded::all(&record, region, &plan.workload).await;
+        recoveries.extend(found.map_err(|error| error.to_string())?);
+        let lock = record.lock(&plan.workload).await.map_err(|error| error.to_string())?;
+        locks.extend(lock.map(|lock| (region.clone(), lock.execution)));
     }
-    for id in record
-        .recoveries(&plan.workload)
-        .await
-        .map_err(|error| error.to_string())?
-    {
-        let header = record.header(&id).await.map_err(|error| error.to_string())?;
-        let closings = header
-            .into_iter()
-            .flat_map(|header| header.earlier.into_iter().chain(header.closing));
-        endings.extend(closings.map(|closing| Ending {
-            recovery: id.clone(),
-            region: region.to_owned(),
-            closing,
-        }));
-    }
-    Ok(endings)
+    Ok((recoveries, locks))
+}
+
+/// How far clocks are off, in seconds.
+fn skew_seconds(faults: &[Fault]) -> f64 {
+    let each = faults.iter().map(|fault| match fault {
+        Fault::ClockSkew(by) => by.as_std().as_secs_f64(),
+        _ => 0.0,
+    });
+    each.fold(0.0, f64::max)
 }
 
 /// Why nothing was started: what was decided on the alarm's event, if there was one.

@@ -1,63 +1,117 @@
 //! The people of a rehearsal: they read what is announced, and answer what they are asked.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
 use shared::plan::Plan;
 use simulator::simulation::Simulation;
 
+use super::faults::Fault;
+
 /// How many people answer: as many as are ever asked.
 const PEOPLE: usize = 2;
 
+/// How long somebody waits before they answer a second time.
+const ANSWERS_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// What the simulated people do when they are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum People {
+pub(crate) enum People {
     /// They approve.
     #[default]
     Approve,
-    /// The first one who answers declines.
-    Decline,
+    /// From this question on, counted from 1, the first one who answers declines.
+    Decline {
+        /// That question.
+        from: usize,
+    },
     /// They sleep.
     Asleep,
+    /// One answers twice, the others sleep.
+    OneTwice,
 }
 
 impl People {
-    /// Everything that they may do.
-    pub const ALL: [Self; 3] = [Self::Approve, Self::Decline, Self::Asleep];
-
-    /// Its name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Approve => "approve",
-            Self::Decline => "decline",
-            Self::Asleep => "asleep",
-        }
+    /// What these faults make of them.
+    pub(crate) fn under(faults: &[Fault]) -> Self {
+        let each = faults.iter().filter_map(|fault| match fault {
+            Fault::ApproverAsleep => Some(Self::Asleep),
+            Fault::ApproverDeclines(from) => Some(Self::Decline { from: *from }),
+            Fault::OneApproverTwice => Some(Self::OneTwice),
+            _ => None,
+        });
+        each.last().unwrap_or_default()
     }
 }
 
-/// Lets people listen to the topic of `region` and answer what is asked there, each after a time of their own.
-pub(crate) fn listen(simulation: &Simulation, plan: &Plan, region: &str, function: &'static str, people: People) {
+/// What people were asked, and how often they did something else than to approve.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// How many questions were asked.
+    questions: Cell<usize>,
+    /// How often they slept, declined, or answered again.
+    otherwise: Cell<u64>,
+}
+
+impl Heard {
+    /// How often people did something else than to approve.
+    pub(crate) fn otherwise(&self) -> u64 {
+        self.otherwise.get()
+    }
+
+    fn did_otherwise(&self) {
+        self.otherwise.set(self.otherwise.get() + 1);
+    }
+}
+
+/// Lets people listen to the topic of `region` and answer what is asked there, each after a time of their own. `heard` counts
+/// the questions of all Regions together.
+pub(crate) fn listen(
+    simulation: &Simulation,
+    plan: &Plan,
+    region: &str,
+    function: &'static str,
+    people: People,
+    heard: &Rc<Heard>,
+) {
     let Some(site) = plan.site(region) else { return };
     let mut messages = simulation.cloud().sns.subscribe(&plan.topic_arn(site));
     let (simulation, region, arns) = (simulation.clone(), region.to_owned(), arns(plan));
+    let heard = Rc::clone(heard);
     tokio::task::spawn_local(async move {
         while let Some(message) = messages.recv().await {
             let Some(question) = question(&message.text) else {
                 continue;
             };
-            if people == People::Asleep {
-                continue;
+            heard.questions.set(heard.questions.get() + 1);
+            let declines = matches!(people, People::Decline { from } if heard.questions.get() >= from);
+            let answering = match people {
+                People::Approve | People::Decline { .. } => &arns[..],
+                People::Asleep => &[],
+                People::OneTwice => &arns[..1],
+            };
+            if answering.is_empty() {
+                heard.did_otherwise();
             }
-            for arn in &arns {
-                let (simulation, region) = (simulation.clone(), region.clone());
-                let (arn, question) = (arn.clone(), question.clone());
+            for arn in answering {
+                let (simulation, region, heard) = (simulation.clone(), region.clone(), Rc::clone(&heard));
+                let (arn, body) = (arn.clone(), answer(question.clone(), declines));
                 tokio::task::spawn_local(async move {
                     let cloud = simulation.cloud();
                     let takes: Duration = cloud.draw("people", &cloud.timings.person_answers);
                     tokio::time::sleep(takes).await;
-                    let body = answer(question, people);
                     // Whoever comes too late is told so, which changes nothing.
                     let _ = simulation.post_to_function(&region, function, &arn, &body).await;
+                    if declines {
+                        heard.did_otherwise();
+                    }
+                    if people == People::OneTwice {
+                        tokio::time::sleep(ANSWERS_AGAIN_AFTER).await;
+                        let _ = simulation.post_to_function(&region, function, &arn, &body).await;
+                        heard.did_otherwise();
+                    }
                 });
             }
         }
@@ -82,29 +136,10 @@ fn question(text: &str) -> Option<Value> {
     approving.next()
 }
 
-fn answer(mut question: Value, people: People) -> String {
-    if people == People::Decline {
+fn answer(mut question: Value, declines: bool) -> String {
+    if declines {
         question["answer"] = Value::from("decline");
     }
     question["reason"] = Value::from("it is a rehearsal");
     question.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_body_that_approves_is_found_in_what_is_announced() {
-        let text =
-            "Somebody must approve.\n  {\"recovery\":\"r\",\"question\":\"q\",\"answer\":\"approve\"}\nor decline:\n";
-        let found = question(text).unwrap();
-        assert_eq!(
-            (found["recovery"].as_str(), found["question"].as_str()),
-            (Some("r"), Some("q"))
-        );
-        assert_eq!(question("The recovery has begun."), None);
-        let declined: Value = serde_json::from_str(&answer(found, People::Decline)).unwrap();
-        assert_eq!(declined["answer"], "decline");
-    }
 }

@@ -1,7 +1,8 @@
 //! Starts the promotion of the database in this Region; `check-database` says when it is done.
 //!
 //! A switchover is called in the Region of the current primary, a failover with loss in the Region that is promoted.
-//! The target is always an ARN. Before every call it looks, so that a promotion is never started twice. A failover with
+//! The target is always an ARN. Before every call it looks, and the SDK does not repeat a call by itself, so that a
+//! promotion is never asked for twice. A failover with
 //! loss is the point of no return; a switchover is taken back by a switchover the other way.
 
 use std::time::Duration;
@@ -95,7 +96,7 @@ impl PromoteDatabase {
         match input.way {
             Way::Failover => {
                 let resource = format!("global database {id}, to {target}, in {}", input.here.region);
-                self.here
+                Client::new(&self.aws.config_to_change_once(&input.here.region))
                     .failover_global_cluster()
                     .global_cluster_identifier(id)
                     .target_db_cluster_identifier(target)
@@ -106,7 +107,7 @@ impl PromoteDatabase {
             }
             Way::Switchover => {
                 let resource = format!("global database {id}, to {target}, in {}", input.other.region);
-                Client::new(&self.aws.config_to_change(&input.other.region))
+                Client::new(&self.aws.config_to_change_once(&input.other.region))
                     .switchover_global_cluster()
                     .global_cluster_identifier(id)
                     .target_db_cluster_identifier(target)

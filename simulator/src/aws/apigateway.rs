@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::quota::Quota;
-use super::wire::{Answer, Call, Reply};
+use super::wire::{Answer, Call, Reply, UNKNOWN};
 use crate::cloud::{Cloud, lock};
 
 /// The key of the settings that hold for every method without its own.
@@ -88,6 +88,9 @@ impl Default for MethodSettings {
     }
 }
 
+/// Code and message with which too many requests are refused.
+pub(super) const THROTTLED: (&str, &str) = ("TooManyRequestsException", "Too Many Requests");
+
 struct Refusal(u16, &'static str, String);
 
 impl ApiGateway {
@@ -136,14 +139,10 @@ impl ApiGateway {
     }
 
     pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
-        let operation = match (call.method.as_str(), parts.as_slice()) {
-            ("GET", ["restapis", _, "stages", _]) => "GetStage",
-            ("PATCH", ["restapis", _, "stages", _]) => "UpdateStage",
-            _ => "(unknown)",
-        };
+        let parts = parts(call);
+        let operation = operation(call);
         let result = match parts.as_slice() {
-            [_, rest_api, _, stage] if operation != "(unknown)" && !call.uri.contains('?') => {
+            [_, rest_api, _, stage] if operation != UNKNOWN && !call.uri.contains('?') => {
                 self.on_stage(cloud, call, operation, rest_api, stage)
             }
             _ => Err(not_simulated(&format!("{} {}", call.method, call.uri))),
@@ -168,7 +167,8 @@ impl ApiGateway {
     ) -> Result<Value, Refusal> {
         let now = cloud.now();
         if !self.quota.takes(&call.region, now) {
-            return Err(Refusal(429, "TooManyRequestsException", "Too Many Requests".to_owned()));
+            let (code, message) = THROTTLED;
+            return Err(Refusal(429, code, message.to_owned()));
         }
         let mut stages = lock(&self.stages);
         let not_found = |what: &str| {
@@ -196,6 +196,19 @@ impl ApiGateway {
             "createdDate": found.created_at.as_second(),
             "lastUpdatedDate": found.updated_at.as_second(),
         }))
+    }
+}
+
+fn parts(call: &Call) -> Vec<&str> {
+    call.path.trim_matches('/').split('/').collect()
+}
+
+/// The operation that a call asks for.
+pub(super) fn operation(call: &Call) -> &'static str {
+    match (call.method.as_str(), parts(call).as_slice()) {
+        ("GET", ["restapis", _, "stages", _]) => "GetStage",
+        ("PATCH", ["restapis", _, "stages", _]) => "UpdateStage",
+        _ => UNKNOWN,
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-use crate::aws::wire::{Answer, Call, Reply};
+use crate::aws::wire::{Answer, Call, Reply, UNKNOWN};
 use crate::cloud::{Cloud, lock};
 
 /// Where the SDK's protocol, Smithy RPC v2 CBOR, finds CloudWatch's operations.
@@ -37,6 +37,8 @@ const ALARMS_LIMIT: usize = 100;
 /// The longest time that an alarm with a period below an hour may look at (CloudWatch API Reference, PutMetricAlarm).
 /// Longer ones are not simulated.
 const LONGEST_EVALUATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest reason for a state, in characters (CloudWatch API Reference, SetAlarmState).
+const REASON_LIMIT: usize = 1023;
 /// How many more periods than it evaluates an alarm looks at, to find datapoints. The User Guide ("Configuring how
 /// CloudWatch alarms treat missing data") gives 5 for 3 as its example, and no formula.
 const FURTHER_PERIODS: u32 = 2;
@@ -273,7 +275,7 @@ impl CloudWatch {
     /// Answers PutMetricData, GetMetricData and DescribeAlarms. Everything else, and every parameter that is not
     /// simulated, is the error `NotSimulated`, with status 501.
     pub fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let operation = call.path.strip_prefix(PATH).unwrap_or("(unknown)").to_owned();
+        let operation = operation(call).to_owned();
         let result = self.perform(cloud, call, &operation);
         let reply = match result {
             Ok(output) => cbor_reply(200, &output),
@@ -367,6 +369,43 @@ impl CloudWatch {
         Ok(())
     }
 
+    /// Sets the state of an alarm, as the API's SetAlarmState does: EventBridge hears of it if it is another one, and the
+    /// next evaluation sets it to what the metric says, and tells again. Must be called on the simulation's runtime.
+    ///
+    /// Errors: a text, if the Region does not answer, if it has no such alarm, or if the reason is too long.
+    pub fn set_alarm_state(
+        &self,
+        cloud: &Arc<Cloud>,
+        region: &str,
+        alarm: &str,
+        state: StateValue,
+        reason: &str,
+    ) -> Result<(), String> {
+        if !cloud.apis_answer(region) {
+            return Err(format!("{region} does not answer"));
+        }
+        if reason.chars().count() > REASON_LIMIT {
+            return Err(format!("alarm {alarm}: a reason has {REASON_LIMIT} characters at most"));
+        }
+        let event = {
+            let mut regions = lock(&self.regions);
+            let watch = regions.get_mut(region).and_then(|here| here.alarms.get_mut(alarm));
+            let watch = watch.ok_or_else(|| format!("there is no alarm {alarm} in {region}"))?;
+            let set = State {
+                value: state,
+                reason: reason.to_owned(),
+                reason_data: None,
+                updated_at: cloud.now(),
+            };
+            let previous = std::mem::replace(&mut watch.state, set);
+            (previous.value != state).then(|| event(cloud, region, watch, &previous))
+        };
+        if let Some(event) = event {
+            cloud.events.publish(cloud, region, event);
+        }
+        Ok(())
+    }
+
     /// Evaluates what is due. Gives the events of all changes of state, each with its Region, and when the next
     /// evaluation is due.
     fn evaluate(&self, cloud: &Cloud) -> (Vec<(String, Value)>, Option<Timestamp>) {
@@ -414,6 +453,11 @@ pub async fn evaluate_alarms(cloud: Arc<Cloud>) {
             None => was_put.await,
         }
     }
+}
+
+/// The operation that a call asks for.
+pub(super) fn operation(call: &Call) -> &str {
+    call.path.strip_prefix(PATH).unwrap_or(UNKNOWN)
 }
 
 /// A period with data, as an alarm sees it.
@@ -1101,15 +1145,20 @@ fn not_simulated(what: impl Into<String>) -> Refusal {
 
 impl Refusal {
     fn reply(self) -> Reply {
-        let Self { status, code, message } = self;
-        let mut reply = cbor_reply(
-            status,
-            &cbor_map([("__type", Cbor::from(code)), ("message", Cbor::from(message))]),
-        );
-        // CloudWatch spoke the query protocol before, and still tells that protocol's code.
-        reply.headers.push(("x-amzn-query-error", format!("{code};Sender")));
-        reply
+        error(self.status, self.code, &self.message)
     }
+}
+
+/// An error as CloudWatch tells it.
+pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
+    let mut reply = cbor_reply(
+        status,
+        &cbor_map([("__type", Cbor::from(code)), ("message", Cbor::from(message))]),
+    );
+    let who = if status < 500 { "Sender" } else { "Receiver" };
+    // CloudWatch spoke the query protocol before, and still tells that protocol's code.
+    reply.headers.push(("x-amzn-query-error", format!("{code};{who}")));
+    reply
 }
 
 pub(super) fn cbor_reply(status: u16, body: &Cbor) -> Reply {
@@ -1648,6 +1697,53 @@ mod tests {
         assert_eq!(got[1].input["detail"]["state"]["value"], "INSUFFICIENT_DATA");
         let (_, got) = run_alarm(MissingData::Ignore, None).await;
         assert_eq!(got.len(), 1, "stays OK");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_that_was_set_lasts_until_the_next_evaluation_and_both_are_told() {
+        let (cloud, _) = run_alarm(MissingData::Breaching, Some(1.0)).await;
+        let mut deliveries = cloud.events.deliveries();
+        cloud.cloudwatch.publish(REGION, &metric(), cloud.now(), 1.0);
+        let set = |state, reason: &str| cloud.cloudwatch.set_alarm_state(&cloud, REGION, "down", state, reason);
+        let set_at = cloud.now();
+        set(StateValue::Alarm, "a drill").unwrap();
+        let described = client(&cloud)
+            .describe_alarms()
+            .alarm_names("down")
+            .send()
+            .await
+            .unwrap();
+        let alarm = &described.metric_alarms()[0];
+        assert_eq!(
+            (alarm.state_value().map(|state| state.as_str()), alarm.state_reason()),
+            (Some("ALARM"), Some("a drill"))
+        );
+        assert_eq!(alarm.state_reason_data(), None);
+        tokio::time::sleep(Duration::from_secs(85)).await;
+        let states = |delivery: &Delivery| {
+            let of = |state: &str| delivery.input["detail"][state]["value"].as_str().unwrap().to_owned();
+            (of("previousState"), of("state"))
+        };
+        let (flapped, back) = (deliveries.try_recv().unwrap(), deliveries.try_recv().unwrap());
+        assert_eq!(states(&flapped), ("OK".to_owned(), "ALARM".to_owned()));
+        assert_eq!(flapped.input["detail"]["state"]["reason"], "a drill");
+        assert_eq!(flapped.input["detail"]["state"].get("reasonData"), None);
+        assert_eq!(states(&back), ("ALARM".to_owned(), "OK".to_owned()));
+        assert_eq!(back.input["detail"]["previousState"]["reason"], "a drill");
+        let lasted = changed_at(&back).duration_since(set_at).as_secs_f64();
+        assert!((0.0..=80.0).contains(&lasted), "{lasted} s");
+
+        // The state that it has is no change.
+        set(StateValue::Ok, "a drill").unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(deliveries.try_recv().is_err());
+        assert!(set(StateValue::Alarm, &"x".repeat(1024)).is_err());
+        let nobody = cloud
+            .cloudwatch
+            .set_alarm_state(&cloud, "us-east-1", "down", StateValue::Alarm, "");
+        assert!(nobody.unwrap_err().contains("no alarm"));
+        cloud.take_away(REGION, Reach::Apis);
+        assert!(set(StateValue::Alarm, "").is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -14,12 +16,15 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
 use http::HeaderMap;
 use shared::aws::{Aws, World};
 
-use crate::aws::wire::{Answer, Call, Reply};
+use crate::aws::failures;
+use crate::aws::wire::{Answer, Call, Reply, UNKNOWN};
 use crate::cloud::{AwsCall, Cloud};
+use crate::faults::{CallEffect, Touchable};
 use crate::workload::Platform;
 
 /// The world of one caller: who it is, and from where it calls.
@@ -57,7 +62,7 @@ impl Door {
         let world = World {
             http_client: SharedHttpClient::new(self.clone()),
             web: SharedHttpConnector::new(Web { door: self.clone() }),
-            time: SharedTimeSource::new(self.cloud.clock),
+            time: SharedTimeSource::new(FunctionClock(self.clone())),
             sleep: SharedAsyncSleep::new(TokioSleep::new()),
             credentials: SharedCredentialsProvider::new(credentials),
         };
@@ -75,16 +80,63 @@ impl Door {
         // away does not answer.
         tokio::time::sleep(latency / 2).await;
         if !self.connects_to(&call.region) {
-            self.count(&call, "(no answer)");
+            self.count(&call, NO_ANSWER);
             std::future::pending::<()>().await;
         }
-        let Answer { operation, reply } = dispatch(cloud, &call).await;
+        let (operation, reply) = self.perform(&call).await;
         self.count(&call, &operation);
+        let Some(reply) = reply else {
+            return std::future::pending().await;
+        };
         tokio::time::sleep(latency - latency / 2).await;
         if !self.connects_to(&call.region) {
             std::future::pending::<()>().await;
         }
         reply.into_response()
+    }
+
+    /// What AWS makes of a call: which operation it was, and the answer, if one comes.
+    async fn perform(&self, call: &Call) -> (String, Option<Reply>) {
+        let Some((effect, operation)) = self.fault_on(call) else {
+            let Answer { operation, reply } = dispatch(&self.cloud, call).await;
+            return (operation, Some(reply));
+        };
+        let reply = match effect {
+            CallEffect::Throttled => Some(failures::throttled(call)),
+            CallEffect::ServerError => Some(failures::server_error(call)),
+            CallEffect::LostReply => {
+                dispatch(&self.cloud, call).await;
+                None
+            }
+            CallEffect::NoAnswer => None,
+        };
+        (operation, reply)
+    }
+
+    /// How a call fails, and which operation it is; nothing, if it does not fail. A call that no service knows is left to
+    /// the service, which says so.
+    fn fault_on(&self, call: &Call) -> Option<(CallEffect, String)> {
+        let cloud = &self.cloud;
+        let of_database = match call.service.as_str() {
+            "rds" | "rds-data" => cloud.rds.failure(cloud, &call.region),
+            _ => None,
+        };
+        if of_database.is_none() && !cloud.faults.any() {
+            return None;
+        }
+        let operation = failures::operation(call)?;
+        let effect = of_database.or_else(|| {
+            let call = Touchable {
+                from_region: &self.region,
+                caller: &self.function,
+                service: &call.service,
+                region: &call.region,
+                operation: &operation,
+                can_change: failures::can_change(call, &operation),
+            };
+            cloud.faults.touch(cloud, &call)
+        })?;
+        Some((effect, operation))
     }
 
     fn connects_to(&self, region: &str) -> bool {
@@ -101,6 +153,24 @@ impl Door {
     }
 }
 
+/// The services that are simulated, by their endpoint prefixes.
+pub const SERVICES: [&str; 11] = [
+    "apigateway",
+    "dynamodb",
+    "health",
+    "lambda",
+    "monitoring",
+    "rds",
+    "rds-data",
+    "route53",
+    "s3",
+    "sns",
+    "states",
+];
+
+/// How a call is counted that nobody answered.
+pub const NO_ANSWER: &str = "(no answer)";
+
 async fn dispatch(cloud: &Arc<Cloud>, call: &Call) -> Answer {
     match call.service.as_str() {
         "apigateway" => cloud.apigateway.answer(cloud, call),
@@ -115,7 +185,7 @@ async fn dispatch(cloud: &Arc<Cloud>, call: &Call) -> Answer {
         "sns" => cloud.sns.answer(cloud, call),
         "states" => cloud.executions.answer(cloud, call),
         other => Answer {
-            operation: "(unknown)".to_owned(),
+            operation: UNKNOWN.to_owned(),
             reply: Reply::json_error(501, "NotSimulated", &format!("the simulator has no service {other}")),
         },
     }
@@ -195,6 +265,29 @@ impl HttpConnector for Door {
 impl HttpClient for Door {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
+    }
+
+    /// The one place where a client shows, before each operation, how it is configured.
+    fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
+        self.cloud.retry_quotas.fill(components, config)
+    }
+}
+
+/// The clock of a caller.
+#[derive(Debug)]
+struct FunctionClock(Door);
+
+impl TimeSource for FunctionClock {
+    fn now(&self) -> SystemTime {
+        let Door {
+            cloud,
+            function,
+            region,
+            ..
+        } = &self.0;
+        let now = cloud.now();
+        let skew = cloud.faults.skew(region, function);
+        skew.and_then(|skew| now.checked_add(skew).ok()).unwrap_or(now).into()
     }
 }
 

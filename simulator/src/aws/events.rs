@@ -159,8 +159,7 @@ impl Events {
     /// Takes an event onto the Region's default bus: each target of each rule that matches gets it, after a delay drawn
     /// from `event_delivery`. Must be called on the simulation's runtime.
     ///
-    /// Without an outage each is delivered once. AWS promises "at least once"; whoever takes the deliveries can repeat
-    /// one.
+    /// Without an outage or a fault each is delivered once, where AWS promises "at least once".
     pub fn publish(&self, cloud: &Arc<Cloud>, region: &str, event: Value) {
         let ingested_at = cloud.now();
         for ((_, name), rule) in lock(&self.rules).iter().filter(|((of, _), _)| of == region) {
@@ -182,7 +181,15 @@ impl Events {
                     source: source.clone(),
                 };
                 match input {
-                    Ok(input) => drop(tokio::spawn(deliver(Arc::clone(cloud), delivery(input), delay))),
+                    Ok(input) => {
+                        let disturbance = cloud.faults.disturb(region, name);
+                        let delay = delay + disturbance.late;
+                        for after in disturbance.again_after {
+                            let again = delivery(input.clone());
+                            tokio::spawn(deliver(Arc::clone(cloud), again, delay + after));
+                        }
+                        tokio::spawn(deliver(Arc::clone(cloud), delivery(input), delay));
+                    }
                     Err(why) => self.fail(format!("{source} could not call {arn}: {why}")),
                 }
             }
@@ -826,6 +833,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::faults::{DeliveryEffect, DeliveryFault, FaultId};
     use crate::timings::Timings;
 
     const MACHINE: &str = "arn:aws:states:us-west-2:123456789012:stateMachine:m";
@@ -1281,6 +1289,100 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(25 * 3600)).await;
         assert!(deliveries.try_recv().is_err());
         assert_eq!(cloud.events.failures().len(), 2);
+    }
+
+    /// What a rule's two targets were given after an event, each with when, in milliseconds.
+    async fn delivered(faults: &[DeliveryFault]) -> (Vec<(i64, String)>, Vec<u64>) {
+        let cloud = cloud();
+        let mut deliveries = cloud.events.deliveries();
+        let faults: Vec<FaultId> = faults
+            .iter()
+            .map(|fault| cloud.faults.on_deliveries(fault.clone()))
+            .collect();
+        let every_event = json!({"source": ["aws.cloudwatch"]});
+        cloud.events.put_rule("us-west-2", rule("alarms", every_event)).unwrap();
+        cloud.events.put_schedule(&cloud, schedule(60)).unwrap();
+        tokio::spawn(run_schedules(Arc::clone(&cloud)));
+        cloud.events.publish(&cloud, "us-west-2", alarm_event());
+        let began = cloud.now();
+        let mut got = Vec::new();
+        while let Ok(Some(delivery)) = tokio::time::timeout(Duration::from_secs(300), deliveries.recv()).await {
+            let after = cloud.now().duration_since(began).as_secs();
+            if after > 600 {
+                break;
+            }
+            let what = delivery.source.rsplit('/').next().unwrap_or_default();
+            let kind = if delivery.target_arn == MACHINE {
+                "machine"
+            } else {
+                "function"
+            };
+            got.push((cloud.now().as_millisecond(), format!("{what} {kind}")));
+        }
+        (
+            got,
+            faults.into_iter().map(|fault| cloud.faults.applied(fault)).collect(),
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deliveries_of_rules_come_twice_or_late_and_those_of_schedules_do_not() {
+        let fault = |effect, at_most| DeliveryFault {
+            region: None,
+            rule: None,
+            at_most,
+            effect,
+        };
+        let of_rules = |got: &[(i64, String)]| {
+            let of_rules = got.iter().filter(|(_, what)| what.starts_with("alarms"));
+            let mut of_rules: Vec<(String, i64)> = of_rules.map(|(at, what)| (what.clone(), *at)).collect();
+            of_rules.sort();
+            of_rules
+        };
+        let of_schedules = |got: Vec<(i64, String)>| {
+            let of_schedules = got.into_iter().filter(|(_, what)| what.starts_with("s "));
+            of_schedules.collect::<Vec<_>>()
+        };
+        let (plain, _) = delivered(&[]).await;
+        let [(function, function_at), (machine, machine_at)] = of_rules(&plain).try_into().unwrap();
+        assert!(of_schedules(plain.clone()).len() > 5);
+
+        // One of the two, and a second time.
+        let twice = fault(DeliveryEffect::Twice(Duration::from_secs(30)), Some(1));
+        let (got, applied) = delivered(&[twice]).await;
+        let expected = [
+            (function.clone(), function_at),
+            (machine.clone(), machine_at),
+            (machine.clone(), machine_at + 30_000),
+        ];
+        assert_eq!((of_rules(&got), applied), (expected.to_vec(), vec![1]));
+        assert_eq!(of_schedules(got), of_schedules(plain.clone()));
+
+        // Both, later and a second time.
+        let faults = [
+            fault(DeliveryEffect::Late(Duration::from_secs(100)), None),
+            fault(DeliveryEffect::Twice(Duration::from_secs(30)), None),
+        ];
+        let (got, applied) = delivered(&faults).await;
+        let expected = [
+            (function.clone(), function_at + 100_000),
+            (function.clone(), function_at + 130_000),
+            (machine.clone(), machine_at + 100_000),
+            (machine.clone(), machine_at + 130_000),
+        ];
+        assert_eq!((of_rules(&got), applied), (expected.to_vec(), vec![2, 2]));
+        assert_eq!(of_schedules(got), of_schedules(plain.clone()));
+
+        // Another rule, another Region.
+        let elsewhere = DeliveryFault {
+            region: Some("us-east-1".to_owned()),
+            ..fault(DeliveryEffect::Late(Duration::from_secs(100)), None)
+        };
+        let another = DeliveryFault {
+            rule: Some("s".to_owned()),
+            ..fault(DeliveryEffect::Late(Duration::from_secs(100)), None)
+        };
+        assert_eq!(delivered(&[elsewhere, another]).await, (plain, vec![0, 0]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! AWS Health: one event about each outage of a Region, known some time after it began.
+//! AWS Health: one event about each outage of a Region or of a part of it, known some time after it began.
 //!
 //! Its API answers in us-east-1 alone. The real one has a second, passive side in us-east-2, and moves the name
 //! `global.health.amazonaws.com` there at some time into an outage; that nobody gets that far is the worse side.
@@ -12,11 +12,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::cloudwatch::{cbor_map, cbor_reply, cbor_time};
-use super::wire::{Answer, Call, Reply};
-use crate::cloud::{Cloud, Outage, lock};
-
-const SERVICE: &str = "MULTIPLE_SERVICES";
-const TYPE: &str = "AWS_MULTIPLE_SERVICES_OPERATIONAL_ISSUE";
+use super::wire::{Answer, Call, Reply, UNKNOWN};
+use crate::cloud::{Cloud, Outage, Reach, lock};
 
 /// AWS Health.
 #[derive(Default)]
@@ -54,12 +51,8 @@ impl Health {
     }
 
     pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let operation = call
-            .path
-            .strip_prefix("/service/AWSHealth_20160804/operation/")
-            .unwrap_or("(unknown)")
-            .to_owned();
-        let result = match operation.as_str() {
+        let operation = operation(call);
+        let result = match operation {
             "DescribeEvents" => self.describe_events(cloud, &call.body),
             other => Err(not_simulated(other)),
         };
@@ -67,7 +60,10 @@ impl Health {
             Ok(body) => cbor_reply(200, &body),
             Err(Refusal(status, code, message)) => error(status, code, &message),
         };
-        Answer { operation, reply }
+        Answer {
+            operation: operation.to_owned(),
+            reply,
+        }
     }
 
     fn describe_events(&self, cloud: &Cloud, body: &[u8]) -> Result<Cbor, Refusal> {
@@ -101,15 +97,32 @@ impl Health {
     }
 }
 
+/// The operation that a call asks for.
+pub(super) fn operation(call: &Call) -> &str {
+    let path = call.path.strip_prefix("/service/AWSHealth_20160804/operation/");
+    path.unwrap_or(UNKNOWN)
+}
+
 impl Filter {
     fn takes(&self, region: &str, outage: &Outage) -> bool {
         let takes = |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == value);
         takes(&self.regions, region)
-            && takes(&self.services, SERVICE)
-            && takes(&self.event_type_codes, TYPE)
+            && takes(&self.services, service(outage))
+            && takes(&self.event_type_codes, &event_type(outage))
             && takes(&self.event_type_categories, "issue")
             && takes(&self.event_status_codes, status(outage))
     }
+}
+
+fn service(outage: &Outage) -> &'static str {
+    match outage.what {
+        Reach::Database => "RDS",
+        Reach::Whole | Reach::Apis | Reach::Customers => "MULTIPLE_SERVICES",
+    }
+}
+
+fn event_type(outage: &Outage) -> String {
+    format!("AWS_{}_OPERATIONAL_ISSUE", service(outage))
 }
 
 fn status(outage: &Outage) -> &'static str {
@@ -120,14 +133,14 @@ fn status(outage: &Outage) -> &'static str {
 }
 
 fn event(region: &str, outage: &Outage) -> Cbor {
-    let id = outage.from.as_millisecond();
+    let (service, kind, id) = (service(outage), event_type(outage), outage.from.as_millisecond());
     let mut fields = vec![
         (
             "arn",
-            Cbor::from(format!("arn:aws:health:{region}::event/{SERVICE}/{TYPE}/{TYPE}_{id}")),
+            Cbor::from(format!("arn:aws:health:{region}::event/{service}/{kind}/{kind}_{id}")),
         ),
-        ("service", SERVICE.into()),
-        ("eventTypeCode", TYPE.into()),
+        ("service", service.into()),
+        ("eventTypeCode", kind.into()),
         ("eventTypeCategory", "issue".into()),
         ("region", region.into()),
         ("startTime", cbor_time(outage.from)),
@@ -144,7 +157,8 @@ fn not_simulated(what: &str) -> Refusal {
     Refusal(501, "NotSimulated", message)
 }
 
-fn error(status: u16, code: &str, message: &str) -> Reply {
+/// An error as AWS Health tells it.
+pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
     cbor_reply(
         status,
         &cbor_map([("__type", code.into()), ("message", message.into())]),

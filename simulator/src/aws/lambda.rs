@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::quota::Quota;
-use super::wire::{Answer, Call, Reply};
+use super::wire::{Answer, Call, Reply, UNKNOWN};
 use crate::cloud::{Cloud, lock};
 
 /// Concurrent executions of all functions of an account in a Region, until AWS is asked for more.
@@ -139,25 +139,18 @@ impl Lambda {
     }
 
     pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
-        let operation = match (call.method.as_str(), parts.as_slice()) {
-            ("GET", ["2015-03-31", "functions", _, "configuration"]) => "GetFunctionConfiguration",
-            ("GET", ["2019-09-30", "functions", _, "concurrency"]) => "GetFunctionConcurrency",
-            ("PUT", ["2017-10-31", "functions", _, "concurrency"]) => "PutFunctionConcurrency",
-            ("DELETE", ["2017-10-31", "functions", _, "concurrency"]) => "DeleteFunctionConcurrency",
-            ("GET", ["2015-03-31", "event-source-mappings"]) => "ListEventSourceMappings",
-            ("GET", ["2015-03-31", "event-source-mappings", _]) => "GetEventSourceMapping",
-            ("PUT", ["2015-03-31", "event-source-mappings", _]) => "UpdateEventSourceMapping",
-            _ => return unknown(call),
-        };
-        let name = parts.get(2).copied().unwrap_or_default();
+        let operation = operation(call);
+        let name = call.path.trim_matches('/').split('/').nth(2).unwrap_or_default();
         let query = call.uri.split_once('?').map(|(_, query)| query);
         // A version or alias, or an ARN in place of the name.
-        if name.contains([':', '%']) || (query.is_some() && operation != "ListEventSourceMappings") {
+        if operation == UNKNOWN
+            || name.contains([':', '%'])
+            || (query.is_some() && operation != "ListEventSourceMappings")
+        {
             return unknown(call);
         }
         let reply = if !self.quota.takes(&call.region, cloud.now()) {
-            Reply::json_error(429, "TooManyRequestsException", "Rate exceeded")
+            throttled()
         } else {
             match operation {
                 "ListEventSourceMappings" => self.list_event_sources(cloud, &call.region, query.unwrap_or_default()),
@@ -299,6 +292,26 @@ impl Lambda {
     }
 }
 
+/// The operation that a call asks for.
+pub(super) fn operation(call: &Call) -> &'static str {
+    let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
+    match (call.method.as_str(), parts.as_slice()) {
+        ("GET", ["2015-03-31", "functions", _, "configuration"]) => "GetFunctionConfiguration",
+        ("GET", ["2019-09-30", "functions", _, "concurrency"]) => "GetFunctionConcurrency",
+        ("PUT", ["2017-10-31", "functions", _, "concurrency"]) => "PutFunctionConcurrency",
+        ("DELETE", ["2017-10-31", "functions", _, "concurrency"]) => "DeleteFunctionConcurrency",
+        ("GET", ["2015-03-31", "event-source-mappings"]) => "ListEventSourceMappings",
+        ("GET", ["2015-03-31", "event-source-mappings", _]) => "GetEventSourceMapping",
+        ("PUT", ["2015-03-31", "event-source-mappings", _]) => "UpdateEventSourceMapping",
+        _ => UNKNOWN,
+    }
+}
+
+/// The answer to one request too many.
+pub(super) fn throttled() -> Reply {
+    Reply::json_error(429, "TooManyRequestsException", "Rate exceeded")
+}
+
 fn concurrency(function: &Function) -> Value {
     match function.reserved_concurrency {
         Some(count) => json!({ "ReservedConcurrentExecutions": count }),
@@ -333,7 +346,7 @@ fn not_simulated(what: &str) -> Reply {
 
 fn unknown(call: &Call) -> Answer {
     Answer {
-        operation: "(unknown)".to_owned(),
+        operation: UNKNOWN.to_owned(),
         reply: not_simulated(&format!("{} {}", call.method, call.uri)),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Simplified, always to the worse side: Aurora tries to stop the old side's writes when it fails over, and promises
 //! nothing; here it never manages to, and the old side takes writes until it has been made anew, when they are gone. A
-//! switchover during which either Region goes away as a whole is cancelled at once.
+//! switchover during which either Region, or its databases, go away is cancelled at once.
 //!
 //! Replication and what has begun need no Region's public API, so that it may be away meanwhile.
 
@@ -15,8 +15,9 @@ use serde_json::json;
 
 use super::cloudwatch::Metric;
 use super::wire::{Answer, Call, Reply, element, query_parameters};
-use crate::cloud::{Cloud, lock};
+use crate::cloud::{Cloud, Reach, lock};
 use crate::database::{Database, Rows, Value};
+use crate::faults::{CallEffect, FaultId};
 
 /// RDS in all Regions.
 #[derive(Default)]
@@ -30,11 +31,44 @@ struct State {
     globals: BTreeMap<String, Global>,
     /// What becomes of the next switchover, if it is to hang.
     next_switchover_hangs: Option<Hang>,
+    /// What becomes of the next failover, if it is not to end well.
+    next_failover: Option<(FaultId, Fate)>,
+    /// Of which Regions the databases were taken away.
+    taken_away: BTreeMap<String, FaultId>,
 }
 
 /// How long a switchover hangs before it is cancelled; nothing for ever.
 #[derive(Clone, Copy)]
-struct Hang(Option<Duration>);
+struct Hang {
+    fault: FaultId,
+    how_long: Option<Duration>,
+}
+
+/// What AWS was asked for: to make another cluster of a global database the writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// When.
+    pub at: Timestamp,
+    /// The Region that was called.
+    pub region: String,
+    /// ARN of the cluster that was to be the writer.
+    pub target: String,
+    /// Whether that may lose writes: a failover, and not a switchover.
+    pub loses_data: bool,
+    /// Whether AWS took it.
+    pub accepted: bool,
+    /// When AWS gave it up, if it did.
+    pub given_up_at: Option<Timestamp>,
+}
+
+/// How a failover does not end well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It never ends.
+    Stuck,
+    /// It is cancelled at its end.
+    Cancelled,
+}
 
 struct Cluster {
     id: String,
@@ -59,6 +93,8 @@ struct Global {
     /// The lag that holds in place of a drawn one.
     set_lag: Option<Duration>,
     lag_is_published: bool,
+    /// Every move that was asked for, in that order.
+    moves: Vec<Move>,
 }
 
 /// A cluster that is to be made anew from the writer's data.
@@ -79,8 +115,13 @@ struct Transition {
     /// Nothing, if it never ends.
     ends_at: Option<Timestamp>,
     /// Whether it is cancelled at its end.
-    hangs: bool,
+    is_cancelled: bool,
+    /// From when on AWS says that it is being cancelled.
+    cancelling_from: Option<Timestamp>,
     begun: bool,
+    is_cancelling: bool,
+    /// The fault that keeps it from its end; once that is lifted, it ends at once.
+    held_by: Option<FaultId>,
 }
 
 /// A cluster to be made.
@@ -138,6 +179,7 @@ impl Rds {
             lag: Vec::new(),
             set_lag: None,
             lag_is_published: true,
+            moves: Vec::new(),
         };
         state.globals.insert(id.to_owned(), global);
         Ok(())
@@ -161,6 +203,10 @@ impl Rds {
             code,
             message: message.to_owned(),
         };
+        let is_away = cloud.database_is_away(region);
+        if is_away {
+            state.note_taken_away(cloud, region);
+        }
         let cluster = state
             .clusters
             .get_mut(cluster_arn)
@@ -187,7 +233,7 @@ impl Rds {
             ));
         }
         // The Data API speaks to writers only, and a secondary cluster has none.
-        if !is_writer || now < cluster.takes_statements_from {
+        if is_away || !is_writer || now < cluster.takes_statements_from {
             return Err(refuse(
                 504,
                 "DatabaseUnavailableException",
@@ -220,9 +266,77 @@ impl Rds {
     }
 
     /// Makes the next switchover hang: it begins and does not go on, and after `how_long` (never, if there is nothing) AWS
-    /// cancels it, so that the writer takes writes again.
-    pub fn hang_next_switchover(&self, how_long: Option<Duration>) {
-        lock(&self.state).next_switchover_hangs = Some(Hang(how_long));
+    /// cancels it, so that the writer takes writes again. It comes about when that switchover is called.
+    pub fn hang_next_switchover(&self, cloud: &Cloud, how_long: Option<Duration>) -> FaultId {
+        let fault = cloud.faults.on_database();
+        lock(&self.state).next_switchover_hangs = Some(Hang { fault, how_long });
+        fault
+    }
+
+    /// Every move of a global database's writer that was asked for, in that order, those that AWS refused included.
+    pub fn moves(&self, global: &str) -> Vec<Move> {
+        let state = lock(&self.state);
+        state
+            .globals
+            .get(global)
+            .map(|global| global.moves.clone())
+            .unwrap_or_default()
+    }
+
+    /// How far replication of a global database was behind at most between two moments, both included.
+    pub fn largest_lag(&self, global: &str, from: Timestamp, to: Timestamp) -> Option<Duration> {
+        let state = lock(&self.state);
+        let global = state.globals.get(global)?;
+        let within = global.lag.iter().filter(|(at, _)| (from..=to).contains(at));
+        within.map(|(_, lag)| *lag).chain([global.lag_at(from)]).max()
+    }
+
+    /// Makes the next failover with data loss last for ever: AWS accepts it, it begins and does not end, and there can be
+    /// no other. It comes about when that failover is called.
+    pub fn stick_next_failover(&self, cloud: &Cloud) -> FaultId {
+        self.decide_next_failover(cloud, Fate::Stuck)
+    }
+
+    /// Makes the next failover with data loss fail: AWS accepts it and begins, cancels it in the last quarter of the time
+    /// that it would have taken, and then everything is as before. It comes about when that failover is called. (AWS says
+    /// that a failover can be cancelled, and not when; that it takes a quarter is assumed.)
+    pub fn fail_next_failover(&self, cloud: &Cloud) -> FaultId {
+        self.decide_next_failover(cloud, Fate::Cancelled)
+    }
+
+    fn decide_next_failover(&self, cloud: &Cloud, fate: Fate) -> FaultId {
+        let fault = cloud.faults.on_database();
+        lock(&self.state).next_failover = Some((fault, fate));
+        fault
+    }
+
+    /// Takes the databases of a Region away, and nothing else there: see [`Reach::Database`]. It comes about with each call
+    /// that fails and each statement that is refused meanwhile.
+    pub fn take_database_away(&self, cloud: &Cloud, region: &str) -> FaultId {
+        cloud.take_away(region, Reach::Database);
+        let fault = cloud.faults.on_database();
+        lock(&self.state).taken_away.insert(region.to_owned(), fault);
+        fault
+    }
+
+    /// Gives the databases of a Region back, whatever else of it is away.
+    pub fn give_database_back(&self, cloud: &Cloud, region: &str) {
+        cloud.give_back(region, Reach::Database);
+    }
+
+    /// How a call to RDS or to the Data API in a Region fails while the databases there are away: with an error or
+    /// without an answer, as chance has it.
+    pub(super) fn failure(&self, cloud: &Cloud, region: &str) -> Option<CallEffect> {
+        if !cloud.database_is_away(region) {
+            return None;
+        }
+        lock(&self.state).note_taken_away(cloud, region);
+        let answers = cloud.chance("databases-away", fastrand::Rng::bool);
+        Some(if answers {
+            CallEffect::ServerError
+        } else {
+            CallEffect::NoAnswer
+        })
     }
 
     /// Makes a global database's replication lag what a test says, from now on; nothing: as drawn again, from the next
@@ -342,6 +456,13 @@ struct Refusal(u16, &'static str, String);
 type Parameters = BTreeMap<String, String>;
 
 impl State {
+    /// Counts that the databases of a Region were not there for somebody.
+    fn note_taken_away(&self, cloud: &Cloud, region: &str) {
+        if let Some(fault) = self.taken_away.get(region) {
+            cloud.faults.apply(*fault);
+        }
+    }
+
     /// Brings everything to where it is at `now`.
     fn advance(&mut self, cloud: &Cloud, now: Timestamp) {
         for global in self.globals.values_mut() {
@@ -398,6 +519,28 @@ impl State {
 
     /// `FailoverGlobalCluster` and `SwitchoverGlobalCluster`. Without `AllowDataLoss` a failover is a switchover.
     fn move_writer(
+        &mut self,
+        cloud: &Cloud,
+        region: &str,
+        operation: &str,
+        parameters: &Parameters,
+    ) -> Result<String, Refusal> {
+        let moved = self.begin_move(cloud, region, operation, parameters);
+        let parameter = |name: &str| parameters.get(name).cloned().unwrap_or_default();
+        if let Some(global) = self.globals.get_mut(&parameter("GlobalClusterIdentifier")) {
+            global.moves.push(Move {
+                at: cloud.now(),
+                region: region.to_owned(),
+                target: parameter("TargetDbClusterIdentifier"),
+                loses_data: parameter("AllowDataLoss") == "true",
+                accepted: moved.is_ok(),
+                given_up_at: None,
+            });
+        }
+        moved
+    }
+
+    fn begin_move(
         &mut self,
         cloud: &Cloud,
         region: &str,
@@ -478,7 +621,7 @@ impl State {
                     "a switchover is called in {from_region}, the Region of the writer"
                 )));
             }
-            if !cloud.runs(&to_region) {
+            if !cloud.databases_run(&to_region) {
                 return Err(invalid(format!("{target} is not in sync with the writer")));
             }
             let lasts = cloud.draw("global-switchover", &timings.global_switchover);
@@ -486,16 +629,33 @@ impl State {
         };
         let begins_at = now.checked_add(begins_in).unwrap_or(now);
         let hang = self.next_switchover_hangs.take_if(|_| !loses_data);
-        let lasts = hang.map_or(Some(lasts), |Hang(how_long)| how_long);
-        let ends_at = lasts.map(|lasts| begins_at.checked_add(lasts).unwrap_or(begins_at));
+        let hang = hang.filter(|hang| cloud.faults.holds(hang.fault));
+        if let Some(hang) = hang {
+            cloud.faults.apply(hang.fault);
+        }
+        let fate = self.next_failover.take_if(|_| loses_data);
+        let fate = fate.filter(|(fault, _)| cloud.faults.holds(*fault));
+        let stuck = fate.filter(|(_, fate)| *fate == Fate::Stuck).map(|(fault, _)| fault);
+        let fate = fate.map(|(fault, fate)| {
+            cloud.faults.apply(fault);
+            fate
+        });
+        let after_begin = |duration| begins_at.checked_add(duration).unwrap_or(begins_at);
+        let cancelling_from = (fate == Some(Fate::Cancelled)).then(|| after_begin(lasts - lasts / 4));
+        let lasts = hang.map_or(Some(lasts), |hang| hang.how_long);
+        let hung = hang.filter(|hang| hang.how_long.is_none()).map(|hang| hang.fault);
+        let ends_at = lasts.filter(|_| fate != Some(Fate::Stuck)).map(after_begin);
         global.transition = Some(Transition {
             to: target,
             loses_data,
             called_at: now,
             begins_at,
             ends_at,
-            hangs: hang.is_some(),
+            is_cancelled: hang.is_some() || fate == Some(Fate::Cancelled),
+            cancelling_from,
             begun: false,
+            is_cancelling: false,
+            held_by: stuck.or(hung),
         });
         let answer = self.globals.get(&id).map(|global| self.global_xml(&id, global));
         Ok(element_of("GlobalCluster", &answer.unwrap_or_default()))
@@ -524,7 +684,11 @@ fn advance_transition(clusters: &mut BTreeMap<String, Cluster>, global: &mut Glo
         return;
     };
     if !transition.loses_data && interrupted(clusters, global, &transition, cloud, now) {
-        cancel(clusters, global, &transition);
+        cancel(clusters, global, &transition, now);
+        return;
+    }
+    if transition.held_by.is_some_and(|fault| !cloud.faults.holds(fault)) {
+        finish(global, clusters, &transition, now, cloud);
         return;
     }
     if let Some(underway) = &mut global.transition
@@ -542,8 +706,11 @@ fn advance_transition(clusters: &mut BTreeMap<String, Cluster>, global: &mut Glo
             writer.database.set_writable(false);
         }
     }
+    if let Some(underway) = &mut global.transition {
+        underway.is_cancelling = underway.cancelling_from.is_some_and(|from| now >= from);
+    }
     match transition.ends_at.filter(|ends_at| now >= *ends_at) {
-        Some(_) if transition.hangs => cancel(clusters, global, &transition),
+        Some(ended_at) if transition.is_cancelled => cancel(clusters, global, &transition, ended_at),
         Some(ended_at) => finish(global, clusters, &transition, ended_at, cloud),
         None => {}
     }
@@ -563,7 +730,7 @@ fn rejoin(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, arn: &s
     };
     let regions = [region_of(arn), region_of(&global.writer)];
     let Some(rejoined_at) = cloud
-        .had_run_for(&regions, left.since, left.takes)
+        .databases_had_run_for(&regions, left.since, left.takes)
         .filter(|at| *at <= now)
     else {
         return;
@@ -593,7 +760,7 @@ fn take_only(parameters: &Parameters, known: &[&str]) -> Result<(), Refusal> {
     }
 }
 
-/// Whether one of a switchover's two Regions went away while it went on.
+/// Whether the databases of one of a switchover's two Regions went away while it went on.
 fn interrupted(
     clusters: &BTreeMap<String, Cluster>,
     global: &Global,
@@ -606,7 +773,7 @@ fn interrupted(
         .filter_map(|arn| clusters.get(arn))
         .any(|cluster| {
             cloud
-                .away_between(
+                .databases_away_between(
                     &cluster.region,
                     transition.called_at,
                     transition.ends_at.map_or(now, |ends_at| now.min(ends_at)),
@@ -615,8 +782,11 @@ fn interrupted(
         })
 }
 
-/// Puts everything back to where it was before a switchover.
-fn cancel(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, transition: &Transition) {
+/// Puts everything back to where it was before a switchover or failover.
+fn cancel(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, transition: &Transition, at: Timestamp) {
+    if let Some(accepted) = global.moves.iter_mut().rev().find(|asked| asked.accepted) {
+        accepted.given_up_at = Some(at);
+    }
     if let Some(target) = clusters.get_mut(&transition.to) {
         target.status = "available";
     }
@@ -640,7 +810,9 @@ fn finish(
         // the lag of that moment.
         Some(old) if transition.loses_data => {
             let began_at = transition.begins_at;
-            let cut = cloud.away_between(&old.region, began_at, began_at).unwrap_or(began_at);
+            let cut = cloud
+                .databases_away_between(&old.region, began_at, began_at)
+                .unwrap_or(began_at);
             cut.checked_sub(global.lag_at(cut)).unwrap_or(cut)
         }
         _ => Timestamp::MAX,
@@ -688,6 +860,7 @@ impl Global {
 
     fn failover_status(&self) -> &'static str {
         match &self.transition {
+            Some(transition) if transition.is_cancelling => "cancelling",
             Some(transition) if transition.begun && transition.loses_data => "failing-over",
             Some(transition) if transition.begun => "switching-over",
             _ => "pending",
@@ -807,7 +980,11 @@ impl Rds {
         let mut state = lock(&self.state);
         state.advance(cloud, now);
         let State { clusters, globals, .. } = &*state;
-        let runs = |arn: &str| clusters.get(arn).is_some_and(|cluster| cloud.runs(&cluster.region));
+        let runs = |arn: &str| {
+            clusters
+                .get(arn)
+                .is_some_and(|cluster| cloud.databases_run(&cluster.region))
+        };
         let published = globals.get(id).filter(|global| global.lag_is_published);
         let Some(global) = published.filter(|global| runs(&global.writer)) else {
             return Vec::new();
@@ -828,7 +1005,6 @@ const A_MINUTE: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::cloud::Reach;
     use crate::timings::{Range, Timings};
 
     const EAST: &str = "us-east-1";
@@ -1086,7 +1262,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_switchover_that_hangs_is_cancelled_in_the_end_or_never() {
         let cloud = world();
-        cloud.rds.hang_next_switchover(Some(Duration::from_secs(300)));
+        cloud.rds.hang_next_switchover(&cloud, Some(Duration::from_secs(300)));
         switch_over(&cloud).unwrap();
         sell(&cloud, OLD, &[9.0]).await;
         for second in [10.0, 100.0, 309.0] {
@@ -1108,7 +1284,7 @@ mod tests {
         assert_eq!(sold(&cloud, NEW), [9.0, 311.0]);
 
         let cloud = world();
-        cloud.rds.hang_next_switchover(None);
+        cloud.rds.hang_next_switchover(&cloud, None);
         switch_over(&cloud).unwrap();
         cloud.clock.wait_until(at(100_000.0)).await;
         assert_eq!(seen(&cloud), state("switching-over", "promoting", false, "connected"));
@@ -1127,6 +1303,81 @@ mod tests {
         fail_over(&cloud).unwrap();
         cloud.clock.wait_until(at(300.0)).await;
         assert_eq!(sold(&cloud, NEW), [50.0, 160.0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failover_that_is_stuck_never_ends() {
+        let cloud = world();
+        let unused = cloud.rds.stick_next_failover(&cloud);
+        cloud.faults.lift(unused);
+        let fault = cloud.rds.stick_next_failover(&cloud);
+        // A switchover leaves it for the next failover.
+        switch_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(50.0)).await;
+        let back = [("AllowDataLoss", "true")];
+        assert_eq!(cloud.faults.applied(fault), 0);
+        move_to(&cloud, EAST, OLD, "FailoverGlobalCluster", &back).unwrap();
+        assert_eq!((cloud.faults.applied(fault), cloud.faults.applied(unused)), (1, 0));
+        cloud.clock.wait_until(at(54.0)).await;
+        assert_eq!(seen(&cloud).0.as_deref(), Some("failing-over"));
+        cloud.clock.wait_until(at(100_000.0)).await;
+        assert_eq!(seen(&cloud).0.as_deref(), Some("failing-over"));
+        assert_eq!(cloud.rds.writer_of(&cloud, "shops").unwrap(), NEW);
+        let again = move_to(&cloud, EAST, OLD, "FailoverGlobalCluster", &back);
+        assert!(is_invalid(&again));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failover_that_fails_leaves_everything_as_before_and_the_next_one_works() {
+        let cloud = world();
+        sell(&cloud, OLD, &[10.0]).await;
+        let before = cloud.rds.snapshot(&cloud);
+        let fault = cloud.rds.fail_next_failover(&cloud);
+        cloud.clock.wait_until(at(100.0)).await;
+        fail_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(148.999)).await;
+        assert_eq!(seen(&cloud), state("failing-over", "promoting", false, "connected"));
+        cloud.clock.wait_until(at(149.0)).await;
+        assert_eq!(seen(&cloud), state("cancelling", "promoting", false, "connected"));
+        cloud.clock.wait_until(at(163.999)).await;
+        assert_eq!(seen(&cloud).0.as_deref(), Some("cancelling"));
+        cloud.clock.wait_until(at(164.0)).await;
+        assert_eq!((cloud.rds.snapshot(&cloud), cloud.faults.applied(fault)), (before, 1));
+        sell(&cloud, OLD, &[170.0]).await;
+        fail_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(240.0)).await;
+        assert_eq!(sold(&cloud, NEW), [10.0, 170.0]);
+        assert_eq!(cloud.faults.applied(fault), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn databases_that_are_away_stop_replication_switchovers_and_being_made_anew() {
+        // What was written before they went away arrives, as far as it would have; nothing after.
+        let cloud = world();
+        sell(&cloud, OLD, &[50.0, 99.75]).await;
+        cloud.clock.wait_until(at(100.0)).await;
+        let fault = cloud.rds.take_database_away(&cloud, EAST);
+        assert_eq!(code(sql(&cloud, OLD, "INSERT INTO sales VALUES (100)")), NOT_AVAILABLE);
+        assert_eq!(code(sql(&cloud, OLD, "SELECT 1")), NOT_AVAILABLE);
+        assert_eq!(cloud.faults.applied(fault), 2);
+        fail_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(200.0)).await;
+        assert_eq!(sold(&cloud, NEW), [50.0]);
+        // The old side is made anew when its databases are back.
+        cloud.clock.wait_until(at(2_000.0)).await;
+        assert_eq!(seen(&cloud).3, "pending-resync");
+        cloud.rds.give_database_back(&cloud, EAST);
+        cloud.clock.wait_until(at(3_000.0)).await;
+        assert_eq!(seen(&cloud).3, "connected");
+
+        let cloud = world();
+        switch_over(&cloud).unwrap();
+        cloud.clock.wait_until(at(20.0)).await;
+        cloud.rds.take_database_away(&cloud, WEST);
+        assert_eq!(seen(&cloud), state("", "available", false, "connected"));
+        assert!(is_invalid(&switch_over(&cloud)), "the other side is not in sync");
+        assert_eq!(cloud.rds.writer_of(&cloud, "shops").unwrap(), OLD);
+        sql(&cloud, OLD, "SELECT 1").unwrap();
     }
 
     #[tokio::test(start_paused = true)]

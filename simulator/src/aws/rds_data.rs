@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::rds::Rds;
-use super::wire::{Answer, Call, Reply};
+use super::wire::{Answer, Call, Reply, UNKNOWN};
 use crate::cloud::Cloud;
 use crate::database::{Rows, Value};
 
 impl Rds {
     pub(crate) fn answer_data(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let (operation, reply) = match call.path.as_str() {
-            "/Execute" => ("ExecuteStatement", self.execute_statement(cloud, call)),
-            other => {
-                let message = format!("the simulated Data API has no {other}");
-                ("(unknown)", Reply::json_error(501, "NotSimulated", &message))
-            }
+        let operation = operation(call);
+        let reply = if operation == UNKNOWN {
+            let message = format!("the simulated Data API has no {}", call.path);
+            Reply::json_error(501, "NotSimulated", &message)
+        } else {
+            self.execute_statement(cloud, call)
         };
         Answer {
             operation: operation.to_owned(),
@@ -49,6 +49,22 @@ impl Rds {
             Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
         }
     }
+}
+
+/// The operation that a call asks for.
+pub(super) fn operation(call: &Call) -> &'static str {
+    match call.path.as_str() {
+        "/Execute" => "ExecuteStatement",
+        _ => UNKNOWN,
+    }
+}
+
+/// Whether a call's statement changes nothing.
+pub(super) fn only_reads(call: &Call) -> bool {
+    let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
+    let sql = body.get("sql").and_then(Json::as_str).unwrap_or_default();
+    let verb = sql.split_whitespace().next().unwrap_or_default();
+    verb.eq_ignore_ascii_case("SELECT")
 }
 
 /// A member of the call that the simulator would not heed. A cluster has one database here, so its name says nothing.

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::quota::Quota;
-use super::wire::{Answer, Call, Reply, element};
+use super::wire::{Answer, Call, Reply, UNKNOWN, element};
 use super::xml::Element;
 use crate::cloud::{Cloud, lock};
 
@@ -148,7 +148,21 @@ pub struct Resolver {
     kept: Arc<Mutex<BTreeMap<String, (String, Timestamp)>>>,
 }
 
+/// Code and message with which too many requests are refused.
+pub(super) const THROTTLED: (&str, &str) = ("Throttling", "Rate exceeded");
+
 struct Refusal(u16, &'static str, String);
+
+/// The operation that a call asks for.
+pub(super) fn operation(call: &Call) -> &'static str {
+    let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
+    match (call.method.as_str(), parts.as_slice()) {
+        ("POST", ["2013-04-01", "hostedzone", _, "rrset"]) => "ChangeResourceRecordSets",
+        ("GET", ["2013-04-01", "hostedzone", _, "rrset"]) => "ListResourceRecordSets",
+        ("GET", ["2013-04-01", "change", _]) => "GetChange",
+        _ => UNKNOWN,
+    }
+}
 
 impl Route53 {
     /// Makes a name with a failover pair, and its health check, in a hosted zone, which is made if need be.
@@ -267,22 +281,20 @@ impl Route53 {
     }
 
     pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
-        let (operation, id) = match (call.method.as_str(), parts.as_slice()) {
-            ("POST", ["2013-04-01", "hostedzone", id, "rrset"]) => ("ChangeResourceRecordSets", *id),
-            ("GET", ["2013-04-01", "hostedzone", id, "rrset"]) => ("ListResourceRecordSets", *id),
-            ("GET", ["2013-04-01", "change", id]) => ("GetChange", *id),
-            _ => ("(unknown)", ""),
-        };
+        let operation = operation(call);
+        let id = call.path.trim_matches('/').split('/').nth(2).unwrap_or_default();
         let now = cloud.now();
         let mut state = lock(&self.state);
         state.advance(now);
         let query = call.uri.split_once('?').map(|(_, query)| query);
         let result = match (operation, query) {
-            ("(unknown)", _) | ("ChangeResourceRecordSets" | "GetChange", Some(_)) => {
+            (UNKNOWN, _) | ("ChangeResourceRecordSets" | "GetChange", Some(_)) => {
                 Err(not_simulated(&format!("{} {}", call.method, call.uri)))
             }
-            _ if !self.quota.takes(&call.region, now) => Err(Refusal(400, "Throttling", "Rate exceeded".to_owned())),
+            _ if !self.quota.takes(&call.region, now) => {
+                let (code, message) = THROTTLED;
+                Err(Refusal(400, code, message.to_owned()))
+            }
             ("ChangeResourceRecordSets", _) => state.change(cloud, id, &call.body),
             ("GetChange", _) => state.get_change(id, now),
             (_, query) => state.list(id, query.unwrap_or_default()),

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::wire::{Answer, Call, Reply, element};
+use super::wire::{Answer, Call, Reply, UNKNOWN, element};
 use crate::cloud::lock;
 
 /// S3 buckets.
@@ -65,13 +65,7 @@ impl S3 {
             .trim_start_matches('/')
             .split_once('/')
             .unwrap_or((&call.path, ""));
-        let operation = match call.method.as_str() {
-            "PUT" => "PutObject",
-            "GET" => "GetObject",
-            "HEAD" => "HeadObject",
-            "DELETE" => "DeleteObject",
-            _ => "(unknown)",
-        };
+        let operation = operation(call);
         let mut reply = match unknown(call) {
             Some(what) => error(501, "NotImplemented", &format!("the simulated S3 does not know {what}")),
             None => self.object(operation, &call.region, bucket, key, &call.body),
@@ -128,6 +122,17 @@ impl S3 {
     }
 }
 
+/// The operation that a call asks for.
+pub(super) fn operation(call: &Call) -> &'static str {
+    match call.method.as_str() {
+        "PUT" => "PutObject",
+        "GET" => "GetObject",
+        "HEAD" => "HeadObject",
+        "DELETE" => "DeleteObject",
+        _ => UNKNOWN,
+    }
+}
+
 /// What of a call the simulator would not heed: what a query asks for, conditions, and keys that are not plain.
 fn unknown(call: &Call) -> Option<String> {
     let (_, query) = call.uri.split_once('?').unwrap_or_default();
@@ -158,7 +163,8 @@ fn etag(body: &[u8]) -> String {
     format!("\"{}\"", &hash[..32])
 }
 
-fn error(status: u16, code: &str, message: &str) -> Reply {
+/// An error as S3 tells it.
+pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
     Reply::new(
         status,
         "application/xml",

@@ -24,6 +24,9 @@ pub struct Call {
     pub body: Bytes,
 }
 
+/// What stands for the name of an operation that a service does not have.
+pub const UNKNOWN: &str = "(unknown)";
+
 /// What a service answers, and which operation it was.
 pub struct Answer {
     /// The operation's name.
@@ -78,8 +81,9 @@ impl Reply {
     /// An error of a service that speaks the query protocol.
     pub fn query_error(status: u16, code: &str, message: &str) -> Self {
         let body = format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>\
+            "<ErrorResponse><Error><Type>{}</Type><Code>{}</Code><Message>{}</Message></Error>\
              <RequestId>simulated</RequestId></ErrorResponse>",
+            if status < 500 { "Sender" } else { "Receiver" },
             escape(code),
             escape(message)
         );
@@ -90,6 +94,13 @@ impl Reply {
 /// The parameters of a call that speaks the query protocol.
 pub fn query_parameters(body: &[u8]) -> BTreeMap<String, String> {
     form_urlencoded::parse(body).into_owned().collect()
+}
+
+/// The operation of a call that speaks the query protocol; empty if it names none.
+pub fn query_operation(body: &[u8]) -> String {
+    let mut parameters = form_urlencoded::parse(body);
+    let action = parameters.find(|(name, _)| name == "Action");
+    action.map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
 /// The operation of a call that names it in `x-amz-target`.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Inner;
-use super::functions::{invoke, region_and_name};
+use super::functions::{Invoker, invoke, region_and_name};
 use crate::aws::events::Delivery;
 
 /// How long Lambda waits before it invokes a function again that failed when it was invoked asynchronously. Source:
@@ -49,7 +49,7 @@ pub(super) async fn deliver(inner: Rc<Inner>, mut deliveries: UnboundedReceiver<
 /// Invokes a function as Lambda does when nobody waits for the answer.
 async fn invoke_asynchronously(inner: &Rc<Inner>, region: &str, name: &str, input: Value, source: &str) {
     let mut waits = TRIED_AGAIN_AFTER.iter();
-    while let Err(failure) = invoke(inner, region, name, input.clone()).await {
+    while let Err(failure) = invoke(inner, Invoker::Other, region, name, input.clone()).await {
         let Some(wait) = waits.next() else {
             let tries = 1 + TRIED_AGAIN_AFTER.len();
             let why = format!("{source} called {name} in {region}, which failed {tries} times: {failure}");

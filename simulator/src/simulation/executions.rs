@@ -13,7 +13,7 @@ use states_language::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::functions::{invoke, region_and_name};
+use super::functions::{Invoker, invoke, region_and_name};
 use super::{EndedExecution, Inner, in_region};
 use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
 use crate::cloud::Cloud;
@@ -105,7 +105,7 @@ impl StepFunctions {
         }
         self.0.invoked_by_machines.borrow_mut().insert(name.to_owned());
         let payload = call.arguments.get("Payload").cloned().unwrap_or_default();
-        let answer = invoke(&self.0, region, name, payload).await?;
+        let answer = invoke(&self.0, Invoker::Machine, region, name, payload).await?;
         Ok(json!({ "ExecutedVersion": "1", "Payload": answer, "StatusCode": 200 }))
     }
 

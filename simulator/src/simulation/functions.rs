@@ -15,6 +15,7 @@ use states_language::TaskFailure;
 use super::{Inner, MakeHandler, function_arn, in_region};
 use crate::aws::states::uuid;
 use crate::cloud::Cloud;
+use crate::faults::{End, FaultId};
 
 /// A Region, and a function's name in it.
 type Key = (String, String);
@@ -23,18 +24,25 @@ type Key = (String, String);
 pub(super) struct Functions {
     makers: BTreeMap<Key, MakeHandler>,
     warm: RefCell<BTreeMap<Key, Rc<dyn Handler>>>,
-    faults: RefCell<BTreeMap<Key, Faults>>,
+    treatment: RefCell<BTreeMap<Key, Treatment>>,
 }
 
 /// What a test does to a function.
 #[derive(Clone, Default)]
-pub(super) struct Faults {
+pub(super) struct Treatment {
     /// With what each invocation fails at once.
     pub broken: Option<TaskFailure>,
-    /// After how many AWS calls each invocation is dropped.
-    pub dies_after: Option<u64>,
-    /// Whether one was dropped.
-    pub was_killed: bool,
+    /// What kills each invocation, or did before it was lifted.
+    pub killed_by: Option<FaultId>,
+}
+
+/// Who invokes a function.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Invoker {
+    /// A state machine.
+    Machine,
+    /// EventBridge, a schedule, or somebody through the function's URL.
+    Other,
 }
 
 impl Functions {
@@ -42,7 +50,7 @@ impl Functions {
         Self {
             makers,
             warm: RefCell::default(),
-            faults: RefCell::default(),
+            treatment: RefCell::default(),
         }
     }
 
@@ -56,16 +64,16 @@ impl Functions {
         self.makers.keys().any(|(_, deployed)| deployed == name)
     }
 
-    pub fn faults(&self, region: &str, name: &str) -> Faults {
-        let faults = self.faults.borrow();
-        faults.get(&key(region, name)).cloned().unwrap_or_default()
+    pub fn treatment(&self, region: &str, name: &str) -> Treatment {
+        let treatment = self.treatment.borrow();
+        treatment.get(&key(region, name)).cloned().unwrap_or_default()
     }
 
-    pub fn change(&self, region: &str, name: &str, change: impl FnOnce(&mut Faults)) -> Result<(), String> {
+    pub fn change(&self, region: &str, name: &str, change: impl FnOnce(&mut Treatment)) -> Result<(), String> {
         if !self.has(region, name) {
             return Err(format!("there is no function {name} in {region}"));
         }
-        change(self.faults.borrow_mut().entry(key(region, name)).or_default());
+        change(self.treatment.borrow_mut().entry(key(region, name)).or_default());
         Ok(())
     }
 }
@@ -85,21 +93,33 @@ pub(super) fn region_and_name(arn: &str) -> Option<(&str, &str)> {
 
 /// Invokes a function; gives its answer, or the error that Step Functions sees. The function goes on when whoever
 /// invoked it does not wait any more. In a Region that is away nothing starts, and what runs stands still.
-pub(super) async fn invoke(inner: &Rc<Inner>, region: &str, name: &str, input: Value) -> Result<Value, TaskFailure> {
+pub(super) async fn invoke(
+    inner: &Rc<Inner>,
+    invoker: Invoker,
+    region: &str,
+    name: &str,
+    input: Value,
+) -> Result<Value, TaskFailure> {
     let invocation = {
         let (inner, region, name) = (Rc::clone(inner), region.to_owned(), name.to_owned());
         async move {
-            let invocation = inner.run_function(&region, &name, input);
+            let invocation = inner.run_function(invoker, &region, &name, input);
             in_region(&inner.cloud, &region, invocation).await
         }
     };
     // What cannot be joined has panicked.
     let joined = tokio::task::spawn_local(invocation).await;
-    joined.unwrap_or_else(|_| Err(died(&inner.cloud)))
+    joined.unwrap_or_else(|_| Err(process_exited(&inner.cloud)))
 }
 
 impl Inner {
-    async fn run_function(&self, region: &str, name: &str, input: Value) -> Result<Value, TaskFailure> {
+    async fn run_function(
+        &self,
+        invoker: Invoker,
+        region: &str,
+        name: &str,
+        input: Value,
+    ) -> Result<Value, TaskFailure> {
         let key = key(region, name);
         let Some(make) = self.functions.makers.get(&key) else {
             let cause = format!(
@@ -108,11 +128,12 @@ impl Inner {
             );
             return Err(TaskFailure::new("Lambda.ResourceNotFoundException", cause));
         };
-        let faults = self.functions.faults(region, name);
-        if let Some(failure) = faults.broken {
+        if let Some(failure) = self.functions.treatment(region, name).broken {
             return Err(failure);
         }
-        let timings = &self.cloud.timings;
+        let cloud = &self.cloud;
+        let doom = cloud.faults.doom(cloud, region, name, invoker == Invoker::Machine);
+        let timings = &cloud.timings;
         let mut starts_in = self.cloud.draw("function-start", &timings.function_start);
         let warm = self.functions.warm.borrow().get(&key).cloned();
         let handler = match warm {
@@ -129,26 +150,31 @@ impl Inner {
         };
         tokio::time::sleep(starts_in).await;
         let began = tokio::time::Instant::now();
-        let answer = match faults.dies_after {
-            None => Some(handler.invoke(input).await),
-            Some(calls) => killed_after(&self.cloud, name, calls, handler.invoke(input)).await,
+        let outcome = match doom {
+            None => Ok(handler.invoke(input).await),
+            Some(doom) => {
+                let answer = killed_after(cloud, name, doom.after_calls, handler.invoke(input)).await;
+                cloud.faults.ended(&doom, answer.is_none());
+                if answer.is_none()
+                    && let End::TimedOut(limit) = doom.end
+                {
+                    tokio::time::sleep_until(began + limit).await;
+                }
+                answer.ok_or(doom.end)
+            }
         };
         {
             let mut usage = self.usage.borrow_mut();
             usage.invocations += 1;
             usage.function_seconds += began.elapsed().as_secs_f64();
         }
-        match answer {
-            Some(answer) => answer.map_err(|error| step_failure(&error)),
-            None => {
+        outcome
+            .map_err(|end| {
                 // Its sandbox is gone with it.
                 self.functions.warm.borrow_mut().remove(&key);
-                if let Some(faults) = self.functions.faults.borrow_mut().get_mut(&key) {
-                    faults.was_killed = true;
-                }
-                Err(died(&self.cloud))
-            }
-        }
+                ended_early(cloud, end)
+            })?
+            .map_err(|error| step_failure(&error))
     }
 }
 
@@ -159,9 +185,9 @@ async fn killed_after<T>(cloud: &Cloud, function: &str, calls: u64, invocation: 
     let mut made = 0;
     poll_fn(|context| {
         // Nothing else moves meanwhile, so what is counted now is this invocation's.
-        let before = calls_of(cloud, function);
+        let before = cloud.calls_of(function);
         let moved = invocation.as_mut().poll(context);
-        made += calls_of(cloud, function) - before;
+        made += cloud.calls_of(function) - before;
         match moved {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending if made >= calls => Poll::Ready(None),
@@ -171,20 +197,33 @@ async fn killed_after<T>(cloud: &Cloud, function: &str, calls: u64, invocation: 
     .await
 }
 
-fn calls_of(cloud: &Cloud, function: &str) -> u64 {
-    let calls = cloud.calls();
-    let own = calls.iter().filter(|(call, _)| call.function == function);
-    own.map(|(_, count)| count).sum()
-}
-
 /// How Lambda hands an error of ours to Step Functions.
 fn step_failure(error: &StepError) -> TaskFailure {
     let cause = json!({ "errorType": error.kind.name(), "errorMessage": error.message });
     TaskFailure::new(error.kind.name(), cause.to_string())
 }
 
+/// What Step Functions makes of an invocation that has not lived to its end.
+fn ended_early(cloud: &Cloud, end: End) -> TaskFailure {
+    let (error, why) = match end {
+        End::ProcessExited => return process_exited(cloud),
+        End::TimedOut(limit) => {
+            let why = format!("Task timed out after {:.2} seconds", limit.as_secs_f64());
+            ("Sandbox.Timedout", why)
+        }
+        End::Killed => {
+            let why = "Runtime exited with error: signal: killed".to_owned();
+            ("Runtime.ExitError", why)
+        }
+    };
+    // Lambda gives these errors a type, which Step Functions takes for the name, and the whole for the cause.
+    let message = format!("RequestId: {} Error: {why}", uuid(cloud));
+    let cause = json!({ "errorType": error, "errorMessage": message });
+    TaskFailure::new(error, cause.to_string())
+}
+
 /// What Step Functions makes of a function whose process has gone.
-fn died(cloud: &Cloud) -> TaskFailure {
+fn process_exited(cloud: &Cloud) -> TaskFailure {
     let message = format!("RequestId: {} Process exited before completing request", uuid(cloud));
     let cause = format!(
         "The cause could not be determined because Lambda did not return an error type. Returned payload: {}",

@@ -26,6 +26,7 @@ use crate::aws::route53;
 use crate::clock::Clock;
 use crate::cloud::{AwsCall, Cloud};
 use crate::cost::Usage;
+use crate::faults::{End, InvocationFault, Which};
 use crate::timings::Timings;
 use crate::workload::{self, Platform};
 
@@ -157,6 +158,9 @@ impl Simulation {
             if regions.contains(&region) {
                 return Err(format!("there are two deployments in {region}"));
             }
+            cloud
+                .faults
+                .deploy(&region, deployment.functions.iter().map(|(name, _)| *name));
             for (name, make) in &deployment.functions {
                 makers.insert((region.clone(), (*name).to_owned()), *make);
             }
@@ -223,6 +227,16 @@ impl Simulation {
             .map_err(|refusal| refusal.to_string())
     }
 
+    /// Waits until an execution was started, for `longest` at most; says whether one was.
+    pub async fn wait_for_a_start(&self, longest: Duration) -> bool {
+        let started = async {
+            while self.inner.cloud.executions.started() == 0 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::time::timeout(longest, started).await.is_ok()
+    }
+
     /// Waits until an execution was started and all have ended, for `longest` at most; says whether that came about.
     pub async fn wait_for_executions(&self, longest: Duration) -> bool {
         let all_ended = async {
@@ -249,36 +263,50 @@ impl Simulation {
         let failure = TaskFailure::new(error, message);
         self.inner
             .functions
-            .change(region, function, |faults| faults.broken = Some(failure))
+            .change(region, function, |treatment| treatment.broken = Some(failure))
     }
 
     /// A function that was broken works again. Errors: a text, if there is no such function.
     pub fn mend_function(&self, region: &str, function: &str) -> Result<(), String> {
         self.inner
             .functions
-            .change(region, function, |faults| faults.broken = None)
+            .change(region, function, |treatment| treatment.broken = None)
     }
 
     /// Each invocation of a function in a Region that begins from now on is dropped when it has made `after_calls` AWS
     /// calls: the last has reached AWS, its answer has not come back. Forgets whether it was killed before. Errors: a
     /// text, if there is no such function.
     pub fn kill_function(&self, region: &str, function: &str, after_calls: u64) -> Result<(), String> {
-        self.inner.functions.change(region, function, |faults| {
-            faults.dies_after = Some(after_calls);
-            faults.was_killed = false;
+        let faults = &self.inner.cloud.faults;
+        self.inner.functions.change(region, function, |treatment| {
+            if let Some(before) = treatment.killed_by {
+                faults.lift(before);
+            }
+            let kill = InvocationFault {
+                region: Some(region.to_owned()),
+                function: Some(function.to_owned()),
+                which: Which::EVERY,
+                after_calls: after_calls..=after_calls,
+                end: End::ProcessExited,
+            };
+            treatment.killed_by = Some(faults.on_invocations(kill));
         })
     }
 
     /// Invocations that begin from now on are not killed any more. Errors: a text, if there is no such function.
     pub fn let_live(&self, region: &str, function: &str) -> Result<(), String> {
-        self.inner
-            .functions
-            .change(region, function, |faults| faults.dies_after = None)
+        let faults = &self.inner.cloud.faults;
+        self.inner.functions.change(region, function, |treatment| {
+            if let Some(kill) = treatment.killed_by {
+                faults.lift(kill);
+            }
+        })
     }
 
     /// Whether an invocation was killed since [`Simulation::kill_function`]: one that ends before its last call is not.
     pub fn was_killed(&self, region: &str, function: &str) -> bool {
-        self.inner.functions.faults(region, function).was_killed
+        let killed_by = self.inner.functions.treatment(region, function).killed_by;
+        killed_by.is_some_and(|kill| self.inner.cloud.faults.applied(kill) > 0)
     }
 
     /// Sends a POST request with a JSON body to the URL of a function, signed by `caller_arn` (a user, or a role's

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use states_language::TaskFailure;
 
 use super::Inner;
-use super::functions::invoke;
+use super::functions::{Invoker, invoke};
 use crate::aws::states::uuid;
 
 /// Where requests come from: an address for documentation (RFC 5737).
@@ -30,7 +30,7 @@ pub(super) async fn post(
         return Err(format!("there is no URL of {function} in {region}"));
     }
     let event = event(inner, region, function, caller_arn, body)?;
-    http_answer(invoke(inner, region, function, event).await)
+    http_answer(invoke(inner, Invoker::Other, region, function, event).await)
 }
 
 /// The event that Lambda makes of the request, in payload format 2.0.

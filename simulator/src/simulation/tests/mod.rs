@@ -7,8 +7,11 @@ use shared::error::{ErrorKind, StepError};
 use states_language::ExecutionStatus;
 
 use super::*;
+use crate::faults::{CallEffect, CallFault, DeliveryEffect, DeliveryFault};
 
+mod clocks;
 mod control_plane;
+mod early_ends;
 mod faults;
 mod nested;
 mod regions;
@@ -188,9 +191,31 @@ async fn the_same_seed_gives_the_same_history() {
     assert_ne!(first, other);
 }
 
+fn inject_everywhere(cloud: &Cloud) {
+    cloud.faults.on_calls(CallFault {
+        share: 0.5,
+        ..CallFault::every(CallEffect::NoAnswer)
+    });
+    cloud.faults.on_invocations(InvocationFault {
+        region: None,
+        function: None,
+        which: Which::EVERY,
+        after_calls: 0..=9,
+        end: End::Killed,
+    });
+    cloud.faults.on_deliveries(DeliveryFault {
+        region: None,
+        rule: None,
+        at_most: None,
+        effect: DeliveryEffect::Twice(Duration::from_secs(1)),
+    });
+    cloud.skew_clocks(Duration::from_secs(60));
+    cloud.rds.stick_next_failover(cloud);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_world() {
-    let world = |seed| {
+    let world = |seed, prepare: fn(&Cloud)| {
         // A runtime for each: what a simulation has spawned ends with its runtime.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -199,8 +224,9 @@ fn the_same_seed_gives_the_same_world() {
             .unwrap();
         let play = async {
             let simulation = begin(Vec::new(), seed, &Rc::default()).await.unwrap();
-            tokio::time::sleep(Duration::from_secs(100)).await;
             let cloud = simulation.cloud();
+            prepare(cloud);
+            tokio::time::sleep(Duration::from_secs(100)).await;
             cloud.take_region_away("us-east-1");
             tokio::time::sleep(Duration::from_secs(100)).await;
             cloud.give_region_back("us-east-1");
@@ -217,13 +243,15 @@ fn the_same_seed_gives_the_same_world() {
         };
         tokio::task::LocalSet::new().block_on(&runtime, play)
     };
-    let first = world(1);
+    let first = world(1, |_| {});
     assert!(
         first.0.is_some() && first.1.is_some() && !first.2.is_empty(),
         "{first:?}"
     );
-    assert_eq!(first, world(1));
-    assert_ne!(first, world(2));
+    assert_eq!(first, world(1, |_| {}));
+    assert_ne!(first, world(2, |_| {}));
+    // Nor do faults that come about nowhere change anything: the platform is no function that is deployed.
+    assert_eq!(first, world(1, inject_everywhere));
 }
 
 #[tokio::test(start_paused = true)]

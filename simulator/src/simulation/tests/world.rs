@@ -56,6 +56,15 @@ impl Handler for Tell {
     }
 }
 
+/// Answers with what its clock shows, in milliseconds since 1970.
+struct Clockwork(Aws);
+
+impl Handler for Clockwork {
+    fn invoke(&self, _: Value) -> Answering<'_> {
+        Box::pin(async move { Ok(json!(self.0.now().as_millisecond())) })
+    }
+}
+
 /// Fails.
 struct Fail;
 
@@ -117,6 +126,7 @@ pub fn deployment(region: &str, machines: Vec<(&'static str, &'static str)>) -> 
             ("answer", |_| Box::new(Answer)),
             ("tell", |aws| Box::new(Tell(aws_sdk_sns::Client::new(aws.config())))),
             ("fail", |_| Box::new(Fail)),
+            ("clockwork", |aws| Box::new(Clockwork(aws.clone()))),
         ],
         machines,
         ..Deployment::empty(region)

@@ -1,0 +1,252 @@
+//! `drctl rehearse all --campaign N`: many rehearsals with drawn faults, and what must hold in each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use shared::plan::Plan;
+
+use super::rehearse::INTERRUPTED;
+use crate::args::RehearseArgs;
+use crate::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shrink};
+use crate::output::{Exit, Output, Paint, one_line};
+use crate::rehearsal::{Breach, Disaster};
+use crate::view::{known, known_rpo};
+
+/// How often the line with the progress is drawn again on a terminal, and written where there is none.
+const DRAWN_EVERY: Duration = Duration::from_millis(200);
+const WRITTEN_EVERY: Duration = Duration::from_secs(60);
+/// Breaches that are shown with what was seen; the others are counted, and all are in the JSON.
+const BREACHES_SHOWN: usize = 20;
+
+/// Plays a campaign, and shows what came of it.
+pub fn run(
+    args: &RehearseArgs,
+    plan: &Plan,
+    disasters: &[Disaster],
+    runs: u32,
+    seed: u64,
+    output: &mut Output,
+) -> Exit {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked_to_stop = Arc::clone(&stop);
+    let heard = ctrlc::set_handler(move || {
+        // Whoever asks twice does not want to wait for the runs that go on.
+        if asked_to_stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+    });
+    if let Err(error) = heard {
+        output.error(format_args!("Ctrl-C will end this without a word: {error}"));
+    }
+    let show = !args.json && !args.quiet;
+    let mut progress = Progress::new(runs, show);
+    let script = |seed| {
+        #[cfg_attr(
+            not(feature = "planted-defects"),
+            expect(unused_mut, reason = "only a defect changes it")
+        )]
+        let mut script = draw(disasters, seed);
+        #[cfg(feature = "planted-defects")]
+        {
+            script.planted = args.planted;
+        }
+        script
+    };
+    let mut campaign = play(plan, script, runs, seed, &stop, |campaign| {
+        progress.show(campaign, output)
+    });
+    progress.end(output);
+    if args.shrink {
+        campaign.breaches = campaign.breaches.iter().map(|run| shrink(plan, run)).collect();
+    }
+    let file = (args.plan.as_os_str() != USUAL_PLAN).then(|| args.plan.display().to_string());
+    if args.json {
+        match serde_json::to_string(&campaign) {
+            Ok(text) => output.line(text),
+            Err(error) => {
+                output.error(error);
+                return Exit::Failure;
+            }
+        }
+    } else {
+        table(&campaign, plan, file.as_deref(), output);
+        breaches(&campaign, file.as_deref(), output);
+    }
+    if campaign.runs < runs as usize {
+        output.error(format_args!(
+            "interrupted after {} of {runs} runs; nothing was changed",
+            campaign.runs
+        ));
+        return Exit::Failure;
+    }
+    if campaign.breaches.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failure
+    }
+}
+
+/// The plan that is taken where none is said.
+const USUAL_PLAN: &str = "radiant.plan.yaml";
+
+/// Says how far a campaign has come.
+struct Progress {
+    runs: u32,
+    show: bool,
+    began: Instant,
+    last: Instant,
+    drawn: bool,
+}
+
+impl Progress {
+    fn new(runs: u32, show: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            runs,
+            show,
+            began: now,
+            last: now,
+            drawn: false,
+        }
+    }
+
+    fn show(&mut self, campaign: &Campaign, output: &mut Output) {
+        let every = if output.redraws() { DRAWN_EVERY } else { WRITTEN_EVERY };
+        if !self.show || self.last.elapsed() < every {
+            return;
+        }
+        self.last = Instant::now();
+        let done = campaign.runs as f64;
+        let rate = done / self.began.elapsed().as_secs_f64();
+        let left = (f64::from(self.runs) - done) / rate;
+        let line = format!(
+            "{} of {} runs, {rate:.1} a second, {}, {} left",
+            campaign.runs,
+            self.runs,
+            counted(campaign.breaches.len(), "breach", "breaches"),
+            known(Some(left))
+        );
+        if output.redraws() {
+            output.draw(format_args!("\r\x1b[K{line}"));
+            self.drawn = true;
+        } else {
+            output.line(line);
+        }
+    }
+
+    fn end(&mut self, output: &mut Output) {
+        if self.drawn {
+            output.draw("\r\x1b[K");
+        }
+    }
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    match count {
+        0 => format!("no {one}"),
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
+/// Shows, for each scenario, how often it ended in which way, and what was measured; and which faults applied.
+fn table(campaign: &Campaign, plan: &Plan, file: Option<&str>, output: &mut Output) {
+    for (scenario, totals) in &campaign.scenarios {
+        output.wrapped(
+            output.paint(Paint::Strong, &format!("{scenario}: {} runs", totals.runs)),
+            2,
+        );
+        for (outcome, count) in &totals.outcomes {
+            let share = *count as f64 / totals.runs as f64 * 100.0;
+            output.wrapped(format_args!("  {outcome:<14}{count:>7}{share:>7.1} %"), 4);
+            if let Some(run) = totals.examples.get(outcome) {
+                let example = format!("    such as: {}", command(&run.script, run.seed, file));
+                output.wrapped(output.paint(Paint::Faint, &example), 6);
+            }
+        }
+        spreads(totals, plan, output);
+        output.line("");
+    }
+    if campaign.faults.is_empty() {
+        return;
+    }
+    output.wrapped(
+        output.paint(Paint::Strong, "faults                runs   applied in"),
+        2,
+    );
+    for (kind, Drawn { runs, applied }) in &campaign.faults {
+        output.wrapped(format_args!("  {kind:<18}{runs:>6}{applied:>13}"), 4);
+    }
+    output.wrapped(
+        output.paint(
+            Paint::Faint,
+            "A fault does not apply where another one, or the outcome, comes first.",
+        ),
+        2,
+    );
+    output.line("");
+}
+
+fn spreads(totals: &Totals, plan: &Plan, output: &mut Output) {
+    let (rto, rpo) = (totals.rto(), totals.rpo());
+    output.wrapped(
+        format_args!(
+            "  {:<6}{:>9}{:>10}{:>10}{:>10}{:>11}",
+            "", "minimum", "median", "p95", "maximum", "measured"
+        ),
+        4,
+    );
+    output.wrapped(
+        format_args!(
+            "  {:<6}{:>9}{:>10}{:>10}{:>10}{:>11}",
+            "RTO",
+            known(rto.minimum),
+            known(rto.median),
+            known(rto.p95),
+            known(rto.maximum),
+            rto.count
+        ),
+        4,
+    );
+    let [minimum, median, p95, maximum] =
+        [rpo.minimum, rpo.median, rpo.p95, rpo.maximum].map(|seconds| known_rpo(seconds, plan));
+    output.wrapped(
+        format_args!(
+            "  {:<6}{minimum:>9}{median:>10}{p95:>10}{maximum:>10}{:>11}",
+            "RPO", rpo.count
+        ),
+        4,
+    );
+}
+
+/// Shows what must never be, and was, with the command that plays it again.
+fn breaches(campaign: &Campaign, plan: Option<&str>, output: &mut Output) {
+    let all = campaign.breaches.len();
+    if all == 0 {
+        let line = format!("No breach in {} runs (seeds from {}).", campaign.runs, campaign.seed);
+        output.wrapped(output.paint(Paint::Good, &line), 2);
+        return;
+    }
+    let line = format!("{} in {} runs:", counted(all, "breach", "breaches"), campaign.runs);
+    output.wrapped(output.paint(Paint::Bad, &line), 2);
+    for run in campaign.breaches.iter().take(BREACHES_SHOWN) {
+        one_run(run, plan, output);
+    }
+    if all > BREACHES_SHOWN {
+        output.wrapped(
+            format_args!("and {} more; --json has them all", all - BREACHES_SHOWN),
+            2,
+        );
+    }
+}
+
+fn one_run(run: &Run, plan: Option<&str>, output: &mut Output) {
+    for Breach { invariant, at, what } in &run.breaches {
+        output.wrapped(
+            format_args!("  {invariant} at {}: {}", at.strftime("%H:%M:%S"), one_line(what)),
+            4,
+        );
+    }
+    output.wrapped(format_args!("  {}", command(&run.script, run.seed, plan)), 6);
+}
