@@ -21,6 +21,11 @@ const CONNECT: Duration = Duration::from_secs(2);
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// Time for a call in the function's own Region, all tries together.
 const OPERATION: Duration = Duration::from_secs(15);
+/// How often a call in the function's own Region is tried. The SDK's three are lost where AWS throttles every second call.
+const TRIES: u32 = 6;
+/// Time for a call of a function for which nobody waits, all tries together, and how often it is tried.
+const OPERATION_AT_LEISURE: Duration = Duration::from_secs(45);
+const TRIES_AT_LEISURE: u32 = 12;
 /// Time to open a connection to another Region, which may be down.
 const CONNECT_ELSEWHERE: Duration = Duration::from_secs(1);
 /// Time for a call to another Region, all tries together.
@@ -76,6 +81,7 @@ impl Aws {
     /// The real AWS, as the Lambda environment configures it; `table` is the table of records.
     pub async fn from_environment(table: String) -> Self {
         let config = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
             .timeout_config(timeouts(CONNECT, Some(ATTEMPT), OPERATION))
             .sleep_impl(MeteredSleep::shared(SharedAsyncSleep::new(TokioSleep::new())))
             .load()
@@ -104,7 +110,7 @@ impl Aws {
             .http_client(world.http_client)
             .time_source(world.time.clone())
             .sleep_impl(MeteredSleep::shared(world.sleep))
-            .retry_config(RetryConfig::standard())
+            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
             .timeout_config(timeouts(CONNECT, Some(ATTEMPT), OPERATION))
             .build();
         Self {
@@ -113,6 +119,18 @@ impl Aws {
             web: world.web,
             table,
             is_simulated: true,
+        }
+    }
+
+    /// The same world for what nobody waits for, or is not started again soon: calls in the own Region
+    /// may take 45 s and 12 tries.
+    pub fn at_leisure(&self) -> Self {
+        let retries = RetryConfig::standard().with_max_attempts(TRIES_AT_LEISURE);
+        let timeouts = timeouts(CONNECT, Some(ATTEMPT), OPERATION_AT_LEISURE);
+        let config = self.config.to_builder().retry_config(retries).timeout_config(timeouts);
+        Self {
+            config: config.build(),
+            ..self.clone()
         }
     }
 

@@ -104,9 +104,10 @@ impl Missing {
 }
 
 impl Fence {
-    /// This Region's, with `limit` for everything together; what is left then is not done.
+    /// This Region's, with `limit` for everything together; what is left then is not done. A service that asks for fewer
+    /// calls is given the time: this goes on beside the promotion.
     pub fn here(aws: &Aws, limit: Duration) -> Self {
-        Self::new(aws.config(), aws.region(), limit)
+        Self::new(aws.at_leisure().config(), aws.region(), limit)
     }
 
     /// Those of a Region that may be down, with `limit` for everything together; what is left then is not done. Where a

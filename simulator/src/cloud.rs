@@ -36,8 +36,9 @@ pub struct Cloud {
     chance: Mutex<BTreeMap<&'static str, fastrand::Rng>>,
     outages: Mutex<BTreeMap<String, Vec<Outage>>>,
     calls: Mutex<Calls>,
+    /// The SDK's quotas of retries, kept full.
     pub(crate) retry_quotas: RetryQuotas,
-    /// What goes wrong in calls, deliveries, invocations and clocks.
+    /// What goes wrong in calls, deliveries, invocations, databases and clocks.
     pub faults: Faults,
     /// API Gateway stages.
     pub apigateway: ApiGateway,

@@ -411,6 +411,16 @@ async fn aws_health_has_an_event_some_time_after_an_outage_began() {
     world.wait_until(1_300).await;
     assert_eq!(ask(WEST, EventStatusCode::Closed).await.unwrap().events().len(), 1);
 
+    // One of its databases alone is RDS's.
+    world.cloud.rds.take_database_away(&world.cloud, WEST);
+    world.wait_until(2_000).await;
+    let events = ask(WEST, EventStatusCode::Open).await.unwrap().events.unwrap();
+    let kinds: Vec<_> = events
+        .iter()
+        .map(|event| (event.service(), event.event_type_code()))
+        .collect();
+    assert_eq!(kinds, [(Some("RDS"), Some("AWS_RDS_OPERATIONAL_ISSUE"))]);
+
     world.cloud.health.set_subscribed(false);
     let error = ask(WEST, EventStatusCode::Open).await.unwrap_err().into_service_error();
     assert_eq!(error.code(), Some("SubscriptionRequiredException"));

@@ -421,3 +421,61 @@ async fn lag_is_published_or_not_whatever_becomes_of_apis_and_customers() {
     assert!(asked_at.elapsed() >= Duration::from_secs(2));
     assert_eq!(world.counted(EAST, "rds", "(no answer)"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_away_fails_by_itself_and_comes_back() {
+    let world = World::new().await;
+    let applied = |fault| world.cloud.faults.applied(fault);
+    let (old, new) = world.arns();
+    let idle = world.cloud.rds.take_database_away(&world.cloud, WEST);
+    world.cloud.rds.give_database_back(&world.cloud, WEST);
+    world.wait_until(90).await;
+    let fault = world.cloud.rds.take_database_away(&world.cloud, EAST);
+    assert!(world.cloud.is_up(EAST) && world.cloud.runs(EAST) && !world.cloud.databases_run(EAST));
+    // RDS there answers with an error, or not at all, to everybody.
+    let mut outcomes = BTreeMap::new();
+    for _ in 0..20 {
+        let failed = world.rds(EAST).describe_db_clusters().send().await.unwrap_err();
+        let status = failed.raw_response().map(|response| response.status().as_u16());
+        *outcomes.entry(status).or_insert(0) += 1;
+    }
+    assert_eq!(outcomes.keys().copied().collect::<Vec<_>>(), [None, Some(500)]);
+    assert_eq!(applied(fault), 20);
+    assert_eq!(world.counted(EAST, "rds", "DescribeDBClusters"), 20);
+    let data = aws_sdk_rdsdata::Client::new(&world.aws.config_in(EAST)).execute_statement();
+    let secret = &world.plan.regions.primary.database_secret;
+    data.resource_arn(&old)
+        .secret_arn(secret)
+        .sql("SELECT 1")
+        .send()
+        .await
+        .unwrap_err();
+    // The platform cannot write, and nothing arrives at the other side; everything else there works.
+    let none = BTreeMap::new();
+    let refusal = world.cloud.rds.execute(&world.cloud, EAST, &old, "SELECT 1", &none);
+    assert_eq!(refusal.unwrap_err().code, "DatabaseUnavailableException");
+    assert_eq!(applied(fault), 22);
+    let health = world.lambda(EAST).list_event_source_mappings().send().await;
+    health.unwrap();
+    world.rds(WEST).describe_global_clusters().send().await.unwrap();
+    world.wait_until(190).await;
+    assert_eq!(world.minutes_with_lag(WEST, "radiant-dr-cluster").await, [0]);
+
+    world.cloud.rds.give_database_back(&world.cloud, EAST);
+    world.rds(EAST).describe_db_clusters().send().await.unwrap();
+    world
+        .cloud
+        .rds
+        .execute(&world.cloud, EAST, &old, "SELECT 1", &none)
+        .unwrap();
+    world.wait_until(250).await;
+    assert_eq!(world.minutes_with_lag(WEST, "radiant-dr-cluster").await, [0, 3]);
+    // A part that is away by itself stays so.
+    world.cloud.take_away(EAST, Reach::Customers);
+    world.cloud.rds.give_database_back(&world.cloud, EAST);
+    assert!(!world.cloud.customers_reach(EAST));
+    assert_eq!((applied(idle), applied(fault)), (0, 22));
+    let call = world.rds(WEST).failover_global_cluster().allow_data_loss(true);
+    let call = call.global_cluster_identifier(GLOBAL).target_db_cluster_identifier(new);
+    call.send().await.unwrap();
+}

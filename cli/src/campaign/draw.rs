@@ -79,7 +79,13 @@ pub fn draw(disasters: &[Disaster], seed: u64) -> Script {
     });
     while script.faults.len() < count.unwrap_or_default() {
         let mut faults = script.faults.clone();
-        faults.push(some_fault(&mut rng));
+        faults.push(match some_fault(&mut rng) {
+            // What becomes of a failover becomes of the switchover that a way back is.
+            Fault::StuckFailover | Fault::FailedFailover if disaster == Disaster::RegionReturn => {
+                Fault::SwitchoverHangs
+            }
+            fault => fault,
+        });
         if is_possible(&faults, disaster) {
             script.faults = faults;
         }
@@ -131,7 +137,7 @@ fn some_fault(rng: &mut Rng) -> Fault {
         4 => Fault::Throttle(service(rng)),
         5 => Fault::Errors(service(rng), [0.05, 0.1, 0.2, 0.4][rng.usize(..4)]),
         6 | 7 => Fault::LostReply(OPERATIONS[rng.usize(..OPERATIONS.len())].to_owned()),
-        8 | 9 => Fault::Kill(STEPS[rng.usize(..STEPS.len())].name.to_owned()),
+        8 | 9 => Fault::Kill(STEPS[rng.usize(..STEPS.len())].name.to_owned(), Some(rng.u64(..10))),
         10 => Fault::KillRandom,
         11 => Fault::DuplicateEvent,
         12 => Fault::LateEvent(minutes([1, 5, 15, 30][rng.usize(..4)])),

@@ -26,8 +26,8 @@ pub enum Fault {
     Errors(String, f64),
     /// An operation is done, and its answer never comes.
     LostReply(String),
-    /// A step's process dies at some AWS call.
-    Kill(String),
+    /// A step's process dies once, at this AWS call; at one of the first ones, as the seed has it, where none is said.
+    Kill(String, Option<u64>),
     /// Three processes die, of whatever steps.
     KillRandom,
     /// EventBridge delivers each event twice.
@@ -119,8 +119,8 @@ pub const KINDS: [FaultKind; 26] = [
         "recovers, with one effect",
     ),
     kind(
-        "kill:<step>",
-        "the step's process dies once, at an AWS call that the seed draws",
+        "kill:<step>[:<n>]",
+        "the step's process dies once, at its n-th AWS call (one of the first, which the seed draws)",
         "recovers, with one effect",
     ),
     kind(
@@ -218,7 +218,7 @@ impl Fault {
             Self::Throttle(_) => "throttle",
             Self::Errors(..) => "errors",
             Self::LostReply(_) => "lost-reply",
-            Self::Kill(_) => "kill",
+            Self::Kill(..) => "kill",
             Self::KillRandom => "kill-random",
             Self::DuplicateEvent => "duplicate-event",
             Self::LateEvent(_) => "late-event",
@@ -281,7 +281,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())?;
         match self {
-            Self::Throttle(what) | Self::LostReply(what) | Self::Kill(what) => write!(f, ":{what}"),
+            Self::Throttle(what) | Self::LostReply(what) | Self::Kill(what, None) => write!(f, ":{what}"),
+            Self::Kill(step, Some(call)) => write!(f, ":{step}:{call}"),
             Self::Errors(service, rate) => write!(f, ":{service}:{rate}"),
             Self::LateEvent(time) | Self::Lag(time) | Self::OldOutage(time) | Self::ClockSkew(time) => {
                 write!(f, ":{time}")
@@ -339,7 +340,17 @@ impl FromStr for Fault {
                 Ok(Self::Errors(service(of)?, rate))
             }
             "lost-reply" => operation(text("operation")?).map(Self::LostReply),
-            "kill" => step(text("step")?).map(Self::Kill),
+            "kill" => {
+                let given = text("step")?;
+                let (name, call) = given
+                    .split_once(':')
+                    .map_or((given, None), |(name, call)| (name, Some(call)));
+                let call = call.map(|call| {
+                    call.parse()
+                        .map_err(|_| format!("{call} is no AWS call's number; the first is 1"))
+                });
+                Ok(Self::Kill(step(name)?, call.transpose()?))
+            }
             "kill-random" => nothing_more(Self::KillRandom),
             "duplicate-event" => nothing_more(Self::DuplicateEvent),
             "late-event" => time().map(Self::LateEvent),
@@ -417,6 +428,7 @@ mod tests {
             assert_eq!(fault.to_string(), spec);
             assert!(kind.form.starts_with(fault.kind()), "{spec}");
         }
+        assert_eq!("kill:announce".parse(), Ok(Fault::Kill("announce".to_owned(), None)));
         assert_eq!("approver-declines".parse(), Ok(Fault::ApproverDeclines(1)));
         assert_eq!(Fault::ApproverDeclines(1).to_string(), "approver-declines");
     }
@@ -436,6 +448,7 @@ mod tests {
             ("errors:rds:many", "is no share"),
             ("lost-reply:failover", "FailoverGlobalCluster"),
             ("kill:nobody", "promote-database"),
+            ("kill:announce:soon", "the first is 1"),
             ("lag:0s", "changes nothing"),
             ("lag:soon", "lag"),
             ("approver-declines:0", "the first is 1"),

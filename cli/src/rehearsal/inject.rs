@@ -29,7 +29,9 @@ const THROTTLED_SHARE: f64 = 0.5;
 /// How much of each minute a table is throttled, and for how many minutes.
 const TABLE_THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(20);
 const TABLE_THROTTLED_MINUTES: i64 = 60;
-/// At which of its AWS calls a process may die: the timeline's own calls are among them.
+/// At which of its AWS calls a process dies where none is said, the timeline's own among them: every step makes so many.
+const FIRST_CALLS: u64 = 2;
+/// At which of its AWS calls a process dies that `kill-random` chose.
 const DIES_WITHIN_CALLS: u64 = 8;
 /// How many processes `kill-random` ends, and which share of the invocations it tries.
 const RANDOM_DEATHS: u64 = 3;
@@ -254,14 +256,14 @@ impl Place<'_> {
                     })
                     .collect(),
             ),
-            Fault::Kill(step) => applied(cloud.faults.on_invocations(InvocationFault {
+            Fault::Kill(step, call) => applied(cloud.faults.on_invocations(InvocationFault {
                 region: None,
                 function: Some(step.clone()),
                 which: Which::Share {
                     share: 1.0,
                     at_most: Some(1),
                 },
-                after_calls: 0..=DIES_WITHIN_CALLS,
+                after_calls: call.map_or(0..=FIRST_CALLS, |call| call..=call),
                 end: self.some_end(time_limit(step)),
             })),
             Fault::KillRandom => any_of(

@@ -45,6 +45,8 @@ pub struct Rehearsal {
     pub approval: Option<String>,
     /// Whether the Region that was left was fenced.
     pub fence: Option<String>,
+    /// How much people were told would be lost, and how that is known: the recovery's own words for it.
+    pub expected_loss: Option<Value>,
     /// How recoveries, and executions of this one, ended before it, oldest first.
     pub earlier: Vec<Earlier>,
     /// When customers first suffered, as the recovery saw it.
@@ -257,6 +259,7 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
         reason,
         approval: approval(&evidence),
         fence: text_at(&evidence, "/fence/summary"),
+        expected_loss: evidence.pointer("/assessment/expected_loss").cloned(),
         earlier: closed.into_iter().map(Ending::into_earlier).collect(),
         impact_at: observed.impact_at,
         decided_at: observed.decided_at,

@@ -16,6 +16,10 @@ const PEOPLE: usize = 2;
 /// How long somebody waits before they answer a second time.
 const ANSWERS_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
+/// How often somebody sends an answer that is not taken, and how long after each time.
+const TRIES: usize = 10;
+const TRIES_AGAIN_AFTER: Duration = Duration::from_secs(20);
+
 /// What the simulated people do when they are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum People {
@@ -102,20 +106,30 @@ pub(crate) fn listen(
                     let cloud = simulation.cloud();
                     let takes: Duration = cloud.draw("people", &cloud.timings.person_answers);
                     tokio::time::sleep(takes).await;
-                    // Whoever comes too late is told so, which changes nothing.
-                    let _ = simulation.post_to_function(&region, function, &arn, &body).await;
+                    say(&simulation, &region, function, &arn, &body).await;
                     if declines {
                         heard.did_otherwise();
                     }
                     if people == People::OneTwice {
                         tokio::time::sleep(ANSWERS_AGAIN_AFTER).await;
-                        let _ = simulation.post_to_function(&region, function, &arn, &body).await;
+                        say(&simulation, &region, function, &arn, &body).await;
                         heard.did_otherwise();
                     }
                 });
             }
         }
     });
+}
+
+/// Sends an answer, and again for a while where it is not taken. Whoever comes too late is told so, which changes nothing.
+async fn say(simulation: &Simulation, region: &str, function: &str, arn: &str, body: &str) {
+    for _ in 0..TRIES {
+        let answered = simulation.post_to_function(region, function, arn, body).await;
+        if answered.is_ok_and(|(status, _)| status < 500) {
+            return;
+        }
+        tokio::time::sleep(TRIES_AGAIN_AFTER).await;
+    }
 }
 
 /// ARNs of the people who are told, under which AWS would know them.

@@ -194,7 +194,7 @@ impl<'a> Stage<'a> {
         if let Some(step) = &script.stop_at {
             stage.forbid(step)?;
         }
-        tokio::time::sleep(GOOD_TIMES).await;
+        tokio::time::sleep(good_times(script)).await;
         Ok(stage)
     }
 
@@ -285,7 +285,7 @@ impl<'a> Stage<'a> {
             self.go_on_after(step).await?;
         }
         self.go_on_after_faults(&here).await?;
-        tokio::time::sleep(AFTERMATH).await;
+        self.aftermath().await;
         let (platform, cloud) = (self.simulation.platform(), self.simulation.cloud());
         let truth = Truth {
             rto_seconds: platform
@@ -337,6 +337,14 @@ impl<'a> Stage<'a> {
     /// Waits until what was started has ended.
     async fn wait(&self) {
         self.simulation.wait_for_executions(LONGEST).await;
+    }
+
+    /// Watches the customers for a while after everything has ended; an event that comes late may start something more.
+    async fn aftermath(&self) {
+        tokio::time::sleep(AFTERMATH + begins_after(&self.script.faults)).await;
+        if self.simulation.wait_for_a_start(Duration::ZERO).await {
+            self.wait().await;
+        }
     }
 
     /// Gives the step its permissions back, and goes on with the recovery that failed for want of them.
@@ -424,7 +432,7 @@ impl<'a> Stage<'a> {
             tokio::time::sleep(TRIES_AGAIN_AFTER).await;
         }
         self.go_on_after_faults(&region).await?;
-        tokio::time::sleep(AFTERMATH).await;
+        self.aftermath().await;
         let (platform, cloud) = (self.simulation.platform(), self.simulation.cloud());
         let truth = Truth {
             rto_seconds: platform.served_again_at(began).map(|back| seconds_between(began, back)),
@@ -478,6 +486,15 @@ impl<'a> Stage<'a> {
     fn person(&self) -> String {
         format!("arn:aws:sts::{}:assumed-role/on-call/drctl", self.plan.account)
     }
+}
+
+/// How long everything runs well before the disaster: what was written longer ago than replication is behind survives.
+fn good_times(script: &Script) -> Duration {
+    let each = script.faults.iter().map(|fault| match fault {
+        Fault::Lag(behind) => behind.as_std(),
+        _ => Duration::ZERO,
+    });
+    GOOD_TIMES + each.max().unwrap_or_default()
 }
 
 /// After how long a person starts the recovery; nothing, where an alarm or an event does.

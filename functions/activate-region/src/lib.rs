@@ -133,10 +133,8 @@ impl Step for ActivateRegion {
         }
         for (now, error) in self.change(&fence, &input, others).await? {
             let resource = now.resource(&input.here.region);
-            match now {
-                Setting::Stage { .. } => report.failed(&resource, error),
-                _ => report.note(&resource, &error),
-            }
+            // Also where the answer of a change was lost: the next run sees that it was made.
+            report.failed(&resource, error);
         }
         let done = notes.outdated(&running, &report);
         let forgetting = done

@@ -15,7 +15,7 @@ use crate::Input;
 /// How far back the metrics are read: an outage older than this has its impact at the window's beginning.
 const WINDOW: SignedDuration = SignedDuration::from_hours(6);
 /// The period of both metrics.
-const PERIOD: SignedDuration = SignedDuration::from_mins(1);
+pub(crate) const PERIOD: SignedDuration = SignedDuration::from_mins(1);
 /// How long AWS Health is waited for: it is evidence for people, and nothing depends on it.
 const HEALTH_LIMIT: Duration = Duration::from_secs(3);
 /// How many events of AWS Health are shown.

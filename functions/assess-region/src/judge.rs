@@ -28,7 +28,8 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             input.other.region
         ));
     }
-    let outage = beginning_of_outage(&metrics.probe, evidence.now);
+    let last_committed = evidence.last_committed.as_ref().ok().copied().flatten();
+    let outage = beginning_of_outage(&metrics.probe, last_committed, evidence.now);
     let signals = vec![
         probe_signal(&metrics.probe, evidence.now),
         replication_signal(&metrics.lag, outage, evidence.now),
@@ -94,7 +95,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         (Way::Failover, _) => expected_loss(&Known {
             lag: &metrics.lag,
             impact_at,
-            last_committed: evidence.last_committed.as_ref().ok().copied().flatten(),
+            last_committed,
             heartbeat_seconds: input.database.heartbeat_seconds,
             now: evidence.now,
         }),

@@ -8,7 +8,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::global_database::serves;
 use shared::slices::SiteSlice;
 
-use crate::evidence::Datapoints;
+use crate::evidence::{Datapoints, PERIOD};
 
 /// A metric whose last datapoint is older than this says nothing of the present.
 pub(crate) const FRESH: SignedDuration = SignedDuration::from_mins(3);
@@ -54,17 +54,37 @@ impl Says {
 }
 
 /// The beginning of the outage that goes on: the first of the bad minutes, without a gap, that the metric ends with. An
-/// outage that is over has nothing to do with this recovery.
-pub(crate) fn beginning_of_outage(probe: &Datapoints, now: Timestamp) -> Option<Timestamp> {
+/// outage that is over has nothing to do with this recovery. Where the probe said nothing in the minutes just before, the
+/// minute of `last_committed`, the last heartbeat of the other side, is the first of those that may be bad too.
+pub(crate) fn beginning_of_outage(
+    probe: &Datapoints,
+    last_committed: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let mut began = None;
     let mut next = now;
+    let mut healthy_until = None;
     for (at, value) in probe.iter().rev() {
-        if *value >= 1.0 || next.duration_since(*at) >= FRESH {
+        if next.duration_since(*at) >= FRESH {
+            break;
+        }
+        if *value >= 1.0 {
+            healthy_until = at.checked_add(PERIOD).ok();
             break;
         }
         (began, next) = (Some(*at), *at);
     }
-    began
+    let (began, healthy_until) = (began?, healthy_until.unwrap_or(began?));
+    Some(match last_committed {
+        Some(at) if healthy_until < began => minute_of(at).clamp(healthy_until, began),
+        _ => began,
+    })
+}
+
+/// The beginning of a moment's minute.
+fn minute_of(at: Timestamp) -> Timestamp {
+    let second = at.as_second();
+    Timestamp::from_second(second - second.rem_euclid(PERIOD.as_secs())).unwrap_or(at)
 }
 
 pub(crate) fn probe_signal(probe: &Datapoints, now: Timestamp) -> Signal {
@@ -146,7 +166,7 @@ mod tests {
     fn the_impact_is_the_beginning_of_the_outage_that_goes_on() {
         let began = |minutes: &[(i64, f64)]| {
             let probe: Datapoints = minutes.iter().map(|(m, value)| (minute(*m), *value)).collect();
-            beginning_of_outage(&probe, minute(5))
+            beginning_of_outage(&probe, None, minute(5))
         };
         assert_eq!(
             began(&[(0, 1.0), (1, 0.0), (2, 1.0), (3, 0.0), (4, 0.0)]),
@@ -161,6 +181,22 @@ mod tests {
             "another outage, long ago"
         );
         assert_eq!(began(&[]), None);
+    }
+
+    #[test]
+    fn where_the_probe_was_silent_the_last_heartbeat_says_when_the_outage_began() {
+        let began = |minutes: &[(i64, f64)], committed: Option<i64>| {
+            let probe: Datapoints = minutes.iter().map(|(m, value)| (minute(*m), *value)).collect();
+            let committed = committed.map(|second| minute(0) + SignedDuration::from_secs(second));
+            beginning_of_outage(&probe, committed, minute(5))
+        };
+        let silent = [(1, 1.0), (3, 0.0), (4, 0.0)];
+        for (committed, expected) in [(Some(130), 2), (Some(80), 2), (Some(190), 3), (Some(250), 3), (None, 3)] {
+            assert_eq!(began(&silent, committed), Some(minute(expected)), "{committed:?}");
+        }
+        // The probe knows better where it said something.
+        assert_eq!(began(&[(2, 1.0), (3, 0.0), (4, 0.0)], Some(70)), Some(minute(3)));
+        assert_eq!(began(&[(3, 0.0), (4, 0.0)], Some(130)), Some(minute(3)));
     }
 
     #[test]

@@ -66,6 +66,9 @@ impl Step for StartRecovery {
     type Output = Output;
 
     fn new(aws: &Aws) -> Self {
+        // Lambda starts it again after a minute, and twice at most: it must not give up where the table is throttled for
+        // some seconds.
+        let aws = &aws.at_leisure();
         Self {
             aws: aws.clone(),
             record: Record::new(aws),
