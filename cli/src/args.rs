@@ -256,7 +256,7 @@ fn step_parser() -> PossibleValuesParser {
 }
 
 /// Steps that a recovery does not call after it was opened, or that it goes on without.
-const NEVER_STOPS_A_RECOVERY: [&str; 9] = [
+const NEVER_STOPS_A_RECOVERY: [&str; 10] = [
     "announce",
     "check-dns",
     "fence-region",
@@ -266,4 +266,5 @@ const NEVER_STOPS_A_RECOVERY: [&str; 9] = [
     "request-approval",
     "start-recovery",
     "unfence-region",
+    "write-report",
 ];

@@ -31,6 +31,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<start_recovery::StartRecovery>(),
     step::<switch_dns::SwitchDns>(),
     step::<unfence_region::UnfenceRegion>(),
+    step::<write_report::WriteReport>(),
 ];
 
 /// Every state machine, as it is deployed.

@@ -29,7 +29,24 @@ pub struct Slices {
     pub objectives: Objectives,
     /// Who is asked.
     pub approval: ApprovalSlice,
+    /// Where the report is kept.
+    pub reports: ReportsSlice,
 }
+
+/// Where reports are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportsSlice {
+    /// The bucket's Region: that of the recovery, since nothing may depend on another one.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What the keys begin with.
+    pub prefix: String,
+}
+
+/// What the keys of reports begin with.
+const REPORTS_PREFIX: &str = "recoveries/";
 
 /// One Region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,6 +240,11 @@ impl Slices {
                 people: policy.approvals,
                 without_evidence: policy.approvals_without_evidence,
                 answer_within_seconds: severity.respond_within.as_secs(),
+            },
+            reports: ReportsSlice {
+                region: here.region.clone(),
+                bucket: here.reports.0.clone(),
+                prefix: REPORTS_PREFIX.to_owned(),
             },
         })
     }

@@ -100,6 +100,7 @@ impl Platform {
                 .create_table(&site.region, &plan.automation.table)
                 .await?;
             cloud.sns.create_topic(&plan.topic_arn(site));
+            cloud.s3.create_bucket(&site.region, &site.reports.0, &[]);
             deploy_entrances(cloud, plan, site, index == 0);
             for function in &plan.functions {
                 let environment = BTreeMap::from([

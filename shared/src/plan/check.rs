@@ -190,6 +190,7 @@ fn buckets(plan: &Plan, problems: &mut Problems) {
         let buckets = site.buckets.iter().enumerate();
         buckets
             .map(|(i, bucket)| (format!("/regions/{name}/buckets/{i}"), bucket.0.clone()))
+            .chain([(format!("/regions/{name}/reports"), site.reports.0.clone())])
             .collect()
     };
     let mut named = of("primary", &plan.regions.primary);
@@ -260,6 +261,14 @@ fn dns(plan: &Plan, problems: &mut Problems) {
         let message = format!(
             "'{}' is a bucket of the primary Region; name one in {}, which can be written while the primary is lost",
             bucket.0, plan.regions.recovery.region
+        );
+        problems.add("/dns/switch_object/bucket", message);
+    }
+    let sites = [&plan.regions.primary, &plan.regions.recovery];
+    if let Some(bucket) = switch.filter(|bucket| sites.iter().any(|site| site.reports == **bucket)) {
+        let message = format!(
+            "'{}' keeps reports, which must stay private; the switch object is public and needs a bucket of its own",
+            bucket.0
         );
         problems.add("/dns/switch_object/bucket", message);
     }
@@ -507,6 +516,7 @@ mod tests {
                 "user_pools": [format!("{region}_AbCdEfGhI")],
                 "caches": ["cache"],
                 "topic": "recoveries",
+                "reports": format!("{bucket}-reports"),
             })
         };
         json!({
@@ -712,6 +722,12 @@ mod tests {
         an_api_domain_that_is_the_public_name:
             ["/regions/primary/api/domain" = "api.example.com"] => "/regions/primary/api/domain";
         a_bucket_twice_in_a_region: ["/regions/primary/buckets/-" = "shop-east"] => "/regions/primary/buckets/1";
+        reports_among_the_platforms_own:
+            ["/regions/primary/reports" = "shop-east"] => "/regions/primary/reports";
+        one_bucket_for_the_reports_of_both_regions:
+            ["/regions/recovery/reports" = "shop-east-reports"] => "/regions/recovery/reports";
+        the_switch_object_among_reports:
+            ["/dns/switch_object/bucket" = "shop-west-reports"] => "/dns/switch_object/bucket";
         a_bucket_in_both_regions: ["/regions/recovery/buckets/0" = "shop-east"] => "/regions/recovery/buckets/0";
         a_heartbeat_that_never_comes: ["/database/heartbeat/every" = "0s"] => "/database/heartbeat/every";
         a_heartbeat_too_seldom_for_the_rpo: ["/database/heartbeat/every" = "6m"] => "/database/heartbeat/every";

@@ -103,6 +103,8 @@ pub struct Site {
     /// The SNS topic on which recoveries are announced.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,256}$"), extend("patternErrorMessage" = form::TOPIC))]
     pub topic: String,
+    /// The bucket that keeps the reports of recoveries that ran here.
+    pub reports: BucketName,
 }
 
 impl Site {

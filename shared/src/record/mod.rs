@@ -39,7 +39,7 @@ use serde::de::DeserializeOwned;
 pub use automation::{StartDecision, Started, Switch};
 pub use header::{Closing, Header};
 pub use lock::{Claim, Claimed, Lock};
-pub use timeline::{StepEnd, StepRun, TimelineStep};
+pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, Undo};
 
 use crate::aws::Aws;

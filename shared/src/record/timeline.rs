@@ -72,6 +72,17 @@ pub struct TimelineStep {
     pub last_failure: Option<String>,
 }
 
+/// An announcement that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// Name of the execution that sent it.
+    pub execution: String,
+    /// What happened, in a word or two.
+    pub what: String,
+    /// SNS's id of the message.
+    pub message_id: String,
+}
+
 impl Record {
     /// Keeps the beginning or the end of one invocation of a step.
     pub async fn note_step(&self, recovery: &RecoveryRef, run: &StepRun<'_>) -> Result<(), StepError> {
@@ -151,6 +162,25 @@ impl Record {
             .await
     }
 
+    /// What people were told of a recovery, by execution.
+    pub async fn announced(&self, id: &str) -> Result<Vec<Announced>, StepError> {
+        #[derive(Deserialize)]
+        struct Item {
+            sk: String,
+            message_id: String,
+        }
+        let items: Vec<Item> = self.items(&recovery_key(id), TOLD).await?;
+        let announced = items.into_iter().filter_map(|item| {
+            let (execution, what) = item.sk.strip_prefix(TOLD)?.split_once('#')?;
+            Some(Announced {
+                execution: execution.to_owned(),
+                what: what.to_owned(),
+                message_id: item.message_id,
+            })
+        });
+        Ok(announced.collect())
+    }
+
     /// Keeps that an announcement was sent.
     pub async fn note_told(&self, recovery: &RecoveryRef, what: &str, message_id: &str) -> Result<(), StepError> {
         let (partition, sort) = (recovery_key(&recovery.id), told_key(recovery, what));
@@ -158,8 +188,11 @@ impl Record {
     }
 }
 
+/// What the keys of announcements begin with.
+const TOLD: &str = "told#";
+
 fn told_key(recovery: &RecoveryRef, what: &str) -> String {
-    format!("told#{}#{what}", execution_name(recovery))
+    format!("{TOLD}{}#{what}", execution_name(recovery))
 }
 
 fn execution_name(recovery: &RecoveryRef) -> &str {

@@ -11,8 +11,8 @@ use states_language::{Choice, State, StateKind, Template, Wait, Workflow};
 use super::graph::{self, Loop};
 use super::{Breach, Check};
 
-/// The shortest wait in a loop, in seconds. Design, section 5.
-const SHORTEST_WAIT_SECONDS: u64 = 5;
+/// The shortest wait in a loop, in seconds: docs/decisions/0014.
+const SHORTEST_WAIT_SECONDS: u64 = 4;
 
 /// The time since a moment that the machine kept, in milliseconds, up to the name of the variable.
 const ELAPSED_SINCE: &str = "$toMillis($states.context.State.EnteredTime) - $toMillis($";
@@ -137,7 +137,7 @@ fn in_loop(found: &Loop<'_>) -> Vec<Breach> {
         if pace.early < SHORTEST_WAIT_SECONDS {
             breaches.push(breach(
                 Check::Polling,
-                &format!("waits {} s in a loop; 5 s is the least", pace.early),
+                &format!("waits {} s in a loop; {SHORTEST_WAIT_SECONDS} s is the least", pace.early),
             ));
         }
         if pace.since.is_some_and(|variable| !since.contains(variable)) {

@@ -1,0 +1,219 @@
+//! Everything that the record knows of one recovery, as plain data.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::approval::{Approval, Ask, Question, Settled};
+use shared::error::StepError;
+use shared::record::{Announced, Closing, Header, Record, StartDecision, Started, TimelineStep, Undo};
+use shared::recovery::{Outcome, RecoveryRef};
+use shared::request::Trigger;
+
+/// One recovery: all of its items in the record, without the task tokens, which are secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// What it is, and how it ended.
+    pub header: Header,
+    /// The visits of its states, by all of its executions, in the order in which they first began.
+    pub timeline: Vec<TimelineStep>,
+    /// What it changed, and what takes that back.
+    pub undo: Vec<Undo>,
+    /// What people were asked, in the order in which they were.
+    pub questions: Vec<Asked>,
+    /// What it decided, as the step that decided keeps it; nothing if it did not come to that.
+    pub decision: Option<Value>,
+    /// The decision on the alarm's event that started it; nothing if something else did.
+    pub started: Option<StartDecision>,
+    /// What people were told.
+    pub announced: Vec<Announced>,
+    /// The recovery that took the lock from it, where it ended as preempted and the record knows of one.
+    pub taken_over_by: Option<Successor>,
+}
+
+/// A question, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What was asked.
+    pub ask: Ask,
+    /// When it was asked first.
+    pub asked_at: Timestamp,
+    /// Until when it can, or could, be answered.
+    pub expires_at: Timestamp,
+    /// ARN of who or what started the recovery: their approval alone is not enough.
+    pub started_by: String,
+    /// What people answered, in the order in which they did.
+    pub answers: Vec<Approval>,
+    /// What it came to; nothing while that is open, or if nobody answered in time.
+    pub settled: Option<Settled>,
+}
+
+/// A recovery that came after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// Its id.
+    pub id: String,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// What started it.
+    pub trigger: Trigger,
+}
+
+/// Reads recovery `id`; nothing if the table knows of none. It reads and changes nothing. Errors: DynamoDB's own.
+pub async fn read(record: &Record, id: &str) -> Result<Option<Account>, StepError> {
+    let Some(mut header) = record.header(id).await? else {
+        return Ok(None);
+    };
+    // DynamoDB gives the fields of its maps in no order.
+    for closing in header.earlier.iter_mut().chain(&mut header.closing) {
+        closing.evidence.sort_all_objects();
+    }
+    let mut questions = Vec::new();
+    for question in record.questions(id).await? {
+        questions.push(asked(record, id, question).await?);
+    }
+    questions.sort_by(|a, b| (a.asked_at, &a.ask.id).cmp(&(b.asked_at, &b.ask.id)));
+    let recovery = RecoveryRef {
+        id: id.to_owned(),
+        workload: header.workload.clone(),
+        token: 0,
+        execution: header.execution.clone(),
+    };
+    let mut undo = record.undo_notes(id).await?;
+    for note in &mut undo {
+        note.previous.sort_all_objects();
+    }
+    let mut decision: Option<Value> = record.decision(&recovery).await?;
+    if let Some(decision) = &mut decision {
+        decision.sort_all_objects();
+        without_keys(decision);
+    }
+    let decisions = record.start_decisions(&header.workload).await?;
+    let started = decisions.into_iter().find(|decision| has_started(decision, &header));
+    Ok(Some(Account {
+        timeline: record.timeline(id).await?,
+        undo,
+        questions,
+        decision,
+        started,
+        announced: record.announced(id).await?,
+        taken_over_by: successor(record, &header).await?,
+        header,
+    }))
+}
+
+/// What is read as it is has the table's keys beside the data.
+fn without_keys(item: &mut Value) {
+    if let Value::Object(fields) = item {
+        fields.retain(|name, _| name != "pk" && name != "sk");
+    }
+}
+
+async fn asked(record: &Record, id: &str, question: Question) -> Result<Asked, StepError> {
+    let Question {
+        ask,
+        asked_at,
+        expires_at,
+        started_by,
+        task_token: _,
+    } = question;
+    Ok(Asked {
+        answers: record.approvals(id, &ask.id).await?,
+        settled: record.settled(id, &ask.id).await?,
+        ask,
+        asked_at,
+        expires_at,
+        started_by,
+    })
+}
+
+fn has_started(decision: &StartDecision, header: &Header) -> bool {
+    let Started::Started { execution } = &decision.decision else {
+        return false;
+    };
+    let ended = header.earlier.iter().chain(&header.closing);
+    *execution == header.execution || ended.into_iter().any(|closing| closing.execution == *execution)
+}
+
+/// The last recovery that was opened before a preempted one ended: that one has, or had, the lock.
+async fn successor(record: &Record, header: &Header) -> Result<Option<Successor>, StepError> {
+    let Some(closing) = header.ended().filter(|closing| closing.outcome == Outcome::Preempted) else {
+        return Ok(None);
+    };
+    for id in record.recoveries(&header.workload).await?.iter().rev() {
+        let Some(other) = record.header(id).await? else {
+            continue;
+        };
+        if other.id != header.id && (header.opened_at..=closing.closed_at).contains(&other.opened_at) {
+            return Ok(Some(Successor {
+                id: other.id,
+                opened_at: other.opened_at,
+                trigger: other.trigger,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+impl Account {
+    /// How its executions ended, oldest first, the last one included if it has.
+    pub fn endings(&self) -> impl Iterator<Item = &Closing> {
+        self.header.earlier.iter().chain(&self.header.closing)
+    }
+
+    /// The Region that runs, or ran, it: the fourth part of its execution's ARN. Empty if that is no ARN.
+    pub fn region(&self) -> &str {
+        self.header.execution.split(':').nth(3).unwrap_or_default()
+    }
+
+    /// When customers first suffered, as far as the record knows.
+    pub fn impact_at(&self) -> Option<Timestamp> {
+        let closed = self
+            .header
+            .closing
+            .as_ref()
+            .and_then(|closing| closing.observed.impact_at);
+        closed.or_else(|| self.decision_time("impact_at"))
+    }
+
+    /// Whether nobody saw customers suffer, so that the start stands in for the impact: so with a planned move.
+    pub fn starts_in_place_of_an_impact(&self) -> bool {
+        self.impact_at() == Some(self.header.trigger.at)
+    }
+
+    /// When it was decided what to do, as far as the record knows.
+    pub fn decided_at(&self) -> Option<Timestamp> {
+        let closed = self
+            .header
+            .closing
+            .as_ref()
+            .and_then(|closing| closing.observed.decided_at);
+        closed.or_else(|| self.decision_time("decided_at"))
+    }
+
+    fn decision_time(&self, name: &str) -> Option<Timestamp> {
+        self.decision.as_ref()?.get(name)?.as_str()?.parse().ok()
+    }
+
+    /// The last moment of which the record knows anything: that of its end, or of the last sign of it while it runs.
+    pub fn known_until(&self) -> Timestamp {
+        if let Some(closing) = self.header.ended() {
+            return closing.closed_at;
+        }
+        let steps = self
+            .timeline
+            .iter()
+            .flat_map(|step| [Some(step.started_at), step.last_started_at, step.ended_at]);
+        let answers = self
+            .questions
+            .iter()
+            .flat_map(|asked| &asked.answers)
+            .map(|answer| answer.at);
+        let questions = self
+            .questions
+            .iter()
+            .flat_map(|asked| [Some(asked.asked_at), asked.settled.as_ref().map(|settled| settled.at)]);
+        let resumed = self.header.resumed.iter().map(|trigger| trigger.at);
+        let known = steps.chain(questions).flatten().chain(answers).chain(resumed);
+        known.fold(self.header.opened_at, Timestamp::max)
+    }
+}

@@ -1,0 +1,28 @@
+//! A report as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Account;
+use crate::path::CriticalPath;
+
+/// The format of the JSON form; it grows with every change that a reader of the one before would not understand.
+pub const FORMAT: u32 = 1;
+
+/// The JSON form of a report:
+///
+/// | field | what it is |
+/// |---|---|
+/// | `format` | [`FORMAT`] |
+/// | `account` | the record of the recovery, see [`Account`]; what was achieved is in `header.closing.achieved`, in seconds |
+/// | `critical_path` | the critical path, see [`CriticalPath`]: `spans` in order, and in `waiting` the seconds and shares of AWS, people, and this automation |
+///
+/// Times are RFC 3339 in UTC. What is not known is `null`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The format.
+    pub format: u32,
+    /// The record.
+    pub account: Account,
+    /// The critical path.
+    pub critical_path: CriticalPath,
+}

@@ -1,0 +1,66 @@
+//! The report of a recovery: its record, and nothing else, as HTML, JSON and Markdown. The same account gives the same
+//! bytes.
+
+mod account;
+mod campaign;
+mod data;
+mod html;
+mod markdown;
+mod page;
+pub mod path;
+mod plot;
+mod story;
+mod timeline;
+mod words;
+
+use serde::Serialize;
+
+pub use account::{Account, Asked, Successor, read};
+pub use campaign::{Breach, Campaign, ScenarioRuns, Spread};
+pub use data::{FORMAT, Report};
+
+/// A recovery's report as one HTML file that needs nothing beside it and asks for nothing.
+pub fn html(account: &Account) -> String {
+    html::document(&story::page(account, &path::critical_path(account)))
+}
+
+/// A recovery's report as Markdown.
+pub fn markdown(account: &Account) -> String {
+    markdown::document(&story::page(account, &path::critical_path(account)))
+}
+
+/// A recovery's report as JSON: a [`Report`]. Errors: the account is not data, which is a defect.
+pub fn json(account: &Account) -> serde_json::Result<String> {
+    pretty(&Report {
+        format: FORMAT,
+        critical_path: path::critical_path(account),
+        account: account.clone(),
+    })
+}
+
+/// A campaign's report as one HTML file that needs nothing beside it and asks for nothing.
+pub fn campaign_html(campaign: &Campaign) -> String {
+    html::document(&campaign::page(campaign))
+}
+
+/// A campaign's report as Markdown.
+pub fn campaign_markdown(campaign: &Campaign) -> String {
+    markdown::document(&campaign::page(campaign))
+}
+
+/// A campaign's report as JSON: `format` and the `campaign`. Errors: the campaign is not data, which is a defect.
+pub fn campaign_json(campaign: &Campaign) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct CampaignReport<'a> {
+        format: u32,
+        campaign: &'a Campaign,
+    }
+    pretty(&CampaignReport {
+        format: FORMAT,
+        campaign,
+    })
+}
+
+fn pretty(data: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(data).map(|text| text + "\n")
+}

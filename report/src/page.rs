@@ -1,0 +1,173 @@
+//! What a report says, apart from the form that it is said in: HTML and Markdown show the same sections.
+
+use jiff::Timestamp;
+
+use crate::plot::Plot;
+use crate::timeline::Timeline;
+
+/// A report.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Page {
+    /// What it is about.
+    pub(crate) title: String,
+    /// A line above the outcome, in a box of its own: that it was no more than a rehearsal.
+    pub(crate) notice: Option<String>,
+    /// How it ended, in a word.
+    pub(crate) outcome: String,
+    /// Whether that is good.
+    pub(crate) tone: Tone,
+    /// How it ended, in a sentence.
+    pub(crate) sentence: Text,
+    /// Why, and what goes with it.
+    pub(crate) because: Vec<Text>,
+    /// The day that times without one are of; empty where all have theirs.
+    pub(crate) day: String,
+    /// The rest.
+    pub(crate) sections: Vec<Section>,
+}
+
+/// How something is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Bad,
+    /// Neither, or not known yet.
+    Plain,
+}
+
+/// A part of a report, with a heading.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Section {
+    /// Names it within the page.
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) blocks: Vec<Block>,
+}
+
+/// A piece of a section.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Block {
+    Paragraph(Text),
+    /// A smaller heading.
+    Heading(Text),
+    List(Vec<Text>),
+    /// Things to do, in order.
+    Todo(Vec<Todo>),
+    /// Pairs of a name and what is said to it.
+    Facts(Vec<(Text, Text)>),
+    Figures(Vec<Figure>),
+    Table(Table),
+    Timeline(Timeline),
+    Plot(Plot),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Todo {
+    pub(crate) what: Text,
+    /// What to type, if that is known.
+    pub(crate) command: Option<String>,
+}
+
+/// A figure that is worth a box of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: Text,
+    /// What it is held against, and how it stands.
+    pub(crate) verdict: Text,
+    pub(crate) tone: Tone,
+}
+
+/// Rows of cells under headings; the first cell of a row names it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) caption: String,
+    pub(crate) head: Vec<String>,
+    pub(crate) rows: Vec<Vec<Text>>,
+}
+
+/// Text with what it is made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Text(pub(crate) Vec<Piece>);
+
+/// A piece of text. Everything that comes from the record is made harmless where it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Piece {
+    Plain(String),
+    Strong(String),
+    Code(String),
+    Time(Timestamp),
+    /// A figure of the JSON form: where it is there, and how it is said.
+    Number {
+        pointer: String,
+        value: f64,
+        said: String,
+    },
+}
+
+impl Text {
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self(vec![Piece::Plain(text.into())])
+    }
+
+    pub(crate) fn code(text: impl Into<String>) -> Self {
+        Self::default().with(Piece::Code(text.into()))
+    }
+
+    pub(crate) fn at(at: Timestamp) -> Self {
+        Self::default().with(Piece::Time(at))
+    }
+
+    pub(crate) fn and(self, text: impl Into<String>) -> Self {
+        self.with(Piece::Plain(text.into()))
+    }
+
+    pub(crate) fn strong(self, text: impl Into<String>) -> Self {
+        self.with(Piece::Strong(text.into()))
+    }
+
+    pub(crate) fn and_code(self, text: impl Into<String>) -> Self {
+        self.with(Piece::Code(text.into()))
+    }
+
+    pub(crate) fn and_at(self, at: Timestamp) -> Self {
+        self.with(Piece::Time(at))
+    }
+
+    pub(crate) fn number(self, pointer: &str, value: f64, said: impl Into<String>) -> Self {
+        self.with(Piece::Number {
+            pointer: pointer.to_owned(),
+            value,
+            said: said.into(),
+        })
+    }
+
+    pub(crate) fn then(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    fn with(mut self, piece: Piece) -> Self {
+        self.0.push(piece);
+        self
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::plain(text)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::plain(text)
+    }
+}
+
+impl Section {
+    pub(crate) fn new(id: &'static str, title: &'static str, blocks: Vec<Block>) -> Self {
+        Self { id, title, blocks }
+    }
+}

@@ -1,0 +1,209 @@
+//! Who started it, who decided what, and what people were asked.
+
+use serde_json::Value;
+use shared::approval::{Answer, Verdict};
+use shared::recovery::Intent;
+use shared::request::{Trigger, TriggerKind};
+
+use crate::page::{Block, Text};
+use crate::words::{length, name};
+use crate::{Account, Asked};
+
+/// Who decided, and why.
+pub(crate) fn blocks(account: &Account) -> Vec<Block> {
+    let header = &account.header;
+    let mut facts = vec![("Started by".into(), who_started(&header.trigger))];
+    for resumed in &header.resumed {
+        facts.push(("Gone on with by".into(), who_started(resumed)));
+    }
+    if header.intent != Intent::Decide {
+        let wanted = match header.intent {
+            Intent::Switchover => "a planned move, which loses nothing (switchover)",
+            Intent::Failover | Intent::Decide => "to move at once, whatever that loses (failover)",
+        };
+        facts.push(("What was wanted".into(), wanted.into()));
+    }
+    if let Some(ask) = proposal(account) {
+        let text = |name: &str| ask.get(name).and_then(Value::as_str);
+        facts.extend(text("headline").map(|headline| ("What was decided on".into(), headline.into())));
+    }
+    if let Some(at) = account.decided_at() {
+        facts.push(("Decided at".into(), Text::at(at)));
+    }
+    if let Some(loss) = account.found("expected_loss").and_then(expected_loss) {
+        facts.push(("Expected loss, at that time".into(), loss.into()));
+    }
+    facts.extend(who_approved(account));
+    vec![Block::Facts(facts)]
+}
+
+fn who_started(trigger: &Trigger) -> Text {
+    let kind = match trigger.kind {
+        TriggerKind::Alarm => "the alarm ",
+        TriggerKind::Person => "",
+        TriggerKind::Schedule => "the schedule ",
+    };
+    Text::plain(kind)
+        .strong(name(&trigger.by))
+        .and(", at ")
+        .and_at(trigger.at)
+        .and("; ")
+        .and_code(trigger.by.as_str())
+}
+
+/// What the deciding step would have asked people, whether it had to or not.
+fn proposal(account: &Account) -> Option<&Value> {
+    account.found("ask").filter(|ask| ask.get("headline").is_some())
+}
+
+/// A loss as the deciding step writes it, in words; nothing for another form, which is shown as it is.
+fn expected_loss(loss: &Value) -> Option<String> {
+    let seconds = loss.get("seconds").and_then(Value::as_f64);
+    Some(match (loss.get("status")?.as_str()?, seconds) {
+        ("none", _) => "none".to_owned(),
+        ("measured", Some(seconds)) => format!("the writes of about {}", length(seconds)),
+        ("upper-bound", Some(seconds)) => format!("the writes of {} at most; not measured", length(seconds)),
+        ("unmeasured", _) => "not known, which does not mean none".to_owned(),
+        _ => return None,
+    })
+}
+
+/// Why people had to be asked, or nobody, in each execution that says so, and what they answered.
+fn who_approved(account: &Account) -> Vec<(Text, Text)> {
+    let answers: Vec<(Text, Text)> = account.questions.iter().flat_map(answers_in_short).collect();
+    let mut facts: Vec<(Text, Text)> = Vec::new();
+    let evidence = account.endings().map(|closing| &closing.evidence);
+    for ask in evidence.filter_map(|evidence| in_evidence(evidence, "ask")) {
+        let people = ask.get("people").and_then(Value::as_u64);
+        let (Some(people), Some(because)) = (people, ask.get("because").and_then(Value::as_str)) else {
+            continue;
+        };
+        let name = if people == 0 {
+            "Nobody had to approve"
+        } else {
+            "People had to approve"
+        };
+        let fact = (name.into(), Text::plain(format!("because {because}.")));
+        if !facts.contains(&fact) {
+            facts.push(fact);
+        }
+    }
+    if facts.is_empty() && answers.is_empty() {
+        facts.push((
+            "Approval".into(),
+            "the record holds no question, and nobody's answer".into(),
+        ));
+    }
+    facts.extend(answers);
+    facts
+}
+
+fn answers_in_short(asked: &Asked) -> Vec<(Text, Text)> {
+    let answers = asked.answers.iter().map(|answer| {
+        let said = match answer.answer {
+            Answer::Approve => "Approved by",
+            Answer::Decline => "Declined by",
+        };
+        let mut text = Text::default().strong(name(&answer.by)).and(", at ").and_at(answer.at);
+        if let Some(reason) = &answer.reason {
+            text = text.and(format!(": \u{201C}{reason}\u{201D}"));
+        }
+        (said.into(), text)
+    });
+    answers.collect()
+}
+
+/// Each question with what was shown, and what everybody answered.
+pub(crate) fn questions(account: &Account) -> Vec<Block> {
+    if account.questions.is_empty() {
+        return vec![Block::Paragraph("Nobody was asked anything.".into())];
+    }
+    account
+        .questions
+        .iter()
+        .flat_map(|asked| question(account, asked))
+        .collect()
+}
+
+fn question(account: &Account, asked: &Asked) -> Vec<Block> {
+    let ask = &asked.ask;
+    let people = match ask.people {
+        1 => "one person, who did not start it".to_owned(),
+        people => format!("{people} different people; whoever started it is not enough alone"),
+    };
+    let mut facts: Vec<(Text, Text)> = vec![
+        ("Asked at".into(), Text::at(asked.asked_at)),
+        ("Could be answered until".into(), Text::at(asked.expires_at)),
+        ("Had to approve".into(), people.into()),
+        ("Because".into(), ask.because.as_str().into()),
+        (
+            "Needed a reason".into(),
+            if ask.needs_reason { "yes" } else { "no" }.into(),
+        ),
+    ];
+    for answer in &asked.answers {
+        let said = match answer.answer {
+            Answer::Approve => "Approved",
+            Answer::Decline => "Declined",
+        };
+        let mut text = Text::at(answer.at)
+            .and(", by ")
+            .strong(name(&answer.by))
+            .and(" ")
+            .and_code(answer.by.as_str());
+        if let Some(reason) = &answer.reason {
+            text = text.and(format!(": \u{201C}{reason}\u{201D}"));
+        }
+        if answer.shown != ask.shown {
+            text = text.and(" (was shown an earlier state of the same question)");
+        }
+        facts.push((said.into(), text));
+    }
+    facts.push(("Came to".into(), came_to(account, asked)));
+    vec![
+        Block::Heading(ask.headline.as_str().into()),
+        Block::Facts(facts),
+        Block::Paragraph("What everybody who was asked was shown:".into()),
+        Block::List(ask.shown.iter().map(|shown| shown.as_str().into()).collect()),
+    ]
+}
+
+fn came_to(account: &Account, asked: &Asked) -> Text {
+    let Some(settled) = &asked.settled else {
+        let open = account.header.ended().is_none() && asked.expires_at > account.known_until();
+        return if open {
+            "nothing yet: it is open"
+        } else {
+            "nothing: too few answered in time"
+        }
+        .into();
+    };
+    let text = match &settled.verdict {
+        Verdict::Approved { by, .. } => {
+            let names: Vec<&str> = by.iter().map(|by| name(by)).collect();
+            Text::plain(format!("approved by {}, at ", names.join(" and ")))
+        }
+        Verdict::Declined { by, .. } => Text::plain(format!("declined by {}, at ", name(by))),
+    };
+    let text = text.and_at(settled.at);
+    match settled.told_at {
+        Some(told) => text.and("; the recovery heard of it at ").and_at(told),
+        None => text.and("; it is not known whether the recovery heard of it"),
+    }
+}
+
+/// What evidence says under `name`: in one of its parts, or at the top.
+fn in_evidence<'a>(evidence: &'a Value, name: &str) -> Option<&'a Value> {
+    let parts = evidence.as_object().into_iter().flat_map(|parts| parts.values());
+    let mut found = parts.filter_map(|part| part.get(name));
+    found.next().or_else(|| evidence.get(name))
+}
+
+impl Account {
+    /// What its last evidence, or else its decision, says under `name`.
+    pub(crate) fn found(&self, name: &str) -> Option<&Value> {
+        let closing = self.header.closing.as_ref();
+        let found = closing.and_then(|closing| in_evidence(&closing.evidence, name));
+        found.or_else(|| self.decision.as_ref()?.get(name))
+    }
+}

@@ -1,0 +1,124 @@
+//! What the steps found out, as they said it. Each scenario has evidence of its own, so that what is not known here is shown
+//! as it is.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::Account;
+use crate::page::{Block, Table, Text};
+use crate::words::{humanised, of_evidence};
+
+/// How deep evidence is taken apart; what is deeper is shown as JSON.
+const DEPTH: usize = 3;
+
+pub(crate) fn blocks(account: &Account) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for closing in account.endings() {
+        if account.endings().count() > 1 {
+            let text = Text::plain("The execution that ended at ").and_at(closing.closed_at);
+            blocks.push(Block::Heading(text.and(format!(" as {}", closing.outcome))));
+        }
+        match closing.evidence.as_object() {
+            Some(parts) => blocks.extend(parts.iter().flat_map(|(name, part)| found(name, part))),
+            None if closing.evidence.is_null() => blocks.push(Block::Paragraph("No step left any evidence.".into())),
+            None => blocks.extend(found("evidence", &closing.evidence)),
+        }
+    }
+    if account.header.ended().is_none()
+        && let Some(decision) = &account.decision
+    {
+        blocks.extend(found("decision", decision));
+    }
+    if blocks.is_empty() {
+        blocks.push(Block::Paragraph("Nothing is on record yet.".into()));
+    }
+    blocks
+}
+
+/// One step's evidence.
+fn found(name: &str, part: &Value) -> Vec<Block> {
+    let title = humanised(name);
+    let heading = of_evidence(name).map_or_else(|| title.clone(), |said| format!("{title}: {said}"));
+    let mut blocks = vec![Block::Heading(heading.into())];
+    match part {
+        Value::Null => blocks.push(Block::Paragraph("Nothing is on record.".into())),
+        Value::Object(fields) => blocks.extend(fields_in_words(fields, "", DEPTH)),
+        other => blocks.push(Block::Paragraph(in_words(other))),
+    }
+    blocks
+}
+
+fn fields_in_words(fields: &Map<String, Value>, under: &str, depth: usize) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if let Some(summary) = fields.get("summary").and_then(Value::as_str) {
+        blocks.push(Block::Paragraph(Text::default().strong(format!("{summary}."))));
+    }
+    let mut facts = Vec::new();
+    let mut lists = Vec::new();
+    for (name, value) in fields {
+        let title = format!("{under}{}", humanised(name));
+        match value {
+            Value::String(_) if name == "summary" => {}
+            Value::Array(items) if items.is_empty() => facts.push((title.into(), "none".into())),
+            Value::Array(items) => lists.extend(list(&title, items)),
+            // It is told where it is decided what to do and where people answer.
+            Value::Object(ask) if ask.contains_key("headline") && ask.contains_key("because") => {}
+            Value::Object(fields) if depth > 0 => {
+                lists.extend(fields_in_words(fields, &format!("{title} \u{203A} "), depth - 1));
+            }
+            other => facts.push((title.into(), in_words(other))),
+        }
+    }
+    if !facts.is_empty() {
+        blocks.push(Block::Facts(facts));
+    }
+    blocks.extend(lists);
+    blocks
+}
+
+/// Things of the same form as a table, others as a list.
+fn list(title: &str, items: &[Value]) -> Vec<Block> {
+    let objects: Vec<&Map<String, Value>> = items.iter().filter_map(Value::as_object).collect();
+    if objects.len() < items.len() {
+        let items = items.iter().map(in_words).collect();
+        return vec![Block::Paragraph(format!("{title}:").into()), Block::List(items)];
+    }
+    let mut names: Vec<&String> = Vec::new();
+    for name in objects.iter().flat_map(|object| object.keys()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.sort_by_key(|name| (!names_a_row(name), name.as_str()));
+    let row = |object: &&Map<String, Value>| {
+        let cells = names
+            .iter()
+            .map(|name| object.get(*name).map_or_else(|| "–".into(), in_words));
+        cells.collect()
+    };
+    vec![Block::Table(Table {
+        caption: title.to_owned(),
+        head: names.iter().map(|name| humanised(name)).collect(),
+        rows: objects.iter().map(row).collect(),
+    })]
+}
+
+/// Whether a field says what the others are said of.
+fn names_a_row(name: &str) -> bool {
+    matches!(name, "resource" | "source" | "name" | "function" | "id")
+}
+
+/// A value as people say it.
+pub(crate) fn in_words(value: &Value) -> Text {
+    match value {
+        Value::Null => "not known".into(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::String(text) => match text.parse::<Timestamp>() {
+            Ok(at) => Text::at(at),
+            Err(_) => text.as_str().into(),
+        },
+        Value::Number(number) => number.to_string().into(),
+        Value::Array(_) | Value::Object(_) => Text::code(value.to_string()),
+    }
+}
