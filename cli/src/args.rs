@@ -151,6 +151,9 @@ pub(crate) struct RehearseArgs {
     #[cfg(feature = "planted-defects")]
     #[arg(long, value_name = "NAME")]
     pub planted: Option<crate::planted::Defect>,
+    /// Write the report of the last recovery, or of the campaign: .html, .json or .md
+    #[arg(long, value_name = "FILE", conflicts_with = "runs", value_parser = report_file)]
+    pub report: Option<PathBuf>,
     /// Print one JSON object in place of text
     #[arg(long)]
     pub json: bool,
@@ -217,6 +220,38 @@ fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("say why".to_owned()),
         reason => Ok(reason.to_owned()),
+    }
+}
+
+/// A report's file, whose name says what it is written as.
+fn report_file(name: &str) -> Result<PathBuf, String> {
+    let file = PathBuf::from(name);
+    match ReportFormat::of(&file) {
+        Some(_) => Ok(file),
+        None => Err("a report's name ends in .html, .json or .md".to_owned()),
+    }
+}
+
+/// As what a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReportFormat {
+    /// One file for people.
+    Html,
+    /// For programs.
+    Json,
+    /// For tickets and chats.
+    Markdown,
+}
+
+impl ReportFormat {
+    /// What the end of a file's name says.
+    pub(crate) fn of(file: &Path) -> Option<Self> {
+        match file.extension()?.to_str()? {
+            "html" => Some(Self::Html),
+            "json" => Some(Self::Json),
+            "md" => Some(Self::Markdown),
+            _ => None,
+        }
     }
 }
 

@@ -81,8 +81,9 @@ pub fn draw(disasters: &[Disaster], seed: u64) -> Script {
         let mut faults = script.faults.clone();
         faults.push(match some_fault(&mut rng) {
             // What becomes of a failover becomes of the switchover that a way back is.
-            Fault::StuckFailover | Fault::FailedFailover if disaster == Disaster::RegionReturn => {
-                Fault::SwitchoverHangs
+            Fault::StuckFailover if disaster == Disaster::RegionReturn => Fault::SwitchoverHangs(None),
+            Fault::FailedFailover | Fault::GreyRegion | Fault::GreyControl if disaster == Disaster::RegionReturn => {
+                Fault::SwitchoverHangs(Some(minutes(5)))
             }
             fault => fault,
         });
@@ -90,8 +91,11 @@ pub fn draw(disasters: &[Disaster], seed: u64) -> Script {
             script.faults = faults;
         }
     }
-    // What people do is seen only where they are asked, which is not often.
-    let asked = [Fault::NoLagMetric, Fault::Lag(Duration::from_secs(600))];
+    // What people do is seen only where they are asked, which is not often; on a way back it is where that hangs.
+    let asked = match disaster {
+        Disaster::RegionFailure => [Fault::NoLagMetric, Fault::Lag(minutes(10))],
+        Disaster::RegionReturn => [Fault::SwitchoverHangs(Some(minutes(5))), Fault::SwitchoverHangs(None)],
+    };
     if script.faults.iter().any(|fault| fault.kind().contains("approver")) {
         let with: Vec<Fault> = script
             .faults
@@ -110,7 +114,7 @@ pub fn draw(disasters: &[Disaster], seed: u64) -> Script {
 /// Whether these can be together in a rehearsal of this disaster.
 fn is_possible(faults: &[Fault], disaster: Disaster) -> bool {
     let fits = |fault: &Fault| match disaster {
-        Disaster::RegionFailure => !matches!(fault, Fault::SwitchoverHangs),
+        Disaster::RegionFailure => !matches!(fault, Fault::SwitchoverHangs(_)),
         Disaster::RegionReturn => {
             !NOT_ON_THE_WAY_BACK.contains(&fault.kind())
                 && !matches!(
@@ -126,8 +130,11 @@ fn is_possible(faults: &[Fault], disaster: Disaster) -> bool {
     kinds.len() == faults.len() && compatible(faults).is_ok() && faults.iter().all(fits)
 }
 
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(minutes * 60)
+}
+
 fn some_fault(rng: &mut Rng) -> Fault {
-    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let service = |rng: &mut Rng| SERVICES[rng.usize(..SERVICES.len())].to_owned();
     match rng.usize(..26) {
         0 => Fault::RegionOutage,
@@ -145,7 +152,7 @@ fn some_fault(rng: &mut Rng) -> Fault {
         14 => Fault::Lag(Duration::from_secs([2, 30, 240, 600, 7200][rng.usize(..5)])),
         15 => Fault::NoLagMetric,
         16 => Fault::OldOutage(minutes([30, 90, 180][rng.usize(..3)])),
-        17 => Fault::SwitchoverHangs,
+        17 => Fault::SwitchoverHangs([None, Some(minutes(5))][rng.usize(..2)]),
         18 => Fault::StuckFailover,
         19 => Fault::FailedFailover,
         20 => Fault::ApproverAsleep,

@@ -1,5 +1,6 @@
 //! `drctl rehearse all --campaign N`: many rehearsals with drawn faults, and what must hold in each.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use shared::plan::Plan;
 
 use super::rehearse::INTERRUPTED;
-use crate::args::RehearseArgs;
+use crate::args::{RehearseArgs, ReportFormat};
 use crate::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shrink};
 use crate::output::{Exit, Output, Paint, one_line};
 use crate::rehearsal::{Breach, Disaster};
@@ -60,7 +61,14 @@ pub fn run(
     if args.shrink {
         campaign.breaches = campaign.breaches.iter().map(|run| shrink(plan, run)).collect();
     }
+    let took = progress.began.elapsed();
     let file = (args.plan.as_os_str() != USUAL_PLAN).then(|| args.plan.display().to_string());
+    if let Some(report) = &args.report
+        && let Err(why) = write_report(report, &campaign, plan, took, file.as_deref())
+    {
+        output.error(why);
+        return Exit::Failure;
+    }
     if args.json {
         match serde_json::to_string(&campaign) {
             Ok(text) => output.line(text),
@@ -84,6 +92,60 @@ pub fn run(
         Exit::Success
     } else {
         Exit::Failure
+    }
+}
+
+/// Writes the report of a campaign. Errors: the file cannot be written.
+fn write_report(
+    file: &Path,
+    campaign: &Campaign,
+    plan: &Plan,
+    took: Duration,
+    plan_file: Option<&str>,
+) -> Result<(), String> {
+    let name = one_line(&file.display());
+    let report = reported(campaign, plan, took, plan_file);
+    let text = match ReportFormat::of(file) {
+        Some(ReportFormat::Html) | None => report::campaign_html(&report),
+        Some(ReportFormat::Json) => report::campaign_json(&report).map_err(|error| format!("{name}: {error}"))?,
+        Some(ReportFormat::Markdown) => report::campaign_markdown(&report),
+    };
+    std::fs::write(file, text).map_err(|error| format!("{name}: {error}"))
+}
+
+/// A campaign, as its report shows it.
+fn reported(campaign: &Campaign, plan: &Plan, took: Duration, plan_file: Option<&str>) -> report::Campaign {
+    let outcomes = |totals: &Totals| {
+        let each = totals.outcomes.iter();
+        each.map(|(name, count)| ((*name).to_owned(), *count as u64)).collect()
+    };
+    let scenarios = campaign.scenarios.iter().map(|(name, totals)| report::ScenarioRuns {
+        name: (*name).to_owned(),
+        runs: totals.runs as u64,
+        outcomes: outcomes(totals),
+        rto: report::Spread::of(totals.rto_seconds.clone()),
+        rpo: report::Spread::of(totals.rpo_seconds.clone()),
+    });
+    let breaches = campaign.breaches.iter().flat_map(|run| {
+        run.breaches.iter().map(|breach| report::Breach {
+            invariant: breach.invariant.to_owned(),
+            what: breach.what.clone(),
+            at: breach.at.to_string(),
+            seed: run.seed,
+            command: command(&run.script, run.seed, plan_file),
+        })
+    });
+    let faults = campaign.faults.iter();
+    report::Campaign {
+        title: format!("Rehearsals of {}", plan.workload),
+        seed: campaign.seed,
+        runs: campaign.runs as u64,
+        took_seconds: (took.as_secs_f64() * 10.0).round() / 10.0,
+        scenarios: scenarios.collect(),
+        faults: faults
+            .map(|(kind, drawn)| ((*kind).to_owned(), drawn.applied as u64))
+            .collect(),
+        breaches: breaches.collect(),
     }
 }
 

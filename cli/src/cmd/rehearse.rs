@@ -2,16 +2,18 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use report::Account;
 use serde::Serialize;
 use shared::plan::Plan;
 
 use super::campaign;
-use crate::args::{Disasters, RehearseArgs};
+use crate::args::{Disasters, RehearseArgs, ReportFormat};
 use crate::deployment::deployments;
 use crate::output::{Exit, Output, Paint, dumb, one_line};
 use crate::rehearsal::{Disaster, FaultKind, KINDS, Moment, Rehearsal, Script, compatible, rehearse};
@@ -91,6 +93,7 @@ fn script(args: &RehearseArgs) -> Result<Script, String> {
     compatible(&args.fault)?;
     script.faults.clone_from(&args.fault);
     script.resume = args.resume;
+    script.account = args.report.is_some();
     #[cfg(feature = "planted-defects")]
     {
         script.planted = args.planted;
@@ -177,6 +180,9 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
             .join()
             .unwrap_or_else(|_| Err("the rehearsal panicked".to_owned()))
     })?;
+    if let Some(file) = &args.report {
+        write_report(file, rehearsal.account.as_ref())?;
+    }
     if args.json {
         output.line(serde_json::to_string(&rehearsal).map_err(|error| error.to_string())?);
     } else {
@@ -186,6 +192,19 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
         summary(&rehearsal, plan, output);
     }
     Ok(rehearsal.succeeded())
+}
+
+/// Writes the report of a recovery. Errors: there was none, or the file cannot be written.
+fn write_report(file: &Path, account: Option<&Account>) -> Result<(), String> {
+    let name = one_line(&file.display());
+    let account =
+        account.ok_or_else(|| format!("{name}: no recovery was opened, so that there is nothing to report"))?;
+    let text = match ReportFormat::of(file) {
+        Some(ReportFormat::Html) | None => report::html(account),
+        Some(ReportFormat::Json) => report::json(account).map_err(|error| format!("{name}: {error}"))?,
+        Some(ReportFormat::Markdown) => report::markdown(account),
+    };
+    std::fs::write(file, text).map_err(|error| format!("{name}: {error}"))
 }
 
 /// Many rehearsals, on all cores; their order is that of their seeds. Says whether every one did what it is for.

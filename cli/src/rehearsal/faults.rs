@@ -42,8 +42,8 @@ pub enum Fault {
     NoLagMetric,
     /// Nobody notices the disaster for this long; before it, replication was 1 s behind.
     OldOutage(Duration),
-    /// The next switchover does not end.
-    SwitchoverHangs,
+    /// The next switchover does not end, or AWS cancels it after this long.
+    SwitchoverHangs(Option<Duration>),
     /// The next failover does not end.
     StuckFailover,
     /// AWS gives the next failover up.
@@ -159,8 +159,8 @@ pub const KINDS: [FaultKind; 26] = [
         "recovers, with an expected loss of 1 s",
     ),
     kind(
-        "switchover-hangs",
-        "the next switchover does not end",
+        "switchover-hangs[:<duration>]",
+        "the next switchover does not end, or AWS cancels it after that time",
         "asks whether to fail over",
     ),
     kind(
@@ -226,7 +226,7 @@ impl Fault {
             Self::Lag(_) => "lag",
             Self::NoLagMetric => "no-lag-metric",
             Self::OldOutage(_) => "old-outage",
-            Self::SwitchoverHangs => "switchover-hangs",
+            Self::SwitchoverHangs(_) => "switchover-hangs",
             Self::StuckFailover => "stuck-failover",
             Self::FailedFailover => "failed-failover",
             Self::ApproverAsleep => "approver-asleep",
@@ -284,7 +284,11 @@ impl fmt::Display for Fault {
             Self::Throttle(what) | Self::LostReply(what) | Self::Kill(what, None) => write!(f, ":{what}"),
             Self::Kill(step, Some(call)) => write!(f, ":{step}:{call}"),
             Self::Errors(service, rate) => write!(f, ":{service}:{rate}"),
-            Self::LateEvent(time) | Self::Lag(time) | Self::OldOutage(time) | Self::ClockSkew(time) => {
+            Self::LateEvent(time)
+            | Self::Lag(time)
+            | Self::OldOutage(time)
+            | Self::ClockSkew(time)
+            | Self::SwitchoverHangs(Some(time)) => {
                 write!(f, ":{time}")
             }
             Self::ApproverDeclines(from) if *from > 1 => write!(f, ":{from}"),
@@ -358,7 +362,10 @@ impl FromStr for Fault {
             "lag" => time().map(Self::Lag),
             "no-lag-metric" => nothing_more(Self::NoLagMetric),
             "old-outage" => time().map(Self::OldOutage),
-            "switchover-hangs" => nothing_more(Self::SwitchoverHangs),
+            "switchover-hangs" => match argument {
+                None => Ok(Self::SwitchoverHangs(None)),
+                Some(_) => time().map(|time| Self::SwitchoverHangs(Some(time))),
+            },
             "stuck-failover" => nothing_more(Self::StuckFailover),
             "failed-failover" => nothing_more(Self::FailedFailover),
             "approver-asleep" => nothing_more(Self::ApproverAsleep),
@@ -423,7 +430,8 @@ mod tests {
                 .replace("<operation>", "FailoverGlobalCluster")
                 .replace("<step>", "promote-database")
                 .replace("<duration>", "15m")
-                .replace("[:<n>]", ":2");
+                .replace("[:<n>]", ":2")
+                .replace("[:15m]", ":15m");
             let fault: Fault = spec.parse().unwrap();
             assert_eq!(fault.to_string(), spec);
             assert!(kind.form.starts_with(fault.kind()), "{spec}");

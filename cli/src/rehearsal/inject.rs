@@ -179,7 +179,11 @@ impl Place<'_> {
                 cloud.rds.publish_replication_lag(global, false);
                 Box::new(metrics_read)
             }
-            Fault::SwitchoverHangs => applied(cloud.rds.hang_next_switchover(cloud, None)),
+            Fault::SwitchoverHangs(time) => applied(
+                cloud
+                    .rds
+                    .hang_next_switchover(cloud, time.map(shared::plan::Duration::as_std)),
+            ),
             Fault::StuckFailover => applied(cloud.rds.stick_next_failover(cloud)),
             Fault::FailedFailover => applied(cloud.rds.fail_next_failover(cloud)),
             Fault::ClockSkew(by) => applied(cloud.skew_clocks(by.as_std())),

@@ -7,6 +7,7 @@ mod people;
 mod script;
 
 use jiff::Timestamp;
+use report::Account;
 use serde::Serialize;
 use serde_json::Value;
 use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
@@ -71,6 +72,9 @@ pub struct Rehearsal {
     pub aws_calls: Vec<CallCount>,
     /// What the recovery cost, at list prices.
     pub cost_usd: f64,
+    /// All that the record has of the last recovery, where the script asks for it.
+    #[serde(skip)]
+    pub account: Option<Account>,
 }
 
 /// How a recovery, or an execution of one, ended.
@@ -219,6 +223,14 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
         let of_last = recoveries.iter().find(|recorded| recorded.header.id == last.recovery);
         of_last.map(|recorded| recorded.timeline.clone())
     });
+    let account = match &last {
+        Some(last) if script.account => {
+            let record = Record::in_region(&simulation.aws_in("drctl", region), region);
+            let account = report::read(&record, &last.recovery).await;
+            account.map_err(|error| error.to_string())?
+        }
+        _ => None,
+    };
     let scenario = script.disaster.scenario();
     let objectives = plan.scenarios.get(&scenario).map(|policy| policy.objectives);
     let objectives = objectives.ok_or_else(|| format!("the plan has no policy for {scenario}"))?;
@@ -287,6 +299,7 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
             })
             .collect(),
         cost_usd: (cost_usd * 1e6).round() / 1e6,
+        account,
     })
 }
 
@@ -395,6 +408,7 @@ fn never_closed(objectives: &Objectives) -> Closing {
         execution: String::new(),
         outcome: Outcome::Failed,
         reason: None,
+        failed_state: None,
         closed_at: Timestamp::UNIX_EPOCH,
         evidence: serde_json::Value::Null,
         observed: shared::measure::Observed::default(),

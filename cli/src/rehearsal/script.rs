@@ -93,6 +93,8 @@ pub struct Script {
     pub stop_at: Option<String>,
     /// Whether the faults are lifted where the recovery failed, and it is gone on with.
     pub resume: bool,
+    /// Whether the recovery's account is wanted, for its report.
+    pub account: bool,
     /// What is wrong with the steps.
     #[cfg(feature = "planted-defects")]
     pub planted: Option<crate::planted::Defect>,
@@ -107,6 +109,7 @@ impl Script {
             event: None,
             stop_at: None,
             resume: false,
+            account: false,
             #[cfg(feature = "planted-defects")]
             planted: None,
         }

@@ -597,6 +597,7 @@ mod tests {
             execution: "arn:e".into(),
             outcome,
             reason: None,
+            failed_state: None,
             closed_at: at,
             evidence: serde_json::Value::Null,
             observed,

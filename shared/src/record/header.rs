@@ -67,6 +67,9 @@ pub struct Closing {
     pub outcome: Outcome,
     /// Why, where it is not plainly recovered.
     pub reason: Option<String>,
+    /// The state that failed, if one did.
+    #[serde(default)]
+    pub failed_state: Option<String>,
     /// When.
     pub closed_at: Timestamp,
     /// What the steps found out: warnings, signals, expected loss.
