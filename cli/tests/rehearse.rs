@@ -573,16 +573,18 @@ fn people_who_are_asked_approve_decline_or_sleep() {
         "    approvals: 0\n    approvals_without_evidence: 2\n",
         "    approvals: 2\n    approvals_without_evidence: 2\n",
     )]);
-    for (people, code, outcome) in [
-        ("approve", 0, "recovered"),
-        ("decline", 1, "declined"),
-        ("asleep", 1, "expired"),
+    for (fault, code, outcome) in [
+        (None, 0, "recovered"),
+        (Some("approver-declines"), 1, "declined"),
+        (Some("approver-asleep"), 1, "expired"),
     ] {
-        let (found, stdout, _) = answer(rehearse_in(&asking, &["--seed", "7", "--people", people, "-q"]));
-        assert_eq!(found, code, "{people}: {stdout}");
+        let mut args = vec!["--seed", "7", "-q"];
+        args.extend(fault.into_iter().flat_map(|fault| ["--fault", fault]));
+        let (found, stdout, _) = answer(rehearse_in(&asking, &args));
+        assert_eq!(found, code, "{fault:?}: {stdout}");
         assert!(
             stdout.starts_with(&format!("region-failure: {outcome}")),
-            "{people}: {stdout}"
+            "{fault:?}: {stdout}"
         );
     }
 }

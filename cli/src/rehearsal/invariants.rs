@@ -8,7 +8,7 @@ use promote_database::PromoteDatabase;
 use serde::Serialize;
 use serde_json::Value;
 use shared::approval::{Approval, Question, Settled, Verdict};
-use shared::error::StepError;
+use shared::error::{ErrorKind, StepError};
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
 use shared::record::{Closing, Header, Record, TimelineStep, Undo};
@@ -128,7 +128,7 @@ pub(crate) struct Happened<'a> {
 type Check = fn(&Happened<'_>) -> Vec<Breach>;
 
 /// What must hold, by name.
-const INVARIANTS: [(&str, Check); 10] = [
+const INVARIANTS: [(&str, Check); 11] = [
     ("one-side-writes", one_side_writes),
     ("lost-no-more-than-shown", lost_no_more_than_shown),
     ("shown-no-more-than-true", shown_no_more_than_true),
@@ -139,6 +139,7 @@ const INVARIANTS: [(&str, Check); 10] = [
     ("measured-is-true", measured_is_true),
     ("promoted-once", promoted_once),
     ("approved-by-enough", approved_by_enough),
+    ("no-step-is-wrong", no_step_is_wrong),
 ];
 
 impl Happened<'_> {
@@ -593,4 +594,17 @@ fn approved_by_enough(happened: &Happened<'_>) -> Vec<Breach> {
         }
     }
     breaches
+}
+
+/// No step fails by a defect of its own: a panic, or an input that the machine should not have given it.
+fn no_step_is_wrong(happened: &Happened<'_>) -> Vec<Breach> {
+    let defects = [ErrorKind::Internal, ErrorKind::InvalidInput].map(|kind| format!("{}:", kind.name()));
+    let steps = happened.recoveries.iter().flat_map(|recorded| &recorded.timeline);
+    let each = steps.filter_map(|step| {
+        let failure = step.last_failure.as_ref()?;
+        let is_defect = defects.iter().any(|defect| failure.starts_with(defect));
+        let at = step.ended_at.unwrap_or(step.started_at);
+        is_defect.then(|| breach(at, format!("{}: {failure}", step.state)))
+    });
+    each.collect()
 }

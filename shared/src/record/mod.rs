@@ -79,13 +79,8 @@ impl Record {
     /// Keeps that the platform saw a heartbeat committed in `region`. The platform calls this, or does the same, against
     /// the table of the other Region.
     pub async fn note_committed_heartbeat(&self, workload: &str, region: &str, at: Timestamp) -> Result<(), StepError> {
-        self.put_text(
-            &workload_key(workload),
-            &format!("witness#{region}"),
-            "committed_at",
-            &at.to_string(),
-        )
-        .await
+        let [(_, partition), (_, sort), (name, value)] = committed_heartbeat(workload, region, at);
+        self.put_text(&partition, &sort, name, &value).await
     }
 
     async fn items<T: DeserializeOwned>(&self, partition: &str, prefix: &str) -> Result<Vec<T>, StepError> {
@@ -192,6 +187,15 @@ impl Record {
             error,
         )
     }
+}
+
+/// The item by which the platform leaves word of its last committed heartbeat: attributes, all of them texts.
+pub fn committed_heartbeat(workload: &str, region: &str, at: Timestamp) -> [(&'static str, String); 3] {
+    [
+        ("pk", workload_key(workload)),
+        ("sk", format!("witness#{region}")),
+        ("committed_at", at.to_string()),
+    ]
 }
 
 type Item = std::collections::HashMap<String, AttributeValue>;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -71,11 +71,7 @@ impl Door {
 
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let call = Call::read(&request)?;
-        let cloud = &self.cloud;
-        let mut latency = cloud.draw("api-latency", &cloud.timings.api_latency);
-        if call.region != self.region {
-            latency += cloud.draw("api-latency", &cloud.timings.cross_region_latency);
-        }
+        let latency = self.latency(&call.region);
         // Half of the way there, half of the way back. A Region that is away neither asks nor answers; one whose APIs are
         // away does not answer.
         tokio::time::sleep(latency / 2).await;
@@ -139,7 +135,18 @@ impl Door {
         Some((effect, operation))
     }
 
-    fn connects_to(&self, region: &str) -> bool {
+    /// How long a call to `region` takes, its answer included.
+    pub(crate) fn latency(&self, region: &str) -> Duration {
+        let (cloud, timings) = (&self.cloud, &self.cloud.timings);
+        let latency = cloud.draw("api-latency", &timings.api_latency);
+        if region == self.region {
+            return latency;
+        }
+        latency + cloud.draw("api-latency", &timings.cross_region_latency)
+    }
+
+    /// Whether a call to `region` reaches it, and its answer this caller.
+    pub(crate) fn connects_to(&self, region: &str) -> bool {
         self.cloud.runs(&self.region) && self.cloud.apis_answer(region)
     }
 

@@ -1,26 +1,55 @@
 //! DynamoDB: `winterbaume` carries wire format, expressions and state.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_dynamodb::DynamoDbService;
 
 use super::wire::{Answer, Call, Reply, target_operation};
+use crate::cloud::lock;
 
 /// DynamoDB tables.
 pub struct DynamoDb {
     service: DynamoDbService,
+    /// Items that were put and that nobody has looked at yet, by Region, table and attributes of the key.
+    behind: Mutex<BTreeMap<(String, String, [String; 2]), Value>>,
 }
 
 impl Default for DynamoDb {
     fn default() -> Self {
         Self {
             service: DynamoDbService::new(),
+            behind: Mutex::default(),
         }
     }
 }
 
 impl DynamoDb {
+    /// Puts an item of texts, the first two of which are its key `pk` and `sk`. It is written when a call in the Region
+    /// could see it: what is put every few seconds, and seldom read, costs next to nothing.
+    pub(crate) fn put_behind(&self, region: &str, table: &str, item: [(&'static str, String); 3]) {
+        let key = [item[0].1.clone(), item[1].1.clone()];
+        let attributes = item.map(|(name, text)| (name.to_owned(), json!({ "S": text })));
+        let body = json!({ "TableName": table, "Item": Value::Object(attributes.into_iter().collect()) });
+        lock(&self.behind).insert((region.to_owned(), table.to_owned(), key), body);
+    }
+
+    async fn catch_up(&self, region: &str) {
+        let due: Vec<Value> = {
+            let mut behind = lock(&self.behind);
+            let due = behind.extract_if(.., |(there, _, _), _| there == region);
+            due.map(|(_, body)| body).collect()
+        };
+        for body in due {
+            // A table that is not there keeps nothing, as on AWS.
+            self.call(region, "PutItem", &body).await;
+        }
+    }
+
     pub(crate) async fn answer(&self, call: &Call) -> Answer {
+        self.catch_up(&call.region).await;
         let request = MockRequest {
             method: call.method.clone(),
             uri: call.uri.clone(),
