@@ -392,6 +392,10 @@ impl Walk<'_> {
 
     /// From the impact until the first state began.
     fn before_the_first_state(&self, to: Timestamp) -> Vec<Span> {
+        if to <= self.from {
+            // A person started it before customers suffered.
+            return Vec::new();
+        }
         let trigger = &self.account.header.trigger;
         let triggered = trigger.at.clamp(self.from, to);
         let (waits_for, what) = match trigger.kind {
