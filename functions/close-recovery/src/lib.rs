@@ -157,7 +157,12 @@ impl CloseRecovery {
             return observed;
         };
         match self.record.last_committed_heartbeat(&recovery.workload, left).await {
-            Ok(last) => observed.old_side_wrote_until = last.filter(|last| *last > decided_at),
+            Ok(last) => {
+                observed.old_side_wrote_until = last.filter(|last| *last > decided_at);
+                // Where the table did not answer when the database was ready, nobody waits for it now.
+                let before = last.filter(|last| *last <= decided_at);
+                observed.last_committed_at = observed.last_committed_at.or(before);
+            }
             Err(error) => tracing::warn!(error = %error, "whether {left} went on writing could not be read"),
         }
         observed
