@@ -117,7 +117,7 @@ mod tests {
     async fn what_is_waited_for_at_the_same_time_counts_once() {
         let time = SharedTimeSource::new(Virtual(tokio::time::Instant::now()));
         let sleep = MeteredSleep::shared(SharedAsyncSleep::new(TokioSleep::new()));
-        let own = || tokio::time::sleep(Duration::from_secs(7));
+        let own = || TokioSleep::new().sleep(Duration::from_secs(7));
         let (_, waited) = metered(time, async {
             own().await;
             // Two at once, of which the longer one counts, and one that is given up.

@@ -396,3 +396,34 @@ fn two_hundred_functions_are_activated_within_lambdas_quota() {
         assert_eq!(undo.iter().filter(|undo| of_functions(undo)).count(), 200);
     });
 }
+
+#[test]
+fn the_timeline_says_for_how_long_each_step_waited_and_what_failed_before() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        world.simulation.kill_function(RECOVERY, "switch-dns", 2).unwrap();
+        world.cloud().take_region_away(PRIMARY);
+        while !world.simulation.was_killed(RECOVERY, "switch-dns") {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        world.simulation.let_live(RECOVERY, "switch-dns").unwrap();
+        world.wait().await;
+        let id = world.only_header().await.id;
+        let timeline = world.record.timeline(&id).await.unwrap();
+        let step = |state: &str| timeline.iter().find(|step| step.state == state).unwrap();
+        for step in &timeline {
+            let took = step.ended_at.unwrap().duration_since(step.started_at);
+            assert!(step.waited_ms > 0 && i128::from(step.waited_ms) <= took.as_millis(), "{step:?}");
+            assert!(step.execution.starts_with("region-failure-"), "{step:?}");
+        }
+        // A lost Region costs its time limits, and they are waited for.
+        assert!(step("FenceRegion").waited_ms >= 4_000);
+        let polls = step("CheckDatabase");
+        let pause = polls.last_started_at.unwrap().duration_since(polls.previous_ended_at.unwrap());
+        assert!((4..=5).contains(&pause.as_secs()) && polls.attempts > 3, "{polls:?}");
+        // The killed one never ended, and has not failed by its own words.
+        let killed = step("SwitchDns");
+        assert_eq!((killed.attempts, killed.failures, &killed.last_failure), (2, 0, &None));
+        assert_eq!(killed.previous_ended_at, None);
+    });
+}

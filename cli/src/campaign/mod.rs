@@ -32,6 +32,8 @@ pub struct Run {
     pub scenario: Disaster,
     /// What went wrong beside it, and how often it applied.
     pub faults: Vec<Applied>,
+    /// Whether faults were lifted after a failure, and the recovery was gone on with.
+    pub resume: bool,
     /// The recovery's outcome.
     pub outcome: &'static str,
     /// The RTO that it measured, in seconds.
@@ -52,6 +54,7 @@ impl Run {
         Self {
             seed: rehearsal.seed,
             scenario: script.disaster,
+            resume: script.resume,
             outcome: rehearsal.outcome,
             rto_seconds: achieved.rto_seconds,
             rpo_seconds: achieved.rpo_seconds.filter(|_| is_measured),
@@ -68,6 +71,7 @@ impl Run {
             seed,
             scenario: script.disaster,
             faults: faults.map(|fault| Applied { fault, times: 0 }).collect(),
+            resume: script.resume,
             outcome: "broken-off",
             rto_seconds: None,
             rpo_seconds: None,
