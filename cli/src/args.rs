@@ -142,14 +142,14 @@ pub(crate) struct RehearseArgs {
         conflicts_with_all = ["runs", "fault", "resume", "event", "stop_at"])]
     pub campaign: Option<u32>,
     /// Where something was that must never be, look for the fewest faults with which it still is
-    #[arg(long, conflicts_with = "runs")]
+    #[arg(long, requires = "campaign")]
     pub shrink: bool,
     /// How many runs; the first one has the seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
     /// Plant a defect in a step: for the tests that campaigns find it
     #[cfg(feature = "planted-defects")]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide = true)]
     pub planted: Option<crate::planted::Defect>,
     /// Write the report of the last recovery, or of the campaign: .html, .json or .md
     #[arg(long, value_name = "FILE", conflicts_with = "runs", value_parser = report_file)]

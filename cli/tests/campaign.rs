@@ -180,6 +180,7 @@ fn wrong_use_is_told_before_anything_runs() {
         (vec!["region-failure", "--fault", "busy", "--fault", "busy"], "twice"),
         (vec!["region-failure", "--report", "report.txt"], ".html, .json or .md"),
         (vec!["region-failure", "--list-faults"], "--list-faults"),
+        (vec!["region-failure", "--shrink"], "--campaign"),
         (vec![], "SCENARIO"),
     ] {
         let (code, stdout, stderr) = answer(&args);
