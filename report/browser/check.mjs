@@ -39,6 +39,7 @@ function figures(report) {
       ? measured.map(([name]) => `/account/header/closing/achieved/${name}`)
       : []),
     ...path.map((name) => `/critical_path/waiting/${name}`),
+    ...(typeof report.state?.without_service_seconds === "number" ? ["/state/without_service_seconds"] : []),
   ];
 }
 

@@ -142,6 +142,7 @@ pub(crate) fn page(campaign: &Campaign) -> Page {
                 )
                 .and(" of real time."),
         ],
+        state: Vec::new(),
         day: String::new(),
         sections,
     }
@@ -153,12 +154,12 @@ fn breaches_in_words(campaign: &Campaign) -> Vec<Block> {
             "Nothing: every rehearsal was held against every rule.".into(),
         )];
     }
-    let todo = |breach: &Breach| Todo {
-        what: Text::default().strong(breach.invariant.as_str()).and(format!(
-            ": {}, at {} with seed {}. To play it again:",
+    let todo = |breach: &Breach| {
+        let what = Text::default().strong(breach.invariant.as_str()).and(format!(
+            ": {}, at {} with seed {}.",
             breach.what, breach.at, breach.seed
-        )),
-        command: Some(breach.command.clone()),
+        ));
+        Todo::new(what).run("To play it again", breach.command.clone())
     };
     vec![Block::Todo(campaign.breaches.iter().map(todo).collect())]
 }

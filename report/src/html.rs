@@ -31,8 +31,9 @@ pub(crate) fn document(page: &Page) -> String {
                     @if let Some(notice) = &page.notice { p.notice { (visible(notice)) } }
                     h1 { (visible(&page.title)) }
                     (outcome(page))
+                    @if !page.state.is_empty() { div.state { @for part in &page.state { (block(part, &page.day)) } } }
                     @if !page.day.is_empty() {
-                        p.aside { "Times are UTC; those without a day are of " (page.day) "." }
+                        p.aside { "Times are UTC, cut to the second; those without a day are of " (page.day) ". Lengths are rounded." }
                     }
                 }
                 nav aria-label="Sections" {
@@ -84,6 +85,7 @@ fn section(section: &Section, day: &str) -> Markup {
 fn block(block: &Block, day: &str) -> Markup {
     match block {
         Block::Paragraph(paragraph) => html! { p { (text(paragraph, day)) } },
+        Block::Warning(warning) => html! { p.warning { strong { (text(warning, day)) } } },
         Block::Heading(heading) => html! { h3 { (text(heading, day)) } },
         Block::List(items) => html! { ul { @for item in items { li { (text(item, day)) } } } },
         Block::Todo(todos) => html! { ol.todo { @for item in todos { (todo(item, day)) } } },
@@ -101,7 +103,12 @@ fn todo(todo: &Todo, day: &str) -> Markup {
     html! {
         li {
             (text(&todo.what, day))
-            @if let Some(command) = &todo.command { pre { code { (visible(command)) } } }
+            @if let Some(who) = &todo.who { p.aside { "Who: " (text(who, day)) } }
+            @for command in &todo.commands {
+                p.purpose { (command.purpose) ":" }
+                pre { code { (visible(&command.line)) } }
+            }
+            @if let Some(done) = &todo.done { p { strong { "It is done when " } (text(done, day)) } }
         }
     }
 }
@@ -224,10 +231,11 @@ fn row(timeline: &Timeline, row: &Row, day: &str) -> Markup {
                 @if row.failed { span.mark { " \u{2717} failed" } }
             }
             p.when {
+                @if row.is_guessed { "between " }
                 time datetime=(row.from) { (moment(row.from, day)) }
-                " to "
+                @if row.is_guessed { " and " } @else { " to " }
                 time datetime=(row.to) { (moment(row.to, day)) }
-                ", " (length(seconds))
+                @if !row.is_guessed { ", " (length(seconds)) }
                 @if row.on_path { ", on the critical path" }
             }
             p.said { (visible(&row.said.join("; "))) }

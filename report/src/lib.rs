@@ -9,6 +9,7 @@ mod markdown;
 mod page;
 pub mod path;
 mod plot;
+mod state;
 mod story;
 mod timeline;
 mod words;
@@ -18,6 +19,7 @@ use serde::Serialize;
 pub use account::{Account, Asked, Successor, read};
 pub use campaign::{Breach, Campaign, ScenarioRuns, Spread};
 pub use data::{FORMAT, Report};
+pub use state::{Known, State, state};
 
 /// A recovery's report as one HTML file that needs nothing beside it and asks for nothing.
 pub fn html(account: &Account) -> String {
@@ -33,6 +35,7 @@ pub fn markdown(account: &Account) -> String {
 pub fn json(account: &Account) -> serde_json::Result<String> {
     pretty(&Report {
         format: FORMAT,
+        state: state(account),
         critical_path: path::critical_path(account),
         account: account.clone(),
     })

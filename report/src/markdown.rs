@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::page::{Block, Page, Piece, Table, Text, Tone};
+use crate::page::{Block, Page, Piece, Table, Text, Todo, Tone};
 use crate::plot::Plot;
 use crate::timeline::{SegmentKind, Timeline};
 use crate::words::{length, moment, visible};
@@ -22,8 +22,13 @@ pub(crate) fn document(page: &Page) -> String {
     for because in &page.because {
         out.push_str(&format!("{}\n\n", text(because, day)));
     }
+    for part in &page.state {
+        block(&mut out, part, day);
+    }
     if !day.is_empty() {
-        out.push_str(&format!("Times are UTC; those without a day are of {day}.\n\n"));
+        out.push_str(&format!(
+            "Times are UTC, cut to the second; those without a day are of {day}. Lengths are rounded.\n\n"
+        ));
     }
     for section in &page.sections {
         out.push_str(&format!("## {}\n\n", section.title));
@@ -39,14 +44,13 @@ pub(crate) fn document(page: &Page) -> String {
 fn block(out: &mut String, block: &Block, day: &str) {
     match block {
         Block::Paragraph(paragraph) => line(out, format_args!("{}\n", text(paragraph, day))),
+        Block::Warning(warning) => line(out, format_args!("> **Warning:** {}\n", text(warning, day))),
         Block::Heading(heading) => line(out, format_args!("### {}\n", text(heading, day))),
         Block::List(items) => list(out, items.iter().map(|item| text(item, day))),
         Block::Todo(todos) => {
             for (index, todo) in todos.iter().enumerate() {
                 line(out, format_args!("{}. {}", index + 1, text(&todo.what, day)));
-                if let Some(command) = &todo.command {
-                    line(out, format_args!("\n   {}\n", code(command)));
-                }
+                todo_in_full(out, todo, day);
             }
             out.push('\n');
         }
@@ -71,6 +75,22 @@ fn block(out: &mut String, block: &Block, day: &str) {
         Block::Table(item) => table(out, item, day),
         Block::Timeline(item) => timeline(out, item, day),
         Block::Plot(item) => plot(out, item),
+    }
+}
+
+/// What belongs to a thing to do, under its sentence.
+fn todo_in_full(out: &mut String, todo: &Todo, day: &str) {
+    let who = todo.who.iter().map(|who| format!("Who: {}", text(who, day)));
+    let commands = todo
+        .commands
+        .iter()
+        .map(|command| format!("{}: {}", command.purpose, code(&command.line)));
+    let done = todo
+        .done
+        .iter()
+        .map(|done| format!("It is done when {}", text(done, day)));
+    for part in who.chain(commands).chain(done) {
+        line(out, format_args!("   - {part}"));
     }
 }
 
@@ -109,17 +129,26 @@ fn timeline(out: &mut String, timeline: &Timeline, day: &str) {
         whom.sort();
         whom.dedup();
         let whom: Vec<&str> = whom.into_iter().map(SegmentKind::in_words).collect();
+        let whom = if whom.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", whom.join("; "))
+        };
+        let (from, to) = (moment(row.from, day), moment(row.to, day));
+        let when = if row.is_guessed {
+            format!("between {from} and {to}")
+        } else {
+            format!("{from} to {to} ({})", length(seconds))
+        };
         line(
             out,
             format_args!(
-                "- {} to {} ({}) **{}**{}: {} ({})",
-                moment(row.from, day),
-                moment(row.to, day),
-                length(seconds),
+                "- {} **{}**{}: {}{}",
+                when,
                 escaped(&row.name),
                 if row.failed { ", failed" } else { "" },
                 escaped(&row.said.join("; ")),
-                whom.join("; ")
+                whom
             ),
         );
     }

@@ -10,7 +10,7 @@ use crate::timeline::Timeline;
 pub(crate) struct Page {
     /// What it is about.
     pub(crate) title: String,
-    /// A line above the outcome, in a box of its own: that it was no more than a rehearsal.
+    /// Above the title, in a box of its own: whether it is real.
     pub(crate) notice: Option<String>,
     /// How it ended, in a word.
     pub(crate) outcome: String,
@@ -20,6 +20,8 @@ pub(crate) struct Page {
     pub(crate) sentence: Text,
     /// Why, and what goes with it.
     pub(crate) because: Vec<Text>,
+    /// How things stand, right under the outcome.
+    pub(crate) state: Vec<Block>,
     /// The day that times without one are of; empty where all have theirs.
     pub(crate) day: String,
     /// The rest.
@@ -48,6 +50,8 @@ pub(crate) struct Section {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Block {
     Paragraph(Text),
+    /// What must be read before anything is typed.
+    Warning(Text),
     /// A smaller heading.
     Heading(Text),
     List(Vec<Text>),
@@ -65,8 +69,51 @@ pub(crate) enum Block {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Todo {
     pub(crate) what: Text,
-    /// What to type, if that is known.
-    pub(crate) command: Option<String>,
+    /// Who does it, and what they may have to be allowed.
+    pub(crate) who: Option<Text>,
+    /// What to type, in order.
+    pub(crate) commands: Vec<Command>,
+    /// What is seen when it is done.
+    pub(crate) done: Option<Text>,
+}
+
+/// Something to type.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Command {
+    /// What for.
+    pub(crate) purpose: &'static str,
+    pub(crate) line: String,
+}
+
+impl Todo {
+    pub(crate) fn new(what: impl Into<Text>) -> Self {
+        Self {
+            what: what.into(),
+            who: None,
+            commands: Vec::new(),
+            done: None,
+        }
+    }
+
+    pub(crate) fn by(self, who: impl Into<Text>) -> Self {
+        Self {
+            who: Some(who.into()),
+            ..self
+        }
+    }
+
+    /// With a command, where there is one.
+    pub(crate) fn run(mut self, purpose: &'static str, line: impl Into<Option<String>>) -> Self {
+        self.commands.extend(line.into().map(|line| Command { purpose, line }));
+        self
+    }
+
+    pub(crate) fn done(self, done: impl Into<Text>) -> Self {
+        Self {
+            done: Some(done.into()),
+            ..self
+        }
+    }
 }
 
 /// A figure that is worth a box of its own.

@@ -1,12 +1,14 @@
 //! What happened when, as rows that are drawn to one scale.
 
 use jiff::Timestamp;
-use shared::record::TimelineStep;
+use shared::record::{Closing, TimelineStep};
 
 use crate::Account;
 use crate::path::{CriticalPath, Span, WaitsFor, What, parts, polls};
-use crate::words::{humanised, length, of_step};
+use crate::words::{humanised, in_short, length, name, of_state, of_step};
 
+/// The step that ends every execution.
+const CLOSES: &str = "close-recovery";
 /// How many marks the scale has at most.
 const MARKS: i64 = 5;
 /// Distances between marks, in seconds.
@@ -35,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) said: Vec<String>,
     pub(crate) on_path: bool,
     pub(crate) failed: bool,
+    /// Whether it is only known between which moments it was.
+    pub(crate) is_guessed: bool,
     pub(crate) segments: Vec<Segment>,
 }
 
@@ -84,7 +88,7 @@ impl SegmentKind {
     pub(crate) const fn in_words(self) -> &'static str {
         match self {
             Self::Detection => "waits for AWS to raise the alarm",
-            Self::Aws => "waits for AWS",
+            Self::Aws => "waits for AWS, at least",
             Self::People => "waits for people",
             Self::Ours => "this automation itself, at most",
             Self::Beside => "held nothing up",
@@ -104,27 +108,30 @@ impl Segment {
 
 /// What a part of the path is called.
 pub(crate) fn span_in_words(account: &Account, span: &Span) -> String {
-    let step = |state: &str| {
-        let step = account.timeline.iter().find(|step| step.state == state);
-        let said = step.and_then(|step| of_step(&step.name));
-        said.map_or_else(|| state.to_owned(), |said| format!("{state} ({said})"))
-    };
+    let polled = |state: &str| account.timeline.iter().any(|step| step.state == *state && polls(step));
     match &span.what {
         What::Detection => "Customers suffer; CloudWatch gathers datapoints until the alarm goes off".to_owned(),
         What::Unstarted => "Nobody has started a recovery yet".to_owned(),
         What::Delivery => "The alarm's event is on its way".to_owned(),
         What::Start => "The recovery is started".to_owned(),
         What::Work { state, .. } => format!("{state} works"),
-        What::Answers { state, .. } => step(state),
+        What::Answers { state, .. } if polled(state) => format!("{state} looks again and again"),
+        What::Answers { state, .. } => format!("{state} waits for answers"),
         What::LastPause { state, .. } => format!("{state} pauses before it looks for the last time"),
         What::Between { after, before, .. } if span.waits_for == WaitsFor::Aws => {
             format!("{before} pauses before it looks for the first time, after {after}")
         }
         What::Between { after, before, .. } => format!("On from {after} to {before}"),
-        What::Question { question } => format!("People are asked: {question}"),
+        What::Question { question } => format!("People are asked: {}", headline(account, question)),
         What::Interrupted => "It had ended; nobody had gone on with it yet".to_owned(),
         What::Ending => "On to the end".to_owned(),
     }
+}
+
+/// What a question asks.
+fn headline(account: &Account, question: &str) -> String {
+    let asked = account.questions.iter().find(|asked| asked.ask.id == *question);
+    asked.map_or_else(|| question.to_owned(), |asked| asked.ask.headline.clone())
 }
 
 /// The rows of a recovery.
@@ -135,6 +142,11 @@ pub(crate) fn timeline(account: &Account, path: &CriticalPath) -> Timeline {
         .map(|step| row_of_step(account, path, step))
         .collect();
     rows.extend(path.spans.iter().filter_map(|span| row_of_span(account, span)));
+    rows.extend(
+        account
+            .endings()
+            .filter_map(|closing| row_of_silent_failure(account, closing)),
+    );
     rows.sort_by_key(|row| (row.from, row.to));
     let ends = rows.iter().map(|row| row.to);
     Timeline {
@@ -152,11 +164,7 @@ fn row_of_span(account: &Account, span: &Span) -> Option<Row> {
         What::Unstarted => ("Not started yet", span_in_words(account, span)),
         What::Delivery => ("Delivery", span_in_words(account, span)),
         What::Start => ("Start", span_in_words(account, span)),
-        What::Question { question } => {
-            let asked = account.questions.iter().find(|asked| asked.ask.id == *question);
-            let headline = asked.map_or_else(|| question.clone(), |asked| asked.ask.headline.clone());
-            ("People are asked", headline)
-        }
+        What::Question { question } => ("People are asked", headline(account, question)),
         What::Interrupted => ("Interrupted", span_in_words(account, span)),
         _ => return None,
     };
@@ -167,6 +175,7 @@ fn row_of_span(account: &Account, span: &Span) -> Option<Row> {
         said: vec![said],
         on_path: true,
         failed: false,
+        is_guessed: false,
         segments: vec![Segment::of(span)],
     })
 }
@@ -196,7 +205,58 @@ fn row_of_step(account: &Account, path: &CriticalPath, step: &TimelineStep) -> R
         said: what_came_of(account, step),
         on_path: !on_path.is_empty(),
         failed: step.outcome.as_deref().is_some_and(|outcome| outcome != "succeeded"),
+        is_guessed: false,
         segments,
+    }
+}
+
+/// A state that failed without a line of its own: its function never came so far. It was between the last one that ended
+/// and the closing.
+fn row_of_silent_failure(account: &Account, closing: &Closing) -> Option<Row> {
+    let state = account.silent_failure(closing)?;
+    let execution = name(&closing.execution);
+    let of_it = || account.timeline.iter().filter(|step| step.execution == execution);
+    let to = of_it()
+        .find(|step| step.name == CLOSES)
+        .map_or(closing.closed_at, |step| step.started_at);
+    let ended = of_it().filter_map(|step| step.ended_at).filter(|ended| *ended <= to);
+    let error = cause(closing).map_or_else(|| "no error is known".to_owned(), in_short);
+    // What it advises is said where it is said why the recovery ended.
+    let error = error.split("; ").next().unwrap_or_default();
+    Some(Row {
+        from: ended.max().unwrap_or(to),
+        to,
+        name: state.to_owned(),
+        said: of_state(state, &account.here(), &account.other())
+            .into_iter()
+            .chain([
+                error.to_owned(),
+                "its function did not come so far as to leave a line in the record".to_owned(),
+            ])
+            .collect(),
+        on_path: false,
+        failed: true,
+        is_guessed: true,
+        segments: Vec::new(),
+    })
+}
+
+/// Why an execution fell short, without the name of the state and without what stands, both of which are told beside it.
+pub(crate) fn cause(closing: &Closing) -> Option<&str> {
+    let reason = closing.reason.as_deref()?;
+    let (cause, _) = reason.split_once(". What was changed stands: ").unwrap_or((reason, ""));
+    let state = closing.failed_state.as_deref().unwrap_or_default();
+    let without = cause.strip_prefix(state).and_then(|rest| rest.strip_prefix(": "));
+    Some(without.filter(|_| !state.is_empty()).unwrap_or(cause))
+}
+
+impl Account {
+    /// The state that failed, where the timeline has no line of it.
+    pub(crate) fn silent_failure<'a>(&self, closing: &'a Closing) -> Option<&'a str> {
+        let state = closing.failed_state.as_deref()?;
+        let execution = name(&closing.execution);
+        let has_a_line = |step: &TimelineStep| step.state == state && step.execution == execution;
+        (!self.timeline.iter().any(has_a_line)).then_some(state)
     }
 }
 
@@ -215,7 +275,9 @@ fn belongs_to(span: &Span, step: &TimelineStep) -> bool {
 }
 
 fn what_came_of(account: &Account, step: &TimelineStep) -> Vec<String> {
-    let mut said: Vec<String> = of_step(&step.name).map(str::to_owned).into_iter().collect();
+    let mut said: Vec<String> = of_step(&step.name, &account.here(), &account.other())
+        .into_iter()
+        .collect();
     if said.is_empty() {
         said.push(humanised(&step.name));
     }
@@ -228,13 +290,15 @@ fn what_came_of(account: &Account, step: &TimelineStep) -> Vec<String> {
         let times = if step.failures == 1 { "once" } else { "more than once" };
         said.push(format!(
             "failed {times}: {}",
-            step.last_failure.as_deref().unwrap_or("no error is known")
+            step.last_failure
+                .as_deref()
+                .map_or_else(|| "no error is known".to_owned(), in_short)
         ));
     }
     match step.outcome.as_deref() {
         Some("succeeded") => {}
         Some(error) if step.last_failure.as_deref() == Some(error) => {}
-        Some(error) => said.push(error.to_owned()),
+        Some(error) => said.push(in_short(error)),
         None if account.header.ended().is_none() => said.push("has not answered yet".to_owned()),
         None => said.push("never answered".to_owned()),
     }

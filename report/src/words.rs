@@ -115,25 +115,98 @@ pub fn of_scenario(scenario: Scenario) -> &'static str {
     }
 }
 
-/// What a step does, for somebody who does not know it. Steps that are not known here are called by their names alone.
-pub fn of_step(name: &str) -> Option<&'static str> {
-    Some(match name {
+/// What a step does, for somebody who does not know it; `here` and `other` are the Regions. Steps that are not known here are
+/// called by their names alone.
+pub fn of_step(name: &str, here: &str, other: &str) -> Option<String> {
+    let said = match name {
         "open-recovery" => "reads the plan, takes the lock, opens the record",
         "announce" => "tells people",
         "assess-region" => "looks at both Regions and decides what to do",
         "request-approval" => "asks people",
-        "fence-region" => "keeps the Region that is left from taking more writes",
-        "promote-database" => "tells the database to move here",
-        "check-database" => "looks whether the database takes writes here",
-        "activate-region" => "lets the functions run here",
-        "switch-dns" => "moves the public name",
+        "fence-region" => return Some(format!("shuts {other} off from taking writes")),
+        "promote-database" => return Some(format!("tells the database to move to {here}")),
+        "check-database" => return Some(format!("looks whether the database takes writes in {here}")),
+        "activate-region" => return Some(format!("lets the functions run in {here}")),
+        "switch-dns" => return Some(format!("moves the public name to {here}")),
         "check-dns" => "looks whether every name server knows",
         "check-health" => "asks the public name, as customers do, whether the service is healthy",
-        "unfence-region" => "gives back what was changed in the other Region",
+        "unfence-region" => return Some(format!("gives back what was changed in {other}")),
         "close-recovery" => "measures, and releases the lock",
         "write-report" => "writes this report",
         _ => return None,
+    };
+    Some(said.to_owned())
+}
+
+/// What a state does, by its name, which is that of its step in another form: `SwitchDns` calls `switch-dns`.
+pub fn of_state(state: &str, here: &str, other: &str) -> Option<String> {
+    let mut step = String::new();
+    for character in state.chars() {
+        if character.is_uppercase() && !step.is_empty() {
+            step.push('-');
+        }
+        step.extend(character.to_lowercase());
+    }
+    of_step(&step, here, other)
+}
+
+/// Names of AWS Regions in a text, in order: `us-east-1`.
+pub fn regions_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    words.filter(|word| {
+        let parts: Vec<&str> = word.split('-').collect();
+        let [continent, places @ .., number] = parts.as_slice() else {
+            return false;
+        };
+        let are = |part: &str, is: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(is);
+        continent.len() == 2
+            && are(continent, u8::is_ascii_lowercase)
+            && !places.is_empty()
+            && places.iter().all(|place| are(place, u8::is_ascii_lowercase))
+            && are(number, u8::is_ascii_digit)
     })
+}
+
+/// An error without what was advice at the time, and with a time limit in plain words. The JSON form has it word for word.
+pub fn in_short(error: &str) -> String {
+    const ADVICE: &str = "; it is tried again; if it goes on, ";
+    const LATE: (&str, &str) = ("request has timed out: ", " occurred after ");
+    let mut text = error;
+    let without_advice;
+    if let Some((before, after)) = text.split_once(ADVICE) {
+        // The advice ends with the error.
+        let rest = after.find(". ").map_or("", |end| &after[end..]);
+        without_advice = format!("{before}{rest}");
+        text = &without_advice;
+    }
+    let late = text.split_once(LATE.0).and_then(|(before, after)| {
+        let (_, limit) = after.split_once(LATE.1)?;
+        Some(format!("{before}no answer within {limit}"))
+    });
+    late.unwrap_or_else(|| text.to_owned())
+}
+
+/// A field of the evidence as a label, where its name does not say enough.
+pub fn of_field(name: &str, here: &str, other: &str) -> String {
+    let said = match name {
+        "blockers" => "What forbids it",
+        "can_lose_writes" => "Writes can be lost this way",
+        "fence_confirmable" => return format!("{other} answers, so that shutting it off can be seen"),
+        "health" => return format!("What AWS Health says of {other}"),
+        "way" => "The way",
+        "ready" => return format!("The database takes reads and writes in {here}"),
+        "not_begun" => "The database's move had not begun",
+        "waiting_for" => "Still missing",
+        "last_committed_at" => return format!("Last heartbeat known to be committed in {other}"),
+        "last_surviving_at" => "Last heartbeat in the recovered database",
+        "resources" => "Parts looked at",
+        "changed" => "Of these, changed by this recovery",
+        "confirmed" => return format!("{other} is seen to be shut off"),
+        "unconfirmed" => "Parts that were not seen to be shut off",
+        "source" => "Who says it",
+        _ => return humanised(name),
+    };
+    said.to_owned()
 }
 
 /// What a part of the evidence is about, for somebody who does not know it.
@@ -142,7 +215,7 @@ pub fn of_evidence(name: &str) -> Option<&'static str> {
         "opening" => "what was noticed at the start",
         "assessment" => "what was seen, before anything was changed",
         "approval" => "what those who were asked came to",
-        "fence" => "whether the Region that is left takes no more writes",
+        "fence" => "whether the other Region takes no more writes",
         "database" => "what was seen of the database in the end",
         "decision" => "what was decided to do",
         _ => return None,
@@ -194,6 +267,23 @@ mod tests {
         assert_eq!(name("a/b"), "a/b");
         assert_eq!(humanised("AssessRegion"), "Assess region");
         assert_eq!(humanised("last_committed_at"), "Last committed at");
+    }
+
+    #[test]
+    fn regions_are_told_from_other_words() {
+        let text = "arn:aws:rds:us-east-1:1:cluster:a-b-1 in us-gov-west-1, not us-1, USE-east-1 or radiant-eu-west-2";
+        assert_eq!(regions_in(text).collect::<Vec<_>>(), ["us-east-1", "us-gov-west-1"]);
+    }
+
+    #[test]
+    fn errors_lose_what_was_advice_at_the_time() {
+        let error = "Unavailable: rds:A on b: request has timed out: operation timeout (all attempts including retries) \
+                     occurred after 2s; it is tried again; if it goes on, look at the AWS Health Dashboard for this Region";
+        assert_eq!(in_short(error), "Unavailable: rds:A on b: no answer within 2s");
+        let throttled =
+            "Throttled: a; it is tried again; if it goes on, ask AWS for a higher rate. What was changed stands";
+        assert_eq!(in_short(throttled), "Throttled: a. What was changed stands");
+        assert_eq!(in_short("Denied: a; give it"), "Denied: a; give it");
     }
 
     #[test]

@@ -413,13 +413,19 @@ fn the_timeline_says_for_how_long_each_step_waited_and_what_failed_before() {
         let step = |state: &str| timeline.iter().find(|step| step.state == state).unwrap();
         for step in &timeline {
             let took = step.ended_at.unwrap().duration_since(step.started_at);
-            assert!(step.waited_ms > 0 && i128::from(step.waited_ms) <= took.as_millis(), "{step:?}");
+            assert!(
+                step.waited_ms > 0 && i128::from(step.waited_ms) <= took.as_millis(),
+                "{step:?}"
+            );
             assert!(step.execution.starts_with("region-failure-"), "{step:?}");
         }
         // A lost Region costs its time limits, and they are waited for.
         assert!(step("FenceRegion").waited_ms >= 4_000);
         let polls = step("CheckDatabase");
-        let pause = polls.last_started_at.unwrap().duration_since(polls.previous_ended_at.unwrap());
+        let pause = polls
+            .last_started_at
+            .unwrap()
+            .duration_since(polls.previous_ended_at.unwrap());
         assert!((4..=5).contains(&pause.as_secs()) && polls.attempts > 3, "{polls:?}");
         // The killed one never ended, and has not failed by its own words.
         let killed = step("SwitchDns");

@@ -5,8 +5,9 @@ use shared::approval::{Answer, Verdict};
 use shared::recovery::Intent;
 use shared::request::{Trigger, TriggerKind};
 
+use super::loss;
 use crate::page::{Block, Text};
-use crate::words::{length, name};
+use crate::words::{in_short, name};
 use crate::{Account, Asked};
 
 /// Who decided, and why.
@@ -30,7 +31,7 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
     if let Some(at) = account.decided_at() {
         facts.push(("Decided at".into(), Text::at(at)));
     }
-    if let Some(loss) = account.found("expected_loss").and_then(expected_loss) {
+    if let Some(loss) = loss::expected_loss_in_words(account) {
         facts.push(("Expected loss, at that time".into(), loss.into()));
     }
     facts.extend(who_approved(account));
@@ -56,18 +57,6 @@ fn proposal(account: &Account) -> Option<&Value> {
     account.found("ask").filter(|ask| ask.get("headline").is_some())
 }
 
-/// A loss as the deciding step writes it, in words; nothing for another form, which is shown as it is.
-fn expected_loss(loss: &Value) -> Option<String> {
-    let seconds = loss.get("seconds").and_then(Value::as_f64);
-    Some(match (loss.get("status")?.as_str()?, seconds) {
-        ("none", _) => "none".to_owned(),
-        ("measured", Some(seconds)) => format!("the writes of about {}", length(seconds)),
-        ("upper-bound", Some(seconds)) => format!("the writes of {} at most; not measured", length(seconds)),
-        ("unmeasured", _) => "not known, which does not mean none".to_owned(),
-        _ => return None,
-    })
-}
-
 /// Why people had to be asked, or nobody, in each execution that says so, and what they answered.
 fn who_approved(account: &Account) -> Vec<(Text, Text)> {
     let answers: Vec<(Text, Text)> = account.questions.iter().flat_map(answers_in_short).collect();
@@ -83,7 +72,7 @@ fn who_approved(account: &Account) -> Vec<(Text, Text)> {
         } else {
             "People had to approve"
         };
-        let fact = (name.into(), Text::plain(format!("because {because}.")));
+        let fact = (name.into(), Text::plain(format!("because {because}")));
         if !facts.contains(&fact) {
             facts.push(fact);
         }
@@ -104,10 +93,7 @@ fn answers_in_short(asked: &Asked) -> Vec<(Text, Text)> {
             Answer::Approve => "Approved by",
             Answer::Decline => "Declined by",
         };
-        let mut text = Text::default().strong(name(&answer.by)).and(", at ").and_at(answer.at);
-        if let Some(reason) = &answer.reason {
-            text = text.and(format!(": \u{201C}{reason}\u{201D}"));
-        }
+        let text = Text::default().strong(name(&answer.by)).and(", at ").and_at(answer.at);
         (said.into(), text)
     });
     answers.collect()
@@ -118,27 +104,39 @@ pub(crate) fn questions(account: &Account) -> Vec<Block> {
     if account.questions.is_empty() {
         return vec![Block::Paragraph("Nobody was asked anything.".into())];
     }
-    account
-        .questions
-        .iter()
-        .flat_map(|asked| question(account, asked))
-        .collect()
+    let rules = Text::plain(
+        "Everybody who reads the recovery's messages was asked; the record does not name them. Who answered is who AWS \
+         says: the ARN under which they signed the answer. Two people are two different ARNs, whoever stands behind \
+         them. One who declines ends it. Nobody's silence approves: without enough answers in time it ends as expired.",
+    );
+    let questions = account.questions.iter().flat_map(|asked| question(account, asked));
+    [Block::Paragraph(rules)].into_iter().chain(questions).collect()
 }
 
 fn question(account: &Account, asked: &Asked) -> Vec<Block> {
     let ask = &asked.ask;
     let people = match ask.people {
-        1 => "one person, who did not start it".to_owned(),
-        people => format!("{people} different people; whoever started it is not enough alone"),
+        1 => "One person had to approve who did not start it".to_owned(),
+        people => {
+            format!("{people} different people had to approve; whoever started it counts, but is not enough alone")
+        }
+    };
+    let reason = if ask.needs_reason {
+        ". Each had to say why"
+    } else {
+        ". No reason had to be given"
     };
     let mut facts: Vec<(Text, Text)> = vec![
-        ("Asked at".into(), Text::at(asked.asked_at)),
-        ("Could be answered until".into(), Text::at(asked.expires_at)),
-        ("Had to approve".into(), people.into()),
-        ("Because".into(), ask.because.as_str().into()),
         (
-            "Needed a reason".into(),
-            if ask.needs_reason { "yes" } else { "no" }.into(),
+            "Asked".into(),
+            Text::plain("at ")
+                .and_at(asked.asked_at)
+                .and("; it could be answered until ")
+                .and_at(asked.expires_at),
+        ),
+        (
+            "Rule".into(),
+            format!("{people}{reason}. That many, because {}", ask.because).into(),
         ),
     ];
     for answer in &asked.answers {
@@ -163,8 +161,10 @@ fn question(account: &Account, asked: &Asked) -> Vec<Block> {
     vec![
         Block::Heading(ask.headline.as_str().into()),
         Block::Facts(facts),
-        Block::Paragraph("What everybody who was asked was shown:".into()),
-        Block::List(ask.shown.iter().map(|shown| shown.as_str().into()).collect()),
+        Block::Paragraph(
+            "What everybody who was asked was shown, as it was at the time; errors are shortened here:".into(),
+        ),
+        Block::List(ask.shown.iter().map(|shown| in_short(shown).into()).collect()),
     ]
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::Account;
 use crate::page::{Block, Table, Text};
-use crate::words::{humanised, of_evidence};
+use crate::words::{humanised, in_short, of_evidence, of_field};
 
 /// How deep evidence is taken apart; what is deeper is shown as JSON.
 const DEPTH: usize = 3;
@@ -19,36 +19,48 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
             blocks.push(Block::Heading(text.and(format!(" as {}", closing.outcome))));
         }
         match closing.evidence.as_object() {
-            Some(parts) => blocks.extend(parts.iter().flat_map(|(name, part)| found(name, part))),
+            Some(parts) => blocks.extend(parts.iter().flat_map(|(name, part)| found(account, name, part))),
             None if closing.evidence.is_null() => blocks.push(Block::Paragraph("No step left any evidence.".into())),
-            None => blocks.extend(found("evidence", &closing.evidence)),
+            None => blocks.extend(found(account, "evidence", &closing.evidence)),
         }
     }
     if account.header.ended().is_none()
         && let Some(decision) = &account.decision
     {
-        blocks.extend(found("decision", decision));
+        blocks.extend(found(account, "decision", decision));
     }
     if blocks.is_empty() {
         blocks.push(Block::Paragraph("Nothing is on record yet.".into()));
+    } else {
+        let text = "What the steps answered, as it was said at the time. Errors are shortened; the JSON form of this \
+                    report has them word for word.";
+        blocks.insert(0, Block::Paragraph(text.into()));
     }
     blocks
 }
 
 /// One step's evidence.
-fn found(name: &str, part: &Value) -> Vec<Block> {
+fn found(account: &Account, name: &str, part: &Value) -> Vec<Block> {
+    if name == "approval" && !account.questions.is_empty() {
+        // The answers stand with the questions.
+        return Vec::new();
+    }
     let title = humanised(name);
     let heading = of_evidence(name).map_or_else(|| title.clone(), |said| format!("{title}: {said}"));
     let mut blocks = vec![Block::Heading(heading.into())];
     match part {
         Value::Null => blocks.push(Block::Paragraph("Nothing is on record.".into())),
-        Value::Object(fields) => blocks.extend(fields_in_words(fields, "", DEPTH)),
+        Value::Object(fields) => match fields_in_words(account, fields, "", DEPTH) {
+            // All of it stands elsewhere.
+            said if said.is_empty() && !fields.is_empty() => blocks.clear(),
+            said => blocks.extend(said),
+        },
         other => blocks.push(Block::Paragraph(in_words(other))),
     }
     blocks
 }
 
-fn fields_in_words(fields: &Map<String, Value>, under: &str, depth: usize) -> Vec<Block> {
+fn fields_in_words(account: &Account, fields: &Map<String, Value>, under: &str, depth: usize) -> Vec<Block> {
     let mut blocks = Vec::new();
     if let Some(summary) = fields.get("summary").and_then(Value::as_str) {
         blocks.push(Block::Paragraph(Text::default().strong(format!("{summary}."))));
@@ -56,15 +68,22 @@ fn fields_in_words(fields: &Map<String, Value>, under: &str, depth: usize) -> Ve
     let mut facts = Vec::new();
     let mut lists = Vec::new();
     for (name, value) in fields {
-        let title = format!("{under}{}", humanised(name));
+        let title = format!("{under}{}", of_field(name, &account.here(), &account.other()));
         match value {
             Value::String(_) if name == "summary" => {}
+            _ if is_told_above(account, under, name, value) => {}
+            Value::Null if name == "waiting_for" => facts.push((title.into(), "nothing".into())),
             Value::Array(items) if items.is_empty() => facts.push((title.into(), "none".into())),
             Value::Array(items) => lists.extend(list(&title, items)),
             // It is told where it is decided what to do and where people answer.
             Value::Object(ask) if ask.contains_key("headline") && ask.contains_key("because") => {}
             Value::Object(fields) if depth > 0 => {
-                lists.extend(fields_in_words(fields, &format!("{title} \u{203A} "), depth - 1));
+                lists.extend(fields_in_words(
+                    account,
+                    fields,
+                    &format!("{title} \u{203A} "),
+                    depth - 1,
+                ));
             }
             other => facts.push((title.into(), in_words(other))),
         }
@@ -74,6 +93,30 @@ fn fields_in_words(fields: &Map<String, Value>, under: &str, depth: usize) -> Ve
     }
     blocks.extend(lists);
     blocks
+}
+
+/// What stands elsewhere in the report already: among the times and figures, among what did not achieve its purpose, or with
+/// what is to be done. `under` names the field that it is in; it is empty at the top of a step's evidence.
+fn is_told_above(account: &Account, under: &str, name: &str, value: &Value) -> bool {
+    let observed = account.header.ended().map(|closing| closing.observed);
+    let is = |known: Option<Timestamp>| value.as_str().is_some_and(|at| is_time(at, known));
+    match name {
+        "decided_at" => is(account.decided_at()),
+        "impact_at" => is(account.impact_at()),
+        "last_committed_at" => is(observed.and_then(|observed| observed.last_committed_at)),
+        "last_surviving_at" => is(observed.and_then(|observed| observed.last_surviving_at)),
+        "expected_loss" => under.is_empty() && super::loss::expected_loss_in_words(account).is_some(),
+        "warnings" => under.is_empty() && value.is_array() && account.header.closing.is_some(),
+        "unconfirmed" => {
+            let fence = account.newest("fence").and_then(|fence| fence.get(name));
+            fence == Some(value) && !super::fence::parts(account).is_empty()
+        }
+        _ => false,
+    }
+}
+
+fn is_time(text: &str, known: Option<Timestamp>) -> bool {
+    known.is_some() && text.parse().ok() == known
 }
 
 /// Things of the same form as a table, others as a list.
@@ -98,7 +141,10 @@ fn list(title: &str, items: &[Value]) -> Vec<Block> {
     };
     vec![Block::Table(Table {
         caption: title.to_owned(),
-        head: names.iter().map(|name| humanised(name)).collect(),
+        head: names
+            .iter()
+            .map(|name| of_field(name, "here", "the other Region"))
+            .collect(),
         rows: objects.iter().map(row).collect(),
     })]
 }
@@ -116,7 +162,7 @@ pub(crate) fn in_words(value: &Value) -> Text {
         Value::Bool(false) => "no".into(),
         Value::String(text) => match text.parse::<Timestamp>() {
             Ok(at) => Text::at(at),
-            Err(_) => text.as_str().into(),
+            Err(_) => in_short(text).into(),
         },
         Value::Number(number) => number.to_string().into(),
         Value::Array(_) | Value::Object(_) => Text::code(value.to_string()),

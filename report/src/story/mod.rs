@@ -1,37 +1,40 @@
 //! What a report says of one recovery, in the order in which somebody who was frightened by it wants to know: is it over,
-//! what was lost, who decided and why, what is to be done now; then everything else.
+//! is it real, what works, what is to be done now, what was lost, who decided and why; then everything else.
 
 mod decision;
 mod evidence;
+mod fence;
+mod loss;
 mod outcome;
 mod record;
+mod standing;
 mod todo;
 mod troubles;
 
-use shared::recovery::Mode;
-
 use crate::Account;
 use crate::page::{Block, Figure, Page, Section, Table, Text, Tone};
-use crate::path::{CriticalPath, WaitsFor};
+use crate::path::{CriticalPath, Span, WaitsFor};
 use crate::timeline::{span_in_words, timeline};
 use crate::words::{day, length, of_scenario, share};
 
 /// The page of one recovery.
 pub(crate) fn page(account: &Account, path: &CriticalPath) -> Page {
     let header = &account.header;
-    let outcome = outcome::outcome(account);
+    let state = crate::state(account);
+    let outcome = outcome::outcome(account, &state);
     Page {
         title: format!("{}: recovery of {}", of_scenario(header.scenario), header.workload),
-        notice: notice(header.mode),
+        notice: Some(standing::notice(header.mode)),
         outcome: outcome.word,
         tone: outcome.tone,
         sentence: outcome.sentence,
         because: outcome.because,
+        state: standing::blocks(account, &state),
         day: day(header.opened_at),
         sections: vec![
-            Section::new("figures", "What was achieved", outcome::achieved(account)),
-            Section::new("decision", "Who decided, and why", decision::blocks(account)),
             Section::new("todo", "What is to be done now", todo::blocks(account)),
+            Section::new("figures", "What was achieved", outcome::achieved(account, &state)),
+            Section::new("decision", "Who decided, and why", decision::blocks(account)),
             Section::new(
                 "timeline",
                 "What happened, and what it waited for",
@@ -45,19 +48,9 @@ pub(crate) fn page(account: &Account, path: &CriticalPath) -> Page {
             ),
             Section::new("answers", "Questions and answers", decision::questions(account)),
             Section::new("evidence", "What it went by", evidence::blocks(account)),
-            Section::new("words", "Words", words()),
+            Section::new("words", "Words", words(account)),
             Section::new("record", "The record", record::identity(account)),
         ],
-    }
-}
-
-fn notice(mode: Mode) -> Option<String> {
-    match mode {
-        Mode::Live => None,
-        Mode::Drill => Some("This was a drill, on the real AWS: nothing that customers see was changed.".to_owned()),
-        Mode::Rehearsal => Some(
-            "This was a rehearsal, against a simulated AWS: no real service was lost, and none was changed.".to_owned(),
-        ),
     }
 }
 
@@ -87,7 +80,7 @@ fn what_happened(account: &Account, path: &CriticalPath) -> Vec<Block> {
     };
     let detected = match waiting.detection_seconds {
         detection if detection > 0.0 => format!("{} until the alarm went off", length(detection)),
-        _ => "its answers, and until it was done".to_owned(),
+        _ => "see below what counts".to_owned(),
     };
     let figures = vec![
         figure(
@@ -95,7 +88,7 @@ fn what_happened(account: &Account, path: &CriticalPath) -> Vec<Block> {
             "aws_seconds",
             waiting.aws_seconds,
             waiting.aws_share,
-            "",
+            "at least ",
             &detected,
         ),
         figure(
@@ -112,7 +105,7 @@ fn what_happened(account: &Account, path: &CriticalPath) -> Vec<Block> {
             waiting.ours_at_most_seconds,
             waiting.ours_at_most_share,
             "at most ",
-            "its functions, the ways between them, its pauses",
+            "see below what counts",
         ),
     ];
     vec![
@@ -133,19 +126,30 @@ fn what_happened(account: &Account, path: &CriticalPath) -> Vec<Block> {
                 ),
         ),
         Block::Figures(figures),
+        Block::Paragraph(
+            "What counts as what: as AWS, the time until an alarm goes off, that its calls take, and until AWS has done \
+             what it was told, which is looked at again and again; also the time limits of calls to a Region that does \
+             not answer. As people, the time until somebody answers, starts it or goes on with it. As this automation, \
+             everything else: its functions, the ways between them, and the pause before the last look, in which AWS may \
+             have been done already. So the automation's part is at most what is said, and AWS's at least."
+                .into(),
+        ),
         Block::Timeline(timeline(account, path)),
         Block::Heading("The critical path, part by part".into()),
         Block::Table(parts(account, path)),
     ]
 }
 
+/// From which length on a part of the path has a row of its own, in seconds.
+const TOLD_FROM: f64 = 1.0;
+
 fn parts(account: &Account, path: &CriticalPath) -> Table {
     let whom = |waits_for| match waits_for {
-        WaitsFor::Aws => "AWS",
+        WaitsFor::Aws => "AWS, at least",
         WaitsFor::People => "people",
-        WaitsFor::Ours => "us, at most",
+        WaitsFor::Ours => "this automation, at most",
     };
-    let row = |span: &crate::path::Span| {
+    let row = |span: &Span| {
         vec![
             Text::at(span.from),
             Text::plain(span_in_words(account, span)),
@@ -153,23 +157,27 @@ fn parts(account: &Account, path: &CriticalPath) -> Table {
             Text::plain(whom(span.waits_for)),
         ]
     };
+    let (told, short): (Vec<&Span>, Vec<&Span>) = path.spans.iter().partition(|span| span.seconds() >= TOLD_FROM);
+    let left_out = match short.len() {
+        0 => String::new(),
+        count => format!(
+            "; {count} of less than 1 s, together {}, are left out here and are in the JSON form",
+            length(short.iter().map(|span| span.seconds()).sum())
+        ),
+    };
     Table {
-        caption: "Each part of the critical path, in order".to_owned(),
+        caption: format!("Each part of the critical path, in order{left_out}"),
         head: ["From", "What", "For", "Waits for"].map(str::to_owned).to_vec(),
-        rows: path.spans.iter().map(row).collect(),
+        rows: told.into_iter().map(row).collect(),
     }
 }
 
 /// What words mean that are used in the report and in the messages that it quotes.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 14] = [
     (
         "Recovery",
         "one run of this automation against one disaster. An execution is one attempt of it: one that fell short can \
          be gone on with, which is another execution of the same recovery",
-    ),
-    (
-        "Here, the other Region",
-        "here is the AWS Region that runs the recovery and takes over; the other one is left",
     ),
     (
         "Impact",
@@ -178,13 +186,12 @@ const WORDS: [(&str, &str); 11] = [
     ),
     (
         "RTO",
-        "recovery time objective: how long customers may be without the service. Achieved: from the impact to the \
-         first healthy answer",
+        "recovery time objective: how long customers may be without the service",
     ),
     (
         "RPO",
-        "recovery point objective: how much of what customers had written may be lost, as a time. Achieved: the age, \
-         at the impact, of the last write that survived",
+        "recovery point objective: how much of what customers had written may be lost, as a time. How the loss of this \
+         recovery comes about is said under the figures",
     ),
     (
         "Target, maximum",
@@ -197,12 +204,33 @@ const WORDS: [(&str, &str); 11] = [
     ),
     (
         "Fence",
-        "to keep the Region that is left from taking any more writes, which would be lost",
+        "to shut the other Region off from taking any more writes, which would be lost. Its parts are what could write \
+         there: functions, their event sources, the entrance of its API",
     ),
     (
         "Promotion",
-        "to make the database's copy in a Region the one that takes writes. By switchover: everything is waited for, \
-         nothing is lost. By failover: at once, and what was not copied yet is lost for good",
+        "to make the database's copy in a Region the one that takes writes",
+    ),
+    (
+        "Failover, switchover",
+        "the two ways of a promotion. Failover: at once, and what was not copied yet is lost for good. Switchover: a \
+         planned move between two healthy Regions; everything is waited for, and nothing is lost",
+    ),
+    (
+        "Control plane",
+        "that part of AWS by which resources are looked at and changed. It can fail while what runs goes on, and the other \
+         way round",
+    ),
+    (
+        "Switch object",
+        "a small file in S3 that moves the public name: an inverted health check watches it, so that while the file is \
+         there the main Region counts as down and customers are sent to the other one. Deleting it sends them back",
+    ),
+    (
+        "region-switch, region-return",
+        "region-switch is the state machine of this recovery; each Region has its own, which moves the workload to its \
+         Region. The real way back is region-switch, started in the other Region with intent switchover. drctl rehearse \
+         region-return only rehearses that, against a simulated AWS",
     ),
     ("Lock", "what makes sure that one recovery at a time changes anything"),
     (
@@ -211,7 +239,16 @@ const WORDS: [(&str, &str); 11] = [
     ),
 ];
 
-fn words() -> Vec<Block> {
-    let facts = WORDS.map(|(word, meaning)| (Text::plain(word), Text::plain(meaning)));
-    vec![Block::Facts(facts.to_vec())]
+fn words(account: &Account) -> Vec<Block> {
+    let mut facts = WORDS
+        .map(|(word, meaning)| (Text::plain(word), Text::plain(meaning)))
+        .to_vec();
+    if let Some(other) = account.other_region() {
+        let regions = format!(
+            "{} runs the recovery and takes over; {other} is the other one",
+            account.here()
+        );
+        facts.insert(0, ("Here, the other Region".into(), regions.into()));
+    }
+    vec![Block::Facts(facts)]
 }

@@ -1,13 +1,19 @@
 //! How it ended, and what was achieved.
 
+use jiff::Timestamp;
 use shared::measure::{Achieved, Met, RpoStatus, seconds_between};
 use shared::plan::Objective;
 use shared::recovery::Outcome;
 
+use super::loss;
 use super::todo::open_question;
-use crate::Account;
 use crate::page::{Block, Figure, Text, Tone};
-use crate::words::length;
+use crate::timeline::cause;
+use crate::words::{in_short, length, of_state};
+use crate::{Account, State};
+
+/// Where the JSON form has what was achieved.
+const ACHIEVED: &str = "/account/header/closing/achieved";
 
 /// How it ended.
 pub(crate) struct Said {
@@ -20,7 +26,7 @@ pub(crate) struct Said {
     pub(crate) because: Vec<Text>,
 }
 
-pub(crate) fn outcome(account: &Account) -> Said {
+pub(crate) fn outcome(account: &Account, state: &State) -> Said {
     let Some(closing) = account.header.ended() else {
         return runs(account);
     };
@@ -66,15 +72,19 @@ pub(crate) fn outcome(account: &Account) -> Said {
                 .into(),
         ),
     };
-    let mut because: Vec<Text> = closing
-        .reason
-        .iter()
-        .map(|reason| Text::plain(format!("Why: {reason}.")))
-        .collect();
+    let why = match (&closing.failed_state, cause(closing)) {
+        (Some(state), Some(cause)) => {
+            let does = of_state(state, &account.here(), &account.other());
+            let does = does.map_or_else(String::new, |does| format!(", which {does},"));
+            Some(format!("Why: {state}{does} failed: {}.", in_short(cause)))
+        }
+        (_, cause) => cause.map(|cause| format!("Why: {}.", in_short(cause))),
+    };
+    let mut because: Vec<Text> = why.into_iter().map(Text::plain).collect();
     if matches!(closing.outcome, Outcome::Recovered | Outcome::Partial) {
-        because.push(lost(achieved));
+        because.push(loss::sentence(account, achieved, state));
     }
-    because.extend(went_on_writing(achieved));
+    because.extend(went_on_writing(account, achieved));
     if let Some(executions) = attempts(account) {
         because.push(executions);
     }
@@ -167,33 +177,17 @@ fn is_back(beginning: &str, account: &Account) -> Text {
     }
 }
 
-fn lost(achieved: &Achieved) -> Text {
-    match (achieved.rpo_status, achieved.rpo_seconds) {
-        (RpoStatus::NotApplicable, _) => "No writes were lost: the way it went loses none.".into(),
-        (RpoStatus::Measured, Some(seconds)) if seconds > 0.0 => format!(
-            "What customers had written in about the last {} before that is lost.",
-            length(seconds)
-        )
-        .into(),
-        (RpoStatus::Measured, Some(_)) => {
-            "Lost at most: what customers had written since the last heartbeat, which is written every few seconds."
-                .into()
-        }
-        _ => "How much of what customers had written is lost was not measured. That does not mean none.".into(),
-    }
-}
-
-fn went_on_writing(achieved: &Achieved) -> Option<Text> {
+fn went_on_writing(account: &Account, achieved: &Achieved) -> Option<Text> {
     let seconds = achieved.old_side_wrote_seconds?;
     Some(Text::plain(format!(
-        "The Region that was left went on taking writes for at least {} after the decision. Those are lost besides, \
-         unless they are brought over.",
+        "{} went on taking writes for at least {} after the decision. Those are lost besides, unless they are brought over.",
+        account.other(),
         length(seconds)
     )))
 }
 
 /// Achieved against objectives.
-pub(crate) fn achieved(account: &Account) -> Vec<Block> {
+pub(crate) fn achieved(account: &Account, state: &State) -> Vec<Block> {
     let header = &account.header;
     let mut blocks = Vec::new();
     match header.ended() {
@@ -211,20 +205,21 @@ pub(crate) fn achieved(account: &Account) -> Vec<Block> {
                 verdict: verdict(met.rto, Some(header.objectives.rto), achieved.rto_seconds.is_some()),
                 tone: tone(met.rto),
             }];
-            let rpo = match achieved.rpo_status {
-                RpoStatus::NotApplicable => Text::plain("none"),
-                RpoStatus::Measured | RpoStatus::Unmeasured => {
-                    measured(achieved.rpo_seconds, "rpo_seconds", "not measured")
-                }
-            };
+            let lost = verdict(met.rpo, header.objectives.rpo, achieved.rpo_seconds.is_some());
             figures.push(Figure {
                 name: "Writes lost (RPO)".to_owned(),
-                value: rpo,
-                verdict: match achieved.rpo_status {
-                    RpoStatus::NotApplicable => "the way it went loses none".into(),
-                    _ => verdict(met.rpo, header.objectives.rpo, achieved.rpo_seconds.is_some()),
+                value: loss::value(achieved, |seconds, said| {
+                    Text::default().number(&format!("{ACHIEVED}/rpo_seconds"), seconds, said)
+                }),
+                verdict: match (achieved.rpo_status, loss::not_known(account, state)) {
+                    (RpoStatus::NotApplicable, _) => "the way it went loses none".into(),
+                    (_, Some(not_known)) => Text::plain("known: ").then(lost).and("; ").then(not_known),
+                    (_, None) => lost,
                 },
-                tone: tone(met.rpo),
+                tone: match tone(met.rpo) {
+                    Tone::Good if !loss::is_good(met.rpo, state) => Tone::Plain,
+                    tone => tone,
+                },
             });
             if let Some(seconds) = achieved.rto_from_decision_seconds {
                 figures.push(Figure {
@@ -246,6 +241,8 @@ pub(crate) fn achieved(account: &Account) -> Vec<Block> {
         }
     }
     blocks.push(Block::Facts(moments(account)));
+    let measured = header.ended().filter(|closing| !nothing_to_measure(closing.outcome));
+    blocks.extend(measured.map(|closing| loss::sources(account, closing)));
     blocks
 }
 
@@ -256,11 +253,7 @@ fn nothing_to_measure(outcome: Outcome) -> bool {
 
 fn measured(seconds: Option<f64>, name: &str, otherwise: &str) -> Text {
     match seconds {
-        Some(seconds) => Text::default().number(
-            &format!("/account/header/closing/achieved/{name}"),
-            seconds,
-            length(seconds),
-        ),
+        Some(seconds) => Text::default().number(&format!("{ACHIEVED}/{name}"), seconds, length(seconds)),
         None => Text::plain(otherwise),
     }
 }
@@ -269,7 +262,7 @@ fn verdict(met: Met, objective: Option<Objective>, is_measured: bool) -> Text {
     let Some(objective) = objective else {
         return "there is no objective for it".into();
     };
-    let (target, maximum) = (objective.target, objective.maximum);
+    let [target, maximum] = [objective.target, objective.maximum].map(|limit| length(limit.as_secs() as f64));
     match met {
         Met::Target => format!("within the target of {target}; at most {maximum} are allowed").into(),
         Met::Maximum => format!("over the target of {target}, within the maximum of {maximum}").into(),
@@ -287,33 +280,87 @@ fn tone(met: Met) -> Tone {
     }
 }
 
-/// When what happened that the figures come from.
+/// When what happened that the figures come from, and how each is known.
 fn moments(account: &Account) -> Vec<(Text, Text)> {
-    let observed = account
-        .header
-        .ended()
-        .map(|closing| closing.observed)
-        .unwrap_or_default();
-    let impact = if account.starts_in_place_of_an_impact() {
-        "The start; nobody saw customers suffer before"
-    } else {
-        "Customers suffered from (impact)"
+    let header = &account.header;
+    let observed = header.ended().map(|closing| closing.observed).unwrap_or_default();
+    let other = account.other();
+    let mut moments: Vec<(Text, Text)> = Vec::new();
+    let mut add = |name: &str, at: Option<Timestamp>, how: Text| {
+        moments.extend(at.map(|at| (Text::plain(name), Text::at(at).and("; ").then(how))));
     };
-    let moments = [
-        (impact, account.impact_at()),
-        ("The recovery was opened", Some(account.header.opened_at)),
-        ("It was decided what to do", account.decided_at()),
-        ("First healthy answer, from outside", observed.healthy_at),
-        (
-            "Last write known before the loss (heartbeat)",
-            observed.last_committed_at,
-        ),
-        ("Last write that survived (heartbeat)", observed.last_surviving_at),
-        ("The other side wrote until (heartbeat)", observed.old_side_wrote_until),
-        ("It ended", account.header.ended().map(|closing| closing.closed_at)),
-    ];
-    let known = moments
-        .into_iter()
-        .filter_map(|(name, at)| Some((name.into(), Text::at(at?))));
-    known.collect()
+    if account.starts_in_place_of_an_impact() {
+        add(
+            "The start",
+            account.impact_at(),
+            "it stands in for the impact: nobody saw customers suffer before".into(),
+        );
+    } else {
+        add(
+            "Impact: customers suffered from",
+            account.impact_at(),
+            "derived: the first bad minute of the check from outside, so that it is exact to a minute".into(),
+        );
+    }
+    let written = account.started.as_ref().filter(|started| started.at > header.opened_at);
+    add(
+        "The recovery was opened",
+        Some(header.opened_at),
+        match written {
+            Some(started) => Text::plain(
+                "measured: its execution's start, which is counted as the opening; that it was \
+                                          started was written down after that, at ",
+            )
+            .and_at(started.at),
+            None => "measured: its execution's start".into(),
+        },
+    );
+    let asked = account.questions.iter().filter(|_| header.ended().is_some());
+    for asked in asked {
+        let settled = asked.settled.as_ref().map(|settled| settled.at);
+        let how = match settled {
+            Some(at) => Text::plain("measured; answered by enough at ").and_at(at),
+            None => "measured; not answered by enough".into(),
+        };
+        add("People were asked", Some(asked.asked_at), how);
+    }
+    add(
+        "It was decided what to do",
+        account.decided_at(),
+        "measured: the last look at both Regions".into(),
+    );
+    add(
+        "Last heartbeat known to be committed",
+        observed.last_committed_at,
+        format!("measured, in {other}").into(),
+    );
+    add(
+        "Last heartbeat that survived",
+        observed.last_surviving_at,
+        format!("measured, in the database in {}", account.here()).into(),
+    );
+    add(
+        "The other side wrote until",
+        observed.old_side_wrote_until,
+        format!("measured: the last heartbeat that {other} left word of").into(),
+    );
+    let checked = account.timeline.iter().rfind(|step| step.name == "check-health");
+    add(
+        "First healthy answer, from outside",
+        observed.healthy_at,
+        match checked.and_then(|step| step.ended_at) {
+            Some(last) => Text::plain(
+                "measured: as many in a row as the plan says had to be healthy, and the first of them counts; the last \
+                 of them came by ",
+            )
+            .and_at(last),
+            None => "measured".into(),
+        },
+    );
+    add(
+        "It ended",
+        header.ended().map(|closing| closing.closed_at),
+        "measured: when how it ended was written down; telling people and this report come after that".into(),
+    );
+    moments
 }

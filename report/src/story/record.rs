@@ -1,30 +1,74 @@
 //! What was changed, what people were told, and what the report was made from.
 
+use jiff::Timestamp;
 use serde_json::Value;
-use shared::record::Undo;
+use shared::fence::Setting;
+use shared::record::{Announced, Undo};
+use shared::recovery::Outcome;
+use shared::request::TriggerKind;
 
 use super::evidence::in_words;
-use crate::Account;
 use crate::page::{Block, Table, Text};
-use crate::words::name;
+use crate::words::{name, of_step};
+use crate::{Account, Asked};
 
-/// Each change, with its undo.
+/// Each change, with its undo: a table for each step, in the order in which the steps began.
 pub(crate) fn changes(account: &Account) -> Vec<Block> {
     if account.undo.is_empty() {
         return vec![Block::Paragraph("Nothing was changed.".into())];
     }
-    vec![
-        Block::Paragraph(
-            "Each change was noted before it was made. One that stands is in force; what takes it back is what a \
-             person types, or starts."
+    let mut blocks = Vec::new();
+    let goes_on = account.header.ended().is_none_or(|closing| {
+        matches!(
+            closing.outcome,
+            Outcome::Recovered | Outcome::Partial | Outcome::Failed | Outcome::Preempted
+        )
+    });
+    let stands = account
+        .undo
+        .iter()
+        .any(|undo| undo.taken_back_at.is_none() && undo.taken_back_by.is_some());
+    if goes_on && stands {
+        blocks.push(Block::Warning(
+            "Do not type these to go on: they take the recovery back. Where the database has moved or is on its way, \
+             taking the rest back leaves customers without the service, or two Regions taking writes."
                 .into(),
-        ),
+        ));
+    }
+    blocks.push(Block::Paragraph(
+        "Each change was noted before it was made, so that one that is noted was at least tried. Steps are in the order \
+         in which they began; the record has no time for a single change."
+            .into(),
+    ));
+    let began = |step: &str| {
+        let visits = account.timeline.iter().filter(|visit| visit.name == step);
+        visits.map(|visit| visit.started_at).min()
+    };
+    let mut steps: Vec<&str> = account.undo.iter().map(|undo| undo.step.as_str()).collect();
+    steps.dedup();
+    // What the timeline does not know comes last.
+    steps.sort_by_key(|step| (began(step).is_none(), began(step)));
+    blocks.extend(steps.into_iter().flat_map(|step| changes_of(account, step)));
+    blocks
+}
+
+fn changes_of(account: &Account, step: &str) -> Vec<Block> {
+    let said = of_step(step, &account.here(), &account.other());
+    let mut heading = Text::plain(said.map_or_else(|| step.to_owned(), |said| format!("{step}: {said}")));
+    let visits = || account.timeline.iter().filter(|visit| visit.name == step);
+    let ended = visits().filter_map(|visit| visit.ended_at).max();
+    if let (Some(from), Some(to)) = (visits().map(|visit| visit.started_at).min(), ended) {
+        heading = heading.and(", between ").and_at(from).and(" and ").and_at(to);
+    }
+    let notes = account.undo.iter().filter(|undo| undo.step == step);
+    vec![
+        Block::Heading(heading),
         Block::Table(Table {
-            caption: "Changes".to_owned(),
-            head: ["What", "By", "Was before", "Taken back by", "Now"]
+            caption: "What takes each back, on its own".to_owned(),
+            head: ["What was changed", "Was before", "Taken back by", "Now"]
                 .map(str::to_owned)
                 .to_vec(),
-            rows: account.undo.iter().map(change).collect(),
+            rows: notes.map(change).collect(),
         }),
     ]
 }
@@ -36,16 +80,17 @@ fn change(undo: &Undo) -> Vec<Text> {
         (None, None) => Text::default().strong("stands for good"),
     };
     let taken_back_by = match &undo.taken_back_by {
-        Some(how) => Text::plain(how.as_str()),
+        Some(how) => match how.split_once(": aws ") {
+            Some((_, command)) => Text::code(format!("aws {command}")),
+            None => Text::plain(how.as_str()),
+        },
         None => "nothing: it cannot be taken back".into(),
     };
-    vec![
-        Text::plain(undo.resource.as_str()),
-        Text::plain(undo.step.as_str()),
-        before(&undo.previous),
-        taken_back_by,
-        now,
-    ]
+    let was = match serde_json::from_value::<Setting>(undo.previous.clone()) {
+        Ok(setting) => setting.describe().into(),
+        Err(_) => before(&undo.previous),
+    };
+    vec![Text::plain(undo.resource.as_str()), was, taken_back_by, now]
 }
 
 /// What was there before, in words where it is plain enough for that.
@@ -59,6 +104,14 @@ fn before(previous: &Value) -> Text {
     }
     let mut text = Text::default();
     for (index, (name, value)) in fields.iter().enumerate() {
+        let name = match (name.as_str(), value) {
+            ("present", Value::Bool(is_there)) => {
+                text = text.and(if *is_there { "there" } else { "not there" });
+                continue;
+            }
+            ("writer", _) => "the cluster that took writes",
+            (name, _) => name,
+        };
         let comma = if index == 0 { "" } else { "; " };
         text = text
             .and(format!("{comma}{}: ", name.replace('_', " ")))
@@ -88,33 +141,77 @@ pub(crate) fn identity(account: &Account) -> Vec<Block> {
     facts.push(("Plan (SHA-256)".into(), Text::code(header.plan_sha256.as_str())));
     if let Some(decision) = &account.started {
         let text = Text::at(decision.at).and(", ").and_code(decision.id.as_str());
-        facts.push(("Start decided at".into(), text));
+        facts.push(("Start written down at".into(), text));
     }
-    let told: Vec<Text> = account
-        .announced
-        .iter()
-        .map(|told| {
-            Text::plain(format!("\u{201C}{}\u{201D}, by execution ", told.what))
-                .and_code(name(&told.execution))
-                .and(", message ")
-                .and_code(told.message_id.as_str())
-        })
-        .collect();
+    let secrets = if names_people(account) {
+        "It holds no secrets, but names of people and of resources: pass it on as you would those."
+    } else {
+        "It holds no secrets, but names of resources: pass it on as you would those."
+    };
     let mut blocks = vec![
         Block::Paragraph(
-            "This report was made from the record of the recovery and nothing else. Times are UTC. It holds no \
-             secrets, but names of people and of resources: pass it on as you would those."
+            format!("This report was made from the record of the recovery and nothing else. Times are UTC. {secrets}")
                 .into(),
         ),
         Block::Facts(facts),
     ];
-    if told.is_empty() {
+    if account.announced.is_empty() {
         blocks.push(Block::Paragraph(
             "That people were told anything is not on record.".into(),
         ));
     } else {
-        blocks.push(Block::Paragraph("What people were told:".into()));
-        blocks.push(Block::List(told));
+        let mut told: Vec<&Announced> = account.announced.iter().collect();
+        told.sort_by_key(|told| (execution_of(account, told), told_at(account, told)));
+        blocks.push(Block::Paragraph("What people were told, in this order:".into()));
+        blocks.push(Block::List(
+            told.into_iter().map(|told| announcement(account, told)).collect(),
+        ));
     }
     blocks
+}
+
+/// Whether it holds the name of anybody.
+fn names_people(account: &Account) -> bool {
+    let header = &account.header;
+    let mut triggers = header.resumed.iter().chain([&header.trigger]);
+    triggers.any(|trigger| trigger.kind == TriggerKind::Person)
+        || account.questions.iter().any(|asked| !asked.answers.is_empty())
+        || account
+            .taken_over_by
+            .as_ref()
+            .is_some_and(|other| other.trigger.kind == TriggerKind::Person)
+}
+
+/// Which of the recovery's executions told something; those that have not ended come last.
+fn execution_of(account: &Account, told: &Announced) -> usize {
+    let mut endings = account.endings();
+    let index = endings.position(|closing| name(&closing.execution) == told.execution);
+    index.unwrap_or(usize::MAX)
+}
+
+/// In which order an execution tells things: that it began, what it asks, how it ended.
+fn told_at(account: &Account, told: &Announced) -> (u8, Option<Timestamp>) {
+    match asked(account, told) {
+        Some(asked) => (1, Some(asked.asked_at)),
+        None if told.what == "opened" => (0, None),
+        None => (2, None),
+    }
+}
+
+/// The question that an announcement asks: it names the question's id.
+fn asked<'a>(account: &'a Account, told: &Announced) -> Option<&'a Asked> {
+    let question = told.what.strip_prefix("asks ")?;
+    let (id, _) = question.split_once(" of ").unwrap_or((question, ""));
+    account.questions.iter().find(|asked| asked.ask.id == id)
+}
+
+fn announcement(account: &Account, told: &Announced) -> Text {
+    let text = match asked(account, told) {
+        Some(asked) => Text::plain("the question of ")
+            .and_at(asked.asked_at)
+            .and(format!(": {}", asked.ask.headline)),
+        None if told.what == "opened" => "that it had begun".into(),
+        None => Text::plain(format!("\u{201C}{}\u{201D}", told.what)),
+    };
+    text.and("; message ").and_code(told.message_id.as_str())
 }

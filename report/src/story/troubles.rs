@@ -1,12 +1,15 @@
 //! What was refused, what failed, and what was tried again.
 
+use serde_json::Value;
 use shared::record::{Closing, TimelineStep};
 use shared::recovery::Outcome;
 
+use super::standing::confirmed_of;
 use crate::Account;
 use crate::page::{Block, Table, Text};
 use crate::path::polls;
-use crate::words::name;
+use crate::timeline::cause;
+use crate::words::{in_short, name};
 
 pub(crate) fn blocks(account: &Account) -> Vec<Block> {
     let mut blocks = Vec::new();
@@ -18,7 +21,7 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
         blocks.push(Block::Table(Table {
             caption: "Executions that did not recover the service, or not all of it".to_owned(),
             head: ["Ended at", "As", "Why", "Execution"].map(str::to_owned).to_vec(),
-            rows: endings.into_iter().map(ending).collect(),
+            rows: endings.into_iter().map(|closing| ending(account, closing)).collect(),
         }));
     }
     let troubled: Vec<&TimelineStep> = account.timeline.iter().filter(|step| is_troubled(step)).collect();
@@ -31,19 +34,90 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
             rows: troubled.into_iter().map(|step| state(account, step)).collect(),
         }));
     }
+    let in_vain = in_vain(account);
+    if !in_vain.is_empty() {
+        blocks.push(Block::Table(Table {
+            caption: "What did not achieve its purpose, although its state ended well; said at the time".to_owned(),
+            head: ["What", "What follows"].map(str::to_owned).to_vec(),
+            rows: in_vain,
+        }));
+    }
     if blocks.is_empty() {
         blocks.push(Block::Paragraph(
-            "Nothing was refused, no state failed, and none had to be tried again.".into(),
+            "Nothing was refused, no state failed, none had to be tried again, and each achieved its purpose.".into(),
         ));
     }
     blocks
 }
 
-fn ending(closing: &Closing) -> Vec<Text> {
+/// What ended without an error and without what it was for, and what follows from that.
+fn in_vain(account: &Account) -> Vec<Vec<Text>> {
+    let other = account.other();
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    let confirmed = account
+        .newest("fence")
+        .and_then(|fence| fence.get("confirmed")?.as_bool());
+    if confirmed == Some(false) {
+        let parts = match confirmed_of(account) {
+            Some((confirmed, of)) => format!(": {confirmed} of {of} parts were seen to be"),
+            None => String::new(),
+        };
+        rows.push([
+            format!("{other} was not seen to be shut off from writing{parts}"),
+            "what is written there is not here; see what is to be done now".to_owned(),
+        ]);
+    }
+    for closing in account.endings() {
+        for (name, part) in closing.evidence.as_object().into_iter().flatten() {
+            for warning in texts(part, "warnings") {
+                let follows = match name.as_str() {
+                    "opening" => "another recovery at the same time cannot be ruled out; see what is to be done now",
+                    "assessment" => "it was decided without that, or with what stood in for it",
+                    "database" => "what was lost is not measured, or less exactly",
+                    _ => "it went on without that",
+                };
+                rows.push([in_short(warning), follows.to_owned()]);
+            }
+            for said in texts(part, "health").filter(|said| is_silence(said)) {
+                let follows = "nothing from AWS itself spoke for or against it; it was decided by the signals alone";
+                rows.push([in_short(said), follows.to_owned()]);
+            }
+        }
+    }
+    let mut seen: Vec<[String; 2]> = Vec::new();
+    for row in rows {
+        if !seen.contains(&row) {
+            seen.push(row);
+        }
+    }
+    seen.into_iter().map(|row| row.map(Text::plain).to_vec()).collect()
+}
+
+fn texts<'a>(part: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    let list = part.get(name).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Whether AWS Health was asked in vain.
+fn is_silence(said: &str) -> bool {
+    said.starts_with("AWS Health cannot be asked") || said.starts_with("AWS Health did not answer")
+}
+
+fn ending(account: &Account, closing: &Closing) -> Vec<Text> {
+    let is_last = account
+        .header
+        .ended()
+        .is_some_and(|last| last.execution == closing.execution);
+    let why = match (cause(closing), &closing.failed_state) {
+        (Some(_), _) if is_last => "see above, under how it ended".to_owned(),
+        (Some(cause), Some(state)) => format!("{state}: {}", in_short(cause)),
+        (Some(cause), None) => in_short(cause),
+        (None, _) => "no reason is known".to_owned(),
+    };
     vec![
         Text::at(closing.closed_at),
         Text::plain(closing.outcome.name()),
-        Text::plain(closing.reason.as_deref().unwrap_or("no reason is known")),
+        Text::plain(why),
         Text::code(name(&closing.execution)),
     ]
 }
@@ -73,7 +147,11 @@ fn state(account: &Account, step: &TimelineStep) -> Vec<Text> {
         } else {
             times(step.failures)
         }),
-        Text::plain(step.last_failure.as_deref().unwrap_or("none is known")),
+        Text::plain(
+            step.last_failure
+                .as_deref()
+                .map_or_else(|| "none is known".to_owned(), in_short),
+        ),
         Text::plain(came_to),
     ]
 }

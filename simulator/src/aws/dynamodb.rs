@@ -10,11 +10,14 @@ use winterbaume_dynamodb::DynamoDbService;
 use super::wire::{Answer, Call, Reply, target_operation};
 use crate::cloud::lock;
 
+/// Where an item is: its Region, its table, and the two attributes of its key.
+type ItemPlace = (String, String, [String; 2]);
+
 /// DynamoDB tables.
 pub struct DynamoDb {
     service: DynamoDbService,
-    /// Items that were put and that nobody has looked at yet, by Region, table and attributes of the key.
-    behind: Mutex<BTreeMap<(String, String, [String; 2]), Value>>,
+    /// What was put and that nobody could have seen yet: the requests.
+    behind: Mutex<BTreeMap<ItemPlace, Value>>,
 }
 
 impl Default for DynamoDb {

@@ -137,7 +137,10 @@ fn in_loop(found: &Loop<'_>) -> Vec<Breach> {
         if pace.early < SHORTEST_WAIT_SECONDS {
             breaches.push(breach(
                 Check::Polling,
-                &format!("waits {} s in a loop; {SHORTEST_WAIT_SECONDS} s is the least", pace.early),
+                &format!(
+                    "waits {} s in a loop; {SHORTEST_WAIT_SECONDS} s is the least",
+                    pace.early
+                ),
             ));
         }
         if pace.since.is_some_and(|variable| !since.contains(variable)) {
