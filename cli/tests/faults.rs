@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use assess_region::ExpectedLoss;
 use drctl::plan_file::read_plan;
 use drctl::rehearsal::{Disaster, Fault, Rehearsal, Script, compatible, rehearse};
-use serde_json::json;
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
 
@@ -180,7 +180,11 @@ fn throttle_dynamodb() {
 
 #[test]
 fn throttle_the_data_api() {
-    recovers_later("throttle:rds-data");
+    // So few calls go to it that in some seeds none of them is throttled.
+    for rehearsal in play(Disaster::RegionFailure, &["throttle:rds-data"], false) {
+        assert_eq!(rehearsal.breaches, [], "seed {}", rehearsal.seed);
+        recovers(&rehearsal);
+    }
 }
 
 #[test]
@@ -302,10 +306,7 @@ fn lag() {
     each(&["lag:10m"], |rehearsal| {
         recovers(rehearsal);
         two_approved(rehearsal, "the expected loss is above the RPO target");
-        assert_eq!(
-            rehearsal.expected_loss,
-            Some(json!({ "status": "measured", "seconds": 600 }))
-        );
+        assert_eq!(rehearsal.expected_loss, Some(ExpectedLoss::Measured { seconds: 600.0 }));
     });
 }
 
@@ -323,7 +324,7 @@ fn no_lag_metric() {
     each(&["no-lag-metric"], |rehearsal| {
         recovers(rehearsal);
         two_approved(rehearsal, "the expected loss is not measured");
-        assert_eq!(rehearsal.expected_loss, Some(json!({ "status": "unmeasured" })));
+        assert_eq!(rehearsal.expected_loss, Some(ExpectedLoss::Unmeasured));
     });
 }
 
@@ -331,10 +332,7 @@ fn no_lag_metric() {
 fn old_outage() {
     each(&["old-outage:90m"], |rehearsal| {
         recovers(rehearsal);
-        assert_eq!(
-            rehearsal.expected_loss,
-            Some(json!({ "status": "measured", "seconds": 1 }))
-        );
+        assert_eq!(rehearsal.expected_loss, Some(ExpectedLoss::Measured { seconds: 1.0 }));
         let rto = rehearsal.achieved.rto_seconds.unwrap_or_default();
         assert!(rto > 90.0 * 60.0, "the outage itself counts: {rto} s");
     });

@@ -169,8 +169,12 @@ fn is_as_specified_but_for_its_steps(rehearsal: &Value) {
             "transitions",
             "aws_calls",
             "cost_usd",
+            "expected_loss",
+            "faults",
+            "breaches",
         ],
     );
+    assert_eq!((&object["faults"], &object["breaches"]), (&json!([]), &json!([])));
     assert_eq!(
         (&object["scenario"], &object["mode"]),
         (&json!("region-failure"), &json!("rehearsal"))
@@ -235,7 +239,20 @@ fn is_as_specified_but_for_its_steps(rehearsal: &Value) {
     for step in steps {
         let step = fields(
             step,
-            &["name", "state", "started_at", "ended_at", "attempts", "outcome"],
+            &[
+                "execution",
+                "name",
+                "state",
+                "started_at",
+                "ended_at",
+                "attempts",
+                "outcome",
+                "last_started_at",
+                "previous_ended_at",
+                "waited_ms",
+                "failures",
+                "last_failure",
+            ],
         );
         assert!(
             folders.contains(step["name"].as_str().unwrap()),
@@ -425,7 +442,7 @@ fn over_target_but_within_the_maximum_is_a_success() {
 fn wrong_use_is_told_apart_from_a_failure() {
     let mut unknown = cargo_bin_cmd!("drctl");
     unknown.args(["rehearse", "region-falure"]);
-    wrong_use(unknown, "[possible values: region-failure, region-return]");
+    wrong_use(unknown, "[possible values: region-failure, region-return, all]");
     let mut none = cargo_bin_cmd!("drctl");
     none.arg("rehearse");
     wrong_use(none, "<SCENARIO>");

@@ -400,23 +400,15 @@ fn a_task_without_an_end_in_time() {
 
 #[test]
 fn a_failure_that_is_not_caught() {
-    finds(
-        Check::Catches,
-        "PromoteDatabase has no last Catch on States.ALL",
-        |machine| {
-            remove(machine, "/States/PromoteDatabase", "Catch");
-        },
-    );
+    finds(Check::Catches, "SwitchDns has no last Catch on States.ALL", |machine| {
+        remove(machine, "/States/SwitchDns", "Catch");
+    });
     finds(Check::Catches, "BringUp has no last Catch on States.ALL", |machine| {
         remove(machine, "/States/BringUp", "Catch")
     });
-    finds(
-        Check::Catches,
-        "PromoteDatabase has no last Catch on States.ALL",
-        |machine| {
-            *at(machine, "/States/PromoteDatabase/Catch/0/ErrorEquals/0") = json!("States.TaskFailed");
-        },
-    );
+    finds(Check::Catches, "SwitchDns has no last Catch on States.ALL", |machine| {
+        *at(machine, "/States/PromoteDatabase/Catch/0/ErrorEquals/0") = json!("States.TaskFailed");
+    });
 }
 
 #[test]
@@ -536,10 +528,10 @@ fn a_wait_that_cannot_be_counted() {
 fn a_loop_that_asks_too_often() {
     // The history of such a loop may be too long as well; that is another check.
     for (seconds, text) in [
-        (json!(4), "WaitForHealth waits 4 s in a loop"),
+        (json!(3), "WaitForHealth waits 3 s in a loop"),
         (
-            json!("{% $toMillis($states.context.State.EnteredTime) - $toMillis($switchedAt) < 600000 ? 4 : 30 %}"),
-            "WaitForHealth waits 4 s in a loop",
+            json!("{% $toMillis($states.context.State.EnteredTime) - $toMillis($switchedAt) < 600000 ? 3 : 30 %}"),
+            "WaitForHealth waits 3 s in a loop",
         ),
     ] {
         let findings = after(|machine| *at(machine, "/States/WaitForHealth/Seconds") = seconds);
@@ -634,7 +626,7 @@ fn a_failure_that_looks_like_a_success() {
 
 #[test]
 fn a_history_without_room_for_the_worst_case() {
-    // One more retry in a loop is 3 more events in each of its 581 turns.
+    // One more retry in a loop is 3 more events in each of its 611 turns.
     finds(Check::History, "history events; 15000 is the most", |machine| {
         *at(machine, &format!("{DATABASE}/CheckDatabase/Retry/0/MaxAttempts")) = json!(2);
     });

@@ -21,7 +21,7 @@ use tests::contract::{self, OTHER_HOLES};
 use tests::step_input::{StepInput, pascal_case};
 use tokio::time::Instant;
 
-const FOLDERS: [&str; 13] = [
+const FOLDERS: [&str; 14] = [
     "activate-region",
     "announce",
     "assess-region",
@@ -35,6 +35,7 @@ const FOLDERS: [&str; 13] = [
     "request-approval",
     "switch-dns",
     "unfence-region",
+    "write-report",
 ];
 
 /// A world in which every Task fails as often as it is retried, nothing takes time, people are asked whatever can be asked
@@ -63,6 +64,7 @@ impl Worst {
                     "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": { "region": "a" },
                     "database": {}, "probe": {}, "functions": [], "dns": { "name": "n" }, "health": { "url": "u" },
                     "objectives": {}, "approval": { "answer_within_seconds": 900 }, "deadlines": longest,
+                    "reports": {},
                 }
             })
         };
@@ -92,7 +94,8 @@ impl Worst {
             }
             "CloseRecovery" => json!({ "summary": "done", "outcome": "recovered" }),
             // Announcements, and what is waited for, fail to the last.
-            "AnnounceOpening" | "AnnounceClosing" | "CheckDatabase" | "CheckSwitchover" | "CheckHealth" => return None,
+            "AnnounceOpening" | "AnnounceClosing" | "WriteReport" | "CheckDatabase" | "CheckSwitchover"
+            | "CheckHealth" => return None,
             other => panic!("the worst case does not know {other}; tell it"),
         };
         Some(payload)

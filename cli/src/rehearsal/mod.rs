@@ -6,9 +6,10 @@ mod invariants;
 mod people;
 mod script;
 
+use assess_region::ExpectedLoss;
 use jiff::Timestamp;
 use report::Account;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
 use shared::plan::{Objective, Objectives, Plan};
@@ -46,8 +47,8 @@ pub struct Rehearsal {
     pub approval: Option<String>,
     /// Whether the Region that was left was fenced.
     pub fence: Option<String>,
-    /// How much people were told would be lost, and how that is known: the recovery's own words for it.
-    pub expected_loss: Option<Value>,
+    /// How much was expected to be lost, and how that was known.
+    pub expected_loss: Option<ExpectedLoss>,
     /// How recoveries, and executions of this one, ended before it, oldest first.
     pub earlier: Vec<Earlier>,
     /// When customers first suffered, as the recovery saw it.
@@ -271,7 +272,9 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
         reason,
         approval: approval(&evidence),
         fence: text_at(&evidence, "/fence/summary"),
-        expected_loss: evidence.pointer("/assessment/expected_loss").cloned(),
+        expected_loss: evidence
+            .pointer("/assessment/expected_loss")
+            .and_then(|loss| ExpectedLoss::deserialize(loss).ok()),
         earlier: closed.into_iter().map(Ending::into_earlier).collect(),
         impact_at: observed.impact_at,
         decided_at: observed.decided_at,
