@@ -406,9 +406,13 @@ fn a_failure_that_is_not_caught() {
     finds(Check::Catches, "BringUp has no last Catch on States.ALL", |machine| {
         remove(machine, "/States/BringUp", "Catch")
     });
-    finds(Check::Catches, "SwitchDns has no last Catch on States.ALL", |machine| {
-        *at(machine, "/States/PromoteDatabase/Catch/0/ErrorEquals/0") = json!("States.TaskFailed");
-    });
+    finds(
+        Check::Catches,
+        "PromoteDatabase has no last Catch on States.ALL",
+        |machine| {
+            *at(machine, "/States/PromoteDatabase/Catch/1/ErrorEquals/0") = json!("States.TaskFailed");
+        },
+    );
 }
 
 #[test]
