@@ -106,12 +106,12 @@ impl Injected {
 
     /// Brings in the rest, at the moment at which the recovery that is rehearsed becomes necessary. Errors: a text, if
     /// the record does not take a lock.
-    pub(crate) async fn from_now_on(&mut self, faults: &[Fault], place: Place<'_>) -> Result<(), String> {
+    pub(crate) async fn at_the_disaster(&mut self, faults: &[Fault], place: Place<'_>) -> Result<(), String> {
         for fault in faults {
             if let Fault::DrillRunning | Fault::Busy = fault {
                 self.foreign.push(place.hold_the_lock(fault).await?);
             }
-            if let Some(count) = place.from_now_on(fault) {
+            if let Some(count) = place.at_the_disaster(fault) {
                 self.counts.push((fault.clone(), count));
             }
         }
@@ -201,7 +201,7 @@ impl Place<'_> {
         })
     }
 
-    fn from_now_on(&self, fault: &Fault) -> Option<Count> {
+    fn at_the_disaster(&self, fault: &Fault) -> Option<Count> {
         let cloud = self.cloud();
         let (now, every) = (cloud.now(), CallFault::every);
         let calls = |fault: CallFault| cloud.faults.on_calls(CallFault { from: now, ..fault });

@@ -248,8 +248,7 @@ fn lost_no_more_than_shown(happened: &Happened<'_>) -> Vec<Breach> {
     let reaches_back_to = match shown(closing) {
         Some(("measured", Some(seconds))) => before(happened.disaster_at, seconds),
         Some(("upper-bound", Some(seconds))) => {
-            let decided_at = closing.observed.decided_at.unwrap_or(happened.disaster_at);
-            before(decided_at.min(happened.disaster_at.max(decided_at)), seconds)
+            before(closing.observed.decided_at.unwrap_or(happened.disaster_at), seconds)
         }
         Some(("none", _)) => happened.disaster_at,
         // Nobody was told anything else than that nobody knows.

@@ -40,13 +40,13 @@ pub(crate) enum People {
 impl People {
     /// What these faults make of them.
     pub(crate) fn under(faults: &[Fault]) -> Self {
-        let each = faults.iter().filter_map(|fault| match fault {
+        let mut each = faults.iter().filter_map(|fault| match fault {
             Fault::ApproverAsleep => Some(Self::Asleep),
             Fault::ApproverDeclines(from) => Some(Self::Decline { from: *from }),
             Fault::OneApproverTwice => Some(Self::OneTwice),
             _ => None,
         });
-        each.last().unwrap_or_default()
+        each.next().unwrap_or_default()
     }
 }
 

@@ -258,7 +258,7 @@ impl<'a> Stage<'a> {
     async fn faults_begin(&mut self, watch: &impl Fn(Moment)) -> Result<(), String> {
         let faults = &self.script.faults;
         let mut injected = std::mem::take(&mut self.injected);
-        injected.from_now_on(faults, self.place()).await?;
+        injected.at_the_disaster(faults, self.place()).await?;
         self.injected = injected;
         if !faults.is_empty() {
             watch(Moment::Faults {
