@@ -183,7 +183,7 @@ fn throttle_the_data_api() {
     // So few calls go to it that in some seeds none of them is throttled.
     for rehearsal in play(Disaster::RegionFailure, &["throttle:rds-data"], false) {
         assert_eq!(rehearsal.breaches, [], "seed {}", rehearsal.seed);
-        recovers(&rehearsal);
+        recovers_unmeasured_at_worst(&rehearsal);
     }
 }
 
@@ -202,14 +202,17 @@ fn errors_of_dynamodb() {
     recovers_later("errors:dynamodb:0.2");
 }
 
+/// The heartbeat that survived may not be read: customers do not wait for it, and the loss is said to be unmeasured then.
+#[track_caller]
+fn recovers_unmeasured_at_worst(rehearsal: &Rehearsal) {
+    ends_as(rehearsal, "recovered", "");
+    let is_measured = rehearsal.achieved.rpo_status == RpoStatus::Measured;
+    assert_eq!(rehearsal.within_objectives, is_measured, "seed {}", rehearsal.seed);
+}
+
 #[test]
 fn errors_of_the_data_api() {
-    // The heartbeat that survived may not be read then: customers do not wait for it, and the loss is said to be unmeasured.
-    each(&["errors:rds-data:0.7"], |rehearsal| {
-        ends_as(rehearsal, "recovered", "");
-        let is_measured = rehearsal.achieved.rpo_status == RpoStatus::Measured;
-        assert_eq!(rehearsal.within_objectives, is_measured, "seed {}", rehearsal.seed);
-    });
+    each(&["errors:rds-data:0.7"], recovers_unmeasured_at_worst);
 }
 
 /// It recovers, and the database was promoted by one call.
