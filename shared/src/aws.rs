@@ -21,8 +21,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// Time for a call in the function's own Region, all tries together.
 const OPERATION: Duration = Duration::from_secs(15);
-/// How often a call in the function's own Region is tried. The SDK's three are lost where AWS throttles every second call.
-const TRIES: u32 = 6;
 /// Time for a call of a function for which nobody waits, all tries together, and how often it is tried.
 const OPERATION_AT_LEISURE: Duration = Duration::from_secs(45);
 const TRIES_AT_LEISURE: u32 = 12;
@@ -81,7 +79,6 @@ impl Aws {
     /// The real AWS, as the Lambda environment configures it; `table` is the table of records.
     pub async fn from_environment(table: String) -> Self {
         let config = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
             .timeout_config(timeouts(CONNECT, Some(ATTEMPT), OPERATION))
             .sleep_impl(MeteredSleep::shared(SharedAsyncSleep::new(TokioSleep::new())))
             .load()
@@ -110,7 +107,7 @@ impl Aws {
             .http_client(world.http_client)
             .time_source(world.time.clone())
             .sleep_impl(MeteredSleep::shared(world.sleep))
-            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
+            .retry_config(RetryConfig::standard())
             .timeout_config(timeouts(CONNECT, Some(ATTEMPT), OPERATION))
             .build();
         Self {

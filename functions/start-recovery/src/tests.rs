@@ -13,7 +13,7 @@ fn at(text: &str) -> Timestamp {
 fn plan() -> Plan {
     let site = |region: &str| {
         json!({
-            "region": region, "cluster": "shop", "topic": "recoveries",
+            "region": region, "cluster": "shop", "topic": "recoveries", "reports": format!("reports-{region}"),
             "database_secret": format!("arn:aws:secretsmanager:{region}:123456789012:secret:shop-Ab3dEf"),
             "api": { "rest_api": "abc123def4", "stage": "v2", "domain": "d.example.com" },
         })

@@ -610,6 +610,7 @@ mod tests {
                 json!("d-2.execute-api.us-east-1.amazonaws.com"),
             ),
             ("/regions/recovery/buckets", json!([])),
+            ("/regions/recovery/reports", json!("shop-reports")),
         ];
         assert_eq!(places(&changes), ["/regions/recovery/region"]);
     }
