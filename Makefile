@@ -1,5 +1,7 @@
 # make test: sets up what the tests need, and runs them all.
 # make lint: format, clippy with warnings as errors, licences and sources of dependencies.
+# make release: builds every function as it is deployed, and lists how big each one is.
+# make tools: installs what checks, builds and deploys the stack.
 
 NODE_MODULES := tests/asl-validator/node_modules report/browser/node_modules
 # Reports are looked at in Chromium, with a font that is the same everywhere.
@@ -10,8 +12,17 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Defects that campaigns must find, for the tests of that.
 PLANTED := drctl/planted-defects
 
-.PHONY: test lint browser
-test: $(NODE_MODULES) browser
+# What the functions are built for; the template's parameter Architecture must be the same.
+ARCHITECTURE := arm64
+FUNCTIONS := $(notdir $(wildcard functions/*))
+TARGET_arm64 := aarch64-unknown-linux-gnu
+TARGET_x86_64 := x86_64-unknown-linux-gnu
+TARGET := $(TARGET_$(ARCHITECTURE))
+# On a machine of the same architecture the platform's own linker does; from another one, zig has the libraries.
+COMPILER := $(if $(filter $(TARGET),$(shell rustc -vV | sed -n 's/^host: //p')),cargo,cargo-zigbuild)
+
+.PHONY: test lint browser release tools
+test: $(NODE_MODULES) browser tools
 	cargo test --workspace --locked --features $(PLANTED)
 
 browser:
@@ -26,6 +37,22 @@ lint:
 	cargo clippy --workspace --all-targets --locked --features $(PLANTED) -- -D warnings
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny --version 0.20.2
 	cargo deny --locked check bans licenses sources
+
+release: tools
+	@test -n '$(TARGET)' || { echo 'ARCHITECTURE is arm64 or x86_64, not $(ARCHITECTURE)' >&2; exit 2; }
+	@test -d "$$(rustc --print target-libdir --target $(TARGET))" || { \
+	    echo 'Rust cannot build for $(TARGET) here yet. Get it with' >&2; \
+	    echo '    rustup target add $(TARGET)' >&2; \
+	    echo 'or build for another architecture: make release ARCHITECTURE=x86_64' >&2; exit 2; }
+	PATH="$(CURDIR)/infra/.venv/bin:$$PATH" cargo lambda build --locked --profile deploy --target $(TARGET) \
+	    --compiler $(COMPILER) $(addprefix --package ,$(FUNCTIONS))
+	infra/.venv/bin/python infra/sizes.py $(FUNCTIONS)
+
+tools: infra/.venv/installed
+infra/.venv/installed: infra/requirements.txt
+	python3 -m venv infra/.venv
+	infra/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 $(NODE_MODULES): %/node_modules: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --ignore-scripts

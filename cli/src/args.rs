@@ -31,10 +31,11 @@ pub struct Args {
 pub(crate) enum Verb {
     Rehearse(RehearseArgs),
     Resume(ResumeArgs),
-    /// Check a recovery plan, or print the schema of plans
+    /// Check a recovery plan, take it to AWS, or print the schema of plans
     #[command(after_help = "\
 Examples:
   drctl plan check radiant.plan.yaml
+  drctl plan render radiant.plan.yaml
   drctl plan schema > shared/plan.schema.json")]
     Plan {
         #[command(subcommand)]
@@ -208,6 +209,21 @@ Exit status: 0 in force in both Regions, 1 a Region could not be reached, 2 the 
         /// The recovery plan
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Write the parameters of infra/template.yaml, a file for each Region
+    #[command(after_help = "\
+Examples:
+  drctl plan render radiant.plan.yaml
+  sam deploy --template-file infra/template.yaml --parameter-overrides file://infra/parameters/us-west-2.yaml …
+
+Exit status: 0 written, 1 the plan does not fit the template or a file cannot be written, 2 the plan is not sound.")]
+    Render {
+        /// The recovery plan
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The folder of the files; it is made if it is not there
+        #[arg(long, value_name = "FOLDER", default_value = "infra/parameters")]
+        folder: PathBuf,
     },
     /// Print the JSON Schema of plans
     #[command(after_help = "\

@@ -10,6 +10,7 @@ pub mod campaign;
 mod cmd;
 pub mod deployment;
 pub mod output;
+pub mod parameters;
 pub mod plan_file;
 #[cfg(feature = "planted-defects")]
 pub mod planted;
@@ -18,7 +19,7 @@ mod view;
 
 pub use account::InRegion;
 pub use cmd::automation;
-pub use cmd::plan::push;
+pub use cmd::plan::{push, render};
 pub use cmd::resume::{Resumed, resume};
 
 use args::{Args, PlanVerb, Verb};
@@ -44,6 +45,15 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
             verb: PlanVerb::Push { file },
         } => match read_plan(file) {
             Ok(plan) => cmd::plan::push_to_aws(&plan, output),
+            Err(error) => {
+                output.error(&error);
+                Exit::WrongUse
+            }
+        },
+        Verb::Plan {
+            verb: PlanVerb::Render { file, folder },
+        } => match read_plan(file) {
+            Ok(plan) => cmd::plan::render(&plan, folder, output),
             Err(error) => {
                 output.error(&error);
                 Exit::WrongUse

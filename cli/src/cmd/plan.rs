@@ -1,13 +1,17 @@
-//! `drctl plan`: check a plan, make it the one in force, print the schema of plans.
+//! `drctl plan`: check a plan, write the template's parameters, make it the one in force, print the schema of plans.
 
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use shared::aws::Aws;
 use shared::plan::Plan;
 use shared::record::Record;
 
 use crate::account::{self, InRegion, regions};
 use crate::output::{Exit, Output, Paint, one_line};
+use crate::parameters::{Parameters, parameters};
 use crate::plan_file::{PlanFileError, read_plan};
 
 /// Lists every error of the plan in `file`. Findings are the result of this verb, so they go to standard output.
@@ -68,6 +72,42 @@ pub(crate) fn push_to_aws(plan: &Plan, output: &mut Output) -> Exit {
         }
         exit
     })
+}
+
+/// Writes the template's parameters, a file for each Region.
+pub fn render(plan: &Plan, folder: &Path, output: &mut Output) -> Exit {
+    let regions = match parameters(plan) {
+        Ok(regions) => regions,
+        Err(why) => {
+            output.error(one_line(&why));
+            return Exit::Failure;
+        }
+    };
+    for (region, parameters) in regions {
+        let file = folder.join(format!("{region}.yaml"));
+        if let Err(error) = write(&file, &parameters) {
+            let file = file.display();
+            output.error(one_line(&format_args!("{file} could not be written: {error}")));
+            return Exit::Failure;
+        }
+        output.line(format_args!(
+            "{}: {} parameters",
+            one_line(&file.display()),
+            parameters.len()
+        ));
+    }
+    Exit::Success
+}
+
+/// As YAML, the one form that SAM reads; a JSON string is one of YAML's too.
+fn write(file: &PathBuf, parameters: &Parameters) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let lines = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", json!(value)));
+    fs::write(file, lines.collect::<String>())
 }
 
 /// Prints the schema of plans.

@@ -1,0 +1,189 @@
+//! What a plan says to the template `infra/template.yaml`: its parameters, for each Region.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::plan::{Alarm, Plan, Site, SiteName, Start};
+use shared::recovery::Scenario;
+
+/// How many policies the template has for the platform's functions, in each of the two Regions.
+const POLICIES: usize = 7;
+/// The longest a managed policy may be, without white space, in characters (IAM User Guide, "IAM and AWS STS quotas").
+const POLICY_LIMIT: usize = 6_144;
+/// What a policy of the template holds beside the functions' ARNs, in characters, and some room.
+const POLICY_REST: usize = 700;
+/// The longest value of a parameter, in characters (CloudFormation User Guide, "CloudFormation quotas").
+const PARAMETER_LIMIT: usize = 4_096;
+
+/// Names and values of the template's parameters in one Region.
+pub type Parameters = BTreeMap<String, String>;
+
+/// The parameters for each Region of a plan, by its name, in the form that `sam deploy --parameter-overrides file://…`
+/// reads. Errors: a text that says what the plan lacks, or what does not fit.
+pub fn parameters(plan: &Plan) -> Result<[(String, Parameters); 2], String> {
+    let (primary, recovery) = (&plan.regions.primary, &plan.regions.recovery);
+    Ok([
+        (
+            primary.region.clone(),
+            in_region(plan, SiteName::Primary, primary, recovery)?,
+        ),
+        (
+            recovery.region.clone(),
+            in_region(plan, SiteName::Recovery, recovery, primary)?,
+        ),
+    ])
+}
+
+/// What the names of functions, machines and rules begin with.
+pub fn prefix(plan: &Plan) -> String {
+    format!("{}-", plan.workload)
+}
+
+fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<Parameters, String> {
+    let alarms = plan.alarms.iter().filter(|alarm| alarm.region == name);
+    let alarms: Vec<&str> = alarms.map(|alarm| alarm.name.as_str()).collect();
+    let switch = plan.dns.switch_object.as_ref();
+    let mut parameters = BTreeMap::from(
+        [
+            ("Prefix", json!(prefix(plan))),
+            ("Workload", json!(plan.workload)),
+            ("IsRecovery", json!((name == SiteName::Recovery).to_string())),
+            ("OtherRegion", json!(other.region)),
+            ("Table", json!(plan.automation.table)),
+            ("TopicName", json!(here.topic)),
+            ("ReportsBucket", json!(here.reports.0)),
+            ("GlobalCluster", json!(plan.database.global_cluster)),
+            ("Cluster", json!(here.cluster)),
+            ("OtherCluster", json!(other.cluster)),
+            ("DatabaseSecret", json!(here.database_secret)),
+            ("RestApi", json!(here.api.rest_api)),
+            ("Stage", json!(here.api.stage)),
+            ("OtherRestApi", json!(other.api.rest_api)),
+            ("OtherStage", json!(other.api.stage)),
+            ("HostedZone", json!(plan.dns.hosted_zone)),
+            ("SwitchBucket", json!(switch.map_or("", |switch| &switch.bucket.0))),
+            ("SwitchKey", json!(switch.map_or("", |switch| &switch.key))),
+            ("HealthUrl", json!(plan.health.url)),
+            ("HealthConsecutive", json!(plan.health.consecutive)),
+            ("HealthTimeoutSeconds", json!(plan.health.timeout.as_secs())),
+            ("ProbeNamespace", json!(plan.probe.namespace)),
+            ("ProbeMetric", json!(plan.probe.metric)),
+            ("WatchAlarm", json!(watch_alarm(plan)?.name)),
+            ("LagMaximumMilliseconds", json!(lag_maximum(plan)?)),
+            ("AlarmNames", json!(alarms.join(","))),
+        ]
+        .map(|(name, value)| (name.to_owned(), text(value))),
+    );
+    if let Some(comma) = alarms.iter().find(|alarm| alarm.contains(',')) {
+        return Err(format!(
+            "the alarm '{comma}' has a comma in its name, which CloudFormation takes for the end of it; rename it"
+        ));
+    }
+    for (which, site) in [("", here), ("Other", other)] {
+        for (index, arns) in packed(&function_arns(plan, site))?.into_iter().enumerate() {
+            parameters.insert(format!("{which}Functions{}", index + 1), arns);
+        }
+    }
+    Ok(parameters)
+}
+
+/// The alarm that starts a recovery by itself when the primary Region is lost: the template makes it, in the other one.
+pub(crate) fn watch_alarm(plan: &Plan) -> Result<&Alarm, String> {
+    let starts = |alarm: &&Alarm| {
+        alarm.scenario == Scenario::RegionFailure
+            && alarm.region == SiteName::Recovery
+            && alarm.start == Start::Automatic
+    };
+    plan.alarms.iter().find(starts).ok_or_else(|| {
+        format!(
+            "no alarm in {} starts {} by itself; add one to the plan's alarms with start: automatic",
+            plan.regions.recovery.region,
+            Scenario::RegionFailure
+        )
+    })
+}
+
+/// How far replication may be behind, in milliseconds: the RPO target of the loss of a Region.
+pub(crate) fn lag_maximum(plan: &Plan) -> Result<u64, String> {
+    let policy = plan.scenarios.get(&Scenario::RegionFailure);
+    let rpo = policy.and_then(|policy| policy.objectives.rpo);
+    rpo.map(|rpo| rpo.target.as_secs() * 1000).ok_or_else(|| {
+        let scenario = Scenario::RegionFailure;
+        format!("the plan has no RPO for {scenario}; add rpo to its objectives")
+    })
+}
+
+fn function_arns(plan: &Plan, site: &Site) -> Vec<String> {
+    let arn = |name: &str| {
+        let (partition, region, account) = (site.partition(), &site.region, &plan.account);
+        format!("arn:{partition}:lambda:{region}:{account}:function:{name}")
+    };
+    plan.functions.iter().map(|function| arn(&function.name)).collect()
+}
+
+/// ARNs as the values of the parameters, each as long as fits into its policy, which names every ARN twice.
+fn packed(arns: &[String]) -> Result<[String; POLICIES], String> {
+    let mut packed: [String; POLICIES] = Default::default();
+    let mut in_use = 0;
+    for arn in arns {
+        let fits = |value: &str| {
+            let (length, count) = (value.len() + 1 + arn.len(), value.matches(',').count() + 2);
+            // Each ARN of a policy is in quotes.
+            length <= PARAMETER_LIMIT && POLICY_REST + 2 * (length + 2 * count) <= POLICY_LIMIT
+        };
+        if !fits(&packed[in_use]) {
+            in_use += 1;
+        }
+        let Some(value) = packed.get_mut(in_use) else {
+            return Err(format!(
+                "the {} functions do not fit into {POLICIES} policies of {POLICY_LIMIT} characters; give them shorter names, or \
+                 let one function do what several do",
+                arns.len()
+            ));
+        };
+        if !value.is_empty() {
+            value.push(',');
+        }
+        value.push_str(arn);
+    }
+    Ok(packed)
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arns(count: usize, length: usize) -> Vec<String> {
+        (0..count).map(|index| format!("{index:0>length$}")).collect()
+    }
+
+    #[test]
+    fn two_hundred_functions_fit_and_none_is_lost() {
+        // A name of RADIANT's length in an ARN.
+        let arns = arns(200, 82);
+        let packed = packed(&arns).unwrap();
+        assert!(packed.iter().all(|value| value.len() <= PARAMETER_LIMIT));
+        let values = packed.iter().filter(|value| !value.is_empty());
+        let back: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        assert_eq!(back, arns);
+    }
+
+    #[test]
+    fn more_than_fits_is_said() {
+        let error = packed(&arns(300, 112)).unwrap_err();
+        assert!(error.contains("the 300 functions do not fit"), "{error}");
+    }
+
+    #[test]
+    fn one_function_fills_one_parameter() {
+        let packed = packed(&arns(1, 80)).unwrap();
+        assert_eq!(packed.iter().filter(|value| value.is_empty()).count(), POLICIES - 1);
+    }
+}
