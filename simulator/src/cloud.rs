@@ -1,6 +1,6 @@
 //! The simulated AWS: two Regions' services behind one door, in virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::aws::events::Events;
 use crate::aws::health::Health;
 use crate::aws::lambda::Lambda;
 use crate::aws::rds::Rds;
+use crate::aws::resources::Resources;
 use crate::aws::retry_quota::RetryQuotas;
 use crate::aws::route53::Route53;
 use crate::aws::s3::S3;
@@ -110,11 +111,29 @@ pub struct AwsCall {
     pub operation: String,
 }
 
+/// What a kind of AWS call touched: what its caller has to be allowed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Touched {
+    /// Who called.
+    pub function: String,
+    /// The Region where the caller runs.
+    pub from_region: String,
+    /// The Region that was called.
+    pub region: String,
+    /// The service.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+    /// What it touched.
+    pub resources: Resources,
+}
+
 /// The calls that were made.
 #[derive(Default)]
 struct Calls {
     by_kind: BTreeMap<AwsCall, u64>,
     by_function: BTreeMap<String, u64>,
+    touched: BTreeSet<Touched>,
 }
 
 impl Cloud {
@@ -311,6 +330,16 @@ impl Cloud {
             None => drop(calls.by_function.insert(call.function.clone(), 1)),
         }
         *calls.by_kind.entry(call).or_default() += 1;
+    }
+
+    /// Keeps what a call touches.
+    pub(crate) fn touch(&self, touched: Touched) {
+        lock(&self.calls).touched.insert(touched);
+    }
+
+    /// What every call touched that was made, whether it was answered, refused or neither.
+    pub fn touched(&self) -> BTreeSet<Touched> {
+        lock(&self.calls).touched.clone()
     }
 
     /// How often each kind of call was made.

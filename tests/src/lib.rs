@@ -2,6 +2,7 @@
 //! the tests that run them on the repository's own files are in `tests/tests/`.
 
 pub mod contract;
+pub mod iam;
 pub mod policy;
 pub mod stack;
 pub mod step_input;

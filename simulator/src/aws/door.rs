@@ -21,9 +21,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use shared::aws::{Aws, World};
 
-use crate::aws::failures;
 use crate::aws::wire::{Answer, Call, Reply, UNKNOWN};
-use crate::cloud::{AwsCall, Cloud};
+use crate::aws::{failures, resources};
+use crate::cloud::{AwsCall, Cloud, Touched};
 use crate::faults::{CallEffect, Touchable};
 use crate::workload::Platform;
 
@@ -71,6 +71,7 @@ impl Door {
 
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let call = Call::read(&request)?;
+        self.touch(&call);
         let latency = self.latency(&call.region);
         // Half of the way there, half of the way back. A Region that is away neither asks nor answers; one whose APIs are
         // away does not answer.
@@ -148,6 +149,23 @@ impl Door {
     /// Whether a call to `region` reaches it, and its answer this caller.
     pub(crate) fn connects_to(&self, region: &str) -> bool {
         self.cloud.runs(&self.region) && self.cloud.apis_answer(region)
+    }
+
+    /// Keeps what a call touches, before anything becomes of it: its caller has to be allowed to make it.
+    fn touch(&self, call: &Call) {
+        let operation = failures::operation(call);
+        let resources = match &operation {
+            Some(operation) => resources::touched_by(&self.cloud, call, operation),
+            None => Err(resources::unknown(call, UNKNOWN)),
+        };
+        self.cloud.touch(Touched {
+            function: self.function.clone(),
+            from_region: self.region.clone(),
+            region: call.region.clone(),
+            service: call.service.clone(),
+            operation: operation.unwrap_or_else(|| UNKNOWN.to_owned()),
+            resources,
+        });
     }
 
     fn count(&self, call: &Call, operation: &str) {

@@ -122,6 +122,13 @@ impl Lambda {
         each.collect()
     }
 
+    /// The name of the function that an event source mapping invokes; nothing, if there is no such mapping.
+    pub(crate) fn function_of_event_source(&self, region: &str, uuid: &str) -> Option<String> {
+        let mappings = lock(&self.event_sources);
+        let mapping = mappings.get(&(region.to_owned(), uuid.to_owned()));
+        mapping.map(|mapping| mapping.function.clone())
+    }
+
     /// Every function's environment and reserved concurrency, by Region and name.
     pub(crate) fn functions_snapshot(&self) -> Value {
         let mut regions: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();

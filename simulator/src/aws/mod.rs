@@ -11,6 +11,7 @@ pub mod lambda;
 mod quota;
 pub mod rds;
 pub mod rds_data;
+pub mod resources;
 pub(crate) mod retry_quota;
 pub mod route53;
 pub mod s3;

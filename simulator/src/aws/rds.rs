@@ -418,6 +418,13 @@ impl Rds {
         state.globals.get(global).map(|global| global.writer.clone())
     }
 
+    /// ARNs of all clusters of a global database; none, if there is no such database.
+    pub(crate) fn members_of(&self, global: &str) -> Vec<String> {
+        let state = lock(&self.state);
+        let global = state.globals.get(global);
+        global.map(|global| global.members.clone()).unwrap_or_default()
+    }
+
     /// The Region of a cluster.
     pub fn region_of(&self, cluster_arn: &str) -> Option<String> {
         lock(&self.state)

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::Inner;
 use super::functions::{Invoker, invoke, region_and_name};
+use super::{Inner, InvokedBy};
 use crate::aws::events::Delivery;
 
 /// How long Lambda waits before it invokes a function again that failed when it was invoked asynchronously. Source:
@@ -24,6 +24,7 @@ pub(super) async fn deliver(inner: Rc<Inner>, mut deliveries: UnboundedReceiver<
             source,
         } = delivery;
         let cloud = &inner.cloud;
+        inner.note_invocation(caller(&source), how(&target_arn), &target_arn);
         let why = if target_arn.contains(":stateMachine:") {
             let started = cloud
                 .executions
@@ -43,6 +44,22 @@ pub(super) async fn deliver(inner: Rc<Inner>, mut deliveries: UnboundedReceiver<
                 .events
                 .fail(format!("{source} could not call {target_arn}: {why}"));
         }
+    }
+}
+
+/// A rule or a schedule, by its ARN.
+fn caller(source: &str) -> InvokedBy {
+    match source.starts_with("arn:aws:scheduler:") {
+        true => InvokedBy::Schedule(source.to_owned()),
+        false => InvokedBy::Rule(source.to_owned()),
+    }
+}
+
+/// How a target is called.
+fn how(target_arn: &str) -> &'static str {
+    match target_arn.contains(":stateMachine:") {
+        true => "states:startExecution",
+        false => "lambda:invoke",
     }
 }
 

@@ -14,9 +14,12 @@ use states_language::{
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::functions::{Invoker, invoke, region_and_name};
-use super::{EndedExecution, Inner, in_region};
+use super::{EndedExecution, Inner, InvokedBy, in_region};
 use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
 use crate::cloud::Cloud;
+
+/// What the `Resource` of a Task that calls a service begins with.
+const INTEGRATIONS: &str = "arn:aws:states:::";
 
 /// Runs and stops executions as Step Functions' control plane orders, for ever.
 pub(super) async fn follow_orders(inner: Rc<Inner>, mut orders: UnboundedReceiver<Order>) {
@@ -88,13 +91,29 @@ fn region_of(arn: &str) -> &str {
     arn.split(':').nth(3).unwrap_or_default()
 }
 
+/// ARN of the machine of an execution, or of a distributed Map's child, whose ARN has the Map's label after the machine.
+fn machine_of(execution_arn: &str) -> String {
+    let machine: Vec<&str> = execution_arn.split(':').take(7).collect();
+    let machine = machine.join(":").replacen(":execution:", ":stateMachine:", 1);
+    machine.split('/').next().unwrap_or_default().to_owned()
+}
+
 /// What Step Functions does for the executions that it runs.
 struct StepFunctions(Rc<Inner>);
 
 impl StepFunctions {
+    /// Keeps that the machine of a Task asks for something.
+    fn note(&self, call: &TaskCall, target_arn: &str) {
+        let how = call.resource.strip_prefix(INTEGRATIONS).unwrap_or_default();
+        let how = how.strip_suffix(".waitForTaskToken").unwrap_or(how);
+        let machine = InvokedBy::Machine(machine_of(&call.execution_arn));
+        self.0.note_invocation(machine, how, target_arn);
+    }
+
     async fn invoke(&self, call: &TaskCall) -> Result<Value, TaskFailure> {
         check_arguments(call, &["FunctionName", "Payload"])?;
         let function = text(call, "FunctionName").unwrap_or_default();
+        self.note(call, function);
         let here = region_of(&call.execution_arn);
         let Some((region, name)) = region_and_name(function) else {
             return Err(not_simulated(call, "a function that is not given by its ARN"));
@@ -119,6 +138,7 @@ impl StepFunctions {
         };
         let cloud = &self.0.cloud;
         let machine = text(call, "StateMachineArn").unwrap_or_default();
+        self.note(call, machine);
         let region = region_of(&call.execution_arn);
         cloud
             .executions
@@ -228,7 +248,7 @@ impl Host for StepFunctions {
 
     fn task(&self, call: TaskCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>> {
         Box::pin(async move {
-            match call.resource.strip_prefix("arn:aws:states:::").unwrap_or_default() {
+            match call.resource.strip_prefix(INTEGRATIONS).unwrap_or_default() {
                 "lambda:invoke" | "lambda:invoke.waitForTaskToken" => self.invoke(&call).await,
                 "states:startExecution" => self
                     .start(&call)

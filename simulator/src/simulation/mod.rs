@@ -24,7 +24,7 @@ use crate::aws::events::{self, Rule, Schedule};
 use crate::aws::rds;
 use crate::aws::route53;
 use crate::clock::Clock;
-use crate::cloud::{AwsCall, Cloud};
+use crate::cloud::{AwsCall, Cloud, Touched};
 use crate::cost::Usage;
 use crate::faults::{End, InvocationFault, Which};
 use crate::timings::Timings;
@@ -120,7 +120,33 @@ struct Inner {
     observer: Observer,
     usage: RefCell<Usage>,
     invoked_by_machines: RefCell<BTreeSet<String>>,
+    invoked: RefCell<BTreeSet<Invoked>>,
     ended: RefCell<Vec<EndedExecution>>,
+}
+
+/// That somebody invoked something, whatever became of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Invoked {
+    /// Who.
+    pub by: InvokedBy,
+    /// How: `lambda:invoke`, `lambda:invokeFunctionUrl`, `states:startExecution`, or as a Task says it, such as `states:startExecution.sync:2`; to wait for
+    /// a task token takes no other permission, and is left out.
+    pub how: String,
+    /// ARN of the function's version or of the state machine.
+    pub target_arn: String,
+}
+
+/// Who invokes something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InvokedBy {
+    /// The state machine with this ARN.
+    Machine(String),
+    /// The rule with this ARN.
+    Rule(String),
+    /// The schedule with this ARN.
+    Schedule(String),
+    /// Whoever signed a request to a function's URL, by ARN.
+    Url(String),
 }
 
 /// An execution that has ended.
@@ -177,6 +203,7 @@ impl Simulation {
             observer,
             usage: RefCell::default(),
             invoked_by_machines: RefCell::default(),
+            invoked: RefCell::default(),
             ended: RefCell::default(),
         });
         tokio::spawn(workload::run_customers(Arc::clone(&cloud), Arc::clone(&platform)));
@@ -330,6 +357,18 @@ impl Simulation {
             .collect()
     }
 
+    /// What each deployed function touched with its AWS calls.
+    pub fn touched(&self) -> BTreeSet<Touched> {
+        let mut touched = self.inner.cloud.touched();
+        touched.retain(|touched| self.inner.functions.has_name(&touched.function));
+        touched
+    }
+
+    /// Who invoked what: machines, schedules, rules and people through functions' URLs.
+    pub fn invoked(&self) -> BTreeSet<Invoked> {
+        self.inner.invoked.borrow().clone()
+    }
+
     /// What the executions and the functions that they invoked used, and those functions.
     pub fn usage(&self) -> (Usage, BTreeSet<String>) {
         let transitions = self
@@ -407,6 +446,15 @@ async fn in_region<T>(cloud: &Cloud, region: &str, work: impl Future<Output = T>
 }
 
 impl Inner {
+    /// Keeps that somebody invokes something.
+    fn note_invocation(&self, by: InvokedBy, how: &str, target_arn: &str) {
+        self.invoked.borrow_mut().insert(Invoked {
+            by,
+            how: how.to_owned(),
+            target_arn: target_arn.to_owned(),
+        });
+    }
+
     fn aws_in(&self, caller: &str, region: &str) -> Aws {
         Door::new(&self.cloud, &self.platform, caller, region).aws(&self.table)
     }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use states_language::TaskFailure;
 
-use super::Inner;
 use super::functions::{Invoker, invoke};
+use super::{Inner, InvokedBy, function_arn};
 use crate::aws::states::uuid;
 
 /// Where requests come from: an address for documentation (RFC 5737).
@@ -30,6 +30,12 @@ pub(super) async fn post(
         return Err(format!("there is no URL of {function} in {region}"));
     }
     let event = event(inner, region, function, caller_arn, body)?;
+    let target_arn = function_arn(&inner.cloud.account, region, function);
+    inner.note_invocation(
+        InvokedBy::Url(caller_arn.to_owned()),
+        "lambda:invokeFunctionUrl",
+        &target_arn,
+    );
     http_answer(invoke(inner, Invoker::Other, region, function, event).await)
 }
 

@@ -13,6 +13,7 @@ mod clocks;
 mod control_plane;
 mod early_ends;
 mod faults;
+mod invoked;
 mod nested;
 mod regions;
 mod urls;
