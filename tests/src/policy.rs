@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::template::Stack;
 
+/// The values that a request has for condition keys.
+pub type Keys = BTreeMap<String, BTreeSet<String>>;
+
 /// A statement that allows something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
@@ -43,22 +46,21 @@ impl Statement {
 
     /// Whether it allows `action` on `resource`, where these keys have these values. Errors: an operator that is not
     /// understood.
-    pub fn allows(&self, action: &str, resource: &str, keys: &BTreeMap<String, String>) -> Result<bool, String> {
+    pub fn allows(&self, action: &str, resource: &str, keys: &Keys) -> Result<bool, String> {
         if !self.actions.iter().any(|pattern| matches_action(pattern, action))
             || !self.resources.iter().any(|pattern| matches(pattern, resource))
         {
             return Ok(false);
         }
         for (operator, key, wanted) in &self.conditions {
-            let Some(value) = keys.get(key) else {
-                return Ok(false);
+            let is_wanted = |value: &String| match operator.as_str() {
+                "StringEquals" | "Bool" => Ok(wanted.contains(value)),
+                "ArnEquals" | "ArnLike" | "StringLike" => Ok(wanted.iter().any(|wanted| matches(wanted, value))),
+                other => Err(format!("the operator {other} is not understood here")),
             };
-            let holds = match operator.as_str() {
-                "StringEquals" | "Bool" => wanted.iter().any(|wanted| wanted == value),
-                "ArnEquals" | "ArnLike" | "StringLike" => wanted.iter().any(|wanted| matches(wanted, value)),
-                other => return Err(format!("the operator {other} is not understood here")),
-            };
-            if !holds {
+            let values = keys.get(key).into_iter().flatten();
+            let holds: Vec<bool> = values.map(is_wanted).collect::<Result<_, _>>()?;
+            if holds.is_empty() || holds.contains(&false) {
                 return Ok(false);
             }
         }
@@ -161,7 +163,9 @@ mod tests {
         }))
         .unwrap();
         let allows = |action: &str, keys: &[(&str, &str)]| {
-            let keys = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let keys = keys
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), BTreeSet::from([(*value).to_owned()])));
             statement.allows(action, "*", &keys.collect()).unwrap()
         };
         assert!(allows("cloudwatch:putmetricdata", &[("cloudwatch:namespace", "Shop")]));

@@ -1,115 +1,324 @@
-//! What whole recoveries touch and invoke is all in the table of permissions.
-
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use common::{PRIMARY, RECOVERY, World, in_virtual_time, request};
-use shared::recovery::Outcome;
-use tests::iam::{Required, operations, required, required_to_invoke};
+//! Permissions are exact: what the functions of every kind of rehearsal touched is what their roles in the stack allow.
 
 mod common;
 
-/// What `function` needs to do what it did.
-fn needs(world: &World, function: &str) -> BTreeSet<Required> {
-    let (table, touched) = (operations(), world.simulation.touched());
-    let own = touched.iter().filter(|touched| touched.function == function);
-    own.flat_map(|touched| required(touched, &table).unwrap()).collect()
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use common::plan;
+use drctl::deployment::STEPS;
+use drctl::parameters::parameters;
+use drctl::rehearsal::{Disaster, Fault, Script, rehearse};
+use shared::plan::Plan;
+use simulator::cloud::Touched;
+use simulator::simulation::{Invoked, InvokedBy, hole, machine_hole};
+use tests::iam::{By, Operation, Required, operations, required, required_to_invoke, row};
+use tests::permissions::{Exceptions, Needs, not_named, too_narrow, too_wide};
+use tests::policy::{Statement, roles};
+use tests::template::Stack;
+
+/// What goes wrong in the rehearsals that are recorded, so that they take every path: each list in one rehearsal.
+const FAULTS: [&[&str]; 22] = [
+    &["grey-region"],
+    &["grey-control"],
+    &["both-databases"],
+    &["throttle:lambda"],
+    &["lost-reply:FailoverGlobalCluster"],
+    &["kill:fence-region:3"],
+    &["kill:promote-database"],
+    &["kill:switch-dns:1"],
+    &["kill:activate-region:9"],
+    &["duplicate-event"],
+    &["late-event:20m"],
+    &["lag:10m"],
+    &["no-lag-metric"],
+    &["old-outage:30m"],
+    &["stuck-failover"],
+    &["failed-failover"],
+    &["grey-control", "approver-asleep"],
+    &["no-lag-metric", "approver-declines"],
+    &["no-lag-metric", "one-approver-twice"],
+    &["sns-down"],
+    &["drill-running"],
+    &["busy"],
+];
+/// The same for moving the workload back.
+const FAULTS_ON_RETURN: [&[&str]; 3] = [&["switchover-hangs"], &["switchover-hangs:2m"], &["kill:fence-region:6"]];
+
+/// What was touched and invoked in the rehearsals of one plan.
+#[derive(Default)]
+struct Recorded {
+    touched: BTreeSet<Touched>,
+    invoked: BTreeSet<Invoked>,
 }
 
-/// Everything that was touched and invoked, as the permissions that it takes. Panics with what is not known.
-fn all_known(world: &World) {
-    let table = operations();
-    let touched = world.simulation.touched();
-    let unknown = touched.iter().filter_map(|touched| required(touched, &table).err());
-    assert_eq!(unknown.collect::<Vec<_>>(), Vec::<String>::new());
-    let invoked = world.simulation.invoked();
-    let unknown = invoked
+impl Recorded {
+    fn play(&mut self, plan: &Plan, script: &Script, seed: u64) {
+        let played = rehearse(plan, script, seed, |_| {}).unwrap();
+        self.touched.extend(played.touched);
+        self.invoked.extend(played.invoked);
+    }
+}
+
+fn script(disaster: Disaster, faults: &[&str]) -> Script {
+    Script {
+        faults: faults.iter().map(|spec| spec.parse::<Fault>().unwrap()).collect(),
+        resume: true,
+        ..Script::new(disaster)
+    }
+}
+
+/// The example plan, and one that moves the name by its record, each with what its rehearsals recorded. The other one's
+/// Regions are the other way round: nothing of Route 53 answers while us-east-1 is lost.
+static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
+    let usual = plan();
+    let mut by_record = plan();
+    by_record.dns.switch_object = None;
+    std::mem::swap(&mut by_record.regions.primary, &mut by_record.regions.recovery);
+    let mut recorded = Recorded::default();
+    for disaster in Disaster::ALL {
+        recorded.play(&usual, &Script::new(disaster), 1);
+    }
+    for faults in FAULTS {
+        recorded.play(&usual, &script(Disaster::RegionFailure, faults), 1);
+    }
+    for faults in FAULTS_ON_RETURN {
+        recorded.play(&usual, &script(Disaster::RegionReturn, faults), 1);
+    }
+    for stop_at in ["promote-database", "switch-dns", "close-recovery"] {
+        let script = Script {
+            stop_at: Some(stop_at.to_owned()),
+            ..Script::new(Disaster::RegionFailure)
+        };
+        recorded.play(&usual, &script, 1);
+    }
+    let mut recorded_by_record = Recorded::default();
+    for disaster in Disaster::ALL {
+        recorded_by_record.play(&by_record, &Script::new(disaster), 1);
+    }
+    [(usual, recorded), (by_record, recorded_by_record)]
+});
+
+static TABLE: LazyLock<Vec<Operation>> = LazyLock::new(operations);
+
+fn exceptions() -> Exceptions {
+    serde_saphyr::from_str(include_str!("../iam/exceptions.yaml")).unwrap()
+}
+
+/// The stacks of a plan as its rehearsals had them: functions and machines have the names of their folders and files.
+fn stacks(plan: &Plan) -> Vec<Stack> {
+    let both = parameters(plan).unwrap();
+    let each = both.into_iter().map(|(region, mut parameters)| {
+        parameters.insert("Prefix".to_owned(), String::new());
+        Stack::render(&plan.account, &region, &parameters).unwrap()
+    });
+    each.collect()
+}
+
+/// What the roles of a stack need, as recorded.
+fn needs(stack: &Stack, recorded: &Recorded) -> Needs {
+    let mut needs = Needs::new();
+    let mut add = |role: String, required: Vec<Required>| needs.entry(role).or_default().extend(required);
+    let here = recorded.touched.iter().filter(|touched| touched.from_region == stack.region);
+    for touched in here {
+        let role = hole(&touched.function) + "Role";
+        add(role.clone(), required(touched, &TABLE).unwrap());
+        if touched.operation == "Publish" {
+            add(role, to_use_the_key(stack));
+        }
+    }
+    for step in STEPS {
+        add(hole(step.name) + "Role", to_log(stack, &hole(step.name)));
+    }
+    for invoked in &recorded.invoked {
+        let required = || required_to_invoke(invoked, &TABLE).unwrap();
+        match &invoked.by {
+            InvokedBy::Machine(arn) if region_of(arn) == stack.region => {
+                let name = arn.rsplit(':').next().unwrap();
+                add(machine_hole(name) + "Role", required());
+            }
+            InvokedBy::Schedule(arn) if region_of(arn) == stack.region => {
+                let name = arn.rsplit('/').next().unwrap();
+                add("SchedulerRole".to_owned(), to_call(stack, name, required()));
+            }
+            // Rules have no roles, and people have their own; template.rs looks at what admits them.
+            _ => {}
+        }
+    }
+    for (name, _) in stack.of_kind("AWS::StepFunctions::StateMachine") {
+        add(format!("{name}Role"), to_deliver_logs());
+    }
+    needs
+}
+
+fn region_of(arn: &str) -> &str {
+    arn.split(':').nth(3).unwrap_or_default()
+}
+
+/// The topic is encrypted with a key of the stack's own, which whoever publishes has to use.
+fn to_use_the_key(stack: &Stack) -> Vec<Required> {
+    let publish = row(&TABLE, By::Code, "sns", "Publish").unwrap();
+    let with_key = publish.dependent.iter().filter(|action| action.when.is_some());
+    with_key.map(|action| on(&action.action, &stack.resource("TopicKey").arn)).collect()
+}
+
+fn to_log(stack: &Stack, function: &str) -> Vec<Required> {
+    let group = &stack.resource(&format!("{function}Log")).arn;
+    let stream = format!("{}log-stream:2026", group.trim_end_matches('*'));
+    vec![on("logs:CreateLogStream", group), on("logs:PutLogEvents", &stream)]
+}
+
+/// A machine's logs are delivered whenever it runs.
+fn to_deliver_logs() -> Vec<Required> {
+    let rows = TABLE.iter().filter(|row| row.by == By::Machine && row.service == "logs");
+    let actions = rows.flat_map(|row| &row.actions);
+    actions.map(|action| on(&action.action, &action.resource)).collect()
+}
+
+/// A schedule calls an alias of the function that it calls in a rehearsal by version.
+fn to_call(stack: &Stack, schedule: &str, required: Vec<Required>) -> Vec<Required> {
+    let mut schedules = stack.of_kind("AWS::Scheduler::Schedule");
+    let found = schedules.find(|(_, found)| found.properties["Name"] == schedule);
+    let (_, found) = found.unwrap_or_else(|| panic!("the stack has no schedule {schedule}"));
+    let target = found.properties["Target"]["Arn"].as_str().unwrap();
+    let unqualified = |arn: &str| arn.split(':').take(7).collect::<Vec<_>>().join(":");
+    let each = required.into_iter().map(|mut required| {
+        assert_eq!(unqualified(&required.resource), unqualified(target), "{schedule}");
+        required.resource = target.to_owned();
+        required
+    });
+    each.collect()
+}
+
+fn on(action: &str, resource: &str) -> Required {
+    Required {
+        action: action.to_owned(),
+        resource: resource.to_owned(),
+        conditions: BTreeMap::new(),
+    }
+}
+
+type RolesAndNeeds = (BTreeMap<String, Vec<Statement>>, Needs);
+
+/// Roles and needs in each Region, for each plan.
+fn both_sides() -> [Vec<RolesAndNeeds>; 2] {
+    RECORDED.each_ref().map(|(plan, recorded)| {
+        let stacks = stacks(plan);
+        let sides = stacks.iter().map(|stack| (roles(stack).unwrap(), needs(stack, recorded)));
+        sides.collect()
+    })
+}
+
+/// What has to be used: all that the usual plan's roles allow, and what only the other plan's do.
+fn to_be_used([usual, mut by_record]: [Vec<RolesAndNeeds>; 2]) -> Vec<RolesAndNeeds> {
+    let usually: BTreeSet<&String> = usual
         .iter()
-        .filter_map(|invoked| required_to_invoke(invoked, &table).err());
-    assert_eq!(unknown.collect::<Vec<_>>(), Vec::<String>::new());
-    assert!(!touched.is_empty() && !invoked.is_empty());
-}
-
-fn actions_on(needed: &BTreeSet<Required>, ending: &str) -> Vec<String> {
-    let on = needed.iter().filter(|needed| needed.resource.ends_with(ending));
-    on.map(|needed| needed.action.clone()).collect()
+        .flat_map(|(roles, _)| roles.values().flatten())
+        .flat_map(|statement| &statement.actions)
+        .collect();
+    for statement in by_record.iter_mut().flat_map(|(roles, _)| roles.values_mut().flatten()) {
+        statement.actions.retain(|action| !usually.contains(action));
+    }
+    drop(usually);
+    [usual, by_record].concat()
 }
 
 #[test]
-fn a_failover_that_an_alarm_started_takes_what_the_table_says() {
-    in_virtual_time(async {
-        let world = World::watched(|_| {}).await;
-        world.cloud().take_region_away(PRIMARY);
-        assert!(world.simulation.wait_for_a_start(Duration::from_secs(1800)).await);
-        world.wait().await;
-        all_known(&world);
-        let promote = needs(&world, "promote-database");
-        for ending in [
-            "global-cluster:radiant-global",
-            "us-east-1:123456789012:cluster:radiant-production",
-            "us-west-2:123456789012:cluster:radiant-dr-cluster",
-        ] {
-            assert!(
-                actions_on(&promote, ending).contains(&"rds:FailoverGlobalCluster".to_owned()),
-                "{ending}: {promote:?}"
-            );
+fn every_recorded_call_is_allowed_and_every_allowed_action_is_used() {
+    let sides = both_sides();
+    let mut wrong = Vec::new();
+    for (roles, needs) in sides.iter().flatten() {
+        wrong.extend(too_narrow(roles, needs).unwrap());
+        wrong.extend(not_named(roles, &TABLE, &exceptions()));
+    }
+    wrong.extend(too_wide(&to_be_used(sides), &exceptions()).unwrap());
+    wrong.sort();
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_role_that_is_too_narrow_is_found() {
+    let sides = both_sides();
+    let (mut roles, needs) = sides[0][1].clone();
+    assert_eq!(too_narrow(&roles, &needs).unwrap(), Vec::<String>::new());
+    // One action less, one resource less, another condition.
+    let promotes = roles.get_mut("PromoteDatabaseRole").unwrap();
+    for statement in promotes.iter_mut() {
+        statement.actions.retain(|action| action != "rds:FailoverGlobalCluster");
+    }
+    let fences = roles.get_mut("FenceRegionRole").unwrap();
+    for statement in fences.iter_mut() {
+        statement.resources.retain(|resource| !resource.ends_with(":function:radiant-production-router"));
+    }
+    let probes = roles.get_mut("ProbeHealthRole").unwrap();
+    for statement in probes.iter_mut() {
+        for (_, _, values) in &mut statement.conditions {
+            *values = vec!["Somebody/Else".to_owned()];
         }
-        // The Region that is away does not answer, and whoever asks it has to be allowed to all the same.
-        let fence = needs(&world, "fence-region");
-        assert!(
-            fence.iter().any(|needed| needed.resource.contains(PRIMARY)),
-            "{fence:?}"
-        );
-        let secret = needs(&world, "check-database");
-        let secret = secret
-            .iter()
-            .find(|needed| needed.action == "secretsmanager:GetSecretValue");
-        let recovery = &world.plan.regions.recovery.database_secret;
-        assert_eq!(secret.map(|needed| &needed.resource), Some(recovery));
-    });
+    }
+    let found = too_narrow(&roles, &needs).unwrap();
+    for (role, needed, count) in [
+        ("PromoteDatabaseRole", "rds:FailoverGlobalCluster", 2),
+        ("FenceRegionRole", ":function:radiant-production-router", 1),
+        ("ProbeHealthRole", "cloudwatch:PutMetricData", 1),
+    ] {
+        let of_role: Vec<&String> = found.iter().filter(|wrong| wrong.starts_with(&format!("{role} needs"))).collect();
+        assert!(of_role.len() >= count && of_role.iter().all(|wrong| wrong.contains(needed)), "{role}: {of_role:?}");
+    }
+    assert!(found.iter().all(|wrong| {
+        ["PromoteDatabaseRole", "FenceRegionRole", "ProbeHealthRole"].iter().any(|role| wrong.starts_with(role))
+    }));
 }
 
 #[test]
-fn a_switchover_takes_what_the_table_says() {
-    in_virtual_time(async {
-        let world = World::good_times(|_| {}).await;
-        world.start("planned", request("switchover"));
-        world.wait().await;
-        let closing = world.only_header().await.closing.unwrap();
-        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
-        all_known(&world);
-        let fence = needs(&world, "fence-region");
-        let transaction = format!("dynamodb:{RECOVERY}:123456789012:table/radiant-recoveries");
-        let actions = actions_on(&fence, &transaction);
-        for action in ["dynamodb:ConditionCheckItem", "dynamodb:PutItem"] {
-            assert!(actions.contains(&action.to_owned()), "{actions:?}");
-        }
-        let mapping = fence
-            .iter()
-            .find(|needed| needed.action == "lambda:UpdateEventSourceMapping");
-        let functions = &mapping.unwrap().conditions["lambda:FunctionArn"];
-        assert_eq!(functions.len(), 1, "{functions:?}");
-    });
+fn a_role_that_is_too_wide_is_found() {
+    let mut sides = to_be_used(both_sides());
+    let more = Statement {
+        actions: vec!["rds:DeleteDBCluster".to_owned(), "dynamodb:GetItem".to_owned()],
+        resources: vec!["arn:aws:dynamodb:us-west-2:123456789012:table/*".to_owned()],
+        conditions: Vec::new(),
+    };
+    let open = Statement {
+        actions: vec!["sns:*".to_owned()],
+        resources: vec!["*".to_owned()],
+        conditions: Vec::new(),
+    };
+    let announces = sides[1].0.get_mut("AnnounceRole").unwrap();
+    announces.extend([more, open]);
+    assert_eq!(
+        too_wide(&sides, &exceptions()).unwrap(),
+        ["AnnounceRole may rds:DeleteDBCluster on arn:aws:dynamodb:us-west-2:123456789012:table/*, and no rehearsal does"]
+    );
+    let open = not_named(&sides[1].0, &TABLE, &exceptions());
+    assert_eq!(
+        open,
+        [
+            "AnnounceRole may rds:DeleteDBCluster on arn:aws:dynamodb:us-west-2:123456789012:table/*: name the resource",
+            "AnnounceRole may dynamodb:GetItem on arn:aws:dynamodb:us-west-2:123456789012:table/*: name the resource",
+            "AnnounceRole may sns:*: name the actions",
+            "AnnounceRole may sns:* on *: name the resource",
+        ]
+    );
 }
 
 #[test]
-fn a_name_that_is_changed_in_route_53_takes_what_the_table_says() {
-    in_virtual_time(async {
-        let world = World::good_times(|plan| plan.dns.switch_object = None).await;
-        let name = world.plan.dns.name.clone();
-        world.start("planned", request("switchover"));
-        world.wait().await;
-        all_known(&world);
-        let switch = needs(&world, "switch-dns");
-        let change = switch
-            .iter()
-            .find(|needed| needed.action == "route53:ChangeResourceRecordSets");
-        let names = &change.unwrap().conditions["route53:ChangeResourceRecordSetsNormalizedRecordNames"];
-        assert_eq!(*names, BTreeSet::from([name]));
-        let check = needs(&world, "check-dns");
-        assert!(
-            check.iter().any(|needed| needed.action == "route53:GetChange"),
-            "{check:?}"
-        );
-    });
+fn an_operation_that_the_table_does_not_know_is_found() {
+    let (_, recorded) = &RECORDED[0];
+    let mut touched = recorded.touched.first().unwrap().clone();
+    touched.operation = "DropEverything".to_owned();
+    let error = required(&touched, &TABLE).unwrap_err();
+    assert!(error.contains("DropEverything") && error.contains("operations.yaml"), "{error}");
+}
+
+#[test]
+fn every_function_was_recorded_in_the_region_where_it_works() {
+    for step in STEPS {
+        let is_recorded = RECORDED.iter().any(|(plan, recorded)| {
+            let recovery = &plan.regions.recovery.region;
+            let mut of_step = recorded.touched.iter().filter(|touched| touched.function == step.name);
+            of_step.any(|touched| touched.from_region == *recovery)
+        });
+        assert!(is_recorded, "no rehearsal calls {}", step.name);
+    }
 }

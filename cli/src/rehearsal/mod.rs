@@ -6,6 +6,8 @@ mod invariants;
 mod people;
 mod script;
 
+use std::collections::BTreeSet;
+
 use assess_region::ExpectedLoss;
 use jiff::Timestamp;
 use report::Account;
@@ -15,8 +17,9 @@ use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
 use shared::plan::{Objective, Objectives, Plan};
 use shared::record::{Closing, Record, Started, TimelineStep};
 use shared::recovery::{Mode, Outcome};
+use simulator::cloud::Touched;
 use simulator::cost::dollars;
-use simulator::simulation::Simulation;
+use simulator::simulation::{Invoked, Simulation};
 use states_language::HistoryEvent;
 
 use self::invariants::{Happened, Recorded};
@@ -73,6 +76,12 @@ pub struct Rehearsal {
     pub aws_calls: Vec<CallCount>,
     /// What the recovery cost, at list prices.
     pub cost_usd: f64,
+    /// What each function touched with its AWS calls: what its role has to allow.
+    #[serde(skip)]
+    pub touched: BTreeSet<Touched>,
+    /// Who invoked what.
+    #[serde(skip)]
+    pub invoked: BTreeSet<Invoked>,
     /// All that the record has of the last recovery, where the script asks for it.
     #[serde(skip)]
     pub account: Option<Account>,
@@ -302,6 +311,8 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
             })
             .collect(),
         cost_usd: (cost_usd * 1e6).round() / 1e6,
+        touched: simulation.touched(),
+        invoked: simulation.invoked(),
         account,
     })
 }
