@@ -2,4 +2,5 @@
 //! that run them on the repository's own files are in `tests/tests/`.
 
 pub mod contract;
+pub mod iam;
 pub mod step_input;
