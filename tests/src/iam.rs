@@ -547,11 +547,7 @@ mod tests {
             InvokedBy::Rule(text("r")),
             InvokedBy::Schedule(text("s")),
         ] {
-<<<<<<< HEAD
-            assert_eq!(needs(by, "lambda:invoke", &function), [invoke.clone()]);
-=======
             assert_eq!(needs(by, "lambda:invoke", &function), std::slice::from_ref(&invoke));
->>>>>>> wip-a
         }
         let through_url = needs(InvokedBy::Url(text("u")), "lambda:invokeFunctionUrl", &function);
         assert_eq!(through_url, [invoke, pair("lambda:InvokeFunctionUrl", &function)]);

@@ -3,11 +3,8 @@
 
 pub mod contract;
 pub mod iam;
-<<<<<<< HEAD
 pub mod permissions;
 pub mod policy;
 pub mod stack;
-=======
->>>>>>> wip-a
 pub mod step_input;
 pub mod template;
