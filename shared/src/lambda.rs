@@ -14,7 +14,10 @@ use crate::step::{Step, handler};
 /// `RECORD_TABLE`. Errors: the Runtime API cannot be reached, or the variable is missing.
 pub fn serve<S: Step>() -> Result<(), Error> {
     // Lambda adds the time.
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).without_time();
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .without_time();
     tracing_subscriber::registry().with(log_filter()).with(lines).init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -41,5 +44,6 @@ fn log_filter() -> Targets {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment(name: &str) -> Result<String, Error> {
-    std::env::var(name).map_err(|_| format!("the environment variable {name} is not set; Lambda or the template sets it").into())
+    std::env::var(name)
+        .map_err(|_| format!("the environment variable {name} is not set; Lambda or the template sets it").into())
 }

@@ -67,23 +67,44 @@ pub fn too_narrow(roles: &BTreeMap<String, Vec<Statement>>, needs: &Needs) -> Re
                     true => String::new(),
                     false => format!(" where {:?}", required.conditions),
                 };
-                wrong.push(format!("{role} needs {} on {}{keys}", required.action, required.resource));
+                wrong.push(format!(
+                    "{role} needs {} on {}{keys}",
+                    required.action, required.resource
+                ));
             }
         }
     }
     Ok(wrong)
 }
 
-/// What is allowed in the stacks of both Regions and not used in either, one text each; and exceptions that are none. `stacks`
-/// holds roles and needs of each Region. Errors: a policy that is not understood.
-pub fn too_wide(
-    stacks: &[(BTreeMap<String, Vec<Statement>>, Needs)],
-    exceptions: &Exceptions,
-) -> Result<Vec<String>, String> {
-    // Whether it is used, by role, action and resource as the policy says it.
+/// The roles of one Region's stack and what they need.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// What each role may do, by the role's logical name.
+    pub roles: BTreeMap<String, Vec<Statement>>,
+    /// What each role needs.
+    pub needs: Needs,
+    /// What the plan calls things in this Region, and what stands for each: longest first.
+    pub names: Vec<(String, String)>,
+}
+
+impl Side {
+    /// A resource as the template has it, with what stands for the plan's names: the same in both Regions.
+    fn as_in_the_template(&self, resource: &str) -> String {
+        let names = self.names.iter();
+        names.fold(resource.to_owned(), |resource, (name, stands_for)| {
+            resource.replace(name, stands_for)
+        })
+    }
+}
+
+/// What the template allows and no role uses in either Region, one text each; and exceptions that are none. Errors: a policy
+/// that is not understood.
+pub fn too_wide(sides: &[Side], exceptions: &Exceptions) -> Result<Vec<String>, String> {
+    // Whether it is used, by role, action and resource as the template says it.
     let mut used: BTreeMap<(String, String, String), bool> = BTreeMap::new();
-    for (roles, needs) in stacks {
-        for (role, statements) in roles {
+    for side in sides {
+        for (role, statements) in &side.roles {
             for statement in statements {
                 for action in &statement.actions {
                     for resource in &statement.resources {
@@ -93,10 +114,10 @@ pub fn too_wide(
                             conditions: statement.conditions.clone(),
                         };
                         let mut is_used = false;
-                        for required in needs.get(role).into_iter().flatten() {
+                        for required in side.needs.get(role).into_iter().flatten() {
                             is_used |= alone.allows(&required.action, &required.resource, &required.conditions)?;
                         }
-                        let key = (role.clone(), action.clone(), resource.clone());
+                        let key = (role.clone(), action.clone(), side.as_in_the_template(resource));
                         *used.entry(key).or_default() |= is_used;
                     }
                 }
@@ -119,7 +140,10 @@ pub fn too_wide(
     }
     for (unused, needed) in exceptions.unused.iter().zip(needed) {
         for action in unused.actions.iter().filter(|action| !needed.contains(*action)) {
-            wrong.push(format!("{action} of {} is listed as unused, and is used or not allowed", unused.roles));
+            wrong.push(format!(
+                "{action} of {} is listed as unused, and is used or not allowed",
+                unused.roles
+            ));
         }
     }
     Ok(wrong)

@@ -73,18 +73,26 @@ pub fn roles(stack: &Stack) -> Result<BTreeMap<String, Vec<Statement>>, String> 
     let mut roles: BTreeMap<String, Vec<Statement>> = BTreeMap::new();
     for (name, role) in stack.of_kind("AWS::IAM::Role") {
         if role.properties.get("ManagedPolicyArns").is_some() {
-            return Err(format!("{name} has a policy of somebody else's, which may change: write it out"));
+            return Err(format!(
+                "{name} has a policy of somebody else's, which may change: write it out"
+            ));
         }
         let policies = role.properties["Policies"].as_array().into_iter().flatten();
         for policy in policies {
             let allowed = statements(&policy["PolicyDocument"]);
-            roles.entry(name.to_owned()).or_default().extend(allowed.map_err(|why| format!("{name}: {why}"))?);
+            roles
+                .entry(name.to_owned())
+                .or_default()
+                .extend(allowed.map_err(|why| format!("{name}: {why}"))?);
         }
     }
     for (name, policy) in stack.of_kind("AWS::IAM::ManagedPolicy") {
         for role in listed(&policy.properties["Roles"]) {
             let allowed = statements(&policy.properties["PolicyDocument"]);
-            roles.entry(role).or_default().extend(allowed.map_err(|why| format!("{name}: {why}"))?);
+            roles
+                .entry(role)
+                .or_default()
+                .extend(allowed.map_err(|why| format!("{name}: {why}"))?);
         }
     }
     Ok(roles)
@@ -118,7 +126,10 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     let mut ends = BTreeSet::from([0]);
     for symbol in pattern.chars() {
         ends = match symbol {
-            '*' => ends.first().map(|first| (*first..=text.len()).collect()).unwrap_or_default(),
+            '*' => ends
+                .first()
+                .map(|first| (*first..=text.len()).collect())
+                .unwrap_or_default(),
             _ => {
                 let goes_on = ends.into_iter().filter(|end| {
                     let next = text.get(*end);
@@ -169,7 +180,10 @@ mod tests {
             statement.allows(action, "*", &keys.collect()).unwrap()
         };
         assert!(allows("cloudwatch:putmetricdata", &[("cloudwatch:namespace", "Shop")]));
-        assert!(!allows("cloudwatch:PutMetricData", &[("cloudwatch:namespace", "Other")]));
+        assert!(!allows(
+            "cloudwatch:PutMetricData",
+            &[("cloudwatch:namespace", "Other")]
+        ));
         assert!(!allows("cloudwatch:PutMetricData", &[]));
         assert!(!allows("cloudwatch:GetMetricData", &[("cloudwatch:namespace", "Shop")]));
     }

@@ -23,7 +23,9 @@ pub fn incomplete(stack: &Stack, functions: &[DeployedStep], machines: &[Expecte
         wrong.extend(function_is_wrong(stack, function));
     }
     let expected: BTreeSet<String> = functions.iter().map(|function| hole(function.name)).collect();
-    let more = stack.of_kind("AWS::Lambda::Function").filter(|(name, _)| !expected.contains(*name));
+    let more = stack
+        .of_kind("AWS::Lambda::Function")
+        .filter(|(name, _)| !expected.contains(*name));
     wrong.extend(more.map(|(name, _)| format!("the template has a function {name}, and there is no folder of it")));
     for (name, text) in machines {
         wrong.extend(machine_is_wrong(stack, name, text));
@@ -59,16 +61,24 @@ fn function_is_wrong(stack: &Stack, expected: &DeployedStep) -> Vec<String> {
         format!("its code is {}", properties["Code"]),
     );
     check(
-        properties["FunctionName"].as_str().is_some_and(|full| full.ends_with(name) && full.len() <= 64),
+        properties["FunctionName"]
+            .as_str()
+            .is_some_and(|full| full.ends_with(name) && full.len() <= 64),
         format!("it is called {}", properties["FunctionName"]),
     );
     let timeout = Duration::from_secs(properties["Timeout"].as_u64().unwrap_or_default());
     check(
         timeout == expected.time_limit + TIMELINE,
-        format!("Timeout is {timeout:?}; its own limit and the timeline make {:?}", expected.time_limit + TIMELINE),
+        format!(
+            "Timeout is {timeout:?}; its own limit and the timeline make {:?}",
+            expected.time_limit + TIMELINE
+        ),
     );
     check(
-        properties.pointer("/Environment/Variables/RECORD_TABLE").and_then(Value::as_str).is_some(),
+        properties
+            .pointer("/Environment/Variables/RECORD_TABLE")
+            .and_then(Value::as_str)
+            .is_some(),
         "RECORD_TABLE is not set".to_owned(),
     );
     let role = stack.resources.get(&format!("{logical}Role"));
@@ -78,17 +88,24 @@ fn function_is_wrong(stack: &Stack, expected: &DeployedStep) -> Vec<String> {
     );
     let log = stack.resources.get(&format!("{logical}Log"));
     check(
-        log.is_some_and(|log| properties.pointer("/LoggingConfig/LogGroup") == Some(&log.properties["LogGroupName"]) && log.properties["RetentionInDays"].is_string()),
+        log.is_some_and(|log| {
+            properties.pointer("/LoggingConfig/LogGroup") == Some(&log.properties["LogGroupName"])
+                && log.properties["RetentionInDays"].is_string()
+        }),
         "it has no log group with a retention".to_owned(),
     );
-    check(version_of(stack, function).is_some(), "no version of it is published".to_owned());
+    check(
+        version_of(stack, function).is_some(),
+        "no version of it is published".to_owned(),
+    );
     wrong
 }
 
 /// ARN of the version of a function that the stack publishes.
 fn version_of(stack: &Stack, function: &Resource) -> Option<String> {
     let mut versions = stack.of_kind("AWS::Lambda::Version");
-    let of_function = versions.find(|(_, version)| version.properties["FunctionName"] == function.properties["FunctionName"]);
+    let of_function =
+        versions.find(|(_, version)| version.properties["FunctionName"] == function.properties["FunctionName"]);
     of_function.map(|(_, version)| version.arn.clone())
 }
 
@@ -119,7 +136,10 @@ fn machine_is_wrong(stack: &Stack, name: &str, text: &str) -> Vec<String> {
         check(filled.contains_key(hole), format!("nothing fills ${{{hole}}}"));
     }
     for (hole, value) in &filled {
-        check(holes.contains(hole), format!("{hole} is given, and there is no such hole"));
+        check(
+            holes.contains(hole),
+            format!("{hole} is given, and there is no such hole"),
+        );
         if let Some(function) = stack.resources.get(hole) {
             check(
                 version_of(stack, function).as_ref() == Some(value),
@@ -136,7 +156,10 @@ fn machine_is_wrong(stack: &Stack, name: &str, text: &str) -> Vec<String> {
         "it does not log".to_owned(),
     );
     let ended = listed(&stack.resource("ExecutionEnded").properties["EventPattern"]["detail"]["stateMachineArn"]);
-    check(ended.contains(&machine.arn), "ExecutionEnded does not hear of its executions".to_owned());
+    check(
+        ended.contains(&machine.arn),
+        "ExecutionEnded does not hear of its executions".to_owned(),
+    );
     let watched = &stack.resource("RecoveryNotClosed").properties["Metrics"];
     for metric in ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"] {
         let is_watched = watched.as_array().into_iter().flatten().any(|query| {
@@ -154,5 +177,8 @@ fn machine_is_wrong(stack: &Stack, name: &str, text: &str) -> Vec<String> {
 /// The names in `${Name}` of a text.
 fn holes(text: &str) -> BTreeSet<String> {
     let after = text.split("${").skip(1);
-    after.filter_map(|after| after.split_once('}')).map(|(name, _)| name.to_owned()).collect()
+    after
+        .filter_map(|after| after.split_once('}'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }

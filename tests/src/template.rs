@@ -160,7 +160,11 @@ fn values(template: &Value, given: &BTreeMap<String, String>) -> Result<BTreeMap
         let value = match parameter["Type"].as_str() {
             Some("String" | "Number") => json!(value),
             Some("CommaDelimitedList") => value.split(',').map(|part| json!(part.trim())).collect(),
-            other => return Err(format!("parameter {name} is of type {other:?}, which is not understood here")),
+            other => {
+                return Err(format!(
+                    "parameter {name} is of type {other:?}, which is not understood here"
+                ));
+            }
         };
         values.insert(name.clone(), value);
     }
@@ -270,10 +274,12 @@ impl Context<'_> {
         let arguments = argument.as_array().map(Vec::as_slice).unwrap_or_default();
         match (function, arguments) {
             ("Ref", _) => self.reference(argument.as_str().unwrap_or_default()),
-            ("Fn::GetAtt", [resource, attribute]) => {
-                self.attribute(&text(resource), &text(attribute)).map(|value| Some(json!(value)))
-            }
-            ("Fn::Sub", []) => self.substituted(&text(argument), &Map::new()).map(|text| Some(json!(text))),
+            ("Fn::GetAtt", [resource, attribute]) => self
+                .attribute(&text(resource), &text(attribute))
+                .map(|value| Some(json!(value))),
+            ("Fn::Sub", []) => self
+                .substituted(&text(argument), &Map::new())
+                .map(|text| Some(json!(text))),
             ("Fn::Sub", [text_with_holes, variables]) => {
                 let variables = self.value(variables)?.unwrap_or_default();
                 let variables = variables.as_object().cloned().unwrap_or_default();
@@ -316,7 +322,9 @@ impl Context<'_> {
         let mut filled = String::new();
         let mut rest = text_with_holes;
         while let Some((before, hole)) = rest.split_once("${") {
-            let (name, after) = hole.split_once('}').ok_or_else(|| format!("a hole has no end: {hole}"))?;
+            let (name, after) = hole
+                .split_once('}')
+                .ok_or_else(|| format!("a hole has no end: {hole}"))?;
             filled.push_str(before);
             match (name.strip_prefix('!'), name.split_once('.')) {
                 (Some(literal), _) => filled.push_str(&format!("${{{literal}}}")),
@@ -368,10 +376,7 @@ impl Context<'_> {
             "AWS::Lambda::Alias" => only_arn(format!("{}:{}", function_arn("FunctionName")?, named("Name")?)),
             "AWS::Lambda::Url" => Identity {
                 reference: name.to_owned(),
-                attributes: BTreeMap::from([(
-                    "FunctionUrl",
-                    format!("https://rehearsed.lambda-url.{region}.on.aws/"),
-                )]),
+                attributes: BTreeMap::from([("FunctionUrl", format!("https://rehearsed.lambda-url.{region}.on.aws/"))]),
             },
             "AWS::IAM::Role" => with_arn(name.to_owned(), format!("arn:aws:iam::{account}:role/{name}")),
             "AWS::IAM::ManagedPolicy" => only_arn(format!("arn:aws:iam::{account}:policy/{name}")),
@@ -476,7 +481,9 @@ mod tests {
     }
 
     fn stack(parameters: &[(&str, &str)]) -> Result<Stack, String> {
-        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let parameters = parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Stack::of(&template(), "1", "us-west-2", &parameters.collect())
     }
 

@@ -2,23 +2,26 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use common::plan;
+use common::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, plan, request};
 use drctl::deployment::STEPS;
 use drctl::parameters::parameters;
 use drctl::rehearsal::{Disaster, Fault, Script, rehearse};
+use serde_json::json;
 use shared::plan::Plan;
 use simulator::cloud::Touched;
 use simulator::simulation::{Invoked, InvokedBy, hole, machine_hole};
 use tests::iam::{By, Operation, Required, operations, required, required_to_invoke, row};
-use tests::permissions::{Exceptions, Needs, not_named, too_narrow, too_wide};
+use tests::permissions::{Exceptions, Needs, Side, not_named, too_narrow, too_wide};
 use tests::policy::{Statement, roles};
 use tests::template::Stack;
 
 /// What goes wrong in the rehearsals that are recorded, so that they take every path: each list in one rehearsal.
-const FAULTS: [&[&str]; 22] = [
+const FAULTS: [&[&str]; 25] = [
     &["grey-region"],
     &["grey-control"],
     &["both-databases"],
@@ -36,6 +39,9 @@ const FAULTS: [&[&str]; 22] = [
     &["stuck-failover"],
     &["failed-failover"],
     &["grey-control", "approver-asleep"],
+    &["grey-control", "approver-declines:2"],
+    &["no-lag-metric", "stuck-failover"],
+    &["flapping-alarm"],
     &["no-lag-metric", "approver-declines"],
     &["no-lag-metric", "one-approver-twice"],
     &["sns-down"],
@@ -43,7 +49,15 @@ const FAULTS: [&[&str]; 22] = [
     &["busy"],
 ];
 /// The same for moving the workload back.
-const FAULTS_ON_RETURN: [&[&str]; 3] = [&["switchover-hangs"], &["switchover-hangs:2m"], &["kill:fence-region:6"]];
+const FAULTS_ON_RETURN: [&[&str]; 4] = [
+    &["switchover-hangs"],
+    &["switchover-hangs:2m", "approver-declines"],
+    &["switchover-hangs", "approver-asleep"],
+    &["kill:fence-region:6"],
+];
+
+/// Long enough for everything that was started to end, or to wait for people.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What was touched and invoked in the rehearsals of one plan.
 #[derive(Default)]
@@ -60,6 +74,68 @@ impl Recorded {
     }
 }
 
+/// The example plan, with a function that has a reserved concurrency.
+fn usual() -> Plan {
+    let mut plan = plan();
+    plan.functions[0].reserved_concurrency = Some(50);
+    plan
+}
+
+/// What no rehearsal does by itself: the workload is moved there and back while both Regions are well; an execution is
+/// stopped; a recovery is taken over from; two Regions want the lock.
+fn record_worlds(recorded: &mut Recorded) {
+    let recorded = RefCell::new(recorded);
+    let keep = |world: &World| {
+        let mut recorded = recorded.borrow_mut();
+        recorded.touched.extend(world.simulation.touched());
+        recorded.invoked.extend(world.simulation.invoked());
+    };
+    in_virtual_time(async {
+        let world = World::good_times(|plan| *plan = usual()).await;
+        world.start("there", request("switchover"));
+        world.wait().await;
+        tokio::time::sleep(HOUR).await;
+        world.start_in(PRIMARY, "back", request("switchover"));
+        world.wait().await;
+        keep(&world);
+    });
+    in_virtual_time(async {
+        let world = World::watched(|plan| *plan = usual()).await;
+        world.start("first", request("failover"));
+        world.question().await;
+        let mut instead = request("failover");
+        instead["take_over"] = json!(world.only_header().await.id);
+        world.start("second", instead);
+        let question = world.nth_question(1).await;
+        for person in [ON_CALL, SECOND] {
+            world
+                .answer(&question, person, "approve", Some("the first one hangs"))
+                .await;
+        }
+        tokio::time::sleep(HOUR).await;
+        // One in the other Region looks who holds the lock here.
+        world.start("third", request("failover"));
+        world.nth_question(2).await;
+        world.start_in(PRIMARY, "elsewhere", request("failover"));
+        tokio::time::sleep(HOUR / 60).await;
+        keep(&world);
+    });
+    in_virtual_time(async {
+        let world = World::watched(|plan| *plan = usual()).await;
+        world.start("stopped", request("failover"));
+        world.question().await;
+        let aws = world.simulation.aws_in("test", RECOVERY);
+        let stopped = aws_sdk_sfn::Client::new(aws.config())
+            .stop_execution()
+            .execution_arn(world.only_header().await.execution)
+            .send()
+            .await;
+        stopped.unwrap();
+        tokio::time::sleep(HOUR).await;
+        keep(&world);
+    });
+}
+
 fn script(disaster: Disaster, faults: &[&str]) -> Script {
     Script {
         faults: faults.iter().map(|spec| spec.parse::<Fault>().unwrap()).collect(),
@@ -71,7 +147,7 @@ fn script(disaster: Disaster, faults: &[&str]) -> Script {
 /// The example plan, and one that moves the name by its record, each with what its rehearsals recorded. The other one's
 /// Regions are the other way round: nothing of Route 53 answers while us-east-1 is lost.
 static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
-    let usual = plan();
+    let usual = usual();
     let mut by_record = plan();
     by_record.dns.switch_object = None;
     std::mem::swap(&mut by_record.regions.primary, &mut by_record.regions.recovery);
@@ -85,13 +161,18 @@ static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
     for faults in FAULTS_ON_RETURN {
         recorded.play(&usual, &script(Disaster::RegionReturn, faults), 1);
     }
-    for stop_at in ["promote-database", "switch-dns", "close-recovery"] {
+    for (stop_at, faults) in [
+        ("promote-database", &["no-lag-metric"][..]),
+        ("switch-dns", &[]),
+        ("close-recovery", &[]),
+    ] {
         let script = Script {
             stop_at: Some(stop_at.to_owned()),
-            ..Script::new(Disaster::RegionFailure)
+            ..script(Disaster::RegionFailure, faults)
         };
         recorded.play(&usual, &script, 1);
     }
+    record_worlds(&mut recorded);
     let mut recorded_by_record = Recorded::default();
     for disaster in Disaster::ALL {
         recorded_by_record.play(&by_record, &Script::new(disaster), 1);
@@ -119,7 +200,10 @@ fn stacks(plan: &Plan) -> Vec<Stack> {
 fn needs(stack: &Stack, recorded: &Recorded) -> Needs {
     let mut needs = Needs::new();
     let mut add = |role: String, required: Vec<Required>| needs.entry(role).or_default().extend(required);
-    let here = recorded.touched.iter().filter(|touched| touched.from_region == stack.region);
+    let here = recorded
+        .touched
+        .iter()
+        .filter(|touched| touched.from_region == stack.region);
     for touched in here {
         let role = hole(&touched.function) + "Role";
         add(role.clone(), required(touched, &TABLE).unwrap());
@@ -159,7 +243,9 @@ fn region_of(arn: &str) -> &str {
 fn to_use_the_key(stack: &Stack) -> Vec<Required> {
     let publish = row(&TABLE, By::Code, "sns", "Publish").unwrap();
     let with_key = publish.dependent.iter().filter(|action| action.when.is_some());
-    with_key.map(|action| on(&action.action, &stack.resource("TopicKey").arn)).collect()
+    with_key
+        .map(|action| on(&action.action, &stack.resource("TopicKey").arn))
+        .collect()
 }
 
 fn to_log(stack: &Stack, function: &str) -> Vec<Required> {
@@ -170,7 +256,9 @@ fn to_log(stack: &Stack, function: &str) -> Vec<Required> {
 
 /// A machine's logs are delivered whenever it runs.
 fn to_deliver_logs() -> Vec<Required> {
-    let rows = TABLE.iter().filter(|row| row.by == By::Machine && row.service == "logs");
+    let rows = TABLE
+        .iter()
+        .filter(|row| row.by == By::Machine && row.service == "logs");
     let actions = rows.flat_map(|row| &row.actions);
     actions.map(|action| on(&action.action, &action.resource)).collect()
 }
@@ -198,40 +286,49 @@ fn on(action: &str, resource: &str) -> Required {
     }
 }
 
-type RolesAndNeeds = (BTreeMap<String, Vec<Statement>>, Needs);
-
-/// Roles and needs in each Region, for each plan.
-fn both_sides() -> [Vec<RolesAndNeeds>; 2] {
-    RECORDED.each_ref().map(|(plan, recorded)| {
-        let stacks = stacks(plan);
-        let sides = stacks.iter().map(|stack| (roles(stack).unwrap(), needs(stack, recorded)));
-        sides.collect()
-    })
+/// What the plan calls things in a Region, and what stands for each in the template.
+fn names(plan: &Plan, stack: &Stack) -> Vec<(String, String)> {
+    let both = parameters(plan).unwrap();
+    let (_, parameters) = both.into_iter().find(|(region, _)| *region == stack.region).unwrap();
+    let mut names = vec![(stack.region.clone(), "${AWS::Region}".to_owned())];
+    // What a word of the template could be is no name.
+    let is_name = |value: &str| value.len() > 4 && !value.contains([',', ' ']) && value.parse::<f64>().is_err();
+    for (parameter, value) in parameters {
+        if is_name(&value) {
+            names.push((value, format!("${{{parameter}}}")));
+        }
+    }
+    names.extend(
+        plan.functions
+            .iter()
+            .map(|function| (function.name.clone(), "${Function}".to_owned())),
+    );
+    names.sort_by_key(|(name, stands_for)| (std::cmp::Reverse(name.len()), stands_for.clone()));
+    names
 }
 
-/// What has to be used: all that the usual plan's roles allow, and what only the other plan's do.
-fn to_be_used([usual, mut by_record]: [Vec<RolesAndNeeds>; 2]) -> Vec<RolesAndNeeds> {
-    let usually: BTreeSet<&String> = usual
-        .iter()
-        .flat_map(|(roles, _)| roles.values().flatten())
-        .flat_map(|statement| &statement.actions)
-        .collect();
-    for statement in by_record.iter_mut().flat_map(|(roles, _)| roles.values_mut().flatten()) {
-        statement.actions.retain(|action| !usually.contains(action));
-    }
-    drop(usually);
-    [usual, by_record].concat()
+/// Roles and needs in each Region, for each plan.
+fn both_sides() -> [Vec<Side>; 2] {
+    RECORDED.each_ref().map(|(plan, recorded)| {
+        let stacks = stacks(plan);
+        let sides = stacks.iter().map(|stack| Side {
+            roles: roles(stack).unwrap(),
+            needs: needs(stack, recorded),
+            names: names(plan, stack),
+        });
+        sides.collect()
+    })
 }
 
 #[test]
 fn every_recorded_call_is_allowed_and_every_allowed_action_is_used() {
     let sides = both_sides();
     let mut wrong = Vec::new();
-    for (roles, needs) in sides.iter().flatten() {
-        wrong.extend(too_narrow(roles, needs).unwrap());
-        wrong.extend(not_named(roles, &TABLE, &exceptions()));
+    for side in sides.iter().flatten() {
+        wrong.extend(too_narrow(&side.roles, &side.needs).unwrap());
+        wrong.extend(not_named(&side.roles, &TABLE, &exceptions()));
     }
-    wrong.extend(too_wide(&to_be_used(sides), &exceptions()).unwrap());
+    wrong.extend(too_wide(&sides.concat(), &exceptions()).unwrap());
     wrong.sort();
     wrong.dedup();
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
@@ -240,7 +337,7 @@ fn every_recorded_call_is_allowed_and_every_allowed_action_is_used() {
 #[test]
 fn a_role_that_is_too_narrow_is_found() {
     let sides = both_sides();
-    let (mut roles, needs) = sides[0][1].clone();
+    let Side { mut roles, needs, .. } = sides[0][1].clone();
     assert_eq!(too_narrow(&roles, &needs).unwrap(), Vec::<String>::new());
     // One action less, one resource less, another condition.
     let promotes = roles.get_mut("PromoteDatabaseRole").unwrap();
@@ -249,7 +346,9 @@ fn a_role_that_is_too_narrow_is_found() {
     }
     let fences = roles.get_mut("FenceRegionRole").unwrap();
     for statement in fences.iter_mut() {
-        statement.resources.retain(|resource| !resource.ends_with(":function:radiant-production-router"));
+        statement
+            .resources
+            .retain(|resource| !resource.ends_with(":function:radiant-production-router"));
     }
     let probes = roles.get_mut("ProbeHealthRole").unwrap();
     for statement in probes.iter_mut() {
@@ -263,17 +362,25 @@ fn a_role_that_is_too_narrow_is_found() {
         ("FenceRegionRole", ":function:radiant-production-router", 1),
         ("ProbeHealthRole", "cloudwatch:PutMetricData", 1),
     ] {
-        let of_role: Vec<&String> = found.iter().filter(|wrong| wrong.starts_with(&format!("{role} needs"))).collect();
-        assert!(of_role.len() >= count && of_role.iter().all(|wrong| wrong.contains(needed)), "{role}: {of_role:?}");
+        let of_role: Vec<&String> = found
+            .iter()
+            .filter(|wrong| wrong.starts_with(&format!("{role} needs")))
+            .collect();
+        assert!(
+            of_role.len() >= count && of_role.iter().all(|wrong| wrong.contains(needed)),
+            "{role}: {of_role:?}"
+        );
     }
     assert!(found.iter().all(|wrong| {
-        ["PromoteDatabaseRole", "FenceRegionRole", "ProbeHealthRole"].iter().any(|role| wrong.starts_with(role))
+        ["PromoteDatabaseRole", "FenceRegionRole", "ProbeHealthRole"]
+            .iter()
+            .any(|role| wrong.starts_with(role))
     }));
 }
 
 #[test]
 fn a_role_that_is_too_wide_is_found() {
-    let mut sides = to_be_used(both_sides());
+    let mut sides = both_sides().concat();
     let more = Statement {
         actions: vec!["rds:DeleteDBCluster".to_owned(), "dynamodb:GetItem".to_owned()],
         resources: vec!["arn:aws:dynamodb:us-west-2:123456789012:table/*".to_owned()],
@@ -284,13 +391,15 @@ fn a_role_that_is_too_wide_is_found() {
         resources: vec!["*".to_owned()],
         conditions: Vec::new(),
     };
-    let announces = sides[1].0.get_mut("AnnounceRole").unwrap();
+    let announces = sides[1].roles.get_mut("AnnounceRole").unwrap();
     announces.extend([more, open]);
     assert_eq!(
         too_wide(&sides, &exceptions()).unwrap(),
-        ["AnnounceRole may rds:DeleteDBCluster on arn:aws:dynamodb:us-west-2:123456789012:table/*, and no rehearsal does"]
+        [
+            "AnnounceRole may rds:DeleteDBCluster on arn:aws:dynamodb:${AWS::Region}:123456789012:table/*, and no rehearsal does"
+        ]
     );
-    let open = not_named(&sides[1].0, &TABLE, &exceptions());
+    let open = not_named(&sides[1].roles, &TABLE, &exceptions());
     assert_eq!(
         open,
         [
@@ -308,7 +417,10 @@ fn an_operation_that_the_table_does_not_know_is_found() {
     let mut touched = recorded.touched.first().unwrap().clone();
     touched.operation = "DropEverything".to_owned();
     let error = required(&touched, &TABLE).unwrap_err();
-    assert!(error.contains("DropEverything") && error.contains("operations.yaml"), "{error}");
+    assert!(
+        error.contains("DropEverything") && error.contains("operations.yaml"),
+        "{error}"
+    );
 }
 
 #[test]

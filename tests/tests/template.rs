@@ -64,7 +64,14 @@ fn run(command: &mut Command) -> (bool, String) {
 
 #[test]
 fn the_linters_find_nothing() {
-    let validated = run(tool("sam").args(["validate", "--lint", "--region", RECOVERY, "--template", "infra/template.yaml"]));
+    let validated = run(tool("sam").args([
+        "validate",
+        "--lint",
+        "--region",
+        RECOVERY,
+        "--template",
+        "infra/template.yaml",
+    ]));
     assert!(validated.0, "{}", validated.1);
     let linted = run(tool("cfn-lint").args(["--regions", PRIMARY, RECOVERY, "--", "infra/template.yaml"]));
     assert!(linted.0, "{}", linted.1);
@@ -89,7 +96,12 @@ fn the_linters_find_a_defect_that_is_planted() {
 #[test]
 fn every_function_and_machine_has_its_place() {
     for stack in stacks() {
-        assert_eq!(incomplete(&stack, STEPS, MACHINES), Vec::<String>::new(), "{}", stack.region);
+        assert_eq!(
+            incomplete(&stack, STEPS, MACHINES),
+            Vec::<String>::new(),
+            "{}",
+            stack.region
+        );
     }
 }
 
@@ -102,22 +114,44 @@ fn what_has_no_place_is_found() {
         let mut changed = stack.clone();
         change(&mut changed);
         let found = incomplete(&changed, STEPS, MACHINES);
-        assert!(found.iter().any(|wrong| wrong.contains(expected)), "{expected}: {found:?}");
+        assert!(
+            found.iter().any(|wrong| wrong.contains(expected)),
+            "{expected}: {found:?}"
+        );
     };
     fn properties<'a>(stack: &'a mut Stack, name: &str) -> &'a mut Value {
         &mut stack.resources.get_mut(name).unwrap().properties
     }
-    finds(&|stack| drop(stack.resources.remove("CheckDns")), "check-dns has no function CheckDns");
-    finds(&|stack| drop(stack.resources.remove("CheckDnsLog")), "check-dns: it has no log group");
-    finds(&|stack| drop(stack.resources.remove("RegionSwitchMachine")), "has no state machine");
+    finds(
+        &|stack| drop(stack.resources.remove("CheckDns")),
+        "check-dns has no function CheckDns",
+    );
+    finds(
+        &|stack| drop(stack.resources.remove("CheckDnsLog")),
+        "check-dns: it has no log group",
+    );
+    finds(
+        &|stack| drop(stack.resources.remove("RegionSwitchMachine")),
+        "has no state machine",
+    );
     finds(
         &|stack| properties(stack, "CheckDns")["Role"] = json!("arn:aws:iam::123456789012:role/AnnounceRole"),
         "check-dns: it has no role of its own",
     );
-    finds(&|stack| properties(stack, "Announce")["Timeout"] = json!(30), "announce: Timeout is 30s");
+    finds(
+        &|stack| properties(stack, "Announce")["Timeout"] = json!(30),
+        "announce: Timeout is 30s",
+    );
     let substitutions = "DefinitionSubstitutions";
     finds(
-        &|stack| drop(properties(stack, "RegionSwitchMachine")[substitutions].as_object_mut().unwrap().remove("CheckDns")),
+        &|stack| {
+            drop(
+                properties(stack, "RegionSwitchMachine")[substitutions]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("CheckDns"),
+            )
+        },
         "nothing fills ${CheckDns}",
     );
     finds(
@@ -153,7 +187,9 @@ fn what_has_no_place_is_found() {
 
 #[test]
 fn the_template_knows_no_platform_and_serves_two() {
-    let text = fs::read_to_string(root().join("infra/template.yaml")).unwrap().to_lowercase();
+    let text = fs::read_to_string(root().join("infra/template.yaml"))
+        .unwrap()
+        .to_lowercase();
     let (ours, theirs) = (plan(), other_plan());
     for word in ["radiant", "shop", &ours.account, PRIMARY, RECOVERY] {
         assert!(!text.contains(word), "the template says {word}");
@@ -161,16 +197,47 @@ fn the_template_knows_no_platform_and_serves_two() {
     let everything = |plan: &Plan| {
         let stacks = stacks_of(plan);
         let each = stacks.iter().map(|stack| {
-            assert_eq!(incomplete(stack, STEPS, MACHINES), Vec::<String>::new(), "{}", plan.workload);
+            assert_eq!(
+                incomplete(stack, STEPS, MACHINES),
+                Vec::<String>::new(),
+                "{}",
+                plan.workload
+            );
             let resources = stack.resources.values().map(|resource| resource.properties.to_string());
-            resources.chain(stack.outputs.values().map(Value::to_string)).collect::<String>()
+            resources
+                .chain(stack.outputs.values().map(Value::to_string))
+                .collect::<String>()
         });
         each.collect::<String>()
     };
     let (rendered, other) = (everything(&ours), everything(&theirs));
     for (one, two, words) in [
-        (&rendered, &other, ["shop", "Shop", "eu-central-1", "eu-west-1", "210987654321", "qrs987tuv6", "Z654321"]),
-        (&other, &rendered, ["radiant", "Radiant", PRIMARY, RECOVERY, "123456789012", "abc123def4", "Z123456"]),
+        (
+            &rendered,
+            &other,
+            [
+                "shop",
+                "Shop",
+                "eu-central-1",
+                "eu-west-1",
+                "210987654321",
+                "qrs987tuv6",
+                "Z654321",
+            ],
+        ),
+        (
+            &other,
+            &rendered,
+            [
+                "radiant",
+                "Radiant",
+                PRIMARY,
+                RECOVERY,
+                "123456789012",
+                "abc123def4",
+                "Z123456",
+            ],
+        ),
     ] {
         for word in words {
             // The hosted zone is used only by a plan without a switch object.
@@ -207,10 +274,16 @@ fn one_object_is_public_and_nothing_else() {
         }
         for (name, bucket) in stack.of_kind("AWS::S3::Bucket").filter(|(name, _)| *name != "Switch") {
             let blocked = bucket.properties["PublicAccessBlockConfiguration"].as_object().unwrap();
-            assert!(blocked.len() == 4 && blocked.values().all(|blocks| *blocks == json!(true)), "{name}");
+            assert!(
+                blocked.len() == 4 && blocked.values().all(|blocks| *blocks == json!(true)),
+                "{name}"
+            );
         }
     }
-    assert_eq!(public, ["arn:aws:s3:::radiant-dr-switch-us-west-2/switch/recovery-serves"]);
+    assert_eq!(
+        public,
+        ["arn:aws:s3:::radiant-dr-switch-us-west-2/switch/recovery-serves"]
+    );
 }
 
 #[test]
@@ -224,7 +297,10 @@ fn reports_can_be_locked() {
     assert_eq!(retention, Some(&json!({ "Mode": "GOVERNANCE", "Days": "30" })));
     let [_, usual] = stacks();
     let reports = &usual.resource("Reports").properties;
-    assert_eq!((&reports["ObjectLockEnabled"], reports.get("ObjectLockConfiguration")), (&json!(false), None));
+    assert_eq!(
+        (&reports["ObjectLockEnabled"], reports.get("ObjectLockConfiguration")),
+        (&json!(false), None)
+    );
 }
 
 /// Policies have a largest size (IAM User Guide, "IAM and AWS STS quotas"): 6,144 characters each of ten managed ones, and
@@ -293,14 +369,19 @@ fn event(file: &str) -> Value {
 /// The event with other values at these places.
 fn with(mut event: Value, changes: &[(&str, Value)]) -> Value {
     for (pointer, value) in changes {
-        *event.pointer_mut(pointer).unwrap_or_else(|| panic!("the event has no {pointer}")) = value.clone();
+        *event
+            .pointer_mut(pointer)
+            .unwrap_or_else(|| panic!("the event has no {pointer}")) = value.clone();
     }
     event
 }
 
 fn events_of_rules() -> Vec<Heard> {
     let ours = json!("radiant-unhealthy-from-outside");
-    let raised = with(event("cloudwatch-alarm-composite.json"), &[("/detail/alarmName", ours.clone())]);
+    let raised = with(
+        event("cloudwatch-alarm-composite.json"),
+        &[("/detail/alarmName", ours.clone())],
+    );
     let cluster = json!(["arn:aws:rds:us-west-2:123456789012:cluster:radiant-dr-cluster"]);
     let of_cluster = |id: &str| {
         let changes = [
@@ -327,25 +408,41 @@ fn events_of_rules() -> Vec<Heard> {
         what,
     };
     vec![
-        heard("AlarmStateChange", true, "an alarm of the plan is raised", raised.clone()),
+        heard(
+            "AlarmStateChange",
+            true,
+            "an alarm of the plan is raised",
+            raised.clone(),
+        ),
         heard(
             "AlarmStateChange",
             false,
             "it goes back to OK",
             with(raised.clone(), &[("/detail/state/value", json!("OK"))]),
         ),
-        heard("AlarmStateChange", false, "another alarm is raised", event("cloudwatch-alarm-composite.json")),
+        heard(
+            "AlarmStateChange",
+            false,
+            "another alarm is raised",
+            event("cloudwatch-alarm-composite.json"),
+        ),
         heard(
             "AlarmStateChange",
             false,
             "a contributor of the alarm is raised, which is not the alarm",
-            with(event("cloudwatch-alarm-contributor.json"), &[("/detail/alarmName", ours.clone())]),
+            with(
+                event("cloudwatch-alarm-contributor.json"),
+                &[("/detail/alarmName", ours.clone())],
+            ),
         ),
         heard(
             "AlarmStateChange",
             false,
             "the alarm is changed",
-            with(event("cloudwatch-alarm-configuration-change.json"), &[("/detail/alarmName", ours)]),
+            with(
+                event("cloudwatch-alarm-configuration-change.json"),
+                &[("/detail/alarmName", ours)],
+            ),
         ),
         heard(
             "AlarmStateChange",
@@ -353,16 +450,47 @@ fn events_of_rules() -> Vec<Heard> {
             "somebody else's event looks like it",
             with(raised, &[("/source", json!("shop.cloudwatch"))]),
         ),
-        heard("DatabaseEvents", true, "a global failover has completed", of_cluster("RDS-EVENT-0238")),
-        heard("DatabaseEvents", true, "a resynchronisation has finished", of_cluster("RDS-EVENT-0241")),
-        heard("DatabaseEvents", true, "writes on the old side are blocked", of_instance("RDS-EVENT-0390")),
-        heard("DatabaseEvents", false, "an instance is stopped", event("rds-db-instance-event.json")),
-        heard("DatabaseEvents", false, "a backup of the cluster", of_cluster("RDS-EVENT-0168")),
+        heard(
+            "DatabaseEvents",
+            true,
+            "a global failover has completed",
+            of_cluster("RDS-EVENT-0238"),
+        ),
+        heard(
+            "DatabaseEvents",
+            true,
+            "a resynchronisation has finished",
+            of_cluster("RDS-EVENT-0241"),
+        ),
+        heard(
+            "DatabaseEvents",
+            true,
+            "writes on the old side are blocked",
+            of_instance("RDS-EVENT-0390"),
+        ),
+        heard(
+            "DatabaseEvents",
+            false,
+            "an instance is stopped",
+            event("rds-db-instance-event.json"),
+        ),
+        heard(
+            "DatabaseEvents",
+            false,
+            "a backup of the cluster",
+            of_cluster("RDS-EVENT-0168"),
+        ),
         heard(
             "DatabaseEvents",
             false,
             "another cluster has failed over",
-            with(of_cluster("RDS-EVENT-0238"), &[("/resources", json!(["arn:aws:rds:us-west-2:123456789012:cluster:other"]))]),
+            with(
+                of_cluster("RDS-EVENT-0238"),
+                &[(
+                    "/resources",
+                    json!(["arn:aws:rds:us-west-2:123456789012:cluster:other"]),
+                )],
+            ),
         ),
         heard("ExecutionEnded", true, "an execution is stopped", ended("ABORTED")),
         heard("ExecutionEnded", true, "an execution times out", ended("TIMED_OUT")),
@@ -373,7 +501,10 @@ fn events_of_rules() -> Vec<Heard> {
             "ExecutionEnded",
             false,
             "another machine's is stopped",
-            with(ended("ABORTED"), &[("/detail/stateMachineArn", json!(format!("{machine}-2")))]),
+            with(
+                ended("ABORTED"),
+                &[("/detail/stateMachineArn", json!(format!("{machine}-2")))],
+            ),
         ),
     ]
 }
@@ -385,7 +516,10 @@ fn misheard(stack: &Stack, heard: &[Heard]) -> Vec<String> {
         let of_rule = || heard.iter().filter(|heard| heard.rule == rule);
         for is_heard in [true, false] {
             if !of_rule().any(|heard| heard.is_heard == is_heard) {
-                wrong.push(format!("{rule} has no event that it must {}hear", if is_heard { "" } else { "not " }));
+                wrong.push(format!(
+                    "{rule} has no event that it must {}hear",
+                    if is_heard { "" } else { "not " }
+                ));
             }
         }
         let pattern = &resource.properties["EventPattern"];
@@ -417,7 +551,12 @@ fn a_pattern_that_is_too_wide_or_too_narrow_is_found() {
         let found = misheard(&changed, &heard);
         assert_eq!(found, [expected], "{rule} {pointer}");
     };
-    finds("AlarmStateChange", "/detail/state", None, "AlarmStateChange: it goes back to OK");
+    finds(
+        "AlarmStateChange",
+        "/detail/state",
+        None,
+        "AlarmStateChange: it goes back to OK",
+    );
     finds(
         "AlarmStateChange",
         "/detail/alarmName",
@@ -430,15 +569,28 @@ fn a_pattern_that_is_too_wide_or_too_narrow_is_found() {
         Some(json!([{ "prefix": "CloudWatch Alarm State" }, { "prefix": "CloudWatch Alarm Contributor" }])),
         "AlarmStateChange: a contributor of the alarm is raised, which is not the alarm",
     );
-    finds("ExecutionEnded", "/detail/status", Some(json!(["FAILED", "TIMED_OUT"])), "ExecutionEnded: an execution is stopped");
-    finds("ExecutionEnded", "/detail/stateMachineArn", None, "ExecutionEnded: another machine's is stopped");
+    finds(
+        "ExecutionEnded",
+        "/detail/status",
+        Some(json!(["FAILED", "TIMED_OUT"])),
+        "ExecutionEnded: an execution is stopped",
+    );
+    finds(
+        "ExecutionEnded",
+        "/detail/stateMachineArn",
+        None,
+        "ExecutionEnded: another machine's is stopped",
+    );
     // A rule without events of its own.
     let mut changed = stack.clone();
     let rule = changed.resource("ExecutionEnded").clone();
     changed.resources.insert("More".to_owned(), rule);
     assert_eq!(
         misheard(&changed, &heard),
-        ["More has no event that it must hear", "More has no event that it must not hear"]
+        [
+            "More has no event that it must hear",
+            "More has no event that it must not hear"
+        ]
     );
 }
 
@@ -449,12 +601,17 @@ fn each_target_admits_its_rule_and_what_is_not_delivered_is_kept() {
         let kept_for = &stack.resource("UndeliveredPolicy").properties["PolicyDocument"]["Statement"][0];
         let kept_for = listed(&kept_for["Condition"]["ArnEquals"]["aws:SourceArn"]);
         for (name, rule) in stack.of_kind("AWS::Events::Rule") {
-            assert!(kept_for.contains(&rule.arn), "the queue does not take what {name} cannot deliver");
+            assert!(
+                kept_for.contains(&rule.arn),
+                "the queue does not take what {name} cannot deliver"
+            );
             for target in rule.properties["Targets"].as_array().unwrap() {
                 assert_eq!(target["DeadLetterConfig"]["Arn"], json!(queue), "{name}");
                 let admits = match target["Arn"].as_str().unwrap() {
                     topic if topic == stack.resource("Topic").arn => {
-                        stack.resource("TopicPolicy").properties["PolicyDocument"]["Statement"].to_string().contains(&rule.arn)
+                        stack.resource("TopicPolicy").properties["PolicyDocument"]["Statement"]
+                            .to_string()
+                            .contains(&rule.arn)
                     }
                     function => stack.of_kind("AWS::Lambda::Permission").any(|(_, permission)| {
                         permission.properties["FunctionName"] == json!(function)
@@ -467,7 +624,11 @@ fn each_target_admits_its_rule_and_what_is_not_delivered_is_kept() {
             }
         }
         for (name, schedule) in stack.of_kind("AWS::Scheduler::Schedule") {
-            assert_eq!(schedule.properties["Target"]["DeadLetterConfig"]["Arn"], json!(queue), "{name}");
+            assert_eq!(
+                schedule.properties["Target"]["DeadLetterConfig"]["Arn"],
+                json!(queue),
+                "{name}"
+            );
         }
         for function in ["ProbeHealth", "ReleaseLock", "StartRecovery"] {
             let kept = stack.of_kind("AWS::Lambda::EventInvokeConfig").any(|(_, config)| {
@@ -492,7 +653,9 @@ fn the_topics_key_admits_who_publishes() {
             .iter()
             .filter(|statement| {
                 let actions = listed(&statement["Action"]);
-                ["kms:Decrypt", "kms:GenerateDataKey"].iter().all(|needed| actions.iter().any(|action| action == needed))
+                ["kms:Decrypt", "kms:GenerateDataKey"]
+                    .iter()
+                    .all(|needed| actions.iter().any(|action| action == needed))
             })
             .flat_map(|statement| listed(&statement["Principal"]["Service"]))
             .collect();
