@@ -685,3 +685,88 @@ fn each_regions_report_bucket_is_its_own() {
     assert_eq!(bucket(&primary), json!("radiant-recovery-reports-us-east-1"));
     assert_eq!(bucket(&recovery), json!("elsewhere-reports"));
 }
+
+/// Dollars of a month in the guide's table: what, the recovery Region's, the primary's.
+fn costs(guide: &str) -> BTreeMap<String, [f64; 2]> {
+    let (_, table) = guide.split_once("| | price |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let each = rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let dollars = |cell: &str| cell.parse().unwrap_or_default();
+        (cells[1].to_owned(), [dollars(cells[3]), dollars(cells[4])])
+    });
+    each.collect()
+}
+
+#[test]
+fn what_it_costs_adds_up_and_follows_from_the_template() {
+    let mut costs = costs(&fs::read_to_string(root().join("docs/deploy.md")).unwrap());
+    let sum = costs.remove("Sum").unwrap();
+    costs.remove("Dashboard, once").unwrap();
+    let [primary, recovery] = stacks();
+    for (index, stack) in [&recovery, &primary].into_iter().enumerate() {
+        let added: f64 = costs.values().map(|dollars| dollars[index]).sum();
+        assert!((added - sum[index]).abs() < 0.005, "{added} is not {}", sum[index]);
+        assert!(sum[index] < 5.0, "{}", stack.region);
+        let metrics: usize = stack
+            .of_kind("AWS::CloudWatch::Alarm")
+            .map(|(_, alarm)| match alarm.properties["Metrics"].as_array() {
+                None => 1,
+                Some(queries) => queries.iter().filter(|query| query.get("MetricStat").is_some()).count(),
+            })
+            .sum();
+        let count = |kind: &str| stack.of_kind(kind).count() as f64;
+        for (what, expected) in [
+            ("Metrics of alarms", 0.10 * metrics as f64),
+            ("Composite alarm", 0.50 * count("AWS::CloudWatch::CompositeAlarm")),
+            ("Key of the topic", count("AWS::KMS::Key")),
+        ] {
+            let said = costs[what][index];
+            assert!(
+                (said - expected).abs() < 0.005,
+                "{what} in {}: {said} is not {expected}",
+                stack.region
+            );
+        }
+        assert_eq!(count("AWS::CloudWatch::Dashboard") as usize, usize::from(index == 0));
+    }
+}
+
+#[test]
+fn the_dashboard_shows_what_is_there() {
+    let [_, stack] = stacks();
+    let body = stack.resource("Dashboard").properties["DashboardBody"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let text = body.to_string();
+    for (name, alarm) in stack
+        .of_kind("AWS::CloudWatch::Alarm")
+        .chain(stack.of_kind("AWS::CloudWatch::CompositeAlarm"))
+    {
+        assert!(text.contains(&alarm.arn), "it does not show {name}");
+    }
+    for (name, machine) in stack.of_kind("AWS::StepFunctions::StateMachine") {
+        assert!(text.contains(&machine.arn), "it does not show {name}");
+    }
+    for shown in [
+        "AuroraGlobalDBRPOLag",
+        "HealthyFromOutside",
+        "AchievedRto",
+        "AchievedRpo",
+        "${PROP('Dim.Scenario')}",
+    ] {
+        assert!(text.contains(shown), "it does not show {shown}");
+    }
+    let expressions = body["widgets"].as_array().unwrap().iter().flat_map(|widget| {
+        let metrics = widget["properties"]["metrics"].as_array().into_iter().flatten();
+        metrics.filter_map(|metric| metric.pointer("/0/expression").and_then(Value::as_str))
+    });
+    for expression in expressions {
+        assert!(
+            expression.matches('(').count() == expression.matches(')').count(),
+            "{expression}"
+        );
+    }
+}
