@@ -145,3 +145,27 @@ fn a_guides_commands_are_read() {
     let guide = "Text\n\n```sh\none \\\n    two\nthree\n```\n\n```json\nfour\n```\n";
     assert_eq!(commands(guide), ["one      two", "three"]);
 }
+
+#[test]
+fn a_build_without_rusts_target_says_how_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let rustc = folder.path().join("rustc");
+    // A toolchain that has the standard library of no target.
+    fs::write(&rustc, "#!/bin/sh\necho /nowhere\n").unwrap();
+    fs::set_permissions(&rustc, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let built = |arguments: &[&str]| {
+        let output = Command::new("make")
+            .args(arguments)
+            .current_dir(root())
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        said(&output)
+    };
+    let text = built(&["release"]);
+    assert!(text.contains("rustup target add aarch64-unknown-linux-gnu"), "{text}");
+    let text = built(&["release", "ARCHITECTURE=mips"]);
+    assert!(text.contains("ARCHITECTURE is arm64 or x86_64, not mips"), "{text}");
+}
