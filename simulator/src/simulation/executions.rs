@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::functions::{Invoker, invoke, region_and_name};
 use super::{EndedExecution, Inner, in_region};
-use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
+use crate::aws::states::{ExecutionRecord, Order, Refusal, region_of, uuid};
 use crate::cloud::Cloud;
 
 /// Runs and stops executions as Step Functions' control plane orders, for ever.
@@ -72,7 +72,7 @@ fn run(
     tokio::task::spawn_local(async move {
         let result = in_region(&inner.cloud, &region, execution.run()).await;
         let ended_at = inner.cloud.now();
-        inner.cloud.executions.end(ended_at, &arn, &result.status);
+        inner.cloud.executions.end(&inner.cloud, &arn, &result.status);
         inner.ended.borrow_mut().push(EndedExecution {
             arn,
             started_at,
@@ -81,11 +81,6 @@ fn run(
         });
     });
     handle
-}
-
-/// The Region in an ARN.
-fn region_of(arn: &str) -> &str {
-    arn.split(':').nth(3).unwrap_or_default()
 }
 
 /// What Step Functions does for the executions that it runs.
@@ -147,13 +142,13 @@ impl StepFunctions {
 /// An execution that another one waits for. Step Functions stops it when that one does not wait any more ("best
 /// effort", Developer Guide, "Run a Job"); one that has ended stays as it is.
 struct WaitedFor<'a> {
-    cloud: &'a Cloud,
+    cloud: &'a Arc<Cloud>,
     arn: &'a str,
 }
 
 impl Drop for WaitedFor<'_> {
     fn drop(&mut self) {
-        self.cloud.executions.stop(self.cloud.now(), self.arn, "", "");
+        self.cloud.executions.stop(self.cloud, self.arn, "", "");
     }
 }
 
