@@ -307,13 +307,14 @@ fn step_parser() -> PossibleValuesParser {
 }
 
 /// Steps that a recovery does not call after it was opened, or that it goes on without.
-const NEVER_STOPS_A_RECOVERY: [&str; 10] = [
+const NEVER_STOPS_A_RECOVERY: [&str; 11] = [
     "announce",
     "check-dns",
     "fence-region",
     "open-recovery",
     "probe-health",
     "record-approval",
+    "release-lock",
     "request-approval",
     "start-recovery",
     "unfence-region",

@@ -27,6 +27,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<probe_health::ProbeHealth>(),
     step::<promote_database::PromoteDatabase>(),
     step::<record_approval::RecordApproval>(),
+    step::<release_lock::ReleaseLock>(),
     step::<request_approval::RequestApproval>(),
     step::<start_recovery::StartRecovery>(),
     step::<switch_dns::SwitchDns>(),
@@ -69,6 +70,9 @@ const RECOVERS: &[(Scenario, &str)] = &[(Scenario::RegionFailure, "region-switch
 /// Minutes in a row that must be bad before the alarm is raised: one bad minute may be a release.
 const BAD_MINUTES: u32 = 3;
 
+/// How often the lock is looked at, without an event.
+const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
+
 /// The machine that recovers from `scenario`, if there is one.
 pub fn machine_of(scenario: Scenario) -> Option<&'static str> {
     let found = RECOVERS.iter().find(|(recovers, _)| *recovers == scenario);
@@ -86,19 +90,21 @@ pub fn machines(plan: &Plan, region: &str) -> BTreeMap<Scenario, String> {
 /// What is deployed in both Regions, the recovery Region's first; what watches the platform is there, and starts a
 /// recovery from `scenario`, if `alarm_is_heard`. Errors: a text, if nothing in the plan starts it.
 pub fn deployments(plan: &Plan, scenario: Scenario, alarm_is_heard: bool) -> Result<Vec<Deployment>, String> {
-    let mut recovery = in_region(&plan.regions.recovery.region);
+    let mut recovery = in_region(plan, &plan.regions.recovery.region);
     let watching = watching(plan, scenario)?;
     recovery.alarms.push(watching.alarm);
     recovery.schedules.push(watching.probe);
     if alarm_is_heard {
         recovery.rules.push(watching.rule);
     }
-    Ok(vec![recovery, in_region(&plan.regions.primary.region)])
+    Ok(vec![recovery, in_region(plan, &plan.regions.primary.region)])
 }
 
-/// Functions and machines, which are the same in both Regions.
-fn in_region(region: &str) -> Deployment {
+/// Functions and machines, and what frees their lock, which are the same in both Regions.
+fn in_region(plan: &Plan, region: &str) -> Deployment {
     Deployment {
+        rules: vec![execution_ended(plan, region)],
+        schedules: vec![look_at_lock(plan, region)],
         functions: STEPS.iter().map(|step| (step.name, step.make)).collect(),
         machines: MACHINES.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
@@ -109,6 +115,42 @@ fn in_region(region: &str) -> Deployment {
 /// Where people answer what they are asked.
 fn approval_url(region: &str) -> String {
     format!("https://rehearsed.lambda-url.{region}.on.aws/")
+}
+
+/// Frees the lock when an execution ends without its last state. Best-effort, as all events of Step Functions are.
+fn execution_ended(plan: &Plan, region: &str) -> Rule {
+    let machines = MACHINES
+        .iter()
+        .map(|(name, _)| machine_arn(&plan.account, region, name));
+    Rule {
+        name: "execution-ended".to_owned(),
+        pattern: json!({
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {
+                "status": ["ABORTED", "TIMED_OUT", "FAILED"],
+                "stateMachineArn": machines.collect::<Vec<_>>(),
+            },
+        }),
+        targets: vec![Target::Function {
+            arn: function_arn(&plan.account, region, release_lock::ReleaseLock::NAME),
+            input: TargetInput::Transformed(InputTransformer {
+                paths: BTreeMap::new(),
+                template: r#"{"event":<aws.events.event.json>}"#.to_owned(),
+            }),
+        }],
+    }
+}
+
+/// Frees the lock where that event did not come.
+fn look_at_lock(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: "look-at-lock".to_owned(),
+        region: region.to_owned(),
+        every: LOCK_LOOKED_AT_EVERY,
+        target_arn: function_arn(&plan.account, region, release_lock::ReleaseLock::NAME),
+        input: json!({}),
+    }
 }
 
 /// What watches the platform.

@@ -3,6 +3,8 @@
 pub mod approval;
 pub mod aws;
 pub mod error;
+#[cfg(feature = "sfn")]
+pub mod execution;
 #[cfg(feature = "fence")]
 pub mod fence;
 #[cfg(feature = "rds")]
@@ -10,6 +12,8 @@ pub mod global_database;
 pub mod health;
 pub mod lambda;
 pub mod measure;
+#[cfg(feature = "cloudwatch")]
+pub mod metric;
 pub mod plan;
 pub mod record;
 pub mod recovery;

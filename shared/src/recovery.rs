@@ -153,6 +153,11 @@ impl Outcome {
             Self::Failed => "failed",
         }
     }
+
+    /// Whether a recovery that ended like this can be gone on with.
+    pub const fn may_be_resumed(self) -> bool {
+        !matches!(self, Self::Recovered | Self::Refused | Self::Declined)
+    }
 }
 
 impl fmt::Display for Outcome {

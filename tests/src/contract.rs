@@ -31,9 +31,13 @@ pub const SERVICE_ERRORS: [&str; 8] = [
 ];
 
 /// Functions that no machine calls, each with who does.
-pub const NOT_FOR_MACHINES: [(&str, &str); 3] = [
+pub const NOT_FOR_MACHINES: [(&str, &str); 4] = [
     ("probe-health", "EventBridge Scheduler calls it every minute"),
     ("record-approval", "people call its function URL"),
+    (
+        "release-lock",
+        "EventBridge calls it when an execution ends, and every five minutes",
+    ),
     ("start-recovery", "EventBridge calls it when an alarm changes its state"),
 ];
 

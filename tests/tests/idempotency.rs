@@ -10,6 +10,7 @@ use common::{PRIMARY, RECOVERY, in_virtual_time, killed_after};
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
 use shared::step::Step;
+use simulator::aws::states::ExecutionRecord;
 
 mod common;
 
@@ -315,6 +316,39 @@ const CLOSE: Case = Case {
     },
 };
 
+/// The execution that opened the recovery was stopped, and Step Functions tells of it.
+const RELEASE: Case = Case {
+    world: || {
+        Box::pin(async {
+            let world = World::opened().await;
+            world
+                .step::<promote_database::PromoteDatabase>()
+                .invoke(promote_input(&world))
+                .await
+                .unwrap();
+            let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch";
+            let mut stopped = ExecutionRecord::running(machine, "one", "{}", world.cloud().now());
+            stopped.status = "ABORTED";
+            world.cloud().executions.put(EXECUTION, stopped);
+            world
+        })
+    },
+    input: |_| json!({ "event": { "detail": { "executionArn": EXECUTION, "status": "ABORTED" } } }),
+    effect: |world| {
+        Box::pin(async {
+            let workload = &world.plan.workload;
+            let id = world.opened["recovery"]["id"].as_str().unwrap();
+            json!({
+                "held": world.record.lock(workload).await.unwrap().is_some(),
+                "told": !world.messages().is_empty(),
+                "to_be_told": world.record.outlived(workload).await.unwrap().len(),
+                "closing": world.record.header(id).await.unwrap().unwrap().closing.is_some(),
+                "undo": undo_notes(world).await,
+            })
+        })
+    },
+};
+
 async fn undo_notes(world: &World) -> Value {
     let id = world.opened["recovery"]["id"].as_str().unwrap();
     let notes = world.record.undo_notes(id).await.unwrap();
@@ -359,6 +393,53 @@ fn checking_the_database_leaves_one_row() {
 #[test]
 fn closing_happens_once() {
     mutates_once::<close_recovery::CloseRecovery>(&CLOSE);
+}
+
+#[test]
+fn releasing_a_lock_happens_once() {
+    mutates_once::<release_lock::ReleaseLock>(&RELEASE);
+    in_virtual_time(async {
+        let world = (RELEASE.world)().await;
+        for _ in 0..2 {
+            let step = world.step::<release_lock::ReleaseLock>();
+            step.invoke((RELEASE.input)(&world)).await.unwrap();
+        }
+        assert_eq!(world.messages().len(), 1);
+        let effect = (RELEASE.effect)(&world).await;
+        assert_eq!(
+            (
+                &effect["held"],
+                &effect["told"],
+                &effect["to_be_told"],
+                &effect["closing"]
+            ),
+            (&json!(false), &json!(true), &json!(0), &json!(false))
+        );
+    });
+}
+
+/// The schedule frees the lock, and whatever it dies after, it tells of it the next time: whether it was the one that
+/// released it is not known any more then.
+#[test]
+fn a_lock_that_the_schedule_released_is_told_whatever_it_dies_after() {
+    let died_and_run_again = |call: u64| {
+        let mut was_killed = false;
+        in_virtual_time(async {
+            let world = (RELEASE.world)().await;
+            let step = || world.step::<release_lock::ReleaseLock>();
+            let first = step();
+            was_killed = killed_after(&world, "release-lock", call, first.invoke(json!({}))).await;
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            step().invoke(json!({})).await.unwrap();
+            let effect = (RELEASE.effect)(&world).await;
+            let seen = (&effect["held"], &effect["told"], &effect["to_be_told"]);
+            assert_eq!(seen, (&json!(false), &json!(true), &json!(0)), "after call {call}");
+            assert!(world.messages().len() <= 2, "after call {call}");
+        });
+        was_killed
+    };
+    let deaths = (1..).take_while(|call| died_and_run_again(*call)).count();
+    assert!(deaths > 8, "{deaths}");
 }
 
 #[test]

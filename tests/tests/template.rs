@@ -399,7 +399,7 @@ fn events_of_rules() -> Vec<Heard> {
             ("/detail/stateMachineArn", json!(machine)),
             ("/detail/status", json!(status)),
         ];
-        with(event("step-functions-execution-status-change.json"), &changes)
+        with(event("step-functions-execution-aborted.json"), &changes)
     };
     let heard = |rule, is_heard, what, event| Heard {
         rule,

@@ -339,7 +339,7 @@ fn summary(header: &Header, closing: &Closing) -> String {
     if let Some(how) = approved(&closing.evidence).filter(|_| went_on) {
         text.push_str(&format!(" {how}."));
     }
-    if may_be_resumed(closing.outcome) {
+    if closing.outcome.may_be_resumed() {
         text.push_str(&format!(" Go on with it by: drctl resume {}", header.id));
         text.push('.');
     }
@@ -362,13 +362,6 @@ fn approved(evidence: &Value) -> Option<String> {
     let ask = evidence.pointer("/assessment/ask")?;
     let because = ask.get("because")?.as_str()?;
     (ask.get("people")?.as_u64()? == 0).then(|| format!("Nobody had to approve: {because}"))
-}
-
-fn may_be_resumed(outcome: Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Failed | Outcome::RolledBack | Outcome::Partial | Outcome::Expired | Outcome::Preempted
-    )
 }
 
 fn achievements(objectives: &Objectives, closing: &Closing) -> String {

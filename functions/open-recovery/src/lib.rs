@@ -5,15 +5,15 @@
 //! id. The lock is taken over from an execution that has ended, from a drill, and from another recovery only once people
 //! have approved that; a part of a recovery joins the lock of its parent. `close-recovery` releases it.
 
-use aws_sdk_sfn::types::ExecutionStatus;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::approval::{Ask, Question, Verdict, verdict};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
+use shared::execution::{Seen, look_up};
 use shared::record::{Claim, Claimed, Header, Lock, Record};
-use shared::recovery::{Intent, Mode, Outcome, RecoveryRef, Scenario};
+use shared::recovery::{Intent, Mode, RecoveryRef, Scenario};
 use shared::request::Request;
 use shared::slices::{ApprovalSlice, Slices};
 use shared::step::Step;
@@ -241,7 +241,7 @@ impl OpenRecovery {
                     holder.recovery
                 ));
             }
-            if !pre_empts && !self.has_ended(&holder.execution, since(holder)).await? {
+            if !pre_empts && !self.has_ended(&holder.execution, holder.since()).await? {
                 if request.take_over.as_ref() != Some(&holder.recovery) {
                     return Ok(Hold::No(busy(holder)));
                 }
@@ -326,7 +326,7 @@ impl OpenRecovery {
             warnings.push(format!("{region} runs the drill {}; stop it", lock.recovery));
             return None;
         }
-        match self.has_ended(&lock.execution, since(&lock)).await {
+        match self.has_ended(&lock.execution, lock.since()).await {
             Ok(true) => None,
             Ok(false) => Some(busy(&lock)),
             Err(error) => {
@@ -336,35 +336,20 @@ impl OpenRecovery {
         }
     }
 
-    /// Whether an execution that was at work at `since` has ended, or is so old that Step Functions has forgotten it. One
-    /// that has just begun may not be seen yet. Errors: `Conflict` for such a one, and AWS's own.
+    /// Whether an execution that was at work at `since` has ended. Errors: `Conflict` for one that has just begun and is
+    /// not seen yet, and AWS's own.
     async fn has_ended(&self, execution: &str, since: Timestamp) -> Result<bool, StepError> {
-        let region = execution.split(':').nth(3).unwrap_or_default();
-        let described = aws_sdk_sfn::Client::new(&self.aws.config_in(region))
-            .describe_execution()
-            .execution_arn(execution)
-            .send()
-            .await;
-        match described {
-            Ok(described) => Ok(*described.status() != ExecutionStatus::Running),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_execution_does_not_exist()) =>
-            {
-                if self.aws.now().duration_since(since) > SEEN_AFTER {
-                    return Ok(true);
-                }
+        match look_up(&self.aws, execution, since).await? {
+            Seen::Runs => Ok(false),
+            Seen::Ended(_) => Ok(true),
+            Seen::NotYet => {
                 let text = format!("{execution} took the lock at {since} and is not seen yet; it is tried again");
                 Err(StepError::new(ErrorKind::Conflict, text))
             }
-            Err(error) => Err(StepError::aws("states:DescribeExecution", execution, error)),
         }
     }
 }
 
-/// After this time `DescribeExecution`, which is eventually consistent, knows an execution for sure.
-const SEEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// Clocks may differ by this much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 
@@ -451,7 +436,7 @@ fn may_not_resume(header: &Header, request: &Request, workload: &str) -> Option<
         return Some(format!("recovery {id} is a part of another one; resume that one"));
     }
     match header.closing.as_ref().map(|closing| closing.outcome) {
-        Some(outcome @ (Outcome::Recovered | Outcome::Refused | Outcome::Declined)) => Some(format!(
+        Some(outcome) if !outcome.may_be_resumed() => Some(format!(
             "recovery {id} ended as {outcome}, and there is nothing to go on with; start a new one if it is needed"
         )),
         _ => None,
@@ -483,10 +468,6 @@ fn busy(lock: &Lock) -> String {
     )
 }
 
-fn since(lock: &Lock) -> Timestamp {
-    lock.since.parse().unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
 /// An id that people can read, that sorts by time, and that follows from the execution.
 fn new_id(scenario: Scenario, execution: &str, started_at: Timestamp) -> String {
     let hash = Sha256::digest(execution.as_bytes());
@@ -501,6 +482,7 @@ fn new_id(scenario: Scenario, execution: &str, started_at: Timestamp) -> String 
 
 #[cfg(test)]
 mod tests {
+    use shared::recovery::Outcome;
     use shared::request::{Trigger, TriggerKind};
 
     use super::*;

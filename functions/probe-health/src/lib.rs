@@ -5,13 +5,11 @@
 
 use std::time::Duration;
 
-use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::StepError;
 use shared::health::Health;
+use shared::metric::{Datum, Metrics, Unit};
 use shared::slices::{HealthSlice, ProbeSlice};
 use shared::step::Step;
 
@@ -38,7 +36,7 @@ pub struct Output {
 #[derive(Debug)]
 pub struct ProbeHealth {
     aws: Aws,
-    cloudwatch: Client,
+    metrics: Metrics,
 }
 
 impl Step for ProbeHealth {
@@ -49,7 +47,7 @@ impl Step for ProbeHealth {
     fn new(aws: &Aws) -> Self {
         Self {
             aws: aws.clone(),
-            cloudwatch: Client::new(aws.config()),
+            metrics: Metrics::new(aws),
         }
     }
 
@@ -67,31 +65,19 @@ impl Step for ProbeHealth {
             ),
             Health::Unhealthy { why } => (false, why),
         };
-        let datum = MetricDatum::builder()
-            .metric_name(&input.probe.metric)
-            .dimensions(
-                Dimension::builder()
-                    .name("Workload")
-                    .value(&input.probe.workload)
-                    .build(),
-            )
-            .timestamp(DateTime::from_millis(asked_at.as_millisecond()))
-            .unit(StandardUnit::None)
-            .value(if healthy { 1.0 } else { 0.0 })
-            .build();
-        let resource = format!(
-            "metric {} {} in {}",
-            input.probe.namespace,
-            input.probe.metric,
-            self.aws.region()
-        );
-        self.cloudwatch
-            .put_metric_data()
-            .namespace(&input.probe.namespace)
-            .metric_data(datum)
-            .send()
-            .await
-            .map_err(|error| StepError::aws("cloudwatch:PutMetricData", &resource, error))?;
+        let ProbeSlice {
+            namespace,
+            metric,
+            workload,
+        } = &input.probe;
+        let datum = Datum {
+            name: metric,
+            value: if healthy { 1.0 } else { 0.0 },
+            unit: Unit::None,
+        };
+        self.metrics
+            .publish(namespace, &[("Workload", workload)], asked_at, &[datum])
+            .await?;
         Ok(Output { healthy, answer })
     }
 }

@@ -22,6 +22,13 @@ pub struct Lock {
     pub mode: Mode,
 }
 
+impl Lock {
+    /// Since when it is held; the beginning of time where that is no time.
+    pub fn since(&self) -> Timestamp {
+        self.since.parse().unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
 /// Who wants a workload's lock.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {

@@ -3,6 +3,7 @@
 //! | partition key | sort key | item |
 //! |---|---|---|
 //! | `workload#<name>` | `lock` | who holds the lock, and the fencing token |
+//! | `workload#<name>` | `outlived#<execution>` | a lock that outlived its execution, until people were told |
 //! | `workload#<name>` | `recovery#<id>` | that there is such a recovery |
 //! | `workload#<name>` | `automation` | whether alarms start recoveries by themselves, and who said so |
 //! | `workload#<name>` | `automation#<time>` | each time that somebody said so |
@@ -23,6 +24,7 @@
 mod automation;
 mod header;
 mod lock;
+mod outlived;
 mod plan;
 mod questions;
 mod timeline;
@@ -39,6 +41,7 @@ use serde::de::DeserializeOwned;
 pub use automation::{StartDecision, Started, Switch};
 pub use header::{Closing, Header};
 pub use lock::{Claim, Claimed, Lock};
+pub use outlived::Outlived;
 pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, Undo};
 

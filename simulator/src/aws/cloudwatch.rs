@@ -315,6 +315,14 @@ impl CloudWatch {
             .record(metric, at, Statistics::of(value, 1.0));
     }
 
+    /// The largest value of a metric in each minute that has any, oldest first.
+    pub fn largest(&self, region: &str, metric: &Metric) -> Vec<f64> {
+        let regions = lock(&self.regions);
+        let minutes = regions.get(region).and_then(|here| here.metrics.get(metric));
+        let minutes = minutes.into_iter().flat_map(BTreeMap::values);
+        minutes.map(|values| values.maximum).collect()
+    }
+
     /// Creates an alarm with insufficient data, or changes one, which keeps its state. It is evaluated first at the end
     /// of the period that goes on now.
     ///

@@ -21,9 +21,12 @@ const NOT_IN_NAMES: &str = "<>{}[]?*\"#%\\^|~`$&,;:/";
 const ERROR_LIMIT: usize = 256;
 /// The longest cause, in characters (API Reference, SendTaskFailure and StopExecution).
 const CAUSE_LIMIT: usize = 32_768;
+/// How much of an execution's input and output goes into an event, in bytes of escaped text (Developer Guide, "Execution
+/// Status Change").
+const IN_EVENT_LIMIT: usize = 248 * 1024;
 
 /// State machines, executions and task tokens in all Regions. They run elsewhere: whoever takes the [`orders`] runs
-/// them and says when they end.
+/// them and says when they end. EventBridge is told of each change of an execution's status.
 ///
 /// [`orders`]: Executions::orders
 #[derive(Default)]
@@ -145,6 +148,38 @@ impl ExecutionRecord {
         };
     }
 
+    /// The event of its last change of status, as the Developer Guide has it in "Execution Status Change".
+    fn event(&self, cloud: &Cloud, arn: &str) -> Value {
+        let escaped = |text: &str| Value::from(text).to_string().len();
+        let output_size = self.output.as_deref().map_or(0, escaped);
+        let output = self.output.as_deref().filter(|_| output_size <= IN_EVENT_LIMIT);
+        let input = Some(self.input.as_str()).filter(|input| escaped(input) + output_size <= IN_EVENT_LIMIT);
+        let output_details = self.output.is_some().then(|| json!({ "included": output.is_some() }));
+        let at = self.stopped_at.unwrap_or(self.started_at);
+        json!({
+            "version": "0",
+            "id": uuid_of(cloud, "execution-event"),
+            "detail-type": "Step Functions Execution Status Change",
+            "source": "aws.states",
+            "account": cloud.account,
+            "time": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "region": region_of(arn),
+            "resources": [arn],
+            "detail": {
+                "executionArn": arn,
+                "stateMachineArn": self.state_machine_arn,
+                "name": self.name,
+                "status": self.status,
+                "startDate": self.started_at.as_millisecond(),
+                "stopDate": self.stopped_at.map(Timestamp::as_millisecond),
+                "input": input,
+                "inputDetails": { "included": input.is_some() },
+                "output": output,
+                "outputDetails": output_details,
+            },
+        })
+    }
+
     fn describe(&self, arn: &str) -> Value {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
@@ -214,7 +249,7 @@ impl Executions {
     /// a name it gets one. Gives its ARN and when it started. The same name and input while it runs give the same again.
     pub(crate) fn start(
         &self,
-        cloud: &Cloud,
+        cloud: &Arc<Cloud>,
         region: &str,
         machine_arn: &str,
         name: Option<&str>,
@@ -246,7 +281,9 @@ impl Executions {
         let started_at = cloud.now();
         let execution = ExecutionRecord::running(machine_arn, &name, input, started_at);
         executions.insert(arn.clone(), execution.clone());
+        drop(executions);
         *lock(&self.started) += 1;
+        tell(cloud, &arn, &execution);
         self.order(Order::Run {
             arn: arn.clone(),
             machine,
@@ -258,31 +295,34 @@ impl Executions {
 
     /// Stops an execution, as `StopExecution` does; it is `ABORTED` at once. Gives when it ended, which is earlier if it
     /// had ended; nothing if there is none.
-    pub(crate) fn stop(&self, at: Timestamp, arn: &str, error: &str, cause: &str) -> Option<Timestamp> {
-        let mut executions = lock(&self.executions);
-        let execution = executions.get_mut(arn)?;
-        if execution.status == "RUNNING" {
-            let (error, cause) = (error.to_owned(), cause.to_owned());
-            let how = ExecutionStatus::Aborted {
-                error: error.clone(),
-                cause: cause.clone(),
-            };
-            execution.end(at, &how);
+    pub(crate) fn stop(&self, cloud: &Arc<Cloud>, arn: &str, error: &str, cause: &str) -> Option<Timestamp> {
+        let (error, cause) = (error.to_owned(), cause.to_owned());
+        let how = ExecutionStatus::Aborted {
+            error: error.clone(),
+            cause: cause.clone(),
+        };
+        if self.end(cloud, arn, &how) {
             let arn = arn.to_owned();
             self.order(Order::Stop { arn, error, cause });
-            self.one_ended.notify_waiters();
         }
-        execution.stopped_at
+        self.get(arn)?.stopped_at
     }
 
-    /// Is told how an execution ended. One that was stopped stays as it is.
-    pub(crate) fn end(&self, at: Timestamp, arn: &str, how: &ExecutionStatus) {
-        if let Some(execution) = lock(&self.executions).get_mut(arn)
-            && execution.status == "RUNNING"
-        {
-            execution.end(at, how);
-            self.one_ended.notify_waiters();
-        }
+    /// Is told how an execution ended. One that was stopped stays as it is. Says whether it was running.
+    pub(crate) fn end(&self, cloud: &Arc<Cloud>, arn: &str, how: &ExecutionStatus) -> bool {
+        let mut executions = lock(&self.executions);
+        let Some(execution) = executions
+            .get_mut(arn)
+            .filter(|execution| execution.status == "RUNNING")
+        else {
+            return false;
+        };
+        execution.end(cloud.now(), how);
+        let ended = execution.clone();
+        drop(executions);
+        tell(cloud, arn, &ended);
+        self.one_ended.notify_waiters();
+        true
     }
 
     /// Waits until an execution is not running any more, and gives it; nothing if there is none.
@@ -304,7 +344,7 @@ impl Executions {
         }
     }
 
-    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
+    pub(crate) fn answer(&self, cloud: &Arc<Cloud>, call: &Call) -> Answer {
         let operation = target_operation(&call.headers);
         let reply = match serde_json::from_slice::<Map<String, Value>>(&call.body) {
             Ok(parameters) => self.on_operation(cloud, &call.region, &operation, &parameters),
@@ -313,7 +353,13 @@ impl Executions {
         Answer { operation, reply }
     }
 
-    fn on_operation(&self, cloud: &Cloud, region: &str, operation: &str, parameters: &Map<String, Value>) -> Reply {
+    fn on_operation(
+        &self,
+        cloud: &Arc<Cloud>,
+        region: &str,
+        operation: &str,
+        parameters: &Map<String, Value>,
+    ) -> Reply {
         let known: &[&str] = match operation {
             "DescribeExecution" => &["executionArn"],
             "StartExecution" => &["stateMachineArn", "name", "input"],
@@ -338,7 +384,7 @@ impl Executions {
             "StopExecution" => check_failure(text("error"), text("cause")).and_then(|()| {
                 let arn = text("executionArn");
                 let stopped_at = is_in(arn, region)
-                    .then(|| self.stop(cloud.now(), arn, text("error"), text("cause")))
+                    .then(|| self.stop(cloud, arn, text("error"), text("cause")))
                     .flatten()
                     .ok_or_else(|| no_execution(arn))?;
                 Ok(json!({ "stopDate": seconds(stopped_at) }))
@@ -385,9 +431,20 @@ impl Executions {
     }
 }
 
+/// Tells EventBridge of an execution's change of status.
+fn tell(cloud: &Arc<Cloud>, arn: &str, execution: &ExecutionRecord) {
+    let event = execution.event(cloud, arn);
+    cloud.events.publish(cloud, region_of(arn), event);
+}
+
 /// A version 4 UUID from the seed.
 pub(crate) fn uuid(cloud: &Cloud) -> String {
-    let bits = cloud.chance("uuid", |rng| rng.u128(..));
+    uuid_of(cloud, "uuid")
+}
+
+/// Likewise, from a stream of chance of its own.
+fn uuid_of(cloud: &Cloud, stream: &'static str) -> String {
+    let bits = cloud.chance(stream, |rng| rng.u128(..));
     let hex = format!(
         "{:032x}",
         (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62)
@@ -434,6 +491,11 @@ fn not_simulated(what: &str) -> Reply {
 
 fn is_in(arn: &str, region: &str) -> bool {
     arn.split(':').nth(3) == Some(region)
+}
+
+/// The Region in an ARN.
+pub(crate) fn region_of(arn: &str) -> &str {
+    arn.split(':').nth(3).unwrap_or_default()
 }
 
 /// A moment as the API writes it: seconds since 1970.

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::functions::{Invoker, invoke, region_and_name};
 use super::{EndedExecution, Inner, InvokedBy, in_region};
-use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
+use crate::aws::states::{ExecutionRecord, Order, Refusal, region_of, uuid};
 use crate::cloud::Cloud;
 
 /// What the `Resource` of a Task that calls a service begins with.
@@ -75,7 +75,7 @@ fn run(
     tokio::task::spawn_local(async move {
         let result = in_region(&inner.cloud, &region, execution.run()).await;
         let ended_at = inner.cloud.now();
-        inner.cloud.executions.end(ended_at, &arn, &result.status);
+        inner.cloud.executions.end(&inner.cloud, &arn, &result.status);
         inner.ended.borrow_mut().push(EndedExecution {
             arn,
             started_at,
@@ -84,11 +84,6 @@ fn run(
         });
     });
     handle
-}
-
-/// The Region in an ARN.
-fn region_of(arn: &str) -> &str {
-    arn.split(':').nth(3).unwrap_or_default()
 }
 
 /// ARN of the machine of an execution, or of a distributed Map's child, whose ARN has the Map's label after the machine.
@@ -167,13 +162,13 @@ impl StepFunctions {
 /// An execution that another one waits for. Step Functions stops it when that one does not wait any more ("best
 /// effort", Developer Guide, "Run a Job"); one that has ended stays as it is.
 struct WaitedFor<'a> {
-    cloud: &'a Cloud,
+    cloud: &'a Arc<Cloud>,
     arn: &'a str,
 }
 
 impl Drop for WaitedFor<'_> {
     fn drop(&mut self) {
-        self.cloud.executions.stop(self.cloud.now(), self.arn, "", "");
+        self.cloud.executions.stop(self.cloud, self.arn, "", "");
     }
 }
 

@@ -12,6 +12,7 @@ use crate::faults::{CallEffect, CallFault, DeliveryEffect, DeliveryFault};
 mod clocks;
 mod control_plane;
 mod early_ends;
+mod execution_events;
 mod faults;
 mod invoked;
 mod nested;

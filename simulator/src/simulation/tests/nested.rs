@@ -114,7 +114,7 @@ fn an_execution_that_is_waited_for_ends_with_the_one_that_waits() {
         let cloud = simulation.cloud();
         cloud
             .executions
-            .stop(cloud.now(), &arn(HERE, "waits", "one"), "Enough", "")
+            .stop(cloud, &arn(HERE, "waits", "one"), "Enough", "")
             .unwrap();
         sleep(Duration::from_secs(1)).await;
         assert_eq!(

@@ -1,0 +1,343 @@
+//! Frees the lock of a recovery whose execution ended without closing it: it was stopped, timed out, or could not go on.
+//!
+//! An event of Step Functions calls it at each such end; a schedule calls it without one, since events may be lost
+//! (Step Functions Developer Guide: "best-effort"). Either way the execution that holds the lock is looked up, and only its
+//! own end counts. What the recovery changed is not touched: people are told of it, once, unless the function dies between
+//! telling and keeping it. There is nothing to take back: whoever may go on takes the lock again.
+
+mod message;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::execution::{Seen, look_up};
+use shared::metric::{Datum, Metrics, Unit};
+use shared::plan::Plan;
+use shared::record::{Lock, Outlived, Record};
+use shared::step::Step;
+use shared::topic::Topics;
+
+/// The metric that says that a lock had to be found by the schedule.
+const STALE: &str = "StaleLock";
+/// What the record keeps that was told.
+const TOLD: &str = "lock released";
+/// Whoever released a lock is at work for no longer; after that the schedule tells in its place.
+const TELLS_WITHIN: Duration = ReleaseLock::TIME_LIMIT;
+
+/// Why it looks.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// An execution's change of status, as EventBridge has it; nothing from the schedule.
+    #[serde(default)]
+    pub event: Option<StatusChange>,
+}
+
+/// An execution's change of status. AWS says more than is read here.
+#[derive(Debug, Deserialize)]
+pub struct StatusChange {
+    /// What changed.
+    pub detail: Detail,
+}
+
+/// What changed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Detail {
+    /// ARN of the execution.
+    pub execution_arn: String,
+    /// Its new status.
+    pub status: String,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// What became of the lock.
+    pub lock: Found,
+    /// The recoveries whose stop people were told of now.
+    pub told: Vec<String>,
+}
+
+/// What became of the lock.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Found {
+    /// Nobody held it.
+    Free,
+    /// Another execution holds it than the one of the event.
+    HeldByAnother {
+        /// The execution that holds it.
+        execution: String,
+    },
+    /// Its execution is at work, or has just begun.
+    AtWork {
+        /// The execution that holds it.
+        execution: String,
+    },
+    /// Its execution had ended, and it was released.
+    Released {
+        /// The execution that held it.
+        execution: String,
+        /// How that ended; nothing where Step Functions has forgotten it.
+        status: Option<String>,
+    },
+    /// Its execution had ended, and another one took it meanwhile, or released it.
+    ChangedHands {
+        /// The execution that held it.
+        execution: String,
+    },
+}
+
+/// The step.
+#[derive(Debug)]
+pub struct ReleaseLock {
+    aws: Aws,
+    record: Record,
+    topics: Topics,
+    metrics: Metrics,
+}
+
+impl Step for ReleaseLock {
+    const NAME: &'static str = "release-lock";
+    // Nobody waits for it.
+    const TIME_LIMIT: Duration = Duration::from_secs(60);
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        // Lambda starts it again after a minute, and twice at most. The metric is worth less than the lock, and does not
+        // hold it up for long.
+        let (at_leisure, metrics) = (aws.at_leisure(), Metrics::new(aws));
+        Self {
+            record: Record::new(&at_leisure),
+            topics: Topics::new(&at_leisure),
+            metrics,
+            aws: at_leisure,
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let (_, plan) = self.record.current_plan().await?;
+        let event = input.event.map(|event| event.detail);
+        let lock = self.free(&plan, event.as_ref()).await?;
+        let told = self.tell(&plan, event.as_ref(), &lock).await?;
+        Ok(Output { lock, told })
+    }
+}
+
+impl ReleaseLock {
+    /// Releases the lock if the execution that holds it has ended.
+    async fn free(&self, plan: &Plan, event: Option<&Detail>) -> Result<Found, StepError> {
+        let workload = &plan.workload;
+        let Some(lock) = self.record.lock(workload).await? else {
+            return Ok(Found::Free);
+        };
+        let execution = lock.execution.clone();
+        // An execution that is a part of the holder's ends with it, or before.
+        if event.is_some_and(|event| event.execution_arn != execution) {
+            return Ok(Found::HeldByAnother { execution });
+        }
+        // A recovery holds its own Region's lock: a machine calls functions of no other Region.
+        let seen = look_up(&self.aws, &execution, lock.since()).await?;
+        let Some(status) = outlived(&lock, event, seen)? else {
+            return Ok(Found::AtWork { execution });
+        };
+        if event.is_none() {
+            self.say_that_it_was_stale(plan).await;
+        }
+        let outlived = Outlived::new(workload, &lock, status.clone(), self.aws.now());
+        self.record.note_outlived(&outlived).await?;
+        if self.record.release_lock(workload, &execution).await? {
+            tracing::info!(execution, status, "the lock was released");
+            Ok(Found::Released { execution, status })
+        } else {
+            Ok(Found::ChangedHands { execution })
+        }
+    }
+
+    /// Publishes that an event did not come. It is logged and not more if that fails.
+    async fn say_that_it_was_stale(&self, plan: &Plan) {
+        let datum = Datum {
+            name: STALE,
+            value: 1.0,
+            unit: Unit::None,
+        };
+        let published = self
+            .metrics
+            .publish(
+                &plan.probe.namespace,
+                &[("Workload", &plan.workload)],
+                self.aws.now(),
+                &[datum],
+            )
+            .await;
+        if let Err(error) = published {
+            tracing::warn!(error = %error, "that a lock was stale could not be published");
+        }
+    }
+
+    /// Tells people of the locks that outlived their executions, also where whoever released one did not come to that.
+    /// Gives the recoveries that were told of.
+    async fn tell(&self, plan: &Plan, event: Option<&Detail>, found: &Found) -> Result<Vec<String>, StepError> {
+        let mut told = Vec::new();
+        for outlived in self.record.outlived(&plan.workload).await? {
+            let age = self.aws.now().duration_since(outlived.found_at);
+            let is_left_over = event.is_none() && age.unsigned_abs() > TELLS_WITHIN;
+            if is_left_over || is_ours(&outlived.recovery.execution, event, found) {
+                if self.tell_of(plan, &outlived).await? {
+                    told.push(outlived.recovery.id.clone());
+                }
+                self.record.forget_outlived(&outlived).await?;
+            }
+        }
+        Ok(told)
+    }
+
+    /// Tells people of one, unless they were told before, or the recovery was gone on with; says whether it did.
+    async fn tell_of(&self, plan: &Plan, outlived: &Outlived) -> Result<bool, StepError> {
+        let recovery = &outlived.recovery;
+        let header = self.record.header(&recovery.id).await?;
+        let goes_on = header
+            .as_ref()
+            .is_some_and(|header| header.execution != recovery.execution);
+        if goes_on || self.record.told(recovery, TOLD).await?.is_some() {
+            return Ok(false);
+        }
+        let Some(site) = plan.site(self.aws.region()) else {
+            tracing::warn!(
+                region = self.aws.region(),
+                "the plan has no topic in this Region; nobody is told"
+            );
+            return Ok(false);
+        };
+        let notes = self.record.undo_notes(&recovery.id).await?;
+        let text = message::text(outlived, header.as_ref(), &notes);
+        let message_id = self
+            .topics
+            .publish(
+                &plan.topic_arn(site),
+                outlived.mode,
+                &plan.workload,
+                "a recovery ended without being closed",
+                &text,
+            )
+            .await?;
+        self.record.note_told(recovery, TOLD, &message_id).await?;
+        Ok(true)
+    }
+}
+
+/// Whether the end of this execution is what this invocation is about.
+fn is_ours(execution: &str, event: Option<&Detail>, found: &Found) -> bool {
+    match (event, found) {
+        (Some(event), _) => event.execution_arn == execution,
+        (None, Found::Released { execution: held, .. }) => held == execution,
+        (None, _) => false,
+    }
+}
+
+/// How the execution that holds a lock ended; nothing while it is at work. Errors: `Conflict` where the event says that it
+/// ended and Step Functions does not yet: what it says is eventually consistent.
+fn outlived(lock: &Lock, event: Option<&Detail>, seen: Seen) -> Result<Option<Option<String>>, StepError> {
+    match (seen, event) {
+        (Seen::Ended(status), _) => Ok(Some(status)),
+        (Seen::Runs | Seen::NotYet, Some(event)) if event.status != RUNNING => {
+            let text = format!(
+                "{} is {}, says its event, and states:DescribeExecution does not say so yet; it is tried again. If it \
+                 was redriven, it runs, and keeps its lock",
+                lock.execution, event.status
+            );
+            Err(StepError::new(ErrorKind::Conflict, text))
+        }
+        (Seen::Runs | Seen::NotYet, _) => Ok(None),
+    }
+}
+
+/// The status of an execution that is at work.
+const RUNNING: &str = "RUNNING";
+
+#[cfg(test)]
+mod tests {
+    use shared::recovery::Mode;
+
+    use super::*;
+
+    const HOLDER: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
+
+    fn event(status: &str) -> Detail {
+        Detail {
+            execution_arn: HOLDER.to_owned(),
+            status: status.to_owned(),
+        }
+    }
+
+    fn decided(seen: Seen, event: Option<&Detail>) -> Result<Option<Option<String>>, ErrorKind> {
+        let lock = Lock {
+            execution: HOLDER.to_owned(),
+            recovery: "r".to_owned(),
+            since: "2026-01-06T03:00:00Z".to_owned(),
+            token: 1,
+            mode: Mode::Live,
+        };
+        outlived(&lock, event, seen).map_err(|error| error.kind)
+    }
+
+    #[test]
+    fn a_lock_is_outlived_when_its_execution_has_ended_and_never_before() {
+        let aborted = || Some("ABORTED".to_owned());
+        let event = event("ABORTED");
+        for event in [None, Some(&event)] {
+            assert_eq!(decided(Seen::Ended(aborted()), event), Ok(Some(aborted())));
+            assert_eq!(decided(Seen::Ended(None), event), Ok(Some(None)));
+        }
+        for seen in [Seen::Runs, Seen::NotYet] {
+            assert_eq!(decided(seen, None), Ok(None));
+        }
+    }
+
+    #[test]
+    fn an_event_that_step_functions_does_not_confirm_yet_is_tried_again() {
+        for seen in [Seen::Runs, Seen::NotYet] {
+            assert_eq!(decided(seen.clone(), Some(&event("ABORTED"))), Err(ErrorKind::Conflict));
+            assert_eq!(decided(seen, Some(&event(RUNNING))), Ok(None));
+        }
+    }
+
+    #[test]
+    fn each_tells_of_its_own() {
+        let released = Found::Released {
+            execution: HOLDER.to_owned(),
+            status: None,
+        };
+        assert!(is_ours(HOLDER, None, &released));
+        assert!(!is_ours("another", None, &released));
+        assert!(!is_ours(HOLDER, None, &Found::Free));
+        // Also where it died between releasing the lock and telling.
+        assert!(is_ours(HOLDER, Some(&event("ABORTED")), &Found::Free));
+        assert!(!is_ours("another", Some(&event("ABORTED")), &Found::Free));
+    }
+
+    #[test]
+    fn the_documented_event_is_read_and_what_lacks_something_is_not() {
+        let text = include_str!("../../../tests/fixtures/events/step-functions-execution-aborted.json");
+        let event: serde_json::Value = serde_json::from_str(text).unwrap();
+        let read = |event: &serde_json::Value| serde_json::from_value::<Input>(serde_json::json!({ "event": event }));
+        let detail = read(&event).unwrap().event.unwrap().detail;
+        assert_eq!(
+            (detail.execution_arn.as_str(), detail.status.as_str()),
+            (
+                "arn:aws:states:us-east-2:123456789012:execution:state-machine-name:execution-name",
+                "ABORTED"
+            )
+        );
+        for field in ["executionArn", "status"] {
+            let mut without = event.clone();
+            without["detail"].as_object_mut().unwrap().remove(field);
+            let why = read(&without).unwrap_err().to_string();
+            assert!(why.contains(field), "{why}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What people are told of a recovery whose execution ended without closing it.
+
+use shared::record::{Header, Outlived, Undo};
+
+/// How many changes a message lists: it must stay one that is read. The record has them all.
+const CHANGES_LISTED: usize = 30;
+
+/// The message. `header` is the recovery's, if it came to be opened; `notes` are its undo notes.
+pub(crate) fn text(outlived: &Outlived, header: Option<&Header>, notes: &[Undo]) -> String {
+    let recovery = &outlived.recovery;
+    let status = outlived.status.as_deref().unwrap_or("forgotten by Step Functions");
+    let mut lines = vec![match header.and_then(Header::ended) {
+        Some(closing) => format!(
+            "The execution of recovery {} is {status}, and had not released its lock; it was closed as {}.",
+            recovery.id, closing.outcome
+        ),
+        None => format!(
+            "The execution of recovery {} is {status}, and did not close it.",
+            recovery.id
+        ),
+    }];
+    lines.push("Its lock was released, so that another recovery may begin. Nothing else was touched.".to_owned());
+    lines.push(String::new());
+    lines.extend(what_stands(notes));
+    lines.push(match header {
+        Some(header) if may_be_resumed(header) => format!("Go on with it by: drctl resume {}", recovery.id),
+        Some(_) => "There is nothing to go on with.".to_owned(),
+        None => "It was not opened, and cannot be gone on with; start a new one if it is needed.".to_owned(),
+    });
+    lines.push(format!(
+        "\nRecovery {}\nExecution {}\n",
+        recovery.id, recovery.execution
+    ));
+    lines.join("\n")
+}
+
+/// What was changed and not taken back, each with how it is taken back.
+fn what_stands(notes: &[Undo]) -> Vec<String> {
+    let stands: Vec<&Undo> = notes.iter().filter(|undo| undo.taken_back_at.is_none()).collect();
+    if stands.is_empty() {
+        return vec!["It had changed nothing that stands.".to_owned(), String::new()];
+    }
+    let mut lines = vec!["What it changed, or was about to change, stands:".to_owned()];
+    lines.extend(stands.iter().take(CHANGES_LISTED).map(|undo| {
+        let how = undo.taken_back_by.as_deref().unwrap_or("nothing, it is for good");
+        format!("- {}: {}; taken back by: {how}", undo.step, undo.resource)
+    }));
+    if let Some(more @ 1..) = stands.len().checked_sub(CHANGES_LISTED) {
+        lines.push(format!("- and {more} more; see the undo notes in the record"));
+    }
+    lines.push(String::new());
+    lines
+}
+
+fn may_be_resumed(header: &Header) -> bool {
+    header.ended().is_none_or(|closing| closing.outcome.may_be_resumed())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use shared::recovery::{Mode, Outcome, RecoveryRef};
+
+    use super::*;
+
+    const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
+
+    fn outlived(status: Option<&str>) -> Outlived {
+        Outlived {
+            recovery: RecoveryRef {
+                id: "r".to_owned(),
+                workload: "shop".to_owned(),
+                token: 3,
+                execution: EXECUTION.to_owned(),
+            },
+            mode: Mode::Live,
+            status: status.map(str::to_owned),
+            found_at: "2026-01-06T03:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn header(outcome: Option<Outcome>) -> Header {
+        let at = "2026-01-06T03:00:00Z";
+        let closing = outcome.map(|outcome| {
+            json!({
+                "execution": EXECUTION, "outcome": outcome, "reason": null, "closed_at": at, "evidence": null,
+                "observed": shared::measure::Observed::default(),
+                "achieved": shared::measure::achieved(&shared::measure::Observed::default()),
+                "met": { "rto": "missed", "rpo": "missed" },
+            })
+        });
+        let header = json!({
+            "id": "r", "workload": "shop", "scenario": "region-failure", "mode": "live", "intent": "decide",
+            "trigger": { "kind": "person", "by": "arn:p", "at": at }, "plan_sha256": "abc",
+            "objectives": { "rto": { "target": "1h", "maximum": "4h" }, "rpo": null },
+            "opened_at": at, "execution": EXECUTION, "closing": closing,
+        });
+        serde_json::from_value(header).unwrap()
+    }
+
+    fn undo(resource: &str, by: Option<&str>, taken_back: bool) -> Undo {
+        Undo {
+            step: "fence-region".to_owned(),
+            resource: resource.to_owned(),
+            previous: Value::Null,
+            taken_back_by: by.map(str::to_owned),
+            taken_back_at: taken_back.then(|| "2026-01-06T03:00:00Z".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn it_says_how_it_ended_what_stands_and_how_to_go_on() {
+        let notes = [
+            undo("stage v2", Some("opening it"), false),
+            undo("cluster", None, false),
+            undo("router", Some("letting it run"), true),
+        ];
+        let text = text(&outlived(Some("ABORTED")), Some(&header(None)), &notes);
+        for part in [
+            "recovery r is ABORTED, and did not close it",
+            "- fence-region: stage v2; taken back by: opening it",
+            "- fence-region: cluster; taken back by: nothing, it is for good",
+            "drctl resume r",
+            EXECUTION,
+        ] {
+            assert!(text.contains(part), "{part} is missing in: {text}");
+        }
+        assert!(!text.contains("router"), "{text}");
+    }
+
+    #[test]
+    fn it_offers_to_go_on_only_where_that_can_be() {
+        let said = |header: Option<&Header>| text(&outlived(None), header, &[]);
+        assert!(said(None).contains("cannot be gone on with"));
+        assert!(said(None).contains("forgotten by Step Functions"));
+        assert!(said(Some(&header(Some(Outcome::Recovered)))).contains("There is nothing to go on with"));
+        let failed = said(Some(&header(Some(Outcome::Failed))));
+        assert!(
+            failed.contains("closed as failed") && failed.contains("drctl resume r"),
+            "{failed}"
+        );
+        assert!(failed.contains("It had changed nothing that stands"));
+    }
+
+    #[test]
+    fn a_message_stays_short() {
+        let notes: Vec<Undo> = (0..100).map(|n| undo(&n.to_string(), None, false)).collect();
+        let text = text(&outlived(Some("FAILED")), Some(&header(None)), &notes);
+        assert!(text.contains("- and 70 more"), "{text}");
+        assert!(text.lines().count() < 45);
+    }
+}
