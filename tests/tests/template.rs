@@ -9,13 +9,15 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use common::{PRIMARY, RECOVERY, plan};
-use drctl::deployment::{MACHINES, STEPS};
+use drctl::deployment::{MACHINES, STEPS, deployments};
 use drctl::output::{Exit, Output};
 use drctl::parameters::parameters;
 use drctl::render;
 use serde_json::{Value, json};
 use shared::plan::{BucketName, Function, Plan};
-use simulator::aws::events::matches;
+use shared::recovery::Scenario;
+use simulator::aws::events::{Target, TargetInput, matches};
+use simulator::simulation::Deployment;
 use tests::policy::listed;
 use tests::stack::incomplete;
 use tests::template::{Stack, root, tool, transformed};
@@ -768,5 +770,103 @@ fn the_dashboard_shows_what_is_there() {
             expression.matches('(').count() == expression.matches(')').count(),
             "{expression}"
         );
+    }
+}
+
+/// What starts functions in a Region: name, what must be, and what is called with what, for rules and for schedules.
+type Starts = BTreeMap<String, (Value, String, Value)>;
+
+/// Of a stack. A rule's template is no JSON before an event is in it, and stands as its text.
+fn starts_of_stack(stack: &Stack) -> Starts {
+    let function = |arn: &Value| arn.as_str().unwrap().split(':').nth(6).unwrap_or_default().to_owned();
+    let rules = stack.of_kind("AWS::Events::Rule").flat_map(|(_, rule)| {
+        let targets = rule.properties["Targets"].as_array().unwrap().iter();
+        let functions = targets.filter(|target| target["Arn"].as_str().unwrap().contains(":function:"));
+        functions.map(|target| {
+            let name = rule.properties["Name"].as_str().unwrap().to_owned();
+            let input = target["InputTransformer"]["InputTemplate"].clone();
+            (
+                name,
+                (rule.properties["EventPattern"].clone(), function(&target["Arn"]), input),
+            )
+        })
+    });
+    let schedules = stack.of_kind("AWS::Scheduler::Schedule").map(|(_, schedule)| {
+        let (name, target) = (
+            schedule.properties["Name"].as_str().unwrap(),
+            &schedule.properties["Target"],
+        );
+        let input = serde_json::from_str(target["Input"].as_str().unwrap()).unwrap();
+        let every = schedule.properties["ScheduleExpression"].clone();
+        (name.to_owned(), (every, function(&target["Arn"]), input))
+    });
+    rules.chain(schedules).collect()
+}
+
+/// Of a rehearsal.
+fn starts_of_rehearsal(deployment: &Deployment) -> Starts {
+    let function = |arn: &str| arn.split(':').nth(6).unwrap_or_default().to_owned();
+    let rules = deployment.rules.iter().flat_map(|rule| {
+        rule.targets.iter().map(|target| match target {
+            Target::Function {
+                arn,
+                input: TargetInput::Transformed(transformed),
+            } => (
+                rule.name.clone(),
+                (rule.pattern.clone(), function(arn), json!(transformed.template)),
+            ),
+            other => panic!("{} has a target that the template does not have: {other:?}", rule.name),
+        })
+    });
+    let schedules = deployment.schedules.iter().map(|schedule| {
+        let every = match schedule.every.as_secs() / 60 {
+            1 => json!("rate(1 minute)"),
+            minutes => json!(format!("rate({minutes} minutes)")),
+        };
+        (
+            schedule.name.clone(),
+            (every, function(&schedule.target_arn), schedule.input.clone()),
+        )
+    });
+    rules.chain(schedules).collect()
+}
+
+/// A value in which lists stand in one order, for lists whose order says nothing.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(sorted).collect();
+            items.sort_by_key(Value::to_string);
+            Value::Array(items)
+        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| (name.clone(), sorted(field)))
+            .collect(),
+        plain => plain.clone(),
+    }
+}
+
+#[test]
+fn what_starts_functions_is_what_is_rehearsed() {
+    let plan = plan();
+    let rehearsed = deployments(&plan, Scenario::RegionFailure, true).unwrap();
+    let both = parameters(&plan).unwrap();
+    for (region, mut parameters) in both {
+        // A rehearsal's account has no other workload.
+        parameters.insert("Prefix".to_owned(), String::new());
+        let stack = Stack::render(&plan.account, &region, &parameters).unwrap();
+        let rehearsed = rehearsed.iter().find(|deployment| deployment.region == region).unwrap();
+        let comparable = |starts: Starts| -> Starts {
+            let each = starts.into_iter();
+            each.map(|(name, (when, function, input))| (name, (sorted(&when), function, input)))
+                .collect()
+        };
+        let mut deployed = comparable(starts_of_stack(&stack));
+        if region == PRIMARY {
+            // The primary's alarms are not rehearsed.
+            assert!(deployed.remove("alarm-state-change").is_some());
+        }
+        assert_eq!(deployed, comparable(starts_of_rehearsal(rehearsed)), "{region}");
     }
 }
