@@ -8,11 +8,12 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, plan, request};
-use drctl::deployment::STEPS;
+use drctl::deployment::{STEPS, deployments};
 use drctl::parameters::parameters;
 use drctl::rehearsal::{Disaster, Fault, Script, rehearse};
 use serde_json::json;
 use shared::plan::Plan;
+use shared::recovery::Scenario;
 use simulator::cloud::Touched;
 use simulator::simulation::{Invoked, InvokedBy, hole, machine_hole};
 use tests::iam::{By, Operation, Required, operations, required, required_to_invoke, row};
@@ -120,20 +121,29 @@ fn record_worlds(recorded: &mut Recorded) {
         tokio::time::sleep(HOUR / 60).await;
         keep(&world);
     });
-    in_virtual_time(async {
-        let world = World::watched(|plan| *plan = usual()).await;
-        world.start("stopped", request("failover"));
-        world.question().await;
-        let aws = world.simulation.aws_in("test", RECOVERY);
-        let stopped = aws_sdk_sfn::Client::new(aws.config())
-            .stop_execution()
-            .execution_arn(world.only_header().await.execution)
-            .send()
-            .await;
-        stopped.unwrap();
-        tokio::time::sleep(HOUR).await;
-        keep(&world);
-    });
+    // With the event that an execution was stopped, and where that is lost.
+    for is_told in [true, false] {
+        in_virtual_time(async {
+            let plan = usual();
+            let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+            for deployment in deployed.iter_mut().filter(|_| !is_told) {
+                deployment.rules.clear();
+            }
+            let world = World::begin(plan, deployed, 1).await;
+            tokio::time::sleep(HOUR / 6).await;
+            world.start("stopped", request("failover"));
+            world.question().await;
+            let aws = world.simulation.aws_in("test", RECOVERY);
+            let stopped = aws_sdk_sfn::Client::new(aws.config())
+                .stop_execution()
+                .execution_arn(world.only_header().await.execution)
+                .send()
+                .await;
+            stopped.unwrap();
+            tokio::time::sleep(HOUR).await;
+            keep(&world);
+        });
+    }
 }
 
 fn script(disaster: Disaster, faults: &[&str]) -> Script {
