@@ -9,7 +9,7 @@ use shared::plan::{Plan, SiteName, Start};
 use shared::recovery::Scenario;
 use shared::slices::Slices;
 use shared::step::{Handler, Step, handler};
-use simulator::aws::cloudwatch::{Alarm, Comparison, Metric, MissingData, Statistic};
+use simulator::aws::cloudwatch::{Alarm, Comparison, CompositeAlarm, Metric, MissingData, Statistic, Suppressor};
 use simulator::aws::events::{InputTransformer, Rule, Schedule, Target, TargetInput};
 use simulator::simulation::{Deployment, MakeHandler, function_arn, machine_arn};
 
@@ -67,8 +67,20 @@ fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
 /// The machine that recovers from each scenario, of those that there is one for.
 const RECOVERS: &[(Scenario, &str)] = &[(Scenario::RegionFailure, "region-switch")];
 
-/// Minutes in a row that must be bad before the alarm is raised: one bad minute may be a release.
+/// Minutes that must be bad before an alarm is raised: one bad minute may be a release.
 const BAD_MINUTES: u32 = 3;
+/// Of how many minutes, for the outside probe: one that was good by chance delays nothing.
+const PROBED_MINUTES: u32 = 4;
+/// Of how many minutes, for replication, whose lag comes and goes.
+const REPLICATED_MINUTES: u32 = 5;
+/// How long the alarm waits for the maintenance alarm: not at all, as a person sets that one before, and the least that there
+/// is a documented behaviour for (`docs/decisions/0017-one-alarm-from-two.md`).
+const WAIT: Duration = Duration::from_secs(1);
+/// How long the alarm has to go to OK after a maintenance ended (CloudWatch User Guide, "Suppressing composite alarm
+/// actions", recommends a minute).
+const EXTENSION: Duration = Duration::from_secs(60);
+/// What nobody publishes, so that the maintenance alarm stays as a person set it.
+const MAINTENANCE_METRIC: &str = "Maintenance";
 
 /// How often the lock is looked at, without an event.
 const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -92,8 +104,12 @@ pub fn machines(plan: &Plan, region: &str) -> BTreeMap<Scenario, String> {
 pub fn deployments(plan: &Plan, scenario: Scenario, alarm_is_heard: bool) -> Result<Vec<Deployment>, String> {
     let mut recovery = in_region(plan, &plan.regions.recovery.region);
     let watching = watching(plan, scenario)?;
-    recovery.alarms.push(watching.alarm);
-    recovery.schedules.push(watching.probe);
+    let alarms = watching.alarms;
+    recovery
+        .alarms
+        .extend([alarms.probe, alarms.replication, alarms.maintenance]);
+    recovery.composite_alarms.push(alarms.composite);
+    recovery.schedules.push(watching.schedule);
     if alarm_is_heard {
         recovery.rules.push(watching.rule);
     }
@@ -153,14 +169,32 @@ fn look_at_lock(plan: &Plan, region: &str) -> Schedule {
     }
 }
 
-/// What watches the platform.
-struct Watching {
-    alarm: Alarm,
-    rule: Rule,
-    probe: Schedule,
+/// The alarms that start a recovery together, all in the recovery Region.
+#[derive(Clone, Debug)]
+pub struct Alarms {
+    /// Customers are not served, as the outside probe says. Without its word: insufficient data.
+    pub probe: Alarm,
+    /// Replication is further behind than the RPO target, or says nothing.
+    pub replication: Alarm,
+    /// A person sets it for as long as nothing must start, and nothing else does.
+    pub maintenance: Alarm,
+    /// The plan's alarm, whose events start the recovery.
+    pub composite: CompositeAlarm,
 }
 
-fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
+/// What watches the platform.
+#[derive(Clone, Debug)]
+pub struct Watching {
+    /// The alarms.
+    pub alarms: Alarms,
+    /// What hands the alarm's events to `start-recovery`.
+    pub rule: Rule,
+    /// What calls the outside probe.
+    pub schedule: Schedule,
+}
+
+/// What watches the platform, and starts a recovery from `scenario`. Errors: a text, if nothing in the plan starts it.
+pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
     let region = &plan.regions.recovery.region;
     if machine_of(scenario).is_none() {
         return Err(format!("{scenario} cannot be rehearsed yet"));
@@ -177,25 +211,8 @@ fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
             )
         })?;
     let slices = Slices::new(plan, scenario, region)?;
-    let metric = Metric {
-        namespace: slices.probe.namespace.clone(),
-        name: slices.probe.metric.clone(),
-        dimensions: BTreeMap::from([("Workload".to_owned(), slices.probe.workload.clone())]),
-    };
     Ok(Watching {
-        alarm: Alarm {
-            name: alarm.name.clone(),
-            description: format!("{} is not healthy, seen from {region}", plan.dns.name),
-            metric,
-            statistic: Statistic::Minimum,
-            period: Duration::from_secs(60),
-            evaluation_periods: BAD_MINUTES,
-            datapoints_to_alarm: BAD_MINUTES,
-            threshold: 1.0,
-            comparison: Comparison::LessThan,
-            treat_missing_data: MissingData::Missing,
-            actions_enabled: true,
-        },
+        alarms: alarms(plan, scenario, &alarm.name, &slices)?,
         rule: Rule {
             name: "alarm-state-change".to_owned(),
             pattern: json!({
@@ -214,7 +231,7 @@ fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
                 }),
             }],
         },
-        probe: Schedule {
+        schedule: Schedule {
             name: "probe-health".to_owned(),
             region: region.clone(),
             every: Duration::from_secs(60),
@@ -224,9 +241,92 @@ fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
     })
 }
 
+/// The alarm `name` and those that it is made of (`docs/decisions/0017-one-alarm-from-two.md`).
+fn alarms(plan: &Plan, scenario: Scenario, name: &str, slices: &Slices) -> Result<Alarms, String> {
+    let site = &plan.regions.recovery;
+    let rpo = plan.scenarios.get(&scenario).and_then(|policy| policy.objectives.rpo);
+    let rpo = rpo.ok_or_else(|| format!("the plan has no RPO for {scenario}; add objectives/rpo to its policy"))?;
+    let own_metric = |metric: &str| Metric {
+        namespace: slices.probe.namespace.clone(),
+        name: metric.to_owned(),
+        dimensions: BTreeMap::from([("Workload".to_owned(), slices.probe.workload.clone())]),
+    };
+    let a_minute = Duration::from_secs(60);
+    let probe = Alarm {
+        name: format!("{name}-probe"),
+        description: format!("{} is not healthy, seen from {}", plan.dns.name, site.region),
+        metric: own_metric(&slices.probe.metric),
+        statistic: Statistic::Minimum,
+        period: a_minute,
+        evaluation_periods: PROBED_MINUTES,
+        datapoints_to_alarm: BAD_MINUTES,
+        threshold: 1.0,
+        comparison: Comparison::LessThan,
+        treat_missing_data: MissingData::Missing,
+        actions_enabled: true,
+    };
+    let replication = Alarm {
+        name: format!("{name}-replication"),
+        description: format!(
+            "replication to {} is more than {} behind, or says nothing",
+            site.cluster, rpo.target
+        ),
+        metric: Metric {
+            namespace: "AWS/RDS".to_owned(),
+            name: "AuroraGlobalDBRPOLag".to_owned(),
+            dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), site.cluster.clone())]),
+        },
+        statistic: Statistic::Maximum,
+        period: a_minute,
+        evaluation_periods: REPLICATED_MINUTES,
+        datapoints_to_alarm: BAD_MINUTES,
+        threshold: rpo.target.as_std().as_millis() as f64,
+        comparison: Comparison::GreaterThan,
+        treat_missing_data: MissingData::Breaching,
+        actions_enabled: true,
+    };
+    let maintenance = Alarm {
+        name: format!("{name}-maintenance"),
+        description: format!("a person works on {}, and no recovery is to start", plan.workload),
+        metric: own_metric(MAINTENANCE_METRIC),
+        statistic: Statistic::Maximum,
+        period: a_minute,
+        evaluation_periods: 1,
+        datapoints_to_alarm: 1,
+        threshold: 0.0,
+        comparison: Comparison::GreaterThan,
+        treat_missing_data: MissingData::Ignore,
+        actions_enabled: true,
+    };
+    let composite = CompositeAlarm {
+        name: name.to_owned(),
+        description: format!(
+            "{} is not healthy, seen from {}; or nobody sees it, and replication stands still",
+            plan.dns.name, site.region
+        ),
+        rule: format!(
+            r#"ALARM("{}") OR (INSUFFICIENT_DATA("{}") AND ALARM("{}"))"#,
+            probe.name, probe.name, replication.name
+        ),
+        actions_enabled: true,
+        suppressor: Some(Suppressor {
+            alarm: maintenance.name.clone(),
+            wait: WAIT,
+            extension: EXTENSION,
+        }),
+    };
+    Ok(Alarms {
+        probe,
+        replication,
+        maintenance,
+        composite,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan_file::read_plan;
 
     #[test]
     fn the_list_of_steps_is_the_folders() {
@@ -238,6 +338,36 @@ mod tests {
         folders.sort();
         let steps: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
         assert_eq!(steps, folders);
+    }
+
+    #[test]
+    fn the_alarm_is_made_of_the_probe_and_of_replication() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../radiant.plan.yaml");
+        let plan = read_plan(file.as_ref()).unwrap_or_else(|error| panic!("{error}"));
+        let watching = watching(&plan, Scenario::RegionFailure).unwrap();
+        let alarms = watching.alarms;
+        assert_eq!(
+            alarms.composite.rule,
+            "ALARM(\"radiant-unhealthy-from-outside-probe\") OR \
+             (INSUFFICIENT_DATA(\"radiant-unhealthy-from-outside-probe\") AND \
+             ALARM(\"radiant-unhealthy-from-outside-replication\"))"
+        );
+        assert_eq!(alarms.composite.name, plan.alarms[0].name);
+        assert_eq!(
+            watching.rule.pattern["detail"]["alarmName"],
+            json!([alarms.composite.name])
+        );
+        assert_eq!(
+            alarms.composite.suppressor.unwrap().alarm,
+            "radiant-unhealthy-from-outside-maintenance"
+        );
+        assert_eq!(alarms.replication.threshold, 300_000.0);
+        assert_eq!(
+            alarms.replication.metric.dimensions["DBClusterIdentifier"],
+            "radiant-dr-cluster"
+        );
+        assert_eq!(alarms.probe.metric.name, plan.probe.metric);
+        assert_ne!(alarms.maintenance.metric.name, plan.probe.metric);
     }
 
     #[test]

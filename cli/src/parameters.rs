@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::plan::{Alarm, Plan, Site, SiteName, Start};
+use shared::plan::{Plan, Site, SiteName};
 use shared::recovery::Scenario;
+
+use crate::deployment::watching;
 
 /// How many policies the template has for the platform's functions, in each of the two Regions.
 const POLICIES: usize = 7;
@@ -43,6 +45,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     let alarms = plan.alarms.iter().filter(|alarm| alarm.region == name);
     let alarms: Vec<&str> = alarms.map(|alarm| alarm.name.as_str()).collect();
     let switch = plan.dns.switch_object.as_ref();
+    let watch = watching(plan, Scenario::RegionFailure)?.alarms;
     let mut parameters = BTreeMap::from(
         [
             ("Prefix", json!(prefix(plan))),
@@ -68,8 +71,8 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("HealthTimeoutSeconds", json!(plan.health.timeout.as_secs())),
             ("ProbeNamespace", json!(plan.probe.namespace)),
             ("ProbeMetric", json!(plan.probe.metric)),
-            ("WatchAlarm", json!(watch_alarm(plan)?.name)),
-            ("LagMaximumMilliseconds", json!(lag_maximum(plan)?)),
+            ("WatchAlarm", json!(watch.composite.name)),
+            ("LagMaximumMilliseconds", json!(watch.replication.threshold as u64)),
             ("AlarmNames", json!(alarms.join(","))),
         ]
         .map(|(name, value)| (name.to_owned(), text(value))),
@@ -85,32 +88,6 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
         }
     }
     Ok(parameters)
-}
-
-/// The alarm that starts a recovery by itself when the primary Region is lost: the template makes it, in the other one.
-pub(crate) fn watch_alarm(plan: &Plan) -> Result<&Alarm, String> {
-    let starts = |alarm: &&Alarm| {
-        alarm.scenario == Scenario::RegionFailure
-            && alarm.region == SiteName::Recovery
-            && alarm.start == Start::Automatic
-    };
-    plan.alarms.iter().find(starts).ok_or_else(|| {
-        format!(
-            "no alarm in {} starts {} by itself; add one to the plan's alarms with start: automatic",
-            plan.regions.recovery.region,
-            Scenario::RegionFailure
-        )
-    })
-}
-
-/// How far replication may be behind, in milliseconds: the RPO target of the loss of a Region.
-pub(crate) fn lag_maximum(plan: &Plan) -> Result<u64, String> {
-    let policy = plan.scenarios.get(&Scenario::RegionFailure);
-    let rpo = policy.and_then(|policy| policy.objectives.rpo);
-    rpo.map(|rpo| rpo.target.as_secs() * 1000).ok_or_else(|| {
-        let scenario = Scenario::RegionFailure;
-        format!("the plan has no RPO for {scenario}; add rpo to its objectives")
-    })
 }
 
 fn function_arns(plan: &Plan, site: &Site) -> Vec<String> {

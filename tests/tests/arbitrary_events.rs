@@ -11,19 +11,21 @@ use shared::plan::Plan;
 use shared::recovery::Scenario;
 use start_recovery::{Begin, Circumstances, decide};
 
-/// Every real event; the alarms of the first five go off.
-const EVENTS: [&str; 9] = [
+/// Every real event; the alarms of the first seven go off.
+const EVENTS: [&str; 11] = [
     include_str!("../fixtures/events/cloudwatch-alarm-single-metric.json"),
     include_str!("../fixtures/events/cloudwatch-alarm-metric-math.json"),
     include_str!("../fixtures/events/cloudwatch-alarm-anomaly-detection.json"),
     include_str!("../fixtures/events/cloudwatch-alarm-composite.json"),
     include_str!("../fixtures/events/cloudwatch-alarm-metrics-insights.json"),
     include_str!("../fixtures/events/cloudwatch-alarm-composite-suppressed.json"),
+    include_str!("../fixtures/events/cloudwatch-alarm-composite-wait-over.json"),
+    include_str!("../fixtures/events/cloudwatch-alarm-composite-maintenance.json"),
     include_str!("../fixtures/events/cloudwatch-alarm-contributor.json"),
     include_str!("../fixtures/events/cloudwatch-alarm-configuration-change.json"),
     include_str!("../fixtures/events/cloudwatch-alarm-muted.json"),
 ];
-const GO_OFF: usize = 5;
+const GO_OFF: usize = 7;
 
 /// Fields that must be what they are for anything to start.
 const RELEVANT: [&str; 9] = [
@@ -37,7 +39,7 @@ const RELEVANT: [&str; 9] = [
     "/detail/state/timestamp",
     "/detail/previousState/value",
 ];
-/// Fields that must not be there.
+/// Fields that must not be there; a composite alarm that waits for its suppressor is not quiet.
 const QUIET: [&str; 2] = ["/detail/muteDetail", "/detail/state/actionsSuppressedBy"];
 
 /// RADIANT's plan, with every alarm of the real events bound: what may start, starts.
@@ -87,8 +89,22 @@ fn may_start(event: &Value, original: &Value) -> bool {
     as_it_was.iter().all(|path| Some(&at(path)) == original.pointer(path))
         && at("/detail-type") == "CloudWatch Alarm State Change"
         && at("/detail/state/value") == "ALARM"
-        && (at("/detail/previousState/value") == "OK" || at("/detail/previousState/value") == "INSUFFICIENT_DATA")
-        && QUIET.iter().all(|path| at(path).is_null())
+        && (at("/detail/previousState/value") == "OK"
+            || at("/detail/previousState/value") == "INSUFFICIENT_DATA"
+            || is_freed(event))
+        && at(QUIET[0]).is_null()
+        && (at(QUIET[1]).is_null() || at(QUIET[1]) == "WaitPeriod")
+}
+
+/// Whether the alarm was kept from acting and is not any more; if it waited, since some time.
+fn is_freed(event: &Value) -> bool {
+    let at = |path: &str| event.pointer(path).unwrap_or(&Value::Null);
+    let before = at("/detail/previousState/actionsSuppressedBy");
+    let since = at("/detail/previousState/timestamp").as_str().unwrap_or_default();
+    at("/detail/previousState/value") == "ALARM"
+        && !before.is_null()
+        && at(QUIET[1]).is_null()
+        && (before != "WaitPeriod" || since.parse::<Timestamp>().is_ok())
 }
 
 /// Words that lead deeper into the decision than chance does.
@@ -106,6 +122,7 @@ const WORDS: &[&str] = &[
     "timestamp",
     "muteDetail",
     "actionsSuppressedBy",
+    "WaitPeriod",
     "time",
     "aws.cloudwatch",
     "CloudWatch Alarm State Change",
@@ -233,7 +250,7 @@ proptest! {
         path in select(&QUIET[..]),
         value in any_json(),
     ) {
-        prop_assume!(!value.is_null());
+        prop_assume!(!value.is_null() && value != "WaitPeriod");
         let mut event = real(which);
         put(&mut event, path, Some(value));
         prop_assert!(decided(&event, &real(which)).is_err(), "{}", event);

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use common::{ON_CALL, PRIMARY, RECOVERY, World, in_virtual_time, killed_after, request};
+use common::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, killed_after, request};
 use serde_json::{Value, json};
 use shared::plan::{Alarm, Plan};
 use shared::record::{Header, StartDecision, Started, Switch};
 use shared::recovery::{Outcome, Scenario};
 use shared::request::TriggerKind;
 use shared::step::Step;
+use simulator::aws::cloudwatch::StateValue;
 use simulator::aws::states::ExecutionRecord;
 use start_recovery::StartRecovery;
 
@@ -460,5 +461,142 @@ fn an_event_of_another_alarm_starts_nothing() {
         assert!(world.cloud().executions.arns().is_empty() && world.headers().await.is_empty());
         assert_eq!(world.subjects(), ["[rehearsal] radiant: an alarm started no recovery"]);
         world.assert_as_before();
+    });
+}
+
+/// The alarms that the plan's alarm is made of.
+const PROBE: &str = "radiant-unhealthy-from-outside-probe";
+const REPLICATION: &str = "radiant-unhealthy-from-outside-replication";
+const MAINTENANCE: &str = "radiant-unhealthy-from-outside-maintenance";
+
+fn set(world: &World, alarm: &str, state: StateValue) {
+    let cloud = world.cloud();
+    cloud
+        .cloudwatch
+        .set_alarm_state(cloud, RECOVERY, alarm, state, "maintenance of the network")
+        .unwrap();
+}
+
+fn state(world: &World, alarm: &str) -> StateValue {
+    world.cloud().cloudwatch.alarm_state(RECOVERY, alarm).unwrap()
+}
+
+/// The outside probe publishes nothing any more.
+fn silence_the_probe(world: &World) {
+    let broken = world
+        .simulation
+        .break_function(RECOVERY, "probe-health", "Denied", "it may not publish");
+    broken.unwrap();
+}
+
+#[test]
+fn in_a_maintenance_nothing_starts_people_are_told_why_and_after_it_what_still_stands_starts() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        set(&world, MAINTENANCE, StateValue::Alarm);
+        // It stays set: nobody publishes its metric.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        world.cloud().take_region_away(PRIMARY);
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        assert_eq!(state(&world, MAINTENANCE), StateValue::Alarm);
+        assert_eq!(state(&world, ALARM), StateValue::Alarm);
+        let kept = decisions(&world).await;
+        let [
+            StartDecision {
+                decision: Started::Refused { reason },
+                ..
+            },
+        ] = kept.as_slice()
+        else {
+            panic!("{kept:?}");
+        };
+        assert_eq!(
+            reason,
+            "the alarm's actions are suppressed by 'Alarm' ('radiant-unhealthy-from-outside-maintenance') in us-west-2; \
+             if it is a disaster nonetheless, start the recovery by hand"
+        );
+        assert_eq!(world.subjects(), ["[rehearsal] radiant: an alarm started no recovery"]);
+        assert!(world.messages()[0].text.contains(reason.as_str()));
+        assert!(world.cloud().executions.arns().is_empty() && world.headers().await.is_empty());
+
+        set(&world, MAINTENANCE, StateValue::Ok);
+        tokio::time::sleep(Duration::from_secs(59)).await;
+        assert!(world.cloud().executions.arns().is_empty(), "it may yet go to OK");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        world.wait().await;
+        assert_eq!(world.closing().await.outcome, Outcome::Recovered);
+        assert_eq!(decisions(&world).await.len(), 2);
+    });
+}
+
+/// The event that starts it carries `WaitPeriod`; that the wait is over is the same event.
+#[test]
+fn the_wait_for_the_maintenance_alarm_starts_one_recovery_and_tells_nothing_more() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        world.cloud().take_region_away(PRIMARY);
+        world.wait().await;
+        assert_eq!(world.closing().await.outcome, Outcome::Recovered);
+        assert_eq!(decisions(&world).await.len(), 1);
+        assert_eq!(world.cloud().executions.arns().len(), 1);
+        let subjects = world.subjects();
+        assert!(
+            subjects.iter().all(|subject| !subject.contains("no recovery")),
+            "{subjects:?}"
+        );
+    });
+}
+
+#[test]
+fn a_silent_probe_starts_nothing_and_the_loss_of_the_region_is_seen_and_people_decide() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        silence_the_probe(&world);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(state(&world, PROBE), StateValue::InsufficientData);
+        assert_eq!(state(&world, REPLICATION), StateValue::Ok);
+        assert_eq!(state(&world, ALARM), StateValue::Ok);
+        assert!(decisions(&world).await.is_empty());
+
+        world.cloud().take_region_away(PRIMARY);
+        tokio::time::sleep(Duration::from_secs(480)).await;
+        assert_eq!(state(&world, REPLICATION), StateValue::Alarm);
+        // Nothing says since when customers are not served, and so how much would be lost.
+        let question = world.question().await;
+        for known in [
+            "the expected loss is not measured",
+            "outside-probe says nothing",
+            "replication-lag says down",
+        ] {
+            assert!(question.text.contains(known), "{}", question.text);
+        }
+        for who in [ON_CALL, SECOND] {
+            world.answer(&question, who, "approve", Some("it is dark")).await;
+        }
+        world.wait().await;
+        let header = world.only_header().await;
+        assert_eq!(header.trigger.kind, TriggerKind::Alarm);
+        let closing = header.closing.unwrap();
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+        assert_eq!(decisions(&world).await.len(), 1);
+    });
+}
+
+#[test]
+fn replication_that_falls_behind_while_customers_are_served_starts_nothing() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        let global = world.plan.database.global_cluster.clone();
+        let behind = Some(Duration::from_secs(1800));
+        world.cloud().rds.set_replication_lag(world.cloud(), &global, behind);
+        tokio::time::sleep(Duration::from_secs(1800)).await;
+        assert_eq!(state(&world, REPLICATION), StateValue::Alarm);
+        world.cloud().rds.publish_replication_lag(&global, false);
+        tokio::time::sleep(Duration::from_secs(1800)).await;
+        assert_eq!(state(&world, REPLICATION), StateValue::Alarm);
+        assert_eq!(state(&world, PROBE), StateValue::Ok);
+        assert_eq!(state(&world, ALARM), StateValue::Ok);
+        assert!(decisions(&world).await.is_empty() && world.subjects().is_empty());
+        assert!(world.cloud().executions.arns().is_empty());
     });
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use common::{PRIMARY, RECOVERY, plan};
-use drctl::deployment::{MACHINES, STEPS, deployments};
+use drctl::deployment::{MACHINES, STEPS, deployments, watching};
 use drctl::output::{Exit, Output};
 use drctl::parameters::parameters;
 use drctl::render;
@@ -869,4 +869,78 @@ fn what_starts_functions_is_what_is_rehearsed() {
         }
         assert_eq!(deployed, comparable(starts_of_rehearsal(rehearsed)), "{region}");
     }
+}
+
+#[test]
+fn the_alarms_are_those_that_are_rehearsed() {
+    let plan = plan();
+    let rehearsed = watching(&plan, Scenario::RegionFailure).unwrap().alarms;
+    let [primary, stack] = stacks();
+    assert!(
+        ["Watch", "WatchProbe"]
+            .iter()
+            .all(|name| !primary.resources.contains_key(*name))
+    );
+    for (name, alarm) in [
+        ("WatchProbe", &rehearsed.probe),
+        ("WatchReplication", &rehearsed.replication),
+        ("WatchMaintenance", &rehearsed.maintenance),
+    ] {
+        let deployed = &stack.resource(name).properties;
+        let number = |field: &str| -> f64 {
+            let value = &deployed[field];
+            value
+                .as_f64()
+                .or_else(|| value.as_str()?.parse().ok())
+                .unwrap_or(f64::NAN)
+        };
+        let dimensions: Vec<Value> = alarm
+            .metric
+            .dimensions
+            .iter()
+            .map(|(name, value)| json!({ "Name": name, "Value": value }))
+            .collect();
+        assert_eq!(deployed["AlarmName"], json!(alarm.name));
+        assert_eq!(deployed["Namespace"], json!(alarm.metric.namespace), "{name}");
+        assert_eq!(deployed["MetricName"], json!(alarm.metric.name), "{name}");
+        assert_eq!(deployed["Dimensions"], json!(dimensions), "{name}");
+        assert_eq!(deployed["Statistic"], json!(format!("{:?}", alarm.statistic)), "{name}");
+        assert_eq!(number("Period"), alarm.period.as_secs_f64(), "{name}");
+        assert_eq!(
+            number("EvaluationPeriods"),
+            f64::from(alarm.evaluation_periods),
+            "{name}"
+        );
+        let of_these = if deployed.get("DatapointsToAlarm").is_some() {
+            "DatapointsToAlarm"
+        } else {
+            "EvaluationPeriods"
+        };
+        assert_eq!(number(of_these), f64::from(alarm.datapoints_to_alarm), "{name}");
+        assert_eq!(number("Threshold"), alarm.threshold, "{name}");
+        assert_eq!(
+            deployed["ComparisonOperator"],
+            json!(format!("{:?}Threshold", alarm.comparison)),
+            "{name}"
+        );
+        let missing = format!("{:?}", alarm.treat_missing_data).to_lowercase();
+        assert_eq!(
+            deployed["TreatMissingData"].as_str().unwrap().to_lowercase(),
+            missing,
+            "{name}"
+        );
+    }
+    let deployed = &stack.resource("Watch").properties;
+    let suppressor = rehearsed.composite.suppressor.unwrap();
+    assert_eq!(deployed["AlarmName"], json!(rehearsed.composite.name));
+    assert_eq!(deployed["AlarmRule"], json!(rehearsed.composite.rule));
+    assert_eq!(deployed["ActionsSuppressor"], json!(suppressor.alarm));
+    assert_eq!(
+        deployed["ActionsSuppressorWaitPeriod"],
+        json!(suppressor.wait.as_secs())
+    );
+    assert_eq!(
+        deployed["ActionsSuppressorExtensionPeriod"],
+        json!(suppressor.extension.as_secs())
+    );
 }

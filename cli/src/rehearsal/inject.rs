@@ -9,7 +9,7 @@ use record_approval::RecordApproval;
 use serde::Serialize;
 use shared::plan::Plan;
 use shared::record::{Claim, Record};
-use shared::recovery::Mode;
+use shared::recovery::{Mode, Scenario};
 use shared::step::Step;
 use simulator::aws::cloudwatch::StateValue;
 use simulator::aws::door::NO_ANSWER;
@@ -21,7 +21,7 @@ use start_recovery::StartRecovery;
 
 use super::faults::Fault;
 use super::people::{self, Heard, People};
-use crate::deployment::{MACHINES, STEPS};
+use crate::deployment::{MACHINES, STEPS, watching};
 
 /// How long a service is throttled, and which share of its calls.
 const THROTTLED_FOR: SignedDuration = SignedDuration::from_mins(10);
@@ -298,12 +298,15 @@ impl Place<'_> {
         ends[self.cloud().chance("ends-of-processes", |rng| rng.usize(..ends.len()))]
     }
 
-    /// Lets the alarm go to OK while its recovery runs; the next evaluation takes it back to ALARM.
+    /// Lets the alarm go to OK while its recovery runs, as the probe's does; that one's next evaluation takes both back to
+    /// ALARM.
     fn let_the_alarm_flap(&self) -> Count {
         let flapped = Rc::new(Cell::new(0));
         let (simulation, counted) = (self.simulation.clone(), Rc::clone(&flapped));
         let here = self.plan.regions.recovery.region.clone();
-        let alarms: Vec<String> = self.plan.alarms.iter().map(|alarm| alarm.name.clone()).collect();
+        let watching = watching(self.plan, Scenario::RegionFailure);
+        // What cannot be watched is not rehearsed; without a name nothing is set, and nothing counted.
+        let probe = watching.map_or_else(|_| String::new(), |watching| watching.alarms.probe.name);
         tokio::task::spawn_local(async move {
             let cloud = simulation.cloud();
             while calls_of(&simulation, StartRecovery::NAME) == 0 {
@@ -311,17 +314,11 @@ impl Place<'_> {
             }
             tokio::time::sleep(FLAPS_AFTER).await;
             for _ in 0..FLAPS {
-                for alarm in &alarms {
-                    let reason = "a rehearsal sets it to OK for a moment";
-                    // Only one of the plan's alarms is deployed.
-                    if cloud
-                        .cloudwatch
-                        .set_alarm_state(cloud, &here, alarm, StateValue::Ok, reason)
-                        .is_ok()
-                    {
-                        counted.set(counted.get() + 1);
-                    }
-                }
+                let reason = "a rehearsal sets it to OK for a moment";
+                let set = cloud
+                    .cloudwatch
+                    .set_alarm_state(cloud, &here, &probe, StateValue::Ok, reason);
+                counted.set(counted.get() + u64::from(set.is_ok()));
                 tokio::time::sleep(FLAPS_EVERY).await;
             }
         });

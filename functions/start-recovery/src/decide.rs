@@ -156,7 +156,7 @@ fn bound_alarm<'a>(change: &StateChange<'_>, seen: &Circumstances<'a>) -> Result
     Ok(alarm)
 }
 
-/// Whether the alarm has just gone off.
+/// Whether the alarm has just gone off, or acts from now on after it was kept from it.
 fn went_off(change: &StateChange<'_>) -> Result<(), String> {
     if change.state != "ALARM" {
         return Err(format!(
@@ -164,7 +164,7 @@ fn went_off(change: &StateChange<'_>) -> Result<(), String> {
             quoted(change.state)
         ));
     }
-    if !["OK", "INSUFFICIENT_DATA"].contains(&change.before) {
+    if !change.is_freed && !["OK", "INSUFFICIENT_DATA"].contains(&change.before) {
         return Err(format!(
             "the alarm was {} before, and only a change from OK or INSUFFICIENT_DATA starts anything",
             quoted(change.before)
@@ -187,8 +187,10 @@ fn may_act(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<(), Str
         let by = suppressed
             .as_str()
             .map_or_else(String::new, |by| format!(" by {}", quoted(by)));
+        let suppressor = change.suppressor.map(|alarm| format!(" ({})", quoted(alarm)));
         return Err(format!(
-            "the alarm's actions are suppressed{by} in {}; {by_hand}",
+            "the alarm's actions are suppressed{by}{} in {}; {by_hand}",
+            suppressor.unwrap_or_default(),
             seen.region
         ));
     }
@@ -198,19 +200,19 @@ fn may_act(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<(), Str
 /// Whether the event says something about now.
 fn is_fresh(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<(), String> {
     let stale_after = seen.plan.automation.stale_after;
-    let age = seen.now.duration_since(change.at);
+    let age = seen.now.duration_since(change.said_at);
     if age > signed(stale_after) {
         return Err(format!(
             "the alarm went off at {}, {} before it was heard of, and what is older than {stale_after} says nothing about \
              now; if the alarm still stands, start the recovery by hand",
-            change.at,
+            change.said_at,
             Duration::from_secs(age.as_secs().unsigned_abs())
         ));
     }
     if -age > CLOCKS_DIFFER {
         return Err(format!(
             "the alarm went off at {}, which is in the future: it is {} here; somebody set the event or a clock wrong",
-            change.at, seen.now
+            change.said_at, seen.now
         ));
     }
     Ok(())

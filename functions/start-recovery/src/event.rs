@@ -11,6 +11,8 @@ const LARGEST: usize = 256 * 1024;
 const SOURCE: &str = "aws.cloudwatch";
 /// The one kind of event that can start something.
 const STATE_CHANGE: &str = "CloudWatch Alarm State Change";
+/// What keeps a composite alarm from acting while it waits whether its suppressor goes off.
+const WAIT_PERIOD: &str = "WaitPeriod";
 /// More characters of an event than this are not told.
 const LONGEST_QUOTE: usize = 120;
 /// Characters of an alarm's ARN: 255 for its name (CloudWatch API Reference, PutMetricAlarm), and what is before it.
@@ -33,10 +35,16 @@ pub(crate) struct StateChange<'a> {
     pub state: &'a str,
     /// When it changed.
     pub at: Timestamp,
+    /// When this was said: later, where a composite alarm has waited for its suppressor.
+    pub said_at: Timestamp,
     /// What mutes the alarm, if anything does.
     pub muted: Option<&'a Value>,
-    /// What suppresses the actions of a composite alarm, if anything does.
+    /// What suppresses the actions of a composite alarm, if anything does. Waiting whether something will is none.
     pub suppressed: Option<&'a Value>,
+    /// The alarm that suppresses them when it goes off, if the event names it.
+    pub suppressor: Option<&'a str>,
+    /// Whether the alarm's actions were suppressed and are not any more, so that CloudWatch takes them now.
+    pub is_freed: bool,
 }
 
 impl<'a> StateChange<'a> {
@@ -65,7 +73,7 @@ impl<'a> StateChange<'a> {
                 quoted(kind)
             ));
         }
-        let timestamp = text(event, &["detail", "state", "timestamp"])?;
+        let said_at = time_at(event, &["detail", "state", "timestamp"])?;
         Ok(Self {
             account: text(event, &["account"])?,
             region: text(event, &["region"])?,
@@ -73,21 +81,34 @@ impl<'a> StateChange<'a> {
             arn: arn_in(event)?,
             before: text(event, &["detail", "previousState", "value"])?,
             state: text(event, &["detail", "state", "value"])?,
-            at: time_in(timestamp)
-                .ok_or_else(|| format!("detail.state.timestamp is {}, which is no time", quoted(timestamp)))?,
+            at: match has_waited(event) {
+                true => time_at(event, &WAITS_SINCE)?,
+                false => said_at,
+            },
+            said_at,
             muted: mute_in(event),
             suppressed: suppression_in(event),
+            suppressor: event
+                .pointer("/detail/configuration/actionsSuppressor")
+                .and_then(Value::as_str),
+            is_freed: is_freed(event),
         })
     }
 }
 
 /// The event's id: 32 hexadecimal digits that follow from the alarm and the moment of its change of state, so that the same
-/// event has the same one. Whatever is no such change, or is one that must start nothing, has an id of its own text: a
-/// contributor of an alarm changes at the same moment as the alarm, and refusing it must not stand for the alarm's event.
+/// event has the same one, and so has the one that says that the alarm's wait for its suppressor is over. Whatever is no such
+/// change, or is one that must start nothing, has an id of its own text: a contributor of an alarm changes at the same moment
+/// as the alarm, and refusing it must not stand for the alarm's event.
 pub(crate) fn id_of(event: &Value) -> String {
     let is_change = text(event, &["source"]) == Ok(SOURCE) && text(event, &["detail-type"]) == Ok(STATE_CHANGE);
     let is_quiet = mute_in(event).is_some() || suppression_in(event).is_some();
-    let change = match (arn_in(event), text(event, &["detail", "state", "timestamp"])) {
+    let moment = if has_waited(event) {
+        text(event, &WAITS_SINCE)
+    } else {
+        text(event, &["detail", "state", "timestamp"])
+    };
+    let change = match (arn_in(event), moment) {
         (Ok(arn), Ok(at)) if is_change && !is_quiet => format!("{arn}{at}"),
         _ => event.to_string(),
     };
@@ -157,10 +178,38 @@ fn mute_in(event: &Value) -> Option<&Value> {
     event.pointer("/detail/muteDetail").filter(|value| !value.is_null())
 }
 
+/// What suppresses the actions of a composite alarm. A wait is none: then its suppressor is not in ALARM, and that the wait
+/// is over is documented for an alarm's own actions only, not for EventBridge.
 fn suppression_in(event: &Value) -> Option<&Value> {
-    event
-        .pointer("/detail/state/actionsSuppressedBy")
-        .filter(|value| !value.is_null())
+    held_by(event, "state").filter(|by| *by != WAIT_PERIOD)
+}
+
+/// What kept a composite alarm from acting in `state` or `previousState`.
+fn held_by<'a>(event: &'a Value, state: &str) -> Option<&'a Value> {
+    let by = event.get("detail")?.get(state)?.get("actionsSuppressedBy")?;
+    Some(by).filter(|by| !by.is_null())
+}
+
+/// Whether the alarm is in ALARM as it was before, and acts now, which it did not before.
+fn is_freed(event: &Value) -> bool {
+    let is_alarm = |state: &str| text(event, &["detail", state, "value"]) == Ok("ALARM");
+    is_alarm("state")
+        && is_alarm("previousState")
+        && held_by(event, "state").is_none()
+        && held_by(event, "previousState").is_some()
+}
+
+/// Where an event says since when the alarm has waited for its suppressor.
+const WAITS_SINCE: [&str; 3] = ["detail", "previousState", "timestamp"];
+
+/// Whether the event says that this wait is over.
+fn has_waited(event: &Value) -> bool {
+    is_freed(event) && held_by(event, "previousState").is_some_and(|by| by == WAIT_PERIOD)
+}
+
+fn time_at(event: &Value, path: &[&str]) -> Result<Timestamp, String> {
+    let timestamp = text(event, path)?;
+    time_in(timestamp).ok_or_else(|| format!("{} is {}, which is no time", path.join("."), quoted(timestamp)))
 }
 
 /// CloudWatch writes the offset as `+0000`, which RFC 3339 does not know; both are read.

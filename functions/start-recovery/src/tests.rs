@@ -352,14 +352,98 @@ fn a_muted_or_suppressed_alarm_starts_nothing() {
     for mute in [json!({}), json!(false), json!("")] {
         world.refuses(&changed(&[("/detail/muteDetail", mute)]), "is muted;");
     }
-    for by in ["WaitPeriod", "ExtensionPeriod", "Alarm"] {
-        let suppressed = changed(&[("/detail/state/actionsSuppressedBy", json!(by))]);
-        world.refuses(&suppressed, &format!("suppressed by '{by}'"));
+    for by in ["ExtensionPeriod", "Alarm", "Another"] {
+        let suppressed = ("/detail/state/actionsSuppressedBy", json!(by));
+        world.refuses(
+            &changed(std::slice::from_ref(&suppressed)),
+            &format!("suppressed by '{by}' in us-west-2"),
+        );
+        let named = ("/detail/configuration", json!({ "actionsSuppressor": "upkeep" }));
+        world.refuses(
+            &changed(&[suppressed, named]),
+            &format!("suppressed by '{by}' ('upkeep') in us-west-2"),
+        );
     }
     world.refuses(
         &changed(&[("/detail/state/actionsSuppressedBy", json!({}))]),
         "suppressed in",
     );
+}
+
+const WAITS: (&str, &str) = ("/detail/state/actionsSuppressedBy", "WaitPeriod");
+const ACTS_SINCE: &str = "2026-01-06T02:54:51.123+0000";
+
+/// The event of an alarm that was kept from acting by `by`, since it went off, and is not any more.
+fn freed(by: &str) -> Value {
+    changed(&[
+        (
+            "/detail/previousState",
+            json!({ "value": "ALARM", "actionsSuppressedBy": by, "timestamp": WENT_OFF }),
+        ),
+        ("/detail/state/timestamp", json!(ACTS_SINCE)),
+    ])
+}
+
+/// CloudWatch says ALARM once, with the wait in it, and nothing documents that EventBridge hears of the wait's end.
+#[test]
+fn an_alarm_that_waits_for_its_suppressor_starts() {
+    let waits = changed(&[(WAITS.0, json!(WAITS.1))]);
+    assert_eq!(World::new().decide(&waits), World::new().decide(&event()));
+}
+
+#[test]
+fn the_end_of_the_wait_is_the_same_event_to_what_was_started_and_starts_what_was_not() {
+    let waits = changed(&[(WAITS.0, json!(WAITS.1))]);
+    let over = freed("WaitPeriod");
+    assert_eq!(event::id_of(&over), event::id_of(&waits));
+    assert_eq!(World::new().decide(&over), World::new().decide(&waits));
+    // What is fresh is what was said last.
+    let mut world = World::new();
+    world.now = at("2026-01-06T02:54:51.123Z") + SignedDuration::from_mins(10);
+    assert!(world.decide(&over).is_ok());
+    world.now += SignedDuration::from_millis(1);
+    world.refuses(
+        &over,
+        "went off at 2026-01-06T02:54:51.123Z, 10m before it was heard of",
+    );
+}
+
+#[test]
+fn an_alarm_that_still_stands_when_it_is_no_longer_suppressed_starts() {
+    for by in ["Alarm", "ExtensionPeriod"] {
+        let freed = freed(by);
+        assert_ne!(event::id_of(&freed), event::id_of(&event()));
+        let begin = World::new().decide(&freed).unwrap();
+        assert_eq!(begin.at, at("2026-01-06T02:54:51.123Z"), "when it could act");
+        assert_eq!(begin.name, format!("region-failure-{}", event::id_of(&freed)));
+    }
+}
+
+#[test]
+fn an_alarm_that_stays_suppressed_or_never_was_is_not_freed() {
+    let world = World::new();
+    let with = |now: Value| {
+        let mut event = freed("Alarm");
+        event["detail"]["state"]["actionsSuppressedBy"] = now;
+        event
+    };
+    for now in ["ExtensionPeriod", "WaitPeriod", "Alarm"] {
+        world.refuses(&with(json!(now)), "the alarm was 'ALARM' before");
+    }
+    assert!(world.decide(&with(Value::Null)).is_ok());
+    let mut never = freed("Alarm");
+    never["detail"]["previousState"]["actionsSuppressedBy"] = Value::Null;
+    world.refuses(&never, "the alarm was 'ALARM' before");
+    let mut without_time = freed("WaitPeriod");
+    without_time["detail"]["previousState"]["timestamp"] = json!("then");
+    world.refuses(
+        &without_time,
+        "detail.previousState.timestamp is 'then', which is no time",
+    );
+    let mut muted = freed("WaitPeriod");
+    muted["detail"]["muteDetail"] = json!({});
+    world.refuses(&muted, "is muted");
+    assert_ne!(event::id_of(&muted), event::id_of(&event()));
 }
 
 #[test]
@@ -511,7 +595,7 @@ fn refusing_something_else_of_the_same_moment_does_not_stand_for_the_alarms_own_
         changed(&[("/detail-type", json!("CloudWatch Alarm Contributor State Change"))]),
         changed(&[("/detail-type", json!("CloudWatch Alarm Configuration Change"))]),
         changed(&[("/detail/muteDetail", json!({}))]),
-        changed(&[("/detail/state/actionsSuppressedBy", json!("WaitPeriod"))]),
+        changed(&[("/detail/state/actionsSuppressedBy", json!("Alarm"))]),
     ] {
         assert_ne!(event::id_of(&other), id, "{other}");
     }
@@ -583,6 +667,8 @@ fn every_kind_of_alarm_starts() {
         fixture!("anomaly-detection"),
         fixture!("composite"),
         fixture!("metrics-insights"),
+        fixture!("composite-suppressed"),
+        fixture!("composite-wait-over"),
     ] {
         let begin = bound_to(&event).decide(&event).unwrap();
         assert_eq!(begin.alarm, event["resources"][0]);
@@ -604,7 +690,10 @@ fn what_is_no_change_of_state_or_is_quiet_never_starts() {
             fixture!("muted"),
             "the alarm is muted by 'arn:aws:cloudwatch:us-east-1:",
         ),
-        (fixture!("composite-suppressed"), "suppressed by 'WaitPeriod'"),
+        (
+            fixture!("composite-maintenance"),
+            "suppressed by 'Alarm' ('Maintenance') in us-east-1",
+        ),
     ] {
         bound_to(&event).refuses(&event, says);
     }

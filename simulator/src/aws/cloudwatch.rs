@@ -1,4 +1,7 @@
-//! CloudWatch: metrics at a resolution of one minute, and alarms on one metric each.
+//! CloudWatch: metrics at a resolution of one minute, alarms on one metric each, and composite alarms on those.
+
+mod composite;
+mod rule;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -14,6 +17,9 @@ use tokio::time::timeout_at;
 
 use crate::aws::wire::{Answer, Call, Reply, UNKNOWN};
 use crate::cloud::{Cloud, lock};
+
+use composite::{Composite, SuppressedBy};
+pub use composite::{CompositeAlarm, Suppressor};
 
 /// Where the SDK's protocol, Smithy RPC v2 CBOR, finds CloudWatch's operations.
 const PATH: &str = "/service/GraniteServiceVersion20100801/operation/";
@@ -37,6 +43,8 @@ const ALARMS_LIMIT: usize = 100;
 /// The longest time that an alarm with a period below an hour may look at (CloudWatch API Reference, PutMetricAlarm).
 /// Longer ones are not simulated.
 const LONGEST_EVALUATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest name of an alarm, in characters (CloudWatch API Reference, PutMetricAlarm and PutCompositeAlarm).
+const NAME_LIMIT: usize = 255;
 /// The longest reason for a state, in characters (CloudWatch API Reference, SetAlarmState).
 const REASON_LIMIT: usize = 1023;
 /// How many more periods than it evaluates an alarm looks at, to find datapoints. The User Guide ("Configuring how
@@ -55,8 +63,10 @@ pub struct CloudWatch {
 struct Regional {
     /// For each metric its minutes, by their beginning in seconds since the epoch.
     metrics: BTreeMap<Metric, BTreeMap<i64, Statistics>>,
-    /// The alarms, by name.
+    /// The alarms on metrics, by name.
     alarms: BTreeMap<String, Watch>,
+    /// The composite alarms, by name.
+    composites: BTreeMap<String, Composite>,
 }
 
 /// What identifies a metric within a Region.
@@ -269,6 +279,8 @@ struct State {
     /// JSON; nothing before the first evaluation.
     reason_data: Option<String>,
     updated_at: Timestamp,
+    /// What suppresses the actions; nothing does those of an alarm on a metric.
+    suppressed_by: Option<SuppressedBy>,
 }
 
 impl CloudWatch {
@@ -337,9 +349,7 @@ impl CloudWatch {
         } = &alarm;
         let (n, m) = (*evaluation_periods, *datapoints_to_alarm);
         let seconds = i64::try_from(period.as_secs()).unwrap_or_default();
-        if name.is_empty() || name.chars().count() > 255 {
-            return Err(format!("'{name}' is not an alarm's name"));
-        }
+        check_name(name)?;
         if seconds < MINUTE || seconds % MINUTE != 0 || period.subsec_nanos() != 0 {
             return Err(format!("alarm {name}: {period:?} is not a multiple of a minute"));
         }
@@ -362,13 +372,20 @@ impl CloudWatch {
                 reason: "Unchecked: Initial alarm creation".to_owned(),
                 reason_data: None,
                 updated_at: now,
+                suppressed_by: None,
             },
             delay: cloud.draw("alarm-evaluation-delay", &cloud.timings.alarm_evaluation_delay),
             period_end: beginning(now, seconds) + seconds,
             alarm,
         };
         let mut regions = lock(&self.regions);
-        let alarms = &mut regions.entry(region.to_owned()).or_default().alarms;
+        let Regional { alarms, composites, .. } = regions.entry(region.to_owned()).or_default();
+        if composites.contains_key(&watch.alarm.name) {
+            let name = &watch.alarm.name;
+            return Err(format!(
+                "there is a composite alarm {name} in {region}, and a name stands for one alarm"
+            ));
+        }
         if let Some(before) = alarms.remove(&watch.alarm.name) {
             watch.state = before.state;
         }
@@ -377,8 +394,9 @@ impl CloudWatch {
         Ok(())
     }
 
-    /// Sets the state of an alarm, as the API's SetAlarmState does: EventBridge hears of it if it is another one, and the
-    /// next evaluation sets it to what the metric says, and tells again. Must be called on the simulation's runtime.
+    /// Sets the state of an alarm, as the API's SetAlarmState does: EventBridge hears of it if it is another one. The next
+    /// evaluation sets it to what the metric says, and tells again; an alarm that ignores missing data keeps it until there
+    /// are data. A composite alarm keeps it until one of its alarms changes. Must be called on the simulation's runtime.
     ///
     /// Errors: a text, if the Region does not answer, if it has no such alarm, or if the reason is too long.
     pub fn set_alarm_state(
@@ -395,23 +413,22 @@ impl CloudWatch {
         if reason.chars().count() > REASON_LIMIT {
             return Err(format!("alarm {alarm}: a reason has {REASON_LIMIT} characters at most"));
         }
-        let event = {
+        let events = {
             let mut regions = lock(&self.regions);
-            let watch = regions.get_mut(region).and_then(|here| here.alarms.get_mut(alarm));
-            let watch = watch.ok_or_else(|| format!("there is no alarm {alarm} in {region}"))?;
-            let set = State {
-                value: state,
-                reason: reason.to_owned(),
-                reason_data: None,
-                updated_at: cloud.now(),
-            };
-            let previous = std::mem::replace(&mut watch.state, set);
-            (previous.value != state).then(|| event(cloud, region, watch, &previous))
+            let here = regions.get_mut(region);
+            let here = here.ok_or_else(|| format!("there is no alarm {alarm} in {region}"))?;
+            here.set_alarm_state(cloud, region, alarm, state, reason)?
         };
-        if let Some(event) = event {
+        self.alarm_was_put.notify_one();
+        for event in events {
             cloud.events.publish(cloud, region, event);
         }
         Ok(())
+    }
+
+    /// The state of an alarm of either kind, if there is one of this name.
+    pub fn alarm_state(&self, region: &str, alarm: &str) -> Option<StateValue> {
+        lock(&self.regions).get(region)?.state_value(alarm)
     }
 
     /// Evaluates what is due. Gives the events of all changes of state, each with its Region, and when the next
@@ -420,7 +437,9 @@ impl CloudWatch {
         let now = cloud.now();
         let mut events = Vec::new();
         let mut next = None;
-        for (region, Regional { metrics, alarms }) in lock(&self.regions).iter_mut() {
+        for (region, here) in lock(&self.regions).iter_mut() {
+            let mut changed = Vec::new();
+            let Regional { metrics, alarms, .. } = here;
             for watch in alarms.values_mut() {
                 while watch.due() <= now {
                     let period_end = watch.period_end;
@@ -433,18 +452,23 @@ impl CloudWatch {
                     if state.value != watch.state.value {
                         let previous = std::mem::replace(&mut watch.state, state);
                         events.push((region.clone(), event(cloud, region, watch, &previous)));
+                        changed.push(watch.alarm.name.clone());
                     }
                 }
                 next = next.into_iter().chain([watch.due()]).min();
             }
+            let mut of_composites = here.end_suppressions(cloud, region);
+            of_composites.extend(here.follow(cloud, region, changed));
+            events.extend(of_composites.into_iter().map(|event| (region.clone(), event)));
+            next = next.into_iter().chain(here.next_end_of_suppression()).min();
         }
         (events, next)
     }
 }
 
 /// Evaluates every alarm at the end of each of its periods, plus a delay drawn from `alarm_evaluation_delay` once for
-/// each alarm, and tells EventBridge of every change of state; never ends. In a Region that is down nothing is
-/// evaluated.
+/// each alarm, composite alarms when one of their alarms changes, and tells EventBridge of every change of state; never
+/// ends. In a Region that is down nothing is evaluated.
 ///
 /// Simplified: periods begin at full multiples of their length, and an alarm is evaluated once in each; the real
 /// CloudWatch evaluates every minute, and its longer periods can begin at any minute.
@@ -535,6 +559,7 @@ fn judge(
         reason: reason(alarm, value, &datapoints, missing.len()),
         reason_data: serde_json::to_string(&ReasonData::new(alarm, &datapoints, &missing, now)).ok(),
         updated_at: now,
+        suppressed_by: None,
     }
 }
 
@@ -686,6 +711,18 @@ fn event(cloud: &Cloud, region: &str, watch: &Watch, previous: &State) -> Value 
     if !alarm.description.is_empty() {
         configuration["description"] = json!(alarm.description);
     }
+    state_change(cloud, region, (&alarm.name, &watch.arn), configuration, previous, state)
+}
+
+/// The event of an alarm of either kind: its name and ARN, how it is configured, and its state before and since.
+fn state_change(
+    cloud: &Cloud,
+    region: &str,
+    (name, arn): (&str, &str),
+    configuration: Value,
+    previous: &State,
+    state: &State,
+) -> Value {
     json!({
         "version": "0",
         "id": uuid(cloud),
@@ -694,9 +731,9 @@ fn event(cloud: &Cloud, region: &str, watch: &Watch, previous: &State) -> Value 
         "account": cloud.account,
         "time": state.updated_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "region": region,
-        "resources": [watch.arn],
+        "resources": [arn],
         "detail": {
-            "alarmName": alarm.name,
+            "alarmName": name,
             "configuration": configuration,
             "previousState": previous.in_event(),
             "state": state.in_event(),
@@ -714,8 +751,20 @@ impl State {
         if let Some(data) = &self.reason_data {
             state["reasonData"] = json!(data);
         }
+        if let Some(by) = self.suppressed_by {
+            state["actionsSuppressedBy"] = json!(by.name());
+            state["actionsSuppressedReason"] = json!(by.reason());
+        }
         state
     }
+}
+
+/// Errors: a text, if no alarm can have this name.
+fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.chars().count() > NAME_LIMIT {
+        return Err(format!("'{name}' is not an alarm's name"));
+    }
+    Ok(())
 }
 
 /// `2019-10-02T17:04:40.989+0000`: a time as alarms write it.
@@ -757,6 +806,35 @@ fn together(minutes: &BTreeMap<i64, Statistics>, from: i64, to: i64) -> Option<S
 }
 
 impl Regional {
+    /// Sets the state of an alarm of either kind. Gives the events, those of the composite alarms that follow it too.
+    fn set_alarm_state(
+        &mut self,
+        cloud: &Cloud,
+        region: &str,
+        alarm: &str,
+        value: StateValue,
+        reason: &str,
+    ) -> Result<Vec<Value>, String> {
+        let own = if let Some(watch) = self.alarms.get_mut(alarm) {
+            let set = State {
+                value,
+                reason: reason.to_owned(),
+                reason_data: None,
+                updated_at: cloud.now(),
+                suppressed_by: None,
+            };
+            let previous = std::mem::replace(&mut watch.state, set);
+            (previous.value != value).then(|| event(cloud, region, watch, &previous))
+        } else {
+            self.set_composite(cloud, region, alarm, value, reason)?
+        };
+        let mut events = Vec::from_iter(own);
+        if !events.is_empty() {
+            events.extend(self.follow(cloud, region, vec![alarm.to_owned()]));
+        }
+        Ok(events)
+    }
+
     fn record(&mut self, metric: &Metric, at: Timestamp, values: Statistics) {
         let minutes = self.metrics.entry(metric.clone()).or_default();
         let minute = beginning(at, MINUTE);
@@ -906,26 +984,44 @@ impl Regional {
                 "AlarmNamePrefix cannot be used with AlarmNames",
             ));
         }
-        if types.iter().any(|kind| kind.as_text() != Some("MetricAlarm")) {
-            return Err(not_simulated("alarms that are not metric alarms"));
+        let types = types
+            .into_iter()
+            .map(|kind| text(kind, "AlarmTypes"))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(other) = types
+            .iter()
+            .find(|kind| !["MetricAlarm", "CompositeAlarm"].contains(&kind.as_str()))
+        {
+            return Err(not_simulated(format!("alarms of type {other}")));
         }
-        let found = self.alarms.values().filter(|watch| {
-            names.as_ref().is_none_or(|names| names.contains(&watch.alarm.name))
-                && prefix
-                    .as_ref()
-                    .is_none_or(|prefix| watch.alarm.name.starts_with(prefix.as_str()))
-                && state.is_none_or(|state| state == watch.state.value)
-        });
-        let found: Vec<Cbor> = found.map(Watch::described).collect();
-        if found.len() > limit {
+        let is_asked_for = |name: &str, value: StateValue| {
+            names
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|asked| asked == name))
+                && prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
+                && state.is_none_or(|state| state == value)
+        };
+        // "If you omit this parameter, only metric alarms are returned".
+        let (mut metric, mut composite) = (Vec::new(), Vec::new());
+        if types.is_empty() || types.iter().any(|kind| kind == "MetricAlarm") {
+            let found = self.alarms.values();
+            let found = found.filter(|watch| is_asked_for(&watch.alarm.name, watch.state.value));
+            metric.extend(found.map(Watch::described));
+        }
+        if types.iter().any(|kind| kind == "CompositeAlarm") {
+            let found = self.composites.values();
+            let found = found.filter(|composite| is_asked_for(&composite.alarm.name, composite.state.value));
+            composite.extend(found.map(Composite::described));
+        }
+        let found = metric.len() + composite.len();
+        if found > limit {
             return Err(not_simulated(format!(
-                "more alarms ({}) than fit on a page ({limit})",
-                found.len()
+                "more alarms ({found}) than fit on a page ({limit})"
             )));
         }
         Ok(cbor_map([
-            ("MetricAlarms", Cbor::Array(found)),
-            ("CompositeAlarms", Cbor::Array(Vec::new())),
+            ("MetricAlarms", Cbor::Array(metric)),
+            ("CompositeAlarms", Cbor::Array(composite)),
         ]))
     }
 }
@@ -1300,7 +1396,8 @@ mod tests {
     use aws_sdk_cloudwatch::error::{ProvideErrorMetadata, SdkError};
     use aws_sdk_cloudwatch::primitives::DateTime;
     use aws_sdk_cloudwatch::types::{
-        Dimension, Metric as SdkMetric, MetricDataQuery, MetricDatum, MetricStat, ScanBy, StandardUnit, StatisticSet,
+        AlarmType, Dimension, Metric as SdkMetric, MetricDataQuery, MetricDatum, MetricStat, ScanBy, StandardUnit,
+        StatisticSet,
     };
     use aws_smithy_runtime_api::client::http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -1376,6 +1473,7 @@ mod tests {
             reason: "before".into(),
             reason_data: None,
             updated_at,
+            suppressed_by: None,
         };
         judge(&alarm(m, 3, treat), Some(&known), end, at("12:30:05.123"), &current)
     }
@@ -2139,6 +2237,53 @@ mod tests {
             coded(combined).map(|_| ()).unwrap_err().0,
             "InvalidParameterCombination"
         );
+        // Composite alarms are given to those who ask for them.
+        let suppressor = Suppressor {
+            alarm: "other".into(),
+            wait: Duration::from_secs(1),
+            extension: Duration::from_secs(60),
+        };
+        let composite = CompositeAlarm {
+            name: "either".into(),
+            description: "One of them".into(),
+            rule: "ALARM(down) OR ALARM(other)".into(),
+            actions_enabled: true,
+            suppressor: Some(suppressor),
+        };
+        cloud.cloudwatch.put_composite_alarm(&cloud, REGION, composite).unwrap();
+        let all = client.describe_alarms().send().await.unwrap();
+        assert_eq!((all.metric_alarms().len(), all.composite_alarms().len()), (2, 0));
+        let types = [AlarmType::MetricAlarm, AlarmType::CompositeAlarm];
+        let all = client
+            .describe_alarms()
+            .set_alarm_types(Some(types.into()))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(all.metric_alarms().len(), 2);
+        let [either] = all.composite_alarms() else {
+            panic!("{all:?}")
+        };
+        assert_eq!(
+            (either.alarm_name(), either.alarm_rule(), either.actions_suppressor()),
+            (Some("either"), Some("ALARM(down) OR ALARM(other)"), Some("other"))
+        );
+        assert_eq!(either.state_value().map(|state| state.as_str()), Some("ALARM"));
+        assert_eq!(either.actions_suppressed_by().map(|by| by.as_str()), Some("WaitPeriod"));
+        assert_eq!(
+            either.actions_suppressed_reason(),
+            Some("Actions suppressed by WaitPeriod")
+        );
+        assert_eq!(
+            (
+                either.actions_suppressor_wait_period(),
+                either.actions_suppressor_extension_period()
+            ),
+            (Some(1), Some(60))
+        );
+        assert!(either.state_reason_data().unwrap().contains("alarm:down"));
+        let logs = client.describe_alarms().alarm_types("LogAlarm".into()).send().await;
+        assert_eq!(coded(logs).map(|_| ()).unwrap_err().0, "NotSimulated");
         // A change keeps the state.
         cloud
             .cloudwatch

@@ -953,9 +953,10 @@ fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool) -> String {
     )
 }
 
-/// Replicates a global database for ever: each minute has its lag, which is published at the minute's end in the
-/// Region of each secondary that the writer reaches.
+/// Replicates a global database for ever, as if it had for some minutes before: each minute has its lag, which is published
+/// at the minute's end in the Region of each secondary that the writer reaches.
 pub async fn replicate(cloud: Arc<Cloud>, id: String) {
+    let mut is_first = true;
     loop {
         let drawn = cloud.draw("replication-lag", &cloud.timings.replication_lag);
         {
@@ -966,21 +967,32 @@ pub async fn replicate(cloud: Arc<Cloud>, id: String) {
             let lag = global.set_lag.unwrap_or(drawn);
             global.lag.push((cloud.now(), lag));
         }
+        if std::mem::take(&mut is_first) {
+            for minutes in (1..=RAN_BEFORE).rev() {
+                cloud.rds.publish_lags(&cloud, &id, SignedDuration::from_mins(minutes));
+            }
+        }
         tokio::time::sleep(A_MINUTE).await;
+        // A minute's lag is that minute's, at its last second.
+        cloud.rds.publish_lags(&cloud, &id, SignedDuration::from_secs(1));
+    }
+}
+
+impl Rds {
+    /// Publishes the lag of now, of each cluster that replication reaches, as the lag of `ago`.
+    fn publish_lags(&self, cloud: &Cloud, id: &str, ago: SignedDuration) {
         let now = cloud.now();
-        for (region, cluster, lag) in cloud.rds.lags(&cloud, &id, now) {
+        let at = now.checked_sub(ago).unwrap_or(now);
+        for (region, cluster, lag) in self.lags(cloud, id, now) {
             let metric = Metric {
                 namespace: "AWS/RDS".to_owned(),
                 name: "AuroraGlobalDBRPOLag".to_owned(),
                 dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), cluster)]),
             };
-            let at = now.checked_sub(SignedDuration::from_secs(1)).unwrap_or(now);
             cloud.cloudwatch.publish(&region, &metric, at, lag.as_millis() as f64);
         }
     }
-}
 
-impl Rds {
     /// Region and identifier of each cluster that replication reaches at `now`, and how far it is behind, where that is
     /// published.
     fn lags(&self, cloud: &Cloud, id: &str, now: Timestamp) -> Vec<(String, String, Duration)> {
@@ -1007,6 +1019,9 @@ impl Rds {
 }
 
 const A_MINUTE: Duration = Duration::from_secs(60);
+/// For how many minutes replication had run when the simulation begins, as its metric shows: an alarm that takes missing
+/// data as breaching would go off at once without them.
+const RAN_BEFORE: i64 = 10;
 
 #[cfg(test)]
 mod tests {

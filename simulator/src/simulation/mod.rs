@@ -18,7 +18,7 @@ use shared::step::Handler;
 use states_language::{ExecutionResult, HistoryEvent, StateMachine, TaskFailure};
 
 use self::functions::Functions;
-use crate::aws::cloudwatch::{self, Alarm};
+use crate::aws::cloudwatch::{self, Alarm, CompositeAlarm};
 use crate::aws::door::Door;
 use crate::aws::events::{self, Rule, Schedule};
 use crate::aws::rds;
@@ -55,8 +55,10 @@ pub struct Deployment {
     pub machines: Vec<(&'static str, &'static str)>,
     /// What fills the machines' other holes: name and text.
     pub substitutions: Vec<(String, String)>,
-    /// Alarms.
+    /// Alarms on metrics.
     pub alarms: Vec<Alarm>,
+    /// Alarms on these alarms, and on those before them.
+    pub composite_alarms: Vec<CompositeAlarm>,
     /// Rules.
     pub rules: Vec<Rule>,
     /// Schedules, all in this Region.
@@ -72,6 +74,7 @@ impl Deployment {
             machines: Vec::new(),
             substitutions: Vec::new(),
             alarms: Vec::new(),
+            composite_alarms: Vec::new(),
             rules: Vec::new(),
             schedules: Vec::new(),
         }
@@ -394,6 +397,7 @@ fn deploy(cloud: &Arc<Cloud>, deployment: Deployment) -> Result<(), String> {
         machines,
         substitutions,
         alarms,
+        composite_alarms,
         rules,
         schedules,
     } = deployment;
@@ -414,6 +418,9 @@ fn deploy(cloud: &Arc<Cloud>, deployment: Deployment) -> Result<(), String> {
     }
     for alarm in alarms {
         cloud.cloudwatch.put_alarm(cloud, &region, alarm)?;
+    }
+    for alarm in composite_alarms {
+        cloud.cloudwatch.put_composite_alarm(cloud, &region, alarm)?;
     }
     for rule in rules {
         cloud.events.put_rule(&region, rule)?;
