@@ -1,5 +1,7 @@
 //! Publishing metrics of our own, through CloudWatch.
 
+use std::time::Duration;
+
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
@@ -40,6 +42,14 @@ impl Metrics {
     pub fn new(aws: &Aws) -> Self {
         Self {
             client: Client::new(aws.config()),
+            region: aws.region().to_owned(),
+        }
+    }
+
+    /// Likewise, for where the metric must hold nothing up: one try, which may take `limit`.
+    pub fn once(aws: &Aws, limit: Duration) -> Self {
+        Self {
+            client: Client::new(&aws.config_without_retries(limit)),
             region: aws.region().to_owned(),
         }
     }

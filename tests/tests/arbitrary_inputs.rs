@@ -340,8 +340,9 @@ fn any_json_is_refused_before_anything_is_done() {
         let answers_anything = ["record-approval", "start-recovery"].contains(&step.name);
         time.for_all(ANY, &any_json(&tested.input), |input| async {
             let said = input.to_string();
-            // The schedule's input is nothing.
-            let is_schedule = step.name == "release-lock" && [json!({}), json!({ "event": null })].contains(&input);
+            // The schedule's input is nothing; a struct may be written as a list, too.
+            let nothing = [json!({}), json!({ "event": null }), json!([]), json!([null])];
+            let is_schedule = step.name == "release-lock" && nothing.contains(&input);
             let parses = tested.takes(input).await?;
             prop_assert!(
                 !parses || answers_anything || is_schedule,

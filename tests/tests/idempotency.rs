@@ -295,6 +295,7 @@ const CLOSE: Case = Case {
             "changed": true,
             "taken_back": null,
             "left_region": "us-east-1",
+            "probe": world.opened["plan"]["probe"],
             "evidence": {},
             "observed": {
                 "impact_at": "2026-01-06T02:51:30Z", "decided_at": null, "healthy_at": "2026-01-06T02:55:00Z",
@@ -311,6 +312,7 @@ const CLOSE: Case = Case {
                 "held": lock.is_some(),
                 "outcome": closing.as_ref().map(|closing| closing.outcome),
                 "rto": closing.as_ref().and_then(|closing| closing.achieved.rto_seconds),
+                "published": world.achieved("AchievedRto"),
             })
         })
     },

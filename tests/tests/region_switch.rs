@@ -9,6 +9,7 @@ use shared::measure::{Met, RpoStatus};
 use shared::record::Record;
 use shared::recovery::{Outcome, Scenario};
 use simulator::aws::lambda::Function;
+use simulator::faults::{CallEffect, CallFault};
 use states_language::ExecutionStatus;
 
 mod common;
@@ -433,4 +434,60 @@ fn the_timeline_says_for_how_long_each_step_waited_and_what_failed_before() {
         assert_eq!((killed.attempts, killed.failures, &killed.last_failure), (2, 0, &None));
         assert_eq!(killed.previous_ended_at, None);
     });
+}
+
+#[test]
+fn what_was_achieved_is_published_and_nothing_that_was_not_measured() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        world.cloud().take_region_away(PRIMARY);
+        assert!(world.simulation.wait_for_a_start(Duration::from_secs(900)).await);
+        world.wait().await;
+        let achieved = world.closing().await.achieved;
+        assert_eq!(achieved.rpo_status, RpoStatus::Measured);
+        assert_eq!(world.achieved("AchievedRto"), [achieved.rto_seconds.unwrap()]);
+        assert_eq!(world.achieved("AchievedRpo"), [achieved.rpo_seconds.unwrap()]);
+        assert_eq!(world.count("close-recovery", "PutMetricData"), 1);
+    });
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        world.start("planned", request("switchover"));
+        world.wait().await;
+        let achieved = world.closing().await.achieved;
+        assert_eq!(world.achieved("AchievedRto"), [achieved.rto_seconds.unwrap()]);
+        assert!(world.achieved("AchievedRpo").is_empty());
+    });
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        let mut refused = request("switchover");
+        refused["mode"] = json!("live");
+        world.start("refused", refused);
+        world.wait().await;
+        assert_eq!(world.closing().await.outcome, Outcome::Refused);
+        assert_eq!(world.count("close-recovery", "PutMetricData"), 0);
+    });
+}
+
+#[test]
+fn a_metric_that_is_not_taken_fails_no_closing_and_holds_nobody_up() {
+    for effect in [CallEffect::NoAnswer, CallEffect::ServerError, CallEffect::LostReply] {
+        in_virtual_time(async {
+            let world = World::good_times(|_| {}).await;
+            world.start("planned", request("switchover"));
+            while !world.passed("CloseRecovery") {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            world.cloud().faults.on_calls(CallFault {
+                service: Some("monitoring".to_owned()),
+                ..CallFault::every(effect)
+            });
+            world.wait().await;
+            let closing = world.closing().await;
+            assert_eq!(closing.outcome, Outcome::Recovered);
+            assert_eq!(world.count("close-recovery", "PutMetricData"), 1);
+            let told_at = world.messages().last().unwrap().published_at;
+            let took = told_at.duration_since(closing.closed_at).as_secs_f64();
+            assert!(took < 3.0, "{took} s");
+        });
+    }
 }

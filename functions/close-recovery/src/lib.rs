@@ -1,18 +1,21 @@
-//! Ends a recovery: works out what was achieved, keeps how it ended, releases the lock.
+//! Ends a recovery: works out what was achieved, keeps how it ended, releases the lock, publishes what was measured.
 //!
 //! Every path of every machine ends here, also one on which opening failed: then there is no recovery to close, but the
 //! execution may hold the lock all the same. Closing twice closes once: the first closing by an execution stands.
 
 use std::collections::BTreeMap;
+use std::time::Duration as StdDuration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::measure::{Achieved, Met, MetObjectives, Observed, RpoStatus, achieved, met};
+use shared::metric::{Datum, Metrics, Unit};
 use shared::plan::{Duration, Objectives};
 use shared::record::{Closing, Header, Record, Undo};
 use shared::recovery::{Outcome, RecoveryRef};
+use shared::slices::ProbeSlice;
 use shared::step::Step;
 
 /// How the recovery ended.
@@ -35,6 +38,8 @@ pub struct Input {
     pub taken_back: Option<TakenBack>,
     /// The Region that was left; nothing if opening failed.
     pub left_region: Option<String>,
+    /// Where metrics are published; nothing if opening failed.
+    pub probe: Option<ProbeSlice>,
     /// The times that were observed.
     pub observed: Observed,
     /// What steps answered that a person should know: each may have `warnings`, a list of texts.
@@ -89,6 +94,7 @@ pub struct Output {
 pub struct CloseRecovery {
     aws: Aws,
     record: Record,
+    metrics: Metrics,
 }
 
 impl Step for CloseRecovery {
@@ -100,6 +106,7 @@ impl Step for CloseRecovery {
         Self {
             aws: aws.clone(),
             record: Record::new(aws),
+            metrics: Metrics::once(aws, PUBLISHES_WITHIN),
         }
     }
 
@@ -138,6 +145,9 @@ impl Step for CloseRecovery {
             }
         };
         self.record.release_lock(&recovery.workload, &input.execution).await?;
+        if let Some(probe) = &input.probe {
+            self.publish(probe, &header, &closing).await;
+        }
         Ok(Output {
             outcome: closing.outcome,
             summary: summary(&header, &closing),
@@ -148,6 +158,27 @@ impl Step for CloseRecovery {
 }
 
 impl CloseRecovery {
+    /// Publishes what was measured. Nobody waits longer for it than [`PUBLISHES_WITHIN`], and it is logged and not more if
+    /// it fails: the recovery is closed, and people are about to be told.
+    async fn publish(&self, probe: &ProbeSlice, header: &Header, closing: &Closing) {
+        let data = measured(&closing.achieved);
+        if data.is_empty() {
+            return;
+        }
+        let dimensions = [
+            ("Workload", probe.workload.as_str()),
+            ("Scenario", header.scenario.name()),
+            ("Mode", header.mode.name()),
+        ];
+        let published = self
+            .metrics
+            .publish(&probe.namespace, &dimensions, closing.closed_at, &data)
+            .await;
+        if let Err(error) = published {
+            tracing::warn!(error = %error, "what was achieved could not be published");
+        }
+    }
+
     /// What was observed, and whether the Region that was left went on writing after the decision.
     async fn observed(&self, input: &Input, recovery: &RecoveryRef) -> Observed {
         let mut observed = input.observed;
@@ -212,6 +243,24 @@ impl CloseRecovery {
             met: None,
         })
     }
+}
+
+/// How long publishing metrics may take.
+const PUBLISHES_WITHIN: StdDuration = StdDuration::from_secs(2);
+
+/// What was measured, as metrics. What was not is left out: a metric that is missing is not taken for a zero.
+fn measured(achieved: &Achieved) -> Vec<Datum<'static>> {
+    let rto = achieved.rto_seconds.map(|seconds| ("AchievedRto", seconds));
+    let is_measured = achieved.rpo_status == RpoStatus::Measured;
+    let rpo = achieved.rpo_seconds.filter(|_| is_measured);
+    let rpo = rpo.map(|seconds| ("AchievedRpo", seconds));
+    let data = rto.into_iter().chain(rpo);
+    data.map(|(name, value)| Datum {
+        name,
+        value,
+        unit: Unit::Seconds,
+    })
+    .collect()
 }
 
 /// What an earlier execution of the recovery changed may stand when this one does not go on. Then it is not as before, and
@@ -415,6 +464,32 @@ mod tests {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
     }
 
+    #[test]
+    fn only_what_was_measured_is_published() {
+        let published = |rto_seconds, rpo_status, rpo_seconds| {
+            let achieved = Achieved {
+                rto_seconds,
+                rpo_status,
+                rpo_seconds,
+                ..achieved(&Observed::default())
+            };
+            let data = measured(&achieved);
+            assert!(data.iter().all(|datum| datum.unit == Unit::Seconds));
+            data.iter().map(|datum| (datum.name, datum.value)).collect::<Vec<_>>()
+        };
+        use RpoStatus::{Measured, NotApplicable, Unmeasured};
+        let rto = ("AchievedRto", 300.0);
+        // A loss of nothing that was measured is a measurement.
+        for loss in [0.0, 4.0] {
+            let expected = [rto, ("AchievedRpo", loss)];
+            assert_eq!(published(Some(300.0), Measured, Some(loss)), expected);
+        }
+        assert_eq!(published(Some(300.0), Unmeasured, None), [rto]);
+        assert_eq!(published(Some(300.0), NotApplicable, None), [rto]);
+        assert_eq!(published(None, Measured, Some(4.0)), [("AchievedRpo", 4.0)]);
+        assert_eq!(published(None, Unmeasured, Some(0.0)), []);
+    }
+
     fn header() -> Header {
         let objective = |target, maximum| Objective {
             target: Duration::from_secs(target),
@@ -566,6 +641,7 @@ mod tests {
                 summary: "3 of 3".into(),
             }),
             left_region: None,
+            probe: None,
             observed: Observed::default(),
             evidence: BTreeMap::new(),
         }

@@ -15,6 +15,7 @@ use shared::plan::Plan;
 use shared::record::{Claim, Claimed, Closing, Header, Record};
 use shared::recovery::{Mode, Scenario};
 use shared::step::{Handler, Step, handler};
+use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
 use simulator::cloud::Cloud;
 use simulator::simulation::{Deployment, Simulation};
@@ -287,6 +288,23 @@ impl World {
             .iter()
             .filter(|(call, _)| call.function == function && call.operation == operation);
         wanted.map(|(_, count)| count).sum()
+    }
+
+    /// What was published in the recovery Region as achieved, each minute's largest value.
+    pub fn achieved(&self, metric: &str) -> Vec<f64> {
+        let dimensions = [
+            ("Workload", self.plan.workload.as_str()),
+            ("Scenario", "region-failure"),
+            ("Mode", "rehearsal"),
+        ];
+        let metric = Metric {
+            namespace: self.plan.probe.namespace.clone(),
+            name: metric.to_owned(),
+            dimensions: dimensions
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        };
+        self.cloud().cloudwatch.largest(RECOVERY, &metric)
     }
 
     /// Asserts that every resource of the simulated AWS is as it was in the good times.
