@@ -155,6 +155,9 @@ pub(crate) struct RehearseArgs {
     /// Write the report of the last recovery, or of the campaign: .html, .json or .md
     #[arg(long, value_name = "FILE", conflicts_with = "runs", value_parser = report_file)]
     pub report: Option<PathBuf>,
+    /// Publish what it achieved as metrics in your account, for the dashboard; it uses your AWS credentials
+    #[arg(long, conflicts_with_all = ["runs", "campaign"])]
+    pub publish: bool,
     /// Print one JSON object in place of text
     #[arg(long)]
     pub json: bool,

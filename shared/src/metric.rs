@@ -9,6 +9,9 @@ use jiff::Timestamp;
 
 use crate::aws::Aws;
 use crate::error::StepError;
+use crate::measure::{Achieved, RpoStatus};
+use crate::recovery::Mode;
+use crate::slices::ProbeSlice;
 
 /// The metrics of the function's own Region.
 #[derive(Clone, Debug)]
@@ -54,6 +57,37 @@ impl Metrics {
         }
     }
 
+    /// Those of `region`, for a person.
+    pub fn in_region(aws: &Aws, region: &str) -> Self {
+        Self {
+            client: Client::new(&aws.config_to_change(region)),
+            region: region.to_owned(),
+        }
+    }
+
+    /// Publishes what a recovery achieved at the moment `at`: `AchievedRto` and `AchievedRpo`, in seconds, with the dimensions
+    /// Workload, Scenario and Mode. What was not measured is left out, and gives false if that is all. Errors: AWS's own.
+    pub async fn publish_achieved(
+        &self,
+        probe: &ProbeSlice,
+        scenario: &str,
+        mode: Mode,
+        at: Timestamp,
+        achieved: &Achieved,
+    ) -> Result<bool, StepError> {
+        let data = measured(achieved);
+        if data.is_empty() {
+            return Ok(false);
+        }
+        let dimensions = [
+            ("Workload", probe.workload.as_str()),
+            ("Scenario", scenario),
+            ("Mode", mode.name()),
+        ];
+        self.publish(&probe.namespace, &dimensions, at, &data).await?;
+        Ok(true)
+    }
+
     /// Publishes values of the moment `at`, with the same dimensions, in one call: CloudWatch takes all or none. Errors:
     /// AWS's own.
     pub async fn publish(
@@ -88,5 +122,52 @@ impl Metrics {
             StepError::aws("cloudwatch:PutMetricData", &resource, error)
         })?;
         Ok(())
+    }
+}
+
+/// What was measured, as metrics. What was not is left out: a metric that is missing is not taken for a zero.
+fn measured(achieved: &Achieved) -> Vec<Datum<'static>> {
+    let rto = achieved.rto_seconds.map(|seconds| ("AchievedRto", seconds));
+    let is_measured = achieved.rpo_status == RpoStatus::Measured;
+    let rpo = achieved.rpo_seconds.filter(|_| is_measured);
+    let rpo = rpo.map(|seconds| ("AchievedRpo", seconds));
+    let data = rto.into_iter().chain(rpo);
+    data.map(|(name, value)| Datum {
+        name,
+        value,
+        unit: Unit::Seconds,
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Observed, achieved};
+
+    #[test]
+    fn only_what_was_measured_is_published() {
+        let published = |rto_seconds, rpo_status, rpo_seconds| {
+            let achieved = Achieved {
+                rto_seconds,
+                rpo_status,
+                rpo_seconds,
+                ..achieved(&Observed::default())
+            };
+            let data = measured(&achieved);
+            assert!(data.iter().all(|datum| datum.unit == Unit::Seconds));
+            data.iter().map(|datum| (datum.name, datum.value)).collect::<Vec<_>>()
+        };
+        use RpoStatus::{Measured, NotApplicable, Unmeasured};
+        let rto = ("AchievedRto", 300.0);
+        // A loss of nothing that was measured is a measurement.
+        for loss in [0.0, 4.0] {
+            let expected = [rto, ("AchievedRpo", loss)];
+            assert_eq!(published(Some(300.0), Measured, Some(loss)), expected);
+        }
+        assert_eq!(published(Some(300.0), Unmeasured, None), [rto]);
+        assert_eq!(published(Some(300.0), NotApplicable, None), [rto]);
+        assert_eq!(published(None, Measured, Some(4.0)), [("AchievedRpo", 4.0)]);
+        assert_eq!(published(None, Unmeasured, Some(0.0)), []);
     }
 }

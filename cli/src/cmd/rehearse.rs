@@ -10,9 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use report::Account;
 use serde::Serialize;
+use shared::aws::Aws;
+use shared::metric::Metrics;
 use shared::plan::Plan;
+use shared::slices::Slices;
 
 use super::campaign;
+use crate::account;
 use crate::args::{Disasters, RehearseArgs, ReportFormat};
 use crate::deployment::deployments;
 use crate::output::{Exit, Output, Paint, dumb, one_line};
@@ -191,7 +195,43 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
         }
         summary(&rehearsal, plan, output);
     }
+    if args.publish {
+        publish(&rehearsal, plan, args.json, output)?;
+    }
     Ok(rehearsal.succeeded())
+}
+
+/// Publishes what a rehearsal achieved in the recovery Region of the real account. Errors: a text, if that fails.
+fn publish(rehearsal: &Rehearsal, plan: &Plan, json: bool, output: &mut Output) -> Result<(), String> {
+    let region = &plan.regions.recovery.region;
+    let slices = Slices::new(plan, rehearsal.scenario.scenario(), region)?;
+    let published = async |aws: &Aws| {
+        let metrics = Metrics::in_region(aws, region);
+        let (scenario, achieved) = (rehearsal.scenario.name(), &rehearsal.achieved);
+        metrics
+            .publish_achieved(&slices.probe, scenario, rehearsal.mode, aws.now(), achieved)
+            .await
+    };
+    let mut outcome = None;
+    account::with(plan, output, async |aws, _| {
+        outcome = Some(published(aws).await);
+        Exit::Success
+    });
+    // Without a runtime, which is said, nothing came about.
+    match outcome.ok_or("nothing could be published")? {
+        // What is printed is one JSON object, and nothing else.
+        Ok(_) if json => Ok(()),
+        Ok(true) => {
+            let namespace = &slices.probe.namespace;
+            output.line(format_args!("Published in {region}, namespace {namespace}."));
+            Ok(())
+        }
+        Ok(false) => {
+            output.line("Nothing was measured, so nothing is published.");
+            Ok(())
+        }
+        Err(error) => Err(format!("what was achieved could not be published: {error}")),
+    }
 }
 
 /// Writes the report of a recovery. Errors: there was none, or the file cannot be written.

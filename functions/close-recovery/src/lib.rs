@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::measure::{Achieved, Met, MetObjectives, Observed, RpoStatus, achieved, met};
-use shared::metric::{Datum, Metrics, Unit};
+use shared::metric::Metrics;
 use shared::plan::{Duration, Objectives};
 use shared::record::{Closing, Header, Record, Undo};
 use shared::recovery::{Outcome, RecoveryRef};
@@ -161,20 +161,11 @@ impl CloseRecovery {
     /// Publishes what was measured. Nobody waits longer for it than [`PUBLISHES_WITHIN`], and it is logged and not more if
     /// it fails: the recovery is closed, and people are about to be told.
     async fn publish(&self, probe: &ProbeSlice, header: &Header, closing: &Closing) {
-        let data = measured(&closing.achieved);
-        if data.is_empty() {
-            return;
-        }
-        let dimensions = [
-            ("Workload", probe.workload.as_str()),
-            ("Scenario", header.scenario.name()),
-            ("Mode", header.mode.name()),
-        ];
+        let (scenario, at) = (header.scenario.name(), closing.closed_at);
         let published = self
             .metrics
-            .publish(&probe.namespace, &dimensions, closing.closed_at, &data)
-            .await;
-        if let Err(error) = published {
+            .publish_achieved(probe, scenario, header.mode, at, &closing.achieved);
+        if let Err(error) = published.await {
             tracing::warn!(error = %error, "what was achieved could not be published");
         }
     }
@@ -247,21 +238,6 @@ impl CloseRecovery {
 
 /// How long publishing metrics may take.
 const PUBLISHES_WITHIN: StdDuration = StdDuration::from_secs(2);
-
-/// What was measured, as metrics. What was not is left out: a metric that is missing is not taken for a zero.
-fn measured(achieved: &Achieved) -> Vec<Datum<'static>> {
-    let rto = achieved.rto_seconds.map(|seconds| ("AchievedRto", seconds));
-    let is_measured = achieved.rpo_status == RpoStatus::Measured;
-    let rpo = achieved.rpo_seconds.filter(|_| is_measured);
-    let rpo = rpo.map(|seconds| ("AchievedRpo", seconds));
-    let data = rto.into_iter().chain(rpo);
-    data.map(|(name, value)| Datum {
-        name,
-        value,
-        unit: Unit::Seconds,
-    })
-    .collect()
-}
 
 /// What an earlier execution of the recovery changed may stand when this one does not go on. Then it is not as before, and
 /// somebody has to go on with it. Where everything was taken back, a promotion that was noted has not begun: it was looked
@@ -462,32 +438,6 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
-    }
-
-    #[test]
-    fn only_what_was_measured_is_published() {
-        let published = |rto_seconds, rpo_status, rpo_seconds| {
-            let achieved = Achieved {
-                rto_seconds,
-                rpo_status,
-                rpo_seconds,
-                ..achieved(&Observed::default())
-            };
-            let data = measured(&achieved);
-            assert!(data.iter().all(|datum| datum.unit == Unit::Seconds));
-            data.iter().map(|datum| (datum.name, datum.value)).collect::<Vec<_>>()
-        };
-        use RpoStatus::{Measured, NotApplicable, Unmeasured};
-        let rto = ("AchievedRto", 300.0);
-        // A loss of nothing that was measured is a measurement.
-        for loss in [0.0, 4.0] {
-            let expected = [rto, ("AchievedRpo", loss)];
-            assert_eq!(published(Some(300.0), Measured, Some(loss)), expected);
-        }
-        assert_eq!(published(Some(300.0), Unmeasured, None), [rto]);
-        assert_eq!(published(Some(300.0), NotApplicable, None), [rto]);
-        assert_eq!(published(None, Measured, Some(4.0)), [("AchievedRpo", 4.0)]);
-        assert_eq!(published(None, Unmeasured, Some(0.0)), []);
     }
 
     fn header() -> Header {
