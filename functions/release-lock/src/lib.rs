@@ -22,7 +22,7 @@ use shared::topic::Topics;
 /// The metric that says that a lock had to be found by the schedule.
 const STALE: &str = "StaleLock";
 /// What the record keeps that was told.
-const TOLD: &str = "lock released";
+pub const TOLD: &str = "lock released";
 /// Whoever released a lock is at work for no longer; after that the schedule tells in its place.
 const TELLS_WITHIN: Duration = ReleaseLock::TIME_LIMIT;
 
