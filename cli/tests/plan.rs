@@ -718,3 +718,50 @@ fn a_full_disk_is_said() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("drctl: cannot write to standard output: "));
 }
+
+/// What `plan render` says about a plan, and the folder that it was told to write to.
+fn render(plan: &str, folder: &str) -> (Answer, TempDir) {
+    let place = TempDir::new().unwrap();
+    fs::write(place.path().join("p.yaml"), plan).unwrap();
+    fs::write(place.path().join("a-file"), "").unwrap();
+    let mut command = drctl(&["plan", "render", "p.yaml", "--folder", folder]);
+    command.current_dir(place.path());
+    (answer(command), place)
+}
+
+#[test]
+fn render_writes_the_parameters_of_both_regions() {
+    let ((status, stdout, stderr), place) = render(&radiant(), "new/parameters");
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    for (region, is_recovery) in [("us-east-1", "false"), ("us-west-2", "true")] {
+        assert!(stdout.contains(&format!("new/parameters/{region}.yaml: ")), "{stdout}");
+        let text = fs::read_to_string(place.path().join(format!("new/parameters/{region}.yaml"))).unwrap();
+        assert!(text.contains(&format!("IsRecovery: \"{is_recovery}\"\n")), "{text}");
+        assert!(text.contains("Prefix: \"radiant-\"\n"), "{text}");
+    }
+    // Twice is the same.
+    let ((_, again, _), _) = render(&radiant(), "new/parameters");
+    assert_eq!(again, stdout);
+}
+
+#[test]
+fn render_says_what_does_not_fit_and_what_cannot_be_written() {
+    let ((status, _, stderr), place) = render(&radiant(), "a-file");
+    assert!(
+        status == 1 && stderr.contains("a-file/us-east-1.yaml could not be written"),
+        "{stderr}"
+    );
+    assert_eq!(fs::read_to_string(place.path().join("a-file")).unwrap(), "");
+
+    let unheard = changed(&[("    start: automatic", "    start: approve")]);
+    let ((status, _, stderr), place) = render(&unheard, "parameters");
+    assert!(
+        status == 1 && stderr.contains("no alarm in us-west-2 starts region-failure by itself"),
+        "{stderr}"
+    );
+    assert!(!place.path().join("parameters").exists());
+
+    let ((status, stdout, stderr), _) = render("version: 2\n", "parameters");
+    assert!(status == 2 && stdout.is_empty() && !stderr.is_empty(), "{stderr}");
+}
