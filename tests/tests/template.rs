@@ -611,9 +611,14 @@ fn each_target_admits_its_rule_and_what_is_not_delivered_is_kept() {
                 assert_eq!(target["DeadLetterConfig"]["Arn"], json!(queue), "{name}");
                 let admits = match target["Arn"].as_str().unwrap() {
                     topic if topic == stack.resource("Topic").arn => {
-                        stack.resource("TopicPolicy").properties["PolicyDocument"]["Statement"]
-                            .to_string()
-                            .contains(&rule.arn)
+                        let policy = &stack.resource("TopicPolicy").properties["PolicyDocument"]["Statement"];
+                        // EventBridge takes no conditions in a topic's policy.
+                        policy.as_array().unwrap().iter().any(|statement| {
+                            statement["Principal"] == json!({ "Service": "events.amazonaws.com" })
+                                && statement["Action"] == "sns:Publish"
+                                && statement["Resource"] == json!(topic)
+                                && statement.get("Condition").is_none()
+                        })
                     }
                     function => stack.of_kind("AWS::Lambda::Permission").any(|(_, permission)| {
                         permission.properties["FunctionName"] == json!(function)
@@ -943,4 +948,30 @@ fn the_alarms_are_those_that_are_rehearsed() {
         deployed["ActionsSuppressorExtensionPeriod"],
         json!(suppressor.extension.as_secs())
     );
+}
+
+/// Regions' names are not equally long, so that their functions do not fill the policies alike.
+#[test]
+fn each_regions_functions_are_named_where_the_policies_break_elsewhere() {
+    let text = include_str!("../../radiant.plan.yaml").replace("us-west-2", "ap-southeast-2");
+    let mut plan: Plan = serde_saphyr::from_str(&text).unwrap();
+    plan.functions = (0..33)
+        .map(|index| Function {
+            name: format!("radiant-production-function-{index:03}"),
+            reserved_concurrency: None,
+        })
+        .collect();
+    for stack in stacks_of(&plan) {
+        for (kind, region_is_here) in [("FunctionsHere", true), ("FunctionsOther", false)] {
+            let policies = stack
+                .of_kind("AWS::IAM::ManagedPolicy")
+                .filter(|(name, _)| name.starts_with(kind));
+            let named: Vec<String> = policies
+                .flat_map(|(_, policy)| listed(&policy.properties["PolicyDocument"]["Statement"][0]["Resource"]))
+                .collect();
+            assert_eq!(named.len(), 33, "{kind} in {}", stack.region);
+            let is_right = |arn: &String| arn.contains(&format!(":{}:", stack.region)) == region_is_here;
+            assert!(named.iter().all(is_right), "{named:?}");
+        }
+    }
 }
