@@ -10,7 +10,7 @@ use simulator::simulation::{hole, machine_hole};
 use crate::policy::listed;
 use crate::template::{Resource, Stack};
 
-/// Keeping the timeline, at the beginning and at the end of an invocation.
+/// Keeping the timeline: 2 s at the beginning and 2 s at the end of an invocation.
 pub const TIMELINE: Duration = Duration::from_secs(4);
 
 /// A state machine that must be deployed: its name, and its text with `${Hole}`s.

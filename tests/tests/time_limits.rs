@@ -6,9 +6,7 @@ use std::time::Duration;
 use drctl::deployment::{MACHINES, STEPS};
 use serde_json::Value;
 use simulator::simulation::hole;
-
-/// Keeping the timeline: 2 s at the beginning and 2 s at the end of an invocation.
-const TIMELINE: Duration = Duration::from_secs(4);
+use tests::stack::TIMELINE;
 
 /// Every Task in a value, with its name: the function's hole and the machine's `TimeoutSeconds`. A Task that waits for
 /// people is left out: its time is theirs.
