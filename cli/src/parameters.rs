@@ -37,7 +37,7 @@ pub fn parameters(plan: &Plan) -> Result<[(String, Parameters); 2], String> {
 }
 
 /// What the names of functions, machines and rules begin with.
-pub fn prefix(plan: &Plan) -> String {
+fn prefix(plan: &Plan) -> String {
     format!("{}-", plan.workload)
 }
 

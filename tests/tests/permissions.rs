@@ -318,7 +318,7 @@ fn names(plan: &Plan, stack: &Stack) -> Vec<(String, String)> {
 }
 
 /// Roles and needs in each Region, for each plan.
-fn both_sides() -> [Vec<Side>; 2] {
+static SIDES: LazyLock<[Vec<Side>; 2]> = LazyLock::new(|| {
     RECORDED.each_ref().map(|(plan, recorded)| {
         let stacks = stacks(plan);
         let sides = stacks.iter().map(|stack| Side {
@@ -328,11 +328,11 @@ fn both_sides() -> [Vec<Side>; 2] {
         });
         sides.collect()
     })
-}
+});
 
 #[test]
 fn every_recorded_call_is_allowed_and_every_allowed_action_is_used() {
-    let sides = both_sides();
+    let sides = SIDES.clone();
     let mut wrong = Vec::new();
     for side in sides.iter().flatten() {
         wrong.extend(too_narrow(&side.roles, &side.needs).unwrap());
@@ -346,7 +346,7 @@ fn every_recorded_call_is_allowed_and_every_allowed_action_is_used() {
 
 #[test]
 fn a_role_that_is_too_narrow_is_found() {
-    let sides = both_sides();
+    let sides = SIDES.clone();
     let Side { mut roles, needs, .. } = sides[0][1].clone();
     assert_eq!(too_narrow(&roles, &needs).unwrap(), Vec::<String>::new());
     // One action less, one resource less, another condition.
@@ -390,7 +390,7 @@ fn a_role_that_is_too_narrow_is_found() {
 
 #[test]
 fn a_role_that_is_too_wide_is_found() {
-    let mut sides = both_sides().concat();
+    let mut sides = SIDES.concat();
     let more = Statement {
         actions: vec!["rds:DeleteDBCluster".to_owned(), "dynamodb:GetItem".to_owned()],
         resources: vec!["arn:aws:dynamodb:us-west-2:123456789012:table/*".to_owned()],
