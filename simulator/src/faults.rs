@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use states_language::ExecutionStatus;
 
 use crate::cloud::{Cloud, lock};
 
@@ -25,6 +26,8 @@ pub struct Faults {
 struct State {
     /// The deployed functions, by Region.
     functions: BTreeMap<String, BTreeSet<String>>,
+    /// The deployed state machines, by Region.
+    machines: BTreeMap<String, BTreeSet<String>>,
     /// In the order in which they came; a fault's place is its identity.
     faults: Vec<Fault>,
 }
@@ -44,6 +47,9 @@ enum Kind {
         chosen: u64,
     },
     Clocks(BTreeMap<(String, String), Skew>),
+    Executions(ExecutionFault),
+    /// Executions that nobody waits for any more are not stopped.
+    KeptChildren,
     /// RDS knows what it is, and says when it comes about.
     Database,
 }
@@ -92,6 +98,21 @@ pub enum CallEffect {
     LostReply,
     /// Nothing is done, and no answer comes.
     NoAnswer,
+    /// The caller's role does not allow it, the service says; nothing is done.
+    Denied,
+}
+
+/// Which executions end without their last state, where, and how.
+#[derive(Clone, Debug)]
+pub struct ExecutionFault {
+    /// The names of their machines.
+    pub machines: BTreeSet<String>,
+    /// The state that each ends at, in place of going into it.
+    pub state: String,
+    /// How many executions at most; nothing for any number.
+    pub at_most: Option<u64>,
+    /// How it ends.
+    pub status: ExecutionStatus,
 }
 
 impl Which {
@@ -232,6 +253,16 @@ impl Faults {
         self.add(Kind::Invocations { fault, chosen: 0 })
     }
 
+    /// Ends executions without their last state.
+    pub fn on_executions(&self, fault: ExecutionFault) -> FaultId {
+        self.add(Kind::Executions(fault))
+    }
+
+    /// Lets executions live on whose execution that waited for them has gone. Step Functions stops them by best effort.
+    pub fn on_children(&self) -> FaultId {
+        self.add(Kind::KeptChildren)
+    }
+
     /// How often a fault has come about: calls, deliveries or invocations touched, functions that read a clock that was
     /// off, and what RDS says of its own.
     pub fn applied(&self, id: FaultId) -> u64 {
@@ -260,6 +291,69 @@ impl Faults {
         let mut state = lock(&self.state);
         let deployed = state.functions.entry(region.to_owned()).or_default();
         deployed.extend(functions.into_iter().map(str::to_owned));
+    }
+
+    /// Says which state machines are deployed in a Region, likewise: what their own Tasks ask of Step Functions can fail.
+    pub(crate) fn deploy_machines<'a>(&self, region: &str, machines: impl IntoIterator<Item = &'a str>) {
+        let mut state = lock(&self.state);
+        let deployed = state.machines.entry(region.to_owned()).or_default();
+        deployed.extend(machines.into_iter().map(str::to_owned));
+    }
+
+    /// How an execution of a machine ends in place of going into a state, if it does.
+    pub(crate) fn end_at(&self, machine: &str, state_name: &str) -> Option<ExecutionStatus> {
+        if !self.any() {
+            return None;
+        }
+        lock(&self.state).in_force().find_map(|fault| match &fault.kind {
+            Kind::Executions(executions)
+                if executions.state == state_name
+                    && executions.machines.contains(machine)
+                    && executions.at_most.is_none_or(|most| fault.applied < most) =>
+            {
+                fault.applied += 1;
+                Some(executions.status.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether an execution that nobody waits for any more lives on.
+    pub(crate) fn keeps_children(&self) -> bool {
+        if !self.any() {
+            return false;
+        }
+        let mut state = lock(&self.state);
+        let kept = state.in_force().find(|fault| matches!(fault.kind, Kind::KeptChildren));
+        kept.map(|fault| fault.applied += 1).is_some()
+    }
+
+    /// How what a machine's own Task asks of a service fails; nothing, if it does not.
+    pub(crate) fn touch_task(
+        &self,
+        cloud: &Cloud,
+        region: &str,
+        machine: &str,
+        service: &str,
+        operation: &str,
+    ) -> Option<CallEffect> {
+        if !self.any() {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        let is_deployed = state
+            .machines
+            .get(region)
+            .is_some_and(|machines| machines.contains(machine));
+        let call = Touchable {
+            from_region: region,
+            caller: machine,
+            service,
+            region,
+            operation,
+            can_change: true,
+        };
+        is_deployed.then(|| state.effect_on(cloud, &call)).flatten()
     }
 
     /// Whether there was ever a fault.
@@ -301,16 +395,7 @@ impl Faults {
         if !state.is_deployed(call.from_region, call.caller) {
             return None;
         }
-        let now = cloud.now();
-        state.in_force().find_map(|fault| match &fault.kind {
-            Kind::Calls(calls)
-                if calls.is_about(call, now, fault.applied) && falls(cloud, "faulty-calls", calls.share) =>
-            {
-                fault.applied += 1;
-                Some(calls.effect)
-            }
-            _ => None,
-        })
+        state.effect_on(cloud, call)
     }
 
     /// What becomes of a delivery to a target of a rule.
@@ -428,6 +513,19 @@ impl State {
         self.functions
             .get(region)
             .is_some_and(|functions| functions.contains(function))
+    }
+
+    fn effect_on(&mut self, cloud: &Cloud, call: &Touchable<'_>) -> Option<CallEffect> {
+        let now = cloud.now();
+        self.in_force().find_map(|fault| match &fault.kind {
+            Kind::Calls(calls)
+                if calls.is_about(call, now, fault.applied) && falls(cloud, "faulty-calls", calls.share) =>
+            {
+                fault.applied += 1;
+                Some(calls.effect)
+            }
+            _ => None,
+        })
     }
 
     fn in_force(&mut self) -> impl Iterator<Item = &mut Fault> {

@@ -72,6 +72,7 @@ timings!(
     alarm_evaluation_delay,
     event_delivery,
     schedule_delay,
+    nested_execution_end,
 );
 
 impl Timings {

@@ -106,6 +106,7 @@ impl Door {
                 None
             }
             CallEffect::NoAnswer => None,
+            CallEffect::Denied => Some(failures::denied(call, &operation)),
         };
         (operation, reply)
     }

@@ -63,6 +63,19 @@ pub(super) fn throttled(call: &Call) -> Reply {
     }
 }
 
+/// What the service answers to whoever may not make a call.
+pub(super) fn denied(call: &Call, operation: &str) -> Reply {
+    let message = format!("User is not authorized to perform: {}:{operation}", call.service);
+    match call.service.as_str() {
+        "monitoring" => cloudwatch::error(403, "AccessDenied", &message),
+        "rds" | "route53" | "sns" => Reply::query_error(403, "AccessDenied", &message),
+        "s3" => s3_error(call, 403, "AccessDenied", "Access Denied"),
+        "dynamodb" => dynamodb_error(400, "AccessDeniedException", &message),
+        "states" => Reply::json_error(400, "AccessDeniedException", &message),
+        _ => Reply::json_error(403, "AccessDeniedException", &message),
+    }
+}
+
 /// What the service answers when it fails by itself: the error that its API Reference names, or the common one.
 pub(super) fn server_error(call: &Call) -> Reply {
     match call.service.as_str() {

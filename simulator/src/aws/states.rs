@@ -31,10 +31,12 @@ const IN_EVENT_LIMIT: usize = 248 * 1024;
 /// [`orders`]: Executions::orders
 #[derive(Default)]
 pub struct Executions {
-    machines: Mutex<BTreeMap<String, Arc<StateMachine>>>,
+    /// The versions of each machine by its ARN, oldest first; the newest is also its latest revision.
+    machines: Mutex<BTreeMap<String, Vec<Arc<StateMachine>>>>,
     executions: Mutex<BTreeMap<String, ExecutionRecord>>,
     started: Mutex<usize>,
     one_ended: Notify,
+    map_runs: Mutex<BTreeMap<String, Vec<(String, bool)>>>,
     tokens: Mutex<BTreeMap<String, TaskTokens>>,
     outlet: Mutex<Option<UnboundedSender<Order>>>,
 }
@@ -44,8 +46,10 @@ pub struct Executions {
 pub struct ExecutionRecord {
     /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
     pub status: &'static str,
-    /// ARN of its machine.
+    /// ARN of its machine, without a version.
     pub state_machine_arn: String,
+    /// ARN of the version that it was started with; nothing where that was said without one.
+    pub state_machine_version_arn: Option<String>,
     /// Its name.
     pub name: String,
     /// Its input, as JSON text.
@@ -75,6 +79,11 @@ pub(crate) enum Order {
     },
     /// This one was stopped.
     Stop { arn: String, error: String, cause: String },
+    /// This one goes on from where it stopped.
+    Redrive {
+        arn: String,
+        execution: Box<ExecutionRecord>,
+    },
 }
 
 /// An error of the Step Functions API.
@@ -114,6 +123,7 @@ impl ExecutionRecord {
         Self {
             status: "RUNNING",
             state_machine_arn: state_machine_arn.to_owned(),
+            state_machine_version_arn: None,
             name: name.to_owned(),
             input: input.to_owned(),
             started_at,
@@ -185,6 +195,9 @@ impl ExecutionRecord {
         let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
         put("executionArn", arn.into());
         put("stateMachineArn", self.state_machine_arn.as_str().into());
+        if let Some(version) = &self.state_machine_version_arn {
+            put("stateMachineVersionArn", version.as_str().into());
+        }
         put("name", self.name.as_str().into());
         put("status", self.status.into());
         put("startDate", seconds(self.started_at));
@@ -208,9 +221,31 @@ impl ExecutionRecord {
 }
 
 impl Executions {
-    /// Makes a state machine known, so that it can be started.
-    pub(crate) fn create_machine(&self, arn: &str, machine: Arc<StateMachine>) {
-        lock(&self.machines).insert(arn.to_owned(), machine);
+    /// Makes a state machine known, or its next revision, and publishes a version of it: the first is 1. Gives the
+    /// version's ARN.
+    pub(crate) fn publish(&self, arn: &str, machine: Arc<StateMachine>) -> String {
+        let mut machines = lock(&self.machines);
+        let versions = machines.entry(arn.to_owned()).or_default();
+        versions.push(machine);
+        format!("{arn}:{}", versions.len())
+    }
+
+    /// ARN without a version, and the definition that is in force: that of the version, or the latest revision.
+    fn machine(&self, arn: &str) -> Option<(String, Arc<StateMachine>)> {
+        let parts: Vec<&str> = arn.split(':').collect();
+        let unqualified = parts.get(..7)?.join(":");
+        let machines = lock(&self.machines);
+        let versions = machines.get(&unqualified)?;
+        let machine = match parts.get(7) {
+            None => versions.last()?,
+            Some(version) => versions.get(version.parse::<usize>().ok()?.checked_sub(1)?)?,
+        };
+        Some((unqualified, Arc::clone(machine)))
+    }
+
+    /// Keeps the Map Runs of an execution that nobody runs: ARN, and whether it is still at work.
+    pub fn put_map_runs(&self, execution: &str, map_runs: Vec<(String, bool)>) {
+        lock(&self.map_runs).insert(execution.to_owned(), map_runs);
     }
 
     /// Keeps an execution that nobody runs, or replaces one.
@@ -264,12 +299,12 @@ impl Executions {
             let message = format!("Invalid State Machine Execution Input: '{error}'");
             Refusal::new("InvalidExecutionInput", message)
         })?;
-        let machine = lock(&self.machines).get(machine_arn).cloned();
-        let machine = machine.filter(|_| is_in(machine_arn, region)).ok_or_else(|| {
+        let found = self.machine(machine_arn).filter(|_| is_in(machine_arn, region));
+        let (unqualified, machine) = found.ok_or_else(|| {
             let message = format!("State Machine Does Not Exist: '{machine_arn}'");
             Refusal::new("StateMachineDoesNotExist", message)
         })?;
-        let arn = format!("{}:{name}", machine_arn.replacen(":stateMachine:", ":execution:", 1));
+        let arn = format!("{}:{name}", unqualified.replacen(":stateMachine:", ":execution:", 1));
         let mut executions = lock(&self.executions);
         if let Some(earlier) = executions.get(&arn) {
             if earlier.status == "RUNNING" && earlier.input == input {
@@ -279,7 +314,10 @@ impl Executions {
             return Err(Refusal::new("ExecutionAlreadyExists", message));
         }
         let started_at = cloud.now();
-        let execution = ExecutionRecord::running(machine_arn, &name, input, started_at);
+        let execution = ExecutionRecord {
+            state_machine_version_arn: (unqualified != machine_arn).then(|| machine_arn.to_owned()),
+            ..ExecutionRecord::running(&unqualified, &name, input, started_at)
+        };
         executions.insert(arn.clone(), execution.clone());
         drop(executions);
         *lock(&self.started) += 1;
@@ -306,6 +344,27 @@ impl Executions {
             self.order(Order::Stop { arn, error, cause });
         }
         self.get(arn)?.stopped_at
+    }
+
+    /// Restarts an execution that did not succeed, as `RedriveExecution` does; it is `RUNNING` at once. Gives when.
+    fn redrive(&self, cloud: &Arc<Cloud>, arn: &str) -> Result<Timestamp, Refusal> {
+        let mut executions = lock(&self.executions);
+        let execution = executions.get_mut(arn).ok_or_else(|| no_execution(arn))?;
+        if matches!(execution.status, "RUNNING" | "SUCCEEDED") {
+            let message = format!("Execution is {}, and cannot be redriven: '{arn}'", execution.status);
+            return Err(Refusal::new("ExecutionNotRedrivable", message));
+        }
+        execution.status = "RUNNING";
+        (execution.stopped_at, execution.error, execution.cause) = (None, None, None);
+        let execution = execution.clone();
+        drop(executions);
+        *lock(&self.started) += 1;
+        tell(cloud, arn, &execution);
+        self.order(Order::Redrive {
+            arn: arn.to_owned(),
+            execution: Box::new(execution),
+        });
+        Ok(cloud.now())
     }
 
     /// Is told how an execution ended. One that was stopped stays as it is. Says whether it was running.
@@ -364,6 +423,8 @@ impl Executions {
             "DescribeExecution" => &["executionArn"],
             "StartExecution" => &["stateMachineArn", "name", "input"],
             "StopExecution" => &["executionArn", "error", "cause"],
+            "RedriveExecution" => &["executionArn", "clientToken"],
+            "ListMapRuns" => &["executionArn", "nextToken"],
             "SendTaskSuccess" => &["taskToken", "output"],
             "SendTaskFailure" => &["taskToken", "error", "cause"],
             "SendTaskHeartbeat" => &["taskToken"],
@@ -389,6 +450,10 @@ impl Executions {
                     .ok_or_else(|| no_execution(arn))?;
                 Ok(json!({ "stopDate": seconds(stopped_at) }))
             }),
+            "RedriveExecution" => self
+                .redrive(cloud, text("executionArn"))
+                .map(|at| json!({ "redriveDate": seconds(at) })),
+            "ListMapRuns" => Ok(self.list_map_runs(text("executionArn"))),
             _ => self.on_token(region, operation, &text),
         };
         match answer {
@@ -403,6 +468,24 @@ impl Executions {
         execution
             .map(|execution| execution.describe(arn))
             .ok_or_else(|| no_execution(arn))
+    }
+
+    /// The Map Runs of an execution: those that it had when it ended, since they end with it, and those that were put.
+    fn list_map_runs(&self, arn: &str) -> Value {
+        let map_runs = lock(&self.map_runs).get(arn).cloned().unwrap_or_default();
+        let each = map_runs.into_iter().map(|(map_run, is_at_work)| {
+            let mut item = json!({
+                "executionArn": arn,
+                "mapRunArn": map_run,
+                "stateMachineArn": "",
+                "startDate": 0.0,
+            });
+            if !is_at_work {
+                item["stopDate"] = json!(0.0);
+            }
+            item
+        });
+        json!({ "mapRuns": each.collect::<Vec<_>>() })
     }
 
     fn on_token<'a>(&self, region: &str, operation: &str, text: &dyn Fn(&str) -> &'a str) -> Result<Value, Refusal> {

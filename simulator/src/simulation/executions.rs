@@ -8,8 +8,8 @@ use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use states_language::{
-    AbortHandle, Execution, ExecutionIdentity, HistoryEvent, Host, ItemReaderCall, ResultWriterCall, StateMachine,
-    TaskCall, TaskFailure, names,
+    AbortHandle, Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, HistoryEvent, Host, ItemReaderCall,
+    ResultWriterCall, StateMachine, TaskCall, TaskFailure, names,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -17,6 +17,11 @@ use super::functions::{Invoker, invoke, region_and_name};
 use super::{EndedExecution, Inner, InvokedBy, in_region};
 use crate::aws::states::{ExecutionRecord, Order, Refusal, region_of, uuid};
 use crate::cloud::Cloud;
+use crate::faults::CallEffect;
+
+/// The longest cause of a Task that waited for an execution, in characters (API Reference, `TaskFailedEventDetails`). What
+/// Step Functions does with a longer one is not documented: assumed is that it is cut off.
+const CAUSE_LIMIT: usize = 32_768;
 
 /// What the `Resource` of a Task that calls a service begins with.
 const INTEGRATIONS: &str = "arn:aws:states:::";
@@ -24,6 +29,7 @@ const INTEGRATIONS: &str = "arn:aws:states:::";
 /// Runs and stops executions as Step Functions' control plane orders, for ever.
 pub(super) async fn follow_orders(inner: Rc<Inner>, mut orders: UnboundedReceiver<Order>) {
     let mut running: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    let mut definitions: BTreeMap<String, Arc<StateMachine>> = BTreeMap::new();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Run {
@@ -32,7 +38,17 @@ pub(super) async fn follow_orders(inner: Rc<Inner>, mut orders: UnboundedReceive
                 execution,
                 input,
             } => {
-                let handle = run(&inner, arn.clone(), machine, *execution, input);
+                definitions.insert(arn.clone(), Arc::clone(&machine));
+                let handle = run(&inner, arn.clone(), machine, *execution, input, None);
+                running.insert(arn, handle);
+            }
+            Order::Redrive { arn, execution } => {
+                let before = inner.last_end(&arn);
+                let Some((machine, before)) = definitions.get(&arn).cloned().zip(before) else {
+                    continue;
+                };
+                let input = serde_json::from_str(&execution.input).unwrap_or_default();
+                let handle = run(&inner, arn.clone(), machine, *execution, input, Some(before));
                 running.insert(arn, handle);
             }
             Order::Stop { arn, error, cause } => {
@@ -50,6 +66,7 @@ fn run(
     machine: Arc<StateMachine>,
     execution: ExecutionRecord,
     input: Value,
+    before: Option<ExecutionResult>,
 ) -> AbortHandle {
     let ExecutionRecord {
         state_machine_arn,
@@ -69,12 +86,19 @@ fn run(
     let region = region_of(&arn).to_owned();
     let tokens = inner.cloud.executions.tokens(&region);
     let host = Rc::new(StepFunctions(Rc::clone(inner)));
-    let execution = Execution::new(machine, input, identity, host, tokens);
+    let mut execution = Execution::new(machine, input, identity, host, tokens);
+    if let Some(before) = before
+        && let Some(unfinished) = before.unfinished
+    {
+        execution = execution.redriven(unfinished, before.history);
+    }
     let handle = execution.abort_handle();
     let inner = Rc::clone(inner);
     tokio::task::spawn_local(async move {
         let result = in_region(&inner.cloud, &region, execution.run()).await;
         let ended_at = inner.cloud.now();
+        let map_runs = result.map_runs.iter().map(|run| (run.arn.clone(), false)).collect();
+        inner.cloud.executions.put_map_runs(&arn, map_runs);
         inner.cloud.executions.end(&inner.cloud, &arn, &result.status);
         inner.ended.borrow_mut().push(EndedExecution {
             arn,
@@ -135,10 +159,29 @@ impl StepFunctions {
         let machine = text(call, "StateMachineArn").unwrap_or_default();
         self.note(call, machine);
         let region = region_of(&call.execution_arn);
-        cloud
+        let starts = machine_of(&call.execution_arn);
+        let effect = cloud
+            .faults
+            .touch_task(cloud, region, arn_name(&starts), "states", "StartExecution");
+        match effect {
+            Some(CallEffect::Throttled) => return Err(refused("ThrottlingException", "Rate exceeded")),
+            Some(CallEffect::Denied) => return Err(refused("AccessDeniedException", "not authorized")),
+            Some(CallEffect::ServerError | CallEffect::NoAnswer) => {
+                return Err(refused("InternalFailureException", "The request processing has failed"));
+            }
+            Some(CallEffect::LostReply) | None => {}
+        }
+        let started = cloud
             .executions
             .start(cloud, region, machine, text(call, "Name"), &input)
-            .map_err(|refusal| task_failure(&refusal))
+            .map_err(|refusal| task_failure(&refusal))?;
+        if effect == Some(CallEffect::LostReply) {
+            return Err(refused(
+                "SdkClientException",
+                "Unable to execute HTTP request: Read timed out",
+            ));
+        }
+        Ok(started)
     }
 
     /// Starts an execution and waits for its end; `parsed` tells whether its input and output are given as JSON or as
@@ -148,13 +191,15 @@ impl StepFunctions {
         let cloud = &self.0.cloud;
         let waited_for = WaitedFor { cloud, arn: &arn };
         let child = cloud.executions.ended(&arn).await;
+        tokio::time::sleep(cloud.draw("nested-execution-end", &cloud.timings.nested_execution_end)).await;
         drop(waited_for);
         let child = child.ok_or_else(|| TaskFailure::new(names::RUNTIME, format!("{arn} is gone")))?;
         let description = description(&arn, &child, parsed);
         if child.status == "SUCCEEDED" {
             Ok(description)
         } else {
-            Err(TaskFailure::new(names::TASK_FAILED, description.to_string()))
+            let cause: String = description.to_string().chars().take(CAUSE_LIMIT).collect();
+            Err(TaskFailure::new(names::TASK_FAILED, cause))
         }
     }
 }
@@ -168,7 +213,9 @@ struct WaitedFor<'a> {
 
 impl Drop for WaitedFor<'_> {
     fn drop(&mut self) {
-        self.cloud.executions.stop(self.cloud, self.arn, "", "");
+        if !self.cloud.faults.keeps_children() {
+            self.cloud.executions.stop(self.cloud, self.arn, "", "");
+        }
     }
 }
 
@@ -215,6 +262,18 @@ fn check_arguments(call: &TaskCall, known: &[&str]) -> Result<(), TaskFailure> {
 fn not_simulated(call: &TaskCall, what: &str) -> TaskFailure {
     let cause = format!("the simulator does not know {what} for {}", call.resource);
     TaskFailure::new(names::RUNTIME, cause)
+}
+
+fn refused(code: &'static str, message: &str) -> TaskFailure {
+    task_failure(&Refusal {
+        code,
+        message: message.to_owned(),
+    })
+}
+
+/// What comes last in an ARN.
+fn arn_name(arn: &str) -> &str {
+    arn.rsplit(':').next().unwrap_or(arn)
 }
 
 /// How a Task sees an error of Step Functions' own API.
@@ -274,5 +333,10 @@ impl Host for StepFunctions {
 
     fn observe(&self, event: &HistoryEvent) {
         (self.0.observer)(event);
+    }
+
+    fn ends_at(&self, execution_arn: &str, state_name: &str) -> Option<ExecutionStatus> {
+        let machine = machine_of(execution_arn);
+        self.0.cloud.faults.end_at(arn_name(&machine), state_name)
     }
 }

@@ -59,6 +59,12 @@ impl Functions {
         self.makers.contains_key(&key(region, name))
     }
 
+    /// The functions that are deployed in a Region.
+    pub fn names_in<'a>(&'a self, region: &'a str) -> impl Iterator<Item = &'a str> {
+        let deployed = self.makers.keys().filter(move |(deployed_in, _)| deployed_in == region);
+        deployed.map(|(_, name)| name.as_str())
+    }
+
     /// Whether a function is deployed in any Region.
     pub fn has_name(&self, name: &str) -> bool {
         self.makers.keys().any(|(_, deployed)| deployed == name)

@@ -86,7 +86,12 @@ pub fn function_arn(account: &str, region: &str, name: &str) -> String {
     format!("arn:aws:lambda:{region}:{account}:function:{name}:1")
 }
 
-/// ARN of a state machine that is deployed.
+/// ARN of the first version of a state machine that is deployed: what other machines start.
+fn version_arn(account: &str, region: &str, name: &str) -> String {
+    format!("{}:1", machine_arn(account, region, name))
+}
+
+/// ARN of a state machine that is deployed, without a version.
 pub fn machine_arn(account: &str, region: &str, name: &str) -> String {
     format!("arn:aws:states:{region}:{account}:stateMachine:{name}")
 }
@@ -190,6 +195,9 @@ impl Simulation {
             cloud
                 .faults
                 .deploy(&region, deployment.functions.iter().map(|(name, _)| *name));
+            cloud
+                .faults
+                .deploy_machines(&region, deployment.machines.iter().map(|(name, _)| *name));
             for (name, make) in &deployment.functions {
                 makers.insert((region.clone(), (*name).to_owned()), *make);
             }
@@ -255,6 +263,25 @@ impl Simulation {
             .start(cloud, region, &arn, Some(name), &input.to_string())
             .map(|_| ())
             .map_err(|refusal| refusal.to_string())
+    }
+
+    /// Deploys the next revision of a machine, and publishes a version of it; gives that one's ARN. Its functions are those
+    /// that are deployed, and machines that were there before start the versions that they were made with. Errors: a text,
+    /// if it cannot be loaded.
+    pub fn update(
+        &self,
+        region: &str,
+        machine: &str,
+        text: &str,
+        holes: &BTreeMap<String, String>,
+    ) -> Result<String, String> {
+        let cloud = &self.inner.cloud;
+        let functions = self.inner.functions.names_in(region);
+        let functions = functions.map(|name| (hole(name), function_arn(&cloud.account, region, name)));
+        let holes = functions.chain(holes.clone()).collect();
+        let parsed = StateMachine::parse(machine, text, &holes).map_err(|errors| errors.to_string())?;
+        let arn = machine_arn(&cloud.account, region, machine);
+        Ok(cloud.executions.publish(&arn, Arc::new(parsed)))
     }
 
     /// Waits until an execution was started, for `longest` at most; says whether one was.
@@ -407,14 +434,14 @@ fn deploy(cloud: &Arc<Cloud>, deployment: Deployment) -> Result<(), String> {
         .map(|(name, _)| (hole(name), function_arn(account, &region, name)));
     let holes = machines
         .iter()
-        .map(|(name, _)| (machine_hole(name), machine_arn(account, &region, name)))
+        .map(|(name, _)| (machine_hole(name), version_arn(account, &region, name)))
         .chain(functions)
         .chain(substitutions)
         .collect();
     for (name, text) in machines {
         let machine = StateMachine::parse(name, text, &holes).map_err(|errors| errors.to_string())?;
         let arn = machine_arn(account, &region, name);
-        cloud.executions.create_machine(&arn, Arc::new(machine));
+        cloud.executions.publish(&arn, Arc::new(machine));
     }
     for alarm in alarms {
         cloud.cloudwatch.put_alarm(cloud, &region, alarm)?;
@@ -460,6 +487,13 @@ impl Inner {
             how: how.to_owned(),
             target_arn: target_arn.to_owned(),
         });
+    }
+
+    /// How an execution ended last.
+    fn last_end(&self, arn: &str) -> Option<ExecutionResult> {
+        let ended = self.ended.borrow();
+        let last = ended.iter().rev().find(|ended| ended.arn == arn);
+        last.map(|ended| ended.result.clone())
     }
 
     fn aws_in(&self, caller: &str, region: &str) -> Aws {

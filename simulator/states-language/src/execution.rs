@@ -1,6 +1,7 @@
 //! Running a machine: from its start to the event that ends it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -74,6 +75,19 @@ pub struct ExecutionResult {
     pub transitions: u64,
     /// The runs of distributed Maps, in the order in which they ended.
     pub map_runs: Vec<MapRun>,
+    /// Where it stopped; nothing where it succeeded.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// Where an execution stopped that did not succeed: what a redrive goes on from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unfinished {
+    /// The state at the top level that it was in.
+    pub state: String,
+    /// The input of that state.
+    pub input: Arc<Value>,
+    /// The variables of the top level.
+    pub variables: BTreeMap<String, Value>,
 }
 
 /// What is left of one run of a distributed Map.
@@ -138,6 +152,7 @@ pub struct Execution {
     host: Rc<dyn Host>,
     tokens: TaskTokens,
     abort: AbortHandle,
+    redriven: Option<(Unfinished, Vec<HistoryEvent>)>,
 }
 
 impl Execution {
@@ -158,6 +173,17 @@ impl Execution {
             host,
             tokens,
             abort: AbortHandle::default(),
+            redriven: None,
+        }
+    }
+
+    /// The same execution, as `RedriveExecution` restarts it: it goes on from the state that it stopped in, with that
+    /// state's input and the variables of then, after `history`. A Parallel or Map runs again as a whole, where AWS runs
+    /// those branches again that had not succeeded.
+    pub fn redriven(self, unfinished: Unfinished, history: Vec<HistoryEvent>) -> Self {
+        Self {
+            redriven: Some((unfinished, history)),
+            ..self
         }
     }
 
@@ -170,14 +196,23 @@ impl Execution {
     pub async fn run(self) -> ExecutionResult {
         let timeout = self.machine.timeout_seconds.map(Duration::from_secs);
         let input = Arc::new(self.input);
-        let run = Rc::new(Run::new(self.identity, &input, self.host, self.tokens));
+        let (from, history) = self.redriven.unzip();
+        let run = Rc::new(Run::new(
+            self.identity,
+            &input,
+            self.host,
+            self.tokens,
+            history.unwrap_or_default(),
+        ));
         let workflow = &self.machine.workflow;
-        let status = drive(&run, workflow, input, timeout, &self.abort, (String::new(), None)).await;
+        let begin = Begin { input, from };
+        let status = drive(&run, workflow, begin, timeout, &self.abort, (String::new(), None)).await;
         ExecutionResult {
             status,
             history: run.journal.take(),
             transitions: run.transitions.get(),
             map_runs: run.map_runs.take(),
+            unfinished: run.unfinished.take(),
         }
     }
 }
@@ -190,6 +225,11 @@ pub(crate) struct Run {
     pub journal: Journal,
     pub transitions: Cell<u64>,
     pub map_runs: RefCell<Vec<MapRun>>,
+    /// How the host ends it, once it has.
+    pub ended: RefCell<Option<ExecutionStatus>>,
+    /// The state at the top level that it is in.
+    pub reached: RefCell<Option<(String, Arc<Value>)>>,
+    pub unfinished: RefCell<Option<Unfinished>>,
     /// `$states.context.Execution`.
     pub execution_context: JValue,
     /// `$states.context.StateMachine`.
@@ -197,7 +237,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(identity: ExecutionIdentity, input: &Value, host: Rc<dyn Host>, tokens: TaskTokens) -> Self {
+    pub(crate) fn new(
+        identity: ExecutionIdentity,
+        input: &Value,
+        host: Rc<dyn Host>,
+        tokens: TaskTokens,
+        history: Vec<HistoryEvent>,
+    ) -> Self {
         let text = |s: &str| JValue::from(s);
         let execution_context = json::object([
             ("Id".to_owned(), text(&identity.arn)),
@@ -211,31 +257,41 @@ impl Run {
             ("Name".to_owned(), text(&identity.state_machine_name)),
         ]);
         Self {
-            journal: Journal::new(Arc::from(identity.arn.as_str()), Rc::clone(&host)),
+            journal: Journal::new(Arc::from(identity.arn.as_str()), Rc::clone(&host), history),
             identity,
             host,
             tokens,
             transitions: Cell::new(0),
             map_runs: RefCell::default(),
+            ended: RefCell::default(),
+            reached: RefCell::default(),
+            unfinished: RefCell::default(),
             execution_context,
             machine_context,
         }
     }
 }
 
+/// What an execution begins with: its input, and where a redrive goes on from.
+pub(crate) struct Begin {
+    pub input: Arc<Value>,
+    pub from: Option<Unfinished>,
+}
+
 /// Runs a top-level workflow at a place (prefix of its paths, `$states.context.Map`), and writes the events that begin and end the execution.
 pub(crate) async fn drive(
     run: &Rc<Run>,
     workflow: &Workflow,
-    input: Arc<Value>,
+    begin: Begin,
     timeout: Option<Duration>,
     abort: &AbortHandle,
     (prefix, map_context): (String, Option<JValue>),
 ) -> ExecutionStatus {
     let frame = Frame::new(Rc::clone(run), Scope::root(), prefix, map_context);
-    let unfinished = Unfinished { run, frame: &frame };
+    frame.previous.set(run.journal.last());
+    let dropped = Dropped { run, frame: &frame };
     let status = {
-        let mut body = Box::pin(start(&frame, workflow, input));
+        let mut body = Box::pin(start(&frame, workflow, begin));
         let limit = async {
             match timeout {
                 Some(timeout) => sleep(timeout).await,
@@ -247,7 +303,10 @@ pub(crate) async fn drive(
             (error, cause) = abort.stopped() => ExecutionStatus::Aborted { error, cause },
             result = &mut body => match result {
                 Ok(output) => ExecutionStatus::Succeeded { output: Arc::unwrap_or_clone(output) },
-                Err(TaskFailure { error, cause }) => ExecutionStatus::Failed { error, cause },
+                Err(TaskFailure { error, cause }) => {
+                    let ended = run.ended.take();
+                    ended.unwrap_or(ExecutionStatus::Failed { error, cause })
+                }
             },
             () = limit => ExecutionStatus::TimedOut,
         }
@@ -277,11 +336,25 @@ pub(crate) async fn drive(
         ),
     };
     run.journal.close(&frame.previous, kind, details);
-    drop(unfinished);
+    drop(dropped);
+    if !matches!(status, ExecutionStatus::Succeeded { .. }) {
+        let reached = run.reached.take();
+        *run.unfinished.borrow_mut() = reached.map(|(state, input)| Unfinished {
+            state,
+            input,
+            variables: frame.variables(),
+        });
+    }
     status
 }
 
-async fn start(frame: &Frame, workflow: &Workflow, input: Arc<Value>) -> Result<Arc<Value>, TaskFailure> {
+async fn start(frame: &Frame, workflow: &Workflow, begin: Begin) -> Result<Arc<Value>, TaskFailure> {
+    let Begin { input, from } = begin;
+    if let Some(from) = from {
+        frame.log(&Place::nowhere(), EventKind::ExecutionRedriven, EventDetails::default())?;
+        frame.set_variables(&from.variables);
+        return run_workflow(frame, workflow, &from.state, Arc::clone(&from.input)).await;
+    }
     frame.log(
         &Place::nowhere(),
         EventKind::ExecutionStarted,
@@ -294,16 +367,16 @@ async fn start(frame: &Frame, workflow: &Workflow, input: Arc<Value>) -> Result<
     if bytes > json::PAYLOAD_LIMIT_BYTES {
         return Err(TaskFailure::too_large("the execution's input", bytes));
     }
-    run_workflow(frame, workflow, input).await
+    run_workflow(frame, workflow, &workflow.start_at, input).await
 }
 
 /// Ends the history of an execution that is dropped while it runs: a child of a Map that failed.
-struct Unfinished<'a> {
+struct Dropped<'a> {
     run: &'a Run,
     frame: &'a Frame,
 }
 
-impl Drop for Unfinished<'_> {
+impl Drop for Dropped<'_> {
     fn drop(&mut self) {
         if !self.run.journal.is_closed() {
             let details = EventDetails::default();

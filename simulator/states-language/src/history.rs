@@ -91,7 +91,7 @@ macro_rules! event_kinds {
 }
 
 event_kinds! {
-    ExecutionStarted, ExecutionSucceeded, ExecutionFailed, ExecutionTimedOut, ExecutionAborted,
+    ExecutionStarted, ExecutionRedriven, ExecutionSucceeded, ExecutionFailed, ExecutionTimedOut, ExecutionAborted,
     TaskStateEntered, TaskScheduled, TaskStarted, TaskSubmitted, TaskSucceeded, TaskFailed,
     TaskTimedOut, TaskStateAborted, TaskStateExited,
     ChoiceStateEntered, ChoiceStateExited,
@@ -139,13 +139,19 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn new(execution_arn: Arc<str>, host: Rc<dyn Host>) -> Self {
+    /// `events` are those that were written before a redrive.
+    pub(crate) fn new(execution_arn: Arc<str>, host: Rc<dyn Host>, events: Vec<HistoryEvent>) -> Self {
         Self {
             execution_arn,
             host,
-            events: RefCell::new(Vec::new()),
+            events: RefCell::new(events),
             closed: Cell::new(false),
         }
+    }
+
+    /// The number of the last event; 0 before the first.
+    pub(crate) fn last(&self) -> u64 {
+        self.events.borrow().len() as u64
     }
 
     /// Writes an event and moves `previous` on to it.

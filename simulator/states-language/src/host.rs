@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::definition::Integration;
 use crate::errors::TaskFailure;
+use crate::execution::ExecutionStatus;
 use crate::history::HistoryEvent;
 
 /// Everything outside of the machine: clock, chance, and whatever Tasks call.
@@ -47,6 +48,12 @@ pub trait Host {
 
     /// Is told of every history event, child executions' included, when it happens.
     fn observe(&self, event: &HistoryEvent);
+
+    /// How the execution ends instead of going into this state, beyond any catching; usually it does not. For rehearsals
+    /// of executions that end without their last state: a defect of the machine, a full history, its time limit, a stop.
+    fn ends_at(&self, _execution_arn: &str, _state_name: &str) -> Option<ExecutionStatus> {
+        None
+    }
 }
 
 /// One attempt of a Task.

@@ -46,7 +46,7 @@ pub use definition::{
     MapMode, Parallel, ResultWriter, Retrier, State, StateKind, StateMachine, Task, Transition, Wait, Workflow,
 };
 pub use errors::{LoadError, LoadErrors, TaskFailure, names};
-pub use execution::{AbortHandle, Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, MapRun};
+pub use execution::{AbortHandle, Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, MapRun, Unfinished};
 pub use expression::{Expression, Template};
 pub use history::{EventDetails, EventKind, HISTORY_LIMIT, HistoryEvent};
 pub use host::{Host, ItemReaderCall, ResultWriterCall, TaskCall};

@@ -80,8 +80,12 @@ fn whoever_invokes_is_kept_with_what_is_invoked() {
         let schedule = format!("arn:aws:scheduler:{HERE}:{ACCOUNT}:schedule/default/every-minute");
         let expected = BTreeSet::from([
             invoked(by_machine("teller"), "lambda:invoke", function("tell")),
-            invoked(by_machine("starter"), "states:startExecution", machine("teller")),
-            invoked(by_machine("waiter"), "states:startExecution.sync:2", machine("teller")),
+            invoked(by_machine("starter"), "states:startExecution", machine("teller") + ":1"),
+            invoked(
+                by_machine("waiter"),
+                "states:startExecution.sync:2",
+                machine("teller") + ":1",
+            ),
             invoked(by_machine("asker"), "lambda:invoke", function("echo")),
             invoked(by_rule("to-echo"), "lambda:invoke", function("echo")),
             invoked(by_rule("to-teller"), "states:startExecution", machine("teller")),

@@ -126,6 +126,71 @@ fn an_execution_that_is_waited_for_ends_with_the_one_that_waits() {
     });
 }
 
+/// What becomes of the one that is waited for is not documented where its Task times out, and a stop is best effort.
+#[test]
+fn one_that_is_waited_for_may_live_on() {
+    play(machines(), |simulation| async move {
+        let cloud = simulation.cloud();
+        let kept = cloud.faults.on_children();
+        simulation.start(HERE, "waits", "one", json!({ "n": 1 })).unwrap();
+        sleep(Duration::from_secs(5)).await;
+        cloud
+            .executions
+            .stop(cloud, &arn(HERE, "waits", "one"), "", "")
+            .unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let child = arn(HERE, "works", "child");
+        assert_eq!(cloud.executions.get(&child).unwrap().status, "RUNNING");
+        assert_eq!(cloud.faults.applied(kept), 1);
+        assert!(simulation.wait_for_executions(Duration::from_secs(60)).await);
+        assert_eq!(cloud.executions.get(&child).unwrap().status, "SUCCEEDED");
+    });
+}
+
+#[test]
+fn a_version_stays_what_it_was_and_an_arn_without_one_is_the_newest() {
+    play(machines(), |simulation| async move {
+        let text = |error: &str| {
+            json!({
+                "QueryLanguage": "JSONata", "StartAt": "Fails",
+                "States": { "Fails": { "Type": "Fail", "Error": error } },
+            })
+            .to_string()
+        };
+        let update = |error: &str| {
+            simulation
+                .update(HERE, "works", &text(error), &BTreeMap::new())
+                .unwrap()
+        };
+        let second = update("Second");
+        let third = update("Third");
+        let machine = machine_arn("123456789012", HERE, "works");
+        assert_eq!([&second, &third], [&format!("{machine}:2"), &format!("{machine}:3")]);
+        let cloud = simulation.cloud();
+        for (name, machine, error) in [
+            ("newest", machine.as_str(), Some("Third")),
+            ("second", &second, Some("Second")),
+            ("first", &format!("{machine}:1"), None),
+        ] {
+            cloud
+                .executions
+                .start(cloud, HERE, machine, Some(name), r#"{"n":1}"#)
+                .unwrap();
+            assert!(simulation.wait_for_executions(Duration::from_secs(60)).await);
+            let ended = cloud.executions.get(&arn(HERE, "works", name)).unwrap();
+            assert_eq!(ended.error.as_deref(), error, "{name}");
+            let version = (!machine.ends_with(":works")).then(|| machine.to_owned());
+            assert_eq!(ended.state_machine_version_arn, version, "{name}");
+        }
+        for unknown in ["4", "0", "LIVE"] {
+            let refused = cloud
+                .executions
+                .start(cloud, HERE, &format!("{machine}:{unknown}"), Some("x"), "{}");
+            assert_eq!(refused.unwrap_err().code, "StateMachineDoesNotExist", "{unknown}");
+        }
+    });
+}
+
 #[test]
 fn a_task_reaches_nothing_in_another_region_and_nothing_that_is_not_simulated() {
     play(machines(), |simulation| async move {

@@ -10,7 +10,7 @@ use super::map::item_context;
 use super::{Extra, Visit};
 use crate::definition::{Distributed, ExecutionType, ItemBatcher, Map};
 use crate::errors::{TaskFailure, names};
-use crate::execution::{AbortHandle, ExecutionIdentity, ExecutionStatus, MapRun, Run, drive};
+use crate::execution::{AbortHandle, Begin, ExecutionIdentity, ExecutionStatus, MapRun, Run, drive};
 use crate::expression::Template;
 use crate::history::{EventDetails, EventKind};
 use crate::host::{ItemReaderCall, ResultWriterCall};
@@ -316,6 +316,7 @@ impl Visit<'_> {
             &input,
             Rc::clone(&parent.host),
             parent.tokens.clone(),
+            Vec::new(),
         ));
         let limit = match distributed.execution_type {
             ExecutionType::Standard => None,
@@ -324,7 +325,8 @@ impl Visit<'_> {
         Box::pin(async move {
             let abort = AbortHandle::default();
             let place = (prefix, Some(context));
-            let status = drive(&run, &map.processor, input, limit, &abort, place).await;
+            let begin = Begin { input, from: None };
+            let status = drive(&run, &map.processor, begin, limit, &abort, place).await;
             (run, status)
         })
     }

@@ -90,7 +90,7 @@ impl Visit<'_> {
         let prefix = format!("{}.item[{index}].", self.place.path);
         let frame = self.frame.inner(prefix, Some(context));
         Ok(Box::pin(async move {
-            let result = run_workflow(&frame, &map.processor, Arc::new(input)).await;
+            let result = run_workflow(&frame, &map.processor, &map.processor.start_at, Arc::new(input)).await;
             (frame.previous.get(), result)
         }))
     }

@@ -125,18 +125,38 @@ impl Frame {
     pub(crate) fn log(&self, place: &Place, kind: EventKind, details: EventDetails) -> Result<(), TaskFailure> {
         self.run.journal.push(&self.previous, place, kind, details)
     }
+
+    /// The variables of its own scope. What JSON cannot say, which no state can assign, is left out.
+    pub(crate) fn variables(&self) -> BTreeMap<String, Value> {
+        let values = self.scope.values.borrow();
+        let each = values.iter().filter_map(|(name, variable)| {
+            let value = json::from_jsonata(&variable.value).ok()?;
+            Some((name.clone(), value))
+        });
+        each.collect()
+    }
+
+    pub(crate) fn set_variables(&self, variables: &BTreeMap<String, Value>) {
+        for (name, value) in variables {
+            self.scope.set(name, value);
+        }
+    }
 }
 
-/// Runs a workflow to its end; its output, or why it failed.
+/// Runs a workflow from a state to its end; its output, or why it failed.
 pub(crate) fn run_workflow<'a>(
     frame: &'a Frame,
     workflow: &'a Workflow,
+    from: &'a str,
     input: Arc<Value>,
 ) -> LocalBoxFuture<'a, Result<Arc<Value>, TaskFailure>> {
     Box::pin(async move {
-        let mut name = workflow.start_at.as_str();
+        let mut name = from;
         let mut input = input;
         loop {
+            if frame.prefix.is_empty() {
+                *frame.run.reached.borrow_mut() = Some((name.to_owned(), Arc::clone(&input)));
+            }
             // Loading has made sure that every transition leads to a state.
             let Some(state) = workflow.states.get(name) else {
                 return Err(TaskFailure::runtime(format!("there is no state `{name}`")));
@@ -206,7 +226,14 @@ impl<'a> Visit<'a> {
             },
         )?;
         visit.count_transition();
-        Ok(visit)
+        let run = &frame.run;
+        match run.host.ends_at(&run.identity.arn, &state.name) {
+            None => Ok(visit),
+            Some(status) => {
+                *run.ended.borrow_mut() = Some(status);
+                Err(TaskFailure::runtime("the host has ended the execution"))
+            }
+        }
     }
 
     async fn run(&self) -> Result<Done<'a>, TaskFailure> {

@@ -32,7 +32,7 @@ impl Visit<'_> {
         let mut outputs = vec![Value::Null; frames.len()];
         let mut running = Ordered::new();
         for (i, (frame, branch)) in frames.iter().zip(&parallel.branches).enumerate() {
-            running.push(i, run_workflow(frame, branch, Arc::clone(&input)));
+            running.push(i, run_workflow(frame, branch, &branch.start_at, Arc::clone(&input)));
         }
         while !running.is_empty() {
             let (i, result) = running.next().await;

@@ -61,6 +61,8 @@ pub struct Scripted {
     pub writes: RefCell<Vec<ResultWriterCall>>,
     pub write_outcome: RefCell<Outcome>,
     pub tokens: TaskTokens,
+    /// The state in place of which an execution ends, and how.
+    pub ends_at: RefCell<Option<(String, ExecutionStatus)>>,
 }
 
 impl Scripted {
@@ -77,6 +79,7 @@ impl Scripted {
             writes: RefCell::default(),
             write_outcome: RefCell::new(Ok(json!({"Bucket": "b", "Key": "k"}))),
             tokens: TaskTokens::new(),
+            ends_at: RefCell::default(),
         })
     }
 
@@ -151,6 +154,11 @@ impl Host for Scripted {
         self.writes.borrow_mut().push(call);
         let outcome = self.write_outcome.borrow().clone();
         Box::pin(async move { outcome })
+    }
+    fn ends_at(&self, _: &str, state_name: &str) -> Option<ExecutionStatus> {
+        let ends_at = self.ends_at.borrow();
+        let (_, status) = ends_at.as_ref().filter(|(state, _)| state == state_name)?;
+        Some(status.clone())
     }
     fn observe(&self, event: &HistoryEvent) {
         self.events.borrow_mut().push(event.clone());
