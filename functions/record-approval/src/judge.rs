@@ -68,9 +68,11 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
         return keep(person, said, question, done.now);
     };
     if let Some(verdict) = verdict(question, &facts.answers) {
+        // Somebody else may have answered since this invocation began, or by another clock.
+        let answered = facts.answers.iter().map(|answer| answer.at).max();
         return Next::Settle(Settled {
             verdict,
-            at: done.now,
+            at: answered.map_or(done.now, |answered| answered.max(done.now)),
             told_at: None,
         });
     }
@@ -310,6 +312,37 @@ mod tests {
             Next::Keep(approval) => format!("keep {:?} of {} {:?}", approval.answer, approval.by, approval.reason),
             Next::Settle(settled) => format!("settle {}", how(&settled)),
             Next::Tell(settled, token) => format!("tell {} {}", how(&settled), token.secret()),
+        }
+    }
+
+    #[test]
+    fn a_question_is_not_settled_before_the_last_answer_that_settles_it() {
+        let later = "2026-01-06T03:05:01Z";
+        for (answered_at, settled_at) in [("2026-01-06T03:01:00Z", NOW), (later, later)] {
+            let mut case = case();
+            case.facts.answers = vec![Approval {
+                at: at(answered_at),
+                ..given(FIRST, Answer::Approve)
+            }];
+            let person = Person {
+                arn: FIRST.into(),
+                account: "123456789012".into(),
+            };
+            let said = Said {
+                recovery: "r".into(),
+                question: "q".into(),
+                answer: Answer::Approve,
+                reason: None,
+            };
+            let done = Done {
+                now: at(NOW),
+                kept: true,
+                told: None,
+            };
+            let Next::Settle(settled) = judge(&person, &said, &case.facts, &done) else {
+                panic!("it settles nothing")
+            };
+            assert_eq!(settled.at, at(settled_at));
         }
     }
 
