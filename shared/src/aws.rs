@@ -25,6 +25,9 @@ const OPERATION: Duration = Duration::from_secs(15);
 /// Time for a call of a function for which nobody waits, all tries together, and how often it is tried.
 const OPERATION_AT_LEISURE: Duration = Duration::from_secs(45);
 const TRIES_AT_LEISURE: u32 = 12;
+/// The longest first pause between these tries; each further one is twice as long, up to 20 s. The SDK's own is 1 s, with which
+/// four tries fit into the time in which a recovery is closed.
+const FIRST_PAUSE_AT_LEISURE: Duration = Duration::from_millis(250);
 /// Time to open a connection to another Region, which may be down.
 const CONNECT_ELSEWHERE: Duration = Duration::from_secs(1);
 /// Time for a call to another Region, all tries together.
@@ -147,7 +150,9 @@ impl Aws {
     /// The same world for what nobody waits for, or is not started again soon: calls in the own Region
     /// may take 45 s and 12 tries.
     pub fn at_leisure(&self) -> Self {
-        let retries = RetryConfig::standard().with_max_attempts(TRIES_AT_LEISURE);
+        let retries = RetryConfig::standard()
+            .with_max_attempts(TRIES_AT_LEISURE)
+            .with_initial_backoff(FIRST_PAUSE_AT_LEISURE);
         let timeouts = timeouts(CONNECT, Some(ATTEMPT), OPERATION_AT_LEISURE);
         let config = self.config.to_builder().retry_config(retries).timeout_config(timeouts);
         Self {
