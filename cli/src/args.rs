@@ -310,7 +310,7 @@ fn step_parser() -> PossibleValuesParser {
 }
 
 /// Steps that a recovery does not call after it was opened, or that it goes on without.
-const NEVER_STOPS_A_RECOVERY: [&str; 11] = [
+const NEVER_STOPS_A_RECOVERY: [&str; 12] = [
     "announce",
     "check-dns",
     "fence-region",
@@ -320,6 +320,7 @@ const NEVER_STOPS_A_RECOVERY: [&str; 11] = [
     "release-lock",
     "request-approval",
     "start-recovery",
+    "stop-scenario",
     "unfence-region",
     "write-report",
 ];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::plan::{Plan, SiteName, Start};
 use shared::recovery::Scenario;
@@ -11,7 +11,7 @@ use shared::slices::Slices;
 use shared::step::{Handler, Step, handler};
 use simulator::aws::cloudwatch::{Alarm, Comparison, CompositeAlarm, Metric, MissingData, Statistic, Suppressor};
 use simulator::aws::events::{InputTransformer, Rule, Schedule, Target, TargetInput};
-use simulator::simulation::{Deployment, MakeHandler, function_arn, machine_arn};
+use simulator::simulation::{Deployment, MakeHandler, function_arn, machine_arn, machine_hole};
 
 /// Every step. A test holds this equal to the folders under `functions/`.
 pub const STEPS: &[DeployedStep] = &[
@@ -30,16 +30,28 @@ pub const STEPS: &[DeployedStep] = &[
     step::<release_lock::ReleaseLock>(),
     step::<request_approval::RequestApproval>(),
     step::<start_recovery::StartRecovery>(),
+    step::<stop_scenario::StopScenario>(),
     step::<switch_dns::SwitchDns>(),
     step::<unfence_region::UnfenceRegion>(),
     step::<write_report::WriteReport>(),
 ];
 
 /// Every state machine, as it is deployed.
-pub const MACHINES: &[(&str, &str)] = &[(
-    "region-switch",
-    include_str!("../../statemachines/region-switch.asl.json"),
-)];
+pub const MACHINES: &[(&str, &str)] = &[
+    (RECOVERY_MACHINE, RECOVERY),
+    (
+        "region-switch",
+        include_str!("../../statemachines/region-switch.asl.json"),
+    ),
+];
+
+/// The machine that alarms and people start, whatever the scenario.
+pub const RECOVERY_MACHINE: &str = "recovery";
+
+const RECOVERY: &str = include_str!("../../statemachines/recovery.asl.json");
+
+/// Where the recovery machine says which machine recovers from which scenario: a hole for each.
+const SCENARIO_MACHINES: &str = "/States/OpenRecovery/Arguments/Payload/machines";
 
 /// A step, as it is deployed.
 #[derive(Clone, Copy)]
@@ -64,9 +76,6 @@ fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
     handler::<S>(aws)
 }
 
-/// The machine that recovers from each scenario, of those that there is one for.
-const RECOVERS: &[(Scenario, &str)] = &[(Scenario::RegionFailure, "region-switch")];
-
 /// Minutes that must be bad before an alarm is raised: one bad minute may be a release.
 const BAD_MINUTES: u32 = 3;
 /// Of how many minutes, for the outside probe: one that was good by chance delays nothing.
@@ -85,18 +94,46 @@ const MAINTENANCE_METRIC: &str = "Maintenance";
 /// How often the lock is looked at, without an event.
 const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// The machine that recovers from `scenario`, if there is one.
+/// The machine that recovers from `scenario`, if there is one, as the recovery machine says.
 pub fn machine_of(scenario: Scenario) -> Option<&'static str> {
-    let found = RECOVERS.iter().find(|(recovers, _)| *recovers == scenario);
-    found.map(|(_, machine)| *machine)
+    let recovery: Value = serde_json::from_str(RECOVERY).ok()?;
+    let hole = recovery.pointer(SCENARIO_MACHINES)?.get(scenario.name())?.as_str()?;
+    let mut machines = MACHINES.iter().map(|(name, _)| *name);
+    machines.find(|name| hole == format!("${{{}}}", machine_hole(name)))
 }
 
-/// ARNs of the machines of a Region, by the scenario that each recovers from: what `start-recovery` is given.
-pub fn machines(plan: &Plan, region: &str) -> BTreeMap<Scenario, String> {
-    let machines = RECOVERS.iter();
-    machines
-        .map(|(scenario, machine)| (*scenario, machine_arn(&plan.account, region, machine)))
-        .collect()
+/// The machines that recover from scenarios.
+pub fn scenario_machines() -> Vec<&'static str> {
+    Scenario::ALL.into_iter().filter_map(machine_of).collect()
+}
+
+/// The names of all states of a machine that is deployed, those in branches and iterations included, in their order.
+pub fn states_of(machine: &str) -> Vec<String> {
+    let text = MACHINES
+        .iter()
+        .find(|(name, _)| *name == machine)
+        .map(|(_, text)| *text);
+    let machine: Value = text
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let mut names = Vec::new();
+    names_in(&machine, &mut names);
+    names
+}
+
+fn names_in(workflow: &Value, names: &mut Vec<String>) {
+    for (name, state) in workflow["States"].as_object().into_iter().flatten() {
+        names.push(name.clone());
+        let branches = state["Branches"].as_array().into_iter().flatten();
+        for nested in branches.chain(state.get("ItemProcessor")) {
+            names_in(nested, names);
+        }
+    }
+}
+
+/// ARN of the recovery machine of a Region: what `start-recovery` is given.
+pub fn recovery_machine(plan: &Plan, region: &str) -> String {
+    machine_arn(&plan.account, region, RECOVERY_MACHINE)
 }
 
 /// What is deployed in both Regions, the recovery Region's first; what watches the platform is there, and starts a
@@ -135,9 +172,6 @@ fn approval_url(region: &str) -> String {
 
 /// Frees the lock when an execution ends without its last state. Best-effort, as all events of Step Functions are.
 fn execution_ended(plan: &Plan, region: &str) -> Rule {
-    let machines = MACHINES
-        .iter()
-        .map(|(name, _)| machine_arn(&plan.account, region, name));
     Rule {
         name: "execution-ended".to_owned(),
         pattern: json!({
@@ -145,7 +179,7 @@ fn execution_ended(plan: &Plan, region: &str) -> Rule {
             "detail-type": ["Step Functions Execution Status Change"],
             "detail": {
                 "status": ["ABORTED", "TIMED_OUT", "FAILED"],
-                "stateMachineArn": machines.collect::<Vec<_>>(),
+                "stateMachineArn": [recovery_machine(plan, region)],
             },
         }),
         targets: vec![Target::Function {
@@ -225,8 +259,8 @@ pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
                 input: TargetInput::Transformed(InputTransformer {
                     paths: BTreeMap::new(),
                     template: format!(
-                        r#"{{"event":<aws.events.event.json>,"machines":{}}}"#,
-                        json!(machines(plan, region))
+                        r#"{{"event":<aws.events.event.json>,"machine":{}}}"#,
+                        json!(recovery_machine(plan, region))
                     ),
                 }),
             }],

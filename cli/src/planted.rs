@@ -129,7 +129,9 @@ impl Handler for Wrong {
                 Defect::ForgetsAFunction => self.forget_a_function(input).await,
                 Defect::RtoFromTheDecision => {
                     let mut input = input;
-                    input["observed"]["impact_at"] = input["observed"]["decided_at"].clone();
+                    if let Some(observed) = input.pointer_mut("/scenario/observed") {
+                        observed["impact_at"] = observed["decided_at"].clone();
+                    }
                     self.right.invoke(input).await
                 }
                 Defect::ReadsTheLagTooLate => self.read_the_lag_late(input).await,

@@ -12,6 +12,7 @@ use shared::record::TimelineStep;
 use shared::recovery::Outcome;
 use states_language::{EventKind, HistoryEvent};
 
+use crate::deployment::RECOVERY_MACHINE;
 use crate::output::{Output, Paint, one_line};
 use crate::rehearsal::{Applied, Breach, Earlier, Moment, Rehearsal, TargetAndMaximum};
 
@@ -103,9 +104,14 @@ impl Live {
         let details = &event.details;
         match event.kind {
             EventKind::ExecutionStarted => {
-                self.said.clear();
-                let said = Said::new(Paint::Strong, "▶", "a recovery is started");
-                self.line(at, "", &said, output);
+                let text = match scenario_machine(event) {
+                    Some(machine) => format!("{machine} runs"),
+                    None => {
+                        self.said.clear();
+                        "a recovery is started".to_owned()
+                    }
+                };
+                self.line(at, "", &Said::new(Paint::Strong, "▶", text), output);
             }
             EventKind::TaskStateEntered => self.draw(at, &event.state, output),
             EventKind::TaskStateExited => {
@@ -121,12 +127,16 @@ impl Live {
                 self.say(at, &event.state, Said::bad(text), output);
             }
             EventKind::ExecutionSucceeded => {
-                let said = Said::new(Paint::Strong, "■", "the recovery has ended");
+                let what = scenario_machine(event).unwrap_or("the recovery");
+                let said = Said::new(Paint::Strong, "■", format!("{what} has ended"));
                 self.line(at, "", &said, output);
             }
             EventKind::ExecutionFailed | EventKind::ExecutionTimedOut | EventKind::ExecutionAborted => {
-                let said = Said::new(Paint::Bad, "■", "the recovery has ended, and failed");
-                self.line(at, "", &said, output);
+                let text = match scenario_machine(event) {
+                    Some(machine) => format!("{machine} has broken off: {}", event.kind),
+                    None => "the recovery has ended, and failed".to_owned(),
+                };
+                self.line(at, "", &Said::new(Paint::Bad, "■", text), output);
             }
             _ => {}
         }
@@ -203,6 +213,12 @@ impl Live {
     }
 }
 
+/// The machine of an execution that a recovery's own one has started; nothing for that one.
+fn scenario_machine(event: &HistoryEvent) -> Option<&str> {
+    let machine = event.execution_arn.rsplit(':').nth(1)?;
+    (machine != RECOVERY_MACHINE).then_some(machine)
+}
+
 pub(crate) fn wide(output: &Output) -> bool {
     output.width().is_none_or(|width| width >= WIDE)
 }
@@ -237,6 +253,16 @@ fn what_it_says(output: &Value) -> Said {
     if is("announced") == Some(false) {
         return Said::bad("not announced; the recovery goes on");
     }
+    match is("ended") {
+        Some(false) => return Said::waits(format!("still at work: {}", text("waiting_for").unwrap_or_default())),
+        Some(true) => {
+            return match output.pointer("/failure/Error").and_then(Value::as_str) {
+                Some(error) => Said::bad(format!("it has broken off: {error}")),
+                None => Said::good("it has ended"),
+            };
+        }
+        None => {}
+    }
     let in_a_row = output.pointer("/so_far/length").and_then(Value::as_u64);
     if is("ready") == Some(false) || is("healthy") == Some(false) {
         let why = text("waiting_for").or_else(|| text("answer"));
@@ -262,6 +288,7 @@ fn what_it_says(output: &Value) -> Said {
             (way, None) => Some(way),
         })
         .or_else(|| text("status"))
+        .or_else(|| text("outcome"))
         .or_else(|| is("changed").map(|changed| if changed { "done" } else { "was so already" }.to_owned()));
     let mut found = found.unwrap_or_else(|| "done".to_owned());
     if let Some(failed) = list("failed").first() {

@@ -248,6 +248,7 @@ fn is_as_specified_but_for_its_steps(rehearsal: &Value) {
                 "attempts",
                 "outcome",
                 "last_started_at",
+                "may_run_until",
                 "previous_ended_at",
                 "waited_ms",
                 "failures",

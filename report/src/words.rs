@@ -131,6 +131,7 @@ pub fn of_step(name: &str, here: &str, other: &str) -> Option<String> {
         "check-dns" => "looks whether every name server knows",
         "check-health" => "asks the public name, as customers do, whether the service is healthy",
         "unfence-region" => return Some(format!("gives back what was changed in {other}")),
+        "stop-scenario" => "makes sure that nothing of the scenario's execution is at work",
         "close-recovery" => "measures, and releases the lock",
         "write-report" => "writes this report",
         _ => return None,

@@ -126,7 +126,7 @@ fn planted_faults_are_seen() {
     let json = report::json(&recorded("recovered")).unwrap();
     let golden = folder().join("golden/recovered-360-light.png");
     for (name, (from, to), found) in [
-        ("figure", ("value=\"440.643\"", "value=\"452.1\""), "is shown as 452.1"),
+        ("figure", ("value=\"440.441\"", "value=\"452.1\""), "is shown as 452.1"),
         (
             "hidden",
             ("data-figure=\"/account/header/closing/achieved/rto_seconds\"", ""),

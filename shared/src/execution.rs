@@ -1,11 +1,13 @@
-//! Whether an execution that somebody relies on is still at work, as Step Functions knows it.
+//! Whether an execution that somebody relies on is still at work, as Step Functions knows it; and ending one.
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::arn;
 use crate::aws::Aws;
-use crate::error::StepError;
+use crate::error::{ErrorKind, StepError};
+use crate::scenario_run::ScenarioRun;
 
 /// After this time `DescribeExecution`, which is eventually consistent, knows an execution for sure.
 const SEEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
@@ -23,8 +25,7 @@ pub enum Seen {
 
 /// Looks up an execution that was at work at `since`, in its own Region. Errors: AWS's own.
 pub async fn look_up(aws: &Aws, execution: &str, since: Timestamp) -> Result<Seen, StepError> {
-    let region = execution.split(':').nth(3).unwrap_or_default();
-    let described = Client::new(&aws.config_in(region))
+    let described = Client::new(&aws.config_in(arn::region(execution)))
         .describe_execution()
         .execution_arn(execution)
         .send()
@@ -40,6 +41,108 @@ pub async fn look_up(aws: &Aws, execution: &str, since: Timestamp) -> Result<See
         }
         Err(error) => Err(StepError::aws("states:DescribeExecution", execution, error)),
     }
+}
+
+/// What became of ending an execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Step Functions knows none of that name.
+    Unknown,
+    /// It has ended, by itself or since it was stopped, and its Map Runs have too.
+    Ended(How),
+    /// It was told to stop, and Step Functions does not say yet that it has, or that its Map Runs have.
+    Stopping,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct How {
+    /// Its status, such as `ABORTED`.
+    pub status: String,
+    /// Its output, as JSON text, if it succeeded.
+    pub output: Option<String>,
+    /// The error's name, if there is one.
+    pub error: Option<String>,
+    /// The explanation, likewise.
+    pub cause: Option<String>,
+}
+
+/// Stops an execution if it runs, and looks whether it has ended. Errors: AWS's own.
+pub async fn end(aws: &Aws, execution: &str) -> Result<Ending, StepError> {
+    let client = Client::new(&aws.config_to_change(arn::region(execution)));
+    let Some(mut how) = describe(&client, execution).await? else {
+        return Ok(Ending::Unknown);
+    };
+    if how.status == RUNNING {
+        client
+            .stop_execution()
+            .execution_arn(execution)
+            .error("Stopped")
+            .cause("the execution of the recovery that it is a part of does not wait for it any more")
+            .send()
+            .await
+            .map_err(|error| StepError::aws("states:StopExecution", execution, error))?;
+        match describe(&client, execution).await? {
+            Some(now) if now.status != RUNNING => how = now,
+            _ => return Ok(Ending::Stopping),
+        }
+    }
+    Ok(match maps_run(&client, execution).await? {
+        true => Ending::Stopping,
+        false => Ending::Ended(how),
+    })
+}
+
+/// Ends what an execution of a recovery that has itself ended may have left running. Errors: `Conflict` while something of
+/// it still runs, and AWS's own.
+pub async fn end_what_is_left(aws: &Aws, run: &ScenarioRun) -> Result<(), StepError> {
+    for execution in run.executions() {
+        if end(aws, &execution).await? == Ending::Stopping {
+            let text = format!("{execution} is being stopped; it is tried again until it has ended");
+            return Err(StepError::new(ErrorKind::Conflict, text));
+        }
+    }
+    Ok(())
+}
+
+/// The status of an execution that is at work.
+const RUNNING: &str = "RUNNING";
+
+async fn describe(client: &Client, execution: &str) -> Result<Option<How>, StepError> {
+    let described = client.describe_execution().execution_arn(execution).send().await;
+    match described {
+        Ok(described) => Ok(Some(How {
+            status: described.status().as_str().to_owned(),
+            output: described.output().map(str::to_owned),
+            error: described.error().map(str::to_owned),
+            cause: described.cause().map(str::to_owned),
+        })),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_execution_does_not_exist()) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(StepError::aws("states:DescribeExecution", execution, error)),
+    }
+}
+
+/// Whether a Map Run of an execution is still at work: one that has stopped has a date of that.
+async fn maps_run(client: &Client, execution: &str) -> Result<bool, StepError> {
+    let mut runs = client
+        .list_map_runs()
+        .execution_arn(execution)
+        .into_paginator()
+        .items()
+        .send();
+    while let Some(run) = runs.next().await {
+        let run = run.map_err(|error| StepError::aws("states:ListMapRuns", execution, error))?;
+        if run.stop_date().is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn known(status: &ExecutionStatus) -> Seen {

@@ -1,6 +1,7 @@
 //! What every recovery step uses: the plan, the step contract, errors, the record, AWS clients.
 
 pub mod approval;
+pub mod arn;
 pub mod aws;
 pub mod error;
 #[cfg(feature = "sfn")]
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod record;
 pub mod recovery;
 pub mod request;
+pub mod scenario_run;
 pub mod slices;
 pub mod step;
 #[cfg(feature = "sns")]

@@ -1,11 +1,11 @@
-//! What a recovery's state machine is started with.
+//! What the recovery machine is started with, and what it hands to a scenario's machine.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::recovery::{Intent, Mode, RecoveryRef, Scenario};
+use crate::recovery::{Intent, Mode, Scenario};
 
-/// The input of a recovery's state machine.
+/// The input of the recovery machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -30,9 +30,6 @@ pub struct Request {
     /// Id of a running recovery whose lock is to be taken over, once people have approved that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub take_over: Option<String>,
-    /// The recovery that this one is a part of, and whose lock it joins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<RecoveryRef>,
 }
 
 impl Request {
@@ -47,7 +44,37 @@ impl Request {
             plan_sha256: None,
             resume: None,
             take_over: None,
-            parent: None,
+        }
+    }
+}
+
+/// What is wanted of a scenario's machine: what its recovery was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wants {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The mode.
+    pub mode: Mode,
+    /// What is wanted.
+    pub intent: Intent,
+    /// Whether people approve even where the policy would ask nobody.
+    pub always_ask: bool,
+    /// ARN of who or what started it.
+    pub started_by: String,
+    /// When it was started.
+    pub triggered_at: Timestamp,
+}
+
+impl From<Request> for Wants {
+    fn from(request: Request) -> Self {
+        Self {
+            scenario: request.scenario,
+            mode: request.mode,
+            intent: request.intent,
+            always_ask: request.always_ask,
+            started_by: request.trigger.by,
+            triggered_at: request.trigger.at,
         }
     }
 }
@@ -102,7 +129,7 @@ mod tests {
     fn what_is_not_said_is_left_out() {
         let request: Request = serde_json::from_str(LEAST).unwrap();
         let text = serde_json::to_string(&request).unwrap();
-        for unsaid in ["always_ask", "plan_sha256", "resume", "take_over", "parent"] {
+        for unsaid in ["always_ask", "plan_sha256", "resume", "take_over"] {
             assert!(!text.contains(unsaid), "{text}");
         }
         assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);

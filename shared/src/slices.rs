@@ -164,6 +164,9 @@ pub struct DeadlineSlice {
     pub dns_seconds: u64,
     /// Until the public name answers healthily, in seconds.
     pub health_seconds: u64,
+    /// Until what was started and is to stop has stopped, its functions included, in seconds: longer than any function
+    /// may be at work.
+    pub stop_seconds: u64,
 }
 
 impl DeadlineSlice {
@@ -173,6 +176,7 @@ impl DeadlineSlice {
         switchover_seconds: 30 * 60,
         dns_seconds: 5 * 60,
         health_seconds: 3600,
+        stop_seconds: 10 * 60,
     };
 }
 
@@ -234,6 +238,7 @@ impl Slices {
                 switchover_seconds: Duration::as_secs(policy.deadlines.switchover),
                 dns_seconds: DeadlineSlice::LONGEST.dns_seconds,
                 health_seconds: Duration::as_secs(policy.deadlines.health),
+                stop_seconds: DeadlineSlice::LONGEST.stop_seconds,
             },
             objectives: policy.objectives,
             approval: ApprovalSlice {

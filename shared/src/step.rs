@@ -16,10 +16,14 @@ use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
 use crate::record::{Record, StepEnd, StepRun};
 use crate::recovery::RecoveryRef;
+use crate::scenario_run;
 use crate::waiting::metered;
 
 /// How long keeping one line of the timeline may take. A step's own time limit must not go into it.
 const NOTE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long after the beginning that is noted a step itself may begin: its notes' time, and as much for what Lambda takes.
+const MAY_OUTLIVE_ITS_NOTE: Duration = Duration::from_secs(4);
 
 /// One recovery step. The Lambda, the simulator and the tests all run it through [`invoke`].
 pub trait Step: Sized + Send + Sync + 'static {
@@ -78,6 +82,7 @@ struct CallingState {
 impl<S: Step> Served<S> {
     async fn run(&self, mut input: Value) -> Result<Value, StepError> {
         let state = take_calling_state(&mut input);
+        let caller = take_caller(&mut input);
         let recovery = recovery_in(&input);
         let span = tracing::info_span!(
             "step",
@@ -85,6 +90,11 @@ impl<S: Step> Served<S> {
             run = recovery.as_ref().map(|recovery| recovery.id.as_str()),
         );
         async {
+            if let Err(error) = may_call(caller.as_ref(), recovery.as_ref()) {
+                // The record is that of another one's recovery.
+                tracing::error!(error = %error, "refused");
+                return Err(error);
+            }
             let started_at = self.aws.now();
             let noted_and_run = async {
                 self.note(recovery.as_ref(), state.as_ref(), started_at, None).await;
@@ -159,6 +169,7 @@ impl<S: Step> Served<S> {
             step: S::NAME,
             state: &state.name,
             started_at,
+            may_run_until: started_at + MAY_OUTLIVE_ITS_NOTE + S::TIME_LIMIT,
             end,
         };
         match tokio::time::timeout(NOTE_LIMIT, self.record.note_step(recovery, &run)).await {
@@ -173,6 +184,29 @@ impl<S: Step> Served<S> {
 fn take_calling_state(input: &mut Value) -> Option<CallingState> {
     let state = input.as_object_mut()?.remove("state")?;
     serde_json::from_value(state).ok()
+}
+
+/// Takes `caller` out of the input: the ARN of the execution that calls. It belongs to the call, not to the step.
+fn take_caller(input: &mut Value) -> Option<Value> {
+    input.as_object_mut()?.remove("caller")
+}
+
+/// Checks that the execution that calls is the recovery's own, or one that that one has started: an execution that
+/// somebody started by hand, with a recovery's reference that is not its own, comes to nothing. Where no caller is named
+/// nothing is checked. Errors: `Refused`.
+fn may_call(caller: Option<&Value>, recovery: Option<&RecoveryRef>) -> Result<(), StepError> {
+    let Some(caller) = caller else { return Ok(()) };
+    let is_of = |recovery| {
+        caller
+            .as_str()
+            .is_some_and(|caller| scenario_run::is_of(caller, recovery))
+    };
+    if recovery.is_some_and(is_of) {
+        return Ok(());
+    }
+    Err(StepError::refused(format!(
+        "{caller} was not started by the recovery that it names; start the recovery machine, which starts this one"
+    )))
 }
 
 fn recovery_in(value: &Value) -> Option<RecoveryRef> {

@@ -6,12 +6,15 @@ mod endings;
 mod graph;
 mod history;
 mod loops;
+mod scenarios;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use drctl::deployment::{MACHINES, RECOVERY_MACHINE};
 use serde_json::Value;
 use shared::error::ErrorKind;
+use simulator::simulation::machine_hole;
 use states_language::{Integration, Retrier, State, StateKind, StateMachine, Task, Template, names};
 
 pub use history::MOST_EVENTS;
@@ -28,6 +31,19 @@ pub const SERVICE_ERRORS: [&str; 8] = [
     "Sandbox.Timedout",
     "Runtime.ExitError",
     names::TIMEOUT,
+];
+
+/// What Step Functions itself raises where it does not start an execution that a Task asks for, and may the next time. Names
+/// of the optimised integration begin with `StepFunctions`, and are those of the API with `Exception` at the end; the
+/// Developer Guide's own example has one without.
+pub const START_ERRORS: [&str; 7] = [
+    "StepFunctions.ThrottlingException",
+    "StepFunctions.ExecutionLimitExceededException",
+    "StepFunctions.ExecutionLimitExceeded",
+    "StepFunctions.AWSStepFunctionsException",
+    "StepFunctions.InternalFailureException",
+    "StepFunctions.ServiceUnavailableException",
+    "StepFunctions.SdkClientException",
 ];
 
 /// Functions that no machine calls, each with who does.
@@ -77,8 +93,10 @@ pub enum Check {
     Loops,
     /// No loop asks too often.
     Polling,
-    /// Every path ends in `CloseRecovery`, and then as it should.
+    /// Every path ends in `CloseRecovery`, and then as it should; that of a scenario's machine in what it gives back.
     Endings,
+    /// A scenario's machine is started once, by the recovery machine, and leaves to that one what is its own.
+    Scenarios,
     /// The history has room for the worst case.
     History,
     /// Every function has a machine that calls it.
@@ -120,7 +138,8 @@ pub struct Findings {
     pub worst_case: Option<u64>,
 }
 
-/// Checks the definition `text` of the machine `name` against the steps that exist.
+/// Checks the definition `text` of the machine `name` against the steps that exist: as the recovery machine, if it is
+/// called like that, or as one of a scenario.
 pub fn check(name: &str, text: &str, steps: &[StepInput]) -> Findings {
     let mut findings = Findings {
         breaches: arns(text),
@@ -128,7 +147,10 @@ pub fn check(name: &str, text: &str, steps: &[StepInput]) -> Findings {
     };
     let functions = steps.iter().map(|step| (step.hole(), filling(&step.folder)));
     let others = OTHER_HOLES.map(|(hole, filling)| (hole.to_owned(), filling.to_owned()));
-    let holes: BTreeMap<_, _> = functions.chain(others).collect();
+    let machines = MACHINES
+        .iter()
+        .map(|(name, _)| (machine_hole(name), format!("machine:{name}")));
+    let holes: BTreeMap<_, _> = functions.chain(others).chain(machines).collect();
     let machine = match StateMachine::parse(name, text, &holes) {
         Ok(machine) => machine,
         Err(errors) => {
@@ -150,7 +172,12 @@ pub fn check(name: &str, text: &str, steps: &[StepInput]) -> Findings {
             findings.called.extend(called_folder(task).map(str::to_owned));
         }
     }
-    breaches.extend(endings::check(machine.workflow()));
+    if name == RECOVERY_MACHINE {
+        breaches.extend(endings::check(machine.workflow()));
+        breaches.extend(scenarios::runs_them(machine.workflow()));
+    } else {
+        breaches.extend(scenarios::is_one(machine.workflow()));
+    }
     let loops = loops::check(machine.workflow());
     // A loop without an end has no worst case.
     if loops.is_empty() {
@@ -230,6 +257,7 @@ fn error_names(state: &State) -> Vec<Breach> {
     let exists = |name: &str| {
         name.starts_with("States.")
             || SERVICE_ERRORS.contains(&name)
+            || START_ERRORS.contains(&name)
             || ErrorKind::ALL.iter().any(|kind| kind.name() == name)
     };
     let unknown = retried.chain(caught).filter(|name| !exists(name));
@@ -272,6 +300,9 @@ fn retried(state: &State) -> Vec<Breach> {
 }
 
 fn retry_of_task(state: &State) -> Option<Breach> {
+    if state.as_task().is_some_and(starts_execution) {
+        return scenarios::retry_of_start(state);
+    }
     let named = |name: &str| {
         let mut retriers = state.retry.iter().filter(|retrier| retrier.max_attempts > 0);
         retriers.any(|retrier| retrier.error_equals.iter().any(|retried| retried == name))
@@ -334,6 +365,11 @@ fn catches(state: &State, in_branch: bool) -> Option<Breach> {
     (can_fail && !caught).then(|| Breach::new(check, format!("{} has no last Catch on States.ALL", state.path)))
 }
 
+/// Whether a Task starts an execution.
+fn starts_execution(task: &Task) -> bool {
+    task.resource.starts_with("arn:aws:states:::states:startExecution")
+}
+
 /// Whether a Task calls a Lambda function.
 fn calls_function(task: &Task) -> bool {
     task.resource.starts_with("arn:aws:states:::lambda:invoke")
@@ -378,7 +414,7 @@ fn payload(state: &State, task: &Task, steps: &[StepInput]) -> Vec<Breach> {
     let passed: BTreeSet<&str> = payload
         .iter()
         .map(|(key, _)| key.as_str())
-        .filter(|key| *key != "state")
+        .filter(|key| !["state", scenarios::CALLER].contains(key))
         .collect();
     let missing = step
         .fields

@@ -551,7 +551,8 @@ mod tests {
         }
         let through_url = needs(InvokedBy::Url(text("u")), "lambda:invokeFunctionUrl", &function);
         assert_eq!(through_url, [invoke, pair("lambda:InvokeFunctionUrl", &function)]);
-        let waits = needs(InvokedBy::Machine(text("m")), "states:startExecution.sync:2", &machine);
+        let version = format!("{machine}:7");
+        let waits = needs(InvokedBy::Machine(text("m")), "states:startExecution.sync:2", &version);
         let execution = format!("arn:aws:states:us-west-2:{ACCOUNT}:execution:m:*");
         let rule =
             format!("arn:aws:events:us-west-2:{ACCOUNT}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule");
@@ -561,6 +562,7 @@ mod tests {
             pair("events:PutTargets", &rule),
             pair("states:DescribeExecution", &execution),
             pair("states:StartExecution", &machine),
+            pair("states:StartExecution", &version),
             pair("states:StopExecution", &execution),
         ];
         assert_eq!(waits, expected);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use drctl::deployment::DeployedStep;
+use drctl::deployment::{DeployedStep, RECOVERY_MACHINE};
 use serde_json::{Value, json};
 use simulator::simulation::{hole, machine_hole};
 
@@ -140,7 +140,8 @@ fn machine_is_wrong(stack: &Stack, name: &str, text: &str) -> Vec<String> {
             holes.contains(hole),
             format!("{hole} is given, and there is no such hole"),
         );
-        if let Some(function) = stack.resources.get(hole) {
+        let function = stack.resources.get(hole);
+        if let Some(function) = function.filter(|found| found.kind == "AWS::Lambda::Function") {
             check(
                 version_of(stack, function).as_ref() == Some(value),
                 format!("${{{hole}}} is {value}, which is not a published version of the function"),
@@ -155,6 +156,10 @@ fn machine_is_wrong(stack: &Stack, name: &str, text: &str) -> Vec<String> {
         properties.pointer("/LoggingConfiguration/Level") == Some(&json!("ALL")),
         "it does not log".to_owned(),
     );
+    if name != RECOVERY_MACHINE {
+        wrong.extend(version_is_wrong(stack, name, &logical, &machine.arn));
+        return wrong;
+    }
     let ended = listed(&stack.resource("ExecutionEnded").properties["EventPattern"]["detail"]["stateMachineArn"]);
     check(
         ended.contains(&machine.arn),
@@ -170,6 +175,31 @@ fn machine_is_wrong(stack: &Stack, name: &str, text: &str) -> Vec<String> {
             })
         });
         check(is_watched, format!("RecoveryNotClosed does not look at its {metric}"));
+    }
+    wrong
+}
+
+/// What is wrong with the version of a scenario's machine that the recovery machine starts.
+fn version_is_wrong(stack: &Stack, name: &str, logical: &str, machine_arn: &str) -> Vec<String> {
+    let Some(version) = stack.resources.get(&format!("{logical}Version")) else {
+        return vec![format!("{name}: no version of it is published")];
+    };
+    let mut wrong = Vec::new();
+    if version.properties["StateMachineArn"] != json!(machine_arn) {
+        wrong.push(format!(
+            "{name}: its version is one of {}",
+            version.properties["StateMachineArn"]
+        ));
+    }
+    let policies = [&version.deletion_policy, &version.update_replace_policy];
+    if policies.iter().any(|policy| policy.as_deref() != Some("Retain")) {
+        wrong.push(format!(
+            "{name}: an update would take a version away that a running recovery starts"
+        ));
+    }
+    let recovery = &stack.resource(&machine_hole(RECOVERY_MACHINE)).properties;
+    if recovery["DefinitionSubstitutions"][logical] != json!(version.arn) {
+        wrong.push(format!("{name}: the recovery machine does not start its version"));
     }
     wrong
 }

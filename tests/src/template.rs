@@ -32,6 +32,10 @@ pub struct Resource {
     pub properties: Value,
     /// Its ARN; its name where its type has none.
     pub arn: String,
+    /// What becomes of it when it leaves the stack; deleted, if that is not said.
+    pub deletion_policy: Option<String>,
+    /// What becomes of it when another one takes its place; likewise.
+    pub update_replace_policy: Option<String>,
 }
 
 /// The project's root.
@@ -87,12 +91,15 @@ impl Stack {
             }
             let properties = context.value(&resource["Properties"])?.unwrap_or(Value::Null);
             let identity = context.identity(name)?;
+            let policy = |field: &str| resource[field].as_str().map(str::to_owned);
             resources.insert(
                 name.clone(),
                 Resource {
                     kind: kind(resource).to_owned(),
                     properties,
                     arn: identity.arn().to_owned(),
+                    deletion_policy: policy("DeletionPolicy"),
+                    update_replace_policy: policy("UpdateReplacePolicy"),
                 },
             );
         }
@@ -406,10 +413,15 @@ impl Context<'_> {
                 identity.attributes.insert("QueueName", queue);
                 identity
             }
-            "AWS::StepFunctions::StateMachine" => only_arn(format!(
-                "arn:aws:states:{region}:{account}:stateMachine:{}",
-                named("StateMachineName")?
-            )),
+            "AWS::StepFunctions::StateMachine" => {
+                let name = named("StateMachineName")?;
+                let mut machine = only_arn(format!("arn:aws:states:{region}:{account}:stateMachine:{name}"));
+                machine
+                    .attributes
+                    .insert("StateMachineRevisionId", "INITIAL".to_owned());
+                machine
+            }
+            "AWS::StepFunctions::StateMachineVersion" => only_arn(format!("{}:1", named("StateMachineArn")?)),
             "AWS::Events::Rule" => {
                 let rule = named("Name")?;
                 let arn = format!("arn:aws:events:{region}:{account}:rule/{rule}");

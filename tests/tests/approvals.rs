@@ -17,7 +17,7 @@ use simulator::aws::sns::Message;
 
 mod common;
 
-const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
+const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
 const QUESTION: &str = "failover";
 
 /// A recovery that was opened and asks nothing yet. No machine runs: each step is invoked by hand.
@@ -45,7 +45,7 @@ impl World {
         started["trigger"]["at"] = json!("2026-01-06T02:50:00Z");
         let open = json!({
             "request": started,
-            "recovers_from": ["region-failure"],
+            "machines": { "region-failure": common::SCENARIO_MACHINE },
             "execution": EXECUTION,
             "started_at": "2026-01-06T02:50:01Z",
         });

@@ -8,7 +8,6 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 use shared::plan::Plan;
-use shared::recovery::Scenario;
 use start_recovery::{Begin, Circumstances, decide};
 
 /// Every real event; the alarms of the first seven go off.
@@ -62,11 +61,9 @@ fn real(which: usize) -> Value {
 /// Decides on `event` a moment after `original` was sent.
 fn decided(event: &Value, original: &Value) -> Result<Begin, String> {
     let sent: Timestamp = original["time"].as_str().unwrap().parse().unwrap();
-    let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:any".to_owned();
     let seen = Circumstances {
         plan: &PLAN,
         region: "us-east-1",
-        machines: &Scenario::ALL.map(|scenario| (scenario, machine.clone())).into(),
         switch: None,
         recoveries: &[],
         now: sent + SignedDuration::from_secs(3),

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, request};
-use drctl::deployment::{DeployedStep, STEPS, machines};
+use drctl::deployment::{DeployedStep, STEPS, recovery_machine};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -43,6 +43,10 @@ static INPUTS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
         "recovery": field("promote-database", "recovery"), "database": field("promote-database", "database"),
         "here": field("promote-database", "here"), "other": field("promote-database", "other"),
     });
+    let stop = json!({
+        "recovery": field("promote-database", "recovery"), "machine": common::SCENARIO_MACHINE, "name": "one",
+        "error": { "Error": "States.TaskFailed", "Cause": "{}" },
+    });
     let check_dns = json!({ "recovery": field("promote-database", "recovery"), "change": "/change/C0123456789" });
     let probe = json!({ "health": field("check-health", "health"), "probe": field("assess-region", "probe") });
     let (recovery, ask) = (field("request-approval", "recovery"), field("request-approval", "ask"));
@@ -53,11 +57,12 @@ static INPUTS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
     event["region"] = json!(RECOVERY);
     event["resources"] = json!([format!("arn:aws:cloudwatch:{RECOVERY}:123456789012:alarm:{ALARM}")]);
     event["detail"]["alarmName"] = json!(ALARM);
-    let start = json!({ "event": event, "machines": machines(&common::plan(), RECOVERY) });
+    let start = json!({ "event": event, "machine": recovery_machine(&common::plan(), RECOVERY) });
     let ended: Value =
         serde_json::from_str(include_str!("../fixtures/events/step-functions-execution-aborted.json")).unwrap();
     inputs.extend([
         ("unfence-region", unfence),
+        ("stop-scenario", stop),
         ("check-dns", check_dns),
         ("probe-health", probe),
         ("record-approval", posted(&said.to_string())),
@@ -80,17 +85,22 @@ fn rehearsed() -> BTreeMap<&'static str, Value> {
         }
         world.wait().await;
         assert_eq!(world.closing().await.outcome, Outcome::Recovered);
-        for event in &world.simulation.ended()[0].result.history {
+        for event in world.simulation.ended().iter().flat_map(|ended| &ended.result.history) {
             let (EventKind::TaskScheduled, Some(arguments)) = (event.kind, &event.details.input) else {
                 continue;
             };
-            let arn = arguments["FunctionName"].as_str().unwrap();
+            // One Task starts the scenario's execution.
+            let Some(arn) = arguments["FunctionName"].as_str() else {
+                continue;
+            };
             let step = STEPS
                 .iter()
                 .find(|step| arn.split(':').any(|part| part == step.name))
                 .unwrap();
             let mut input = arguments["Payload"].clone();
-            input.as_object_mut().unwrap().remove("state");
+            for of_the_call in ["state", "caller"] {
+                input.as_object_mut().unwrap().remove(of_the_call);
+            }
             inputs.insert(step.name, input);
         }
     });
@@ -374,6 +384,9 @@ fn a_field_too_many_is_refused_wherever_it_is() {
         ("start-recovery", "/event"),
         ("release-lock", "/event"),
         ("close-recovery", "/evidence"),
+        ("close-recovery", "/scenario/evidence"),
+        ("close-recovery", "/scenario/failure/error"),
+        ("stop-scenario", "/error"),
     ];
     for_each_step(|step| {
         if step.name == "record-approval" {

@@ -311,7 +311,7 @@ fn a_fence_that_was_left_behind_is_given_back_by_the_next_recovery() {
         let aws = world.simulation.aws_in("test", RECOVERY);
         let stopped = aws_sdk_sfn::Client::new(aws.config())
             .stop_execution()
-            .execution_arn("arn:aws:states:us-west-2:123456789012:execution:region-switch:first")
+            .execution_arn("arn:aws:states:us-west-2:123456789012:execution:recovery:first")
             .send()
             .await;
         stopped.unwrap();

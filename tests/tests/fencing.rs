@@ -15,7 +15,7 @@ use simulator::aws::apigateway::MethodSettings;
 
 mod common;
 
-const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
+const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
 /// An event source of the primary Region that somebody disabled, for whatever reason, long before.
 const DISABLED: &str = "10000000-0000-4000-8000-000000000001";
 /// One that is enabled.
@@ -67,7 +67,7 @@ impl World {
                 "intent": "decide",
                 "trigger": { "kind": "alarm", "by": "arn:alarm", "at": "2026-01-06T02:52:00Z" },
             },
-            "recovers_from": ["region-failure"],
+            "machines": { "region-failure": common::SCENARIO_MACHINE },
             "execution": EXECUTION,
             "started_at": "2026-01-06T02:52:01Z",
         });

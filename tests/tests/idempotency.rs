@@ -14,7 +14,7 @@ use simulator::aws::states::ExecutionRecord;
 
 mod common;
 
-const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
+const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
 
 /// The primary Region is lost, and a recovery was opened in the other one.
 struct World {
@@ -151,7 +151,7 @@ fn open_input(_: &World) -> Value {
             "intent": "decide",
             "trigger": { "kind": "alarm", "by": "arn:alarm", "at": "2026-01-06T02:52:00Z" },
         },
-        "recovers_from": ["region-failure"],
+        "machines": { "region-failure": common::SCENARIO_MACHINE },
         "execution": EXECUTION,
         "started_at": "2026-01-06T02:52:01Z",
     })
@@ -289,17 +289,18 @@ const CLOSE: Case = Case {
     input: |world| {
         world.with(json!({
             "execution": EXECUTION,
-            "outcome": "recovered",
+            "outcome": "failed",
             "reason": null,
             "failure": null,
-            "changed": true,
-            "taken_back": null,
             "left_region": "us-east-1",
             "probe": world.opened["plan"]["probe"],
             "evidence": {},
-            "observed": {
-                "impact_at": "2026-01-06T02:51:30Z", "decided_at": null, "healthy_at": "2026-01-06T02:55:00Z",
-                "last_committed_at": null, "last_surviving_at": null, "can_lose_writes": true,
+            "scenario": {
+                "outcome": "recovered", "reason": null, "failure": null, "evidence": {}, "remaining": null,
+                "observed": {
+                    "impact_at": "2026-01-06T02:51:30Z", "decided_at": null, "healthy_at": "2026-01-06T02:55:00Z",
+                    "last_committed_at": null, "last_surviving_at": null, "can_lose_writes": true,
+                },
             },
         }))
     },
@@ -328,7 +329,7 @@ const RELEASE: Case = Case {
                 .invoke(promote_input(&world))
                 .await
                 .unwrap();
-            let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch";
+            let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:recovery";
             let mut stopped = ExecutionRecord::running(machine, "one", "{}", world.cloud().now());
             stopped.status = "ABORTED";
             world.cloud().executions.put(EXECUTION, stopped);

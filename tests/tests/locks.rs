@@ -14,13 +14,13 @@ mod common;
 const STARTED_AT: &str = "2026-01-06T02:50:00Z";
 
 fn execution(region: &str, name: &str) -> String {
-    format!("arn:aws:states:{region}:123456789012:execution:region-switch:{name}")
+    format!("arn:aws:states:{region}:123456789012:execution:recovery:{name}")
 }
 
 /// Lets Step Functions know an execution that runs.
 fn runs(world: &World, execution: &str) {
     let region = execution.split(':').nth(3).unwrap();
-    let machine = format!("arn:aws:states:{region}:123456789012:stateMachine:region-switch");
+    let machine = format!("arn:aws:states:{region}:123456789012:stateMachine:recovery");
     let name = execution.rsplit(':').next().unwrap();
     let record = ExecutionRecord::running(&machine, name, "{}", world.cloud().now());
     world.cloud().executions.put(execution, record);
@@ -34,7 +34,7 @@ async fn open_in(world: &World, region: &str, name: &str, change: impl FnOnce(&m
     wanted["trigger"]["at"] = json!(STARTED_AT);
     change(&mut wanted);
     let input = json!({
-        "state": { "Name": "Tested" }, "request": wanted, "recovers_from": ["region-failure"],
+        "state": { "Name": "Tested" }, "request": wanted, "machines": { "region-failure": common::SCENARIO_MACHINE },
         "execution": execution, "started_at": STARTED_AT,
     });
     world.step_in::<OpenRecovery>(region).invoke(input).await.unwrap()
@@ -249,39 +249,6 @@ fn another_recovery_is_pre_empted_only_when_people_say_so() {
             .await;
         assert!(noted.unwrap());
         assert!(refused(&open(&world, "fourth", take_over).await).contains(THIRD));
-    });
-}
-
-#[test]
-fn a_part_joins_its_parents_lock_and_does_not_release_it() {
-    in_virtual_time(async {
-        let world = World::bare().await;
-        let parent = open(&world, "parent", |_| {}).await;
-        let part = open(&world, "part", |wanted| wanted["parent"] = parent["recovery"].clone()).await;
-        assert!(holds(&part), "{part}");
-        assert_eq!(part["recovery"]["token"], parent["recovery"]["token"]);
-        assert_ne!(part["recovery"]["id"], parent["recovery"]["id"]);
-        let header = world.record.header(part["recovery"]["id"].as_str().unwrap()).await;
-        assert_eq!(
-            header.unwrap().unwrap().parent.as_deref(),
-            parent["recovery"]["id"].as_str()
-        );
-        let of_part: shared::recovery::RecoveryRef = serde_json::from_value(part["recovery"].clone()).unwrap();
-        world.record.still_ours(&of_part).await.unwrap();
-        let workload = &world.plan.workload;
-        assert!(!world.record.release_lock(workload, &of_part.execution).await.unwrap());
-        assert_eq!(holder(&world).await, execution(RECOVERY, "parent"));
-        assert!(
-            world
-                .record
-                .release_lock(workload, &execution(RECOVERY, "parent"))
-                .await
-                .unwrap()
-        );
-        // Without its parent's lock there is nothing to join, and the part that runs changes nothing more.
-        let late = open(&world, "late", |wanted| wanted["parent"] = parent["recovery"].clone()).await;
-        assert!(refused(&late).contains("no longer holds the lock"), "{late}");
-        world.record.still_ours(&of_part).await.unwrap_err();
     });
 }
 

@@ -61,7 +61,8 @@ fn every_machine_keeps_the_contract() {
     let mut called = BTreeSet::new();
     let mut breaches = String::new();
     for (name, text) in machines("statemachines") {
-        let mut findings = contract::check(&name, &text, &steps);
+        let machine = name.trim_end_matches(".asl.json");
+        let mut findings = contract::check(machine, &text, &steps);
         called.append(&mut findings.called);
         if let Some(events) = findings.worst_case {
             println!("{name}: {events} history events in the worst case, of {MOST_EVENTS}");
@@ -82,20 +83,36 @@ fn a_folder_without_machines_is_no_success() {
 
 // Planted defects ---------------------------------------------------------------------------------------------------
 
-/// What is found in the real Region switch after `edit`.
-fn after(edit: impl FnOnce(&mut Value)) -> Findings {
-    let text = fs::read_to_string(root().join("statemachines/region-switch.asl.json")).unwrap();
+/// What is found in a real machine after `edit`.
+fn after_in(name: &str, edit: impl FnOnce(&mut Value)) -> Findings {
+    let text = fs::read_to_string(root().join(format!("statemachines/{name}.asl.json"))).unwrap();
     let mut machine: Value = serde_json::from_str(&text).unwrap();
     let before = machine.clone();
     edit(&mut machine);
     assert_ne!(machine, before, "nothing was planted");
-    contract::check("planted", &machine.to_string(), &steps())
+    contract::check(name, &machine.to_string(), &steps())
 }
 
-/// A defect is found by this check, in these words, and by no other.
+/// What is found in the real Region switch after `edit`.
+fn after(edit: impl FnOnce(&mut Value)) -> Findings {
+    after_in("region-switch", edit)
+}
+
+/// A defect of the Region switch is found by this check, in these words, and by no other.
 #[track_caller]
 fn finds(check: Check, text: &str, edit: impl FnOnce(&mut Value)) {
-    let breaches = after(edit).breaches;
+    finds_in("region-switch", check, text, edit);
+}
+
+/// Likewise one of the recovery machine.
+#[track_caller]
+fn finds_in_recovery(check: Check, text: &str, edit: impl FnOnce(&mut Value)) {
+    finds_in("recovery", check, text, edit);
+}
+
+#[track_caller]
+fn finds_in(name: &str, check: Check, text: &str, edit: impl FnOnce(&mut Value)) {
+    let breaches = after_in(name, edit).breaches;
     assert!(
         breaches
             .iter()
@@ -125,7 +142,7 @@ fn remove(machine: &mut Value, pointer: &str, key: &str) {
         .unwrap_or_else(|| panic!("{pointer} has no {key}"));
 }
 
-const ASSESS: &str = "/States/AnnounceAndAssess/Branches/1/States/AssessRegion";
+const ASSESS: &str = "/States/AssessRegion";
 const DATABASE: &str = "/States/BringUp/Branches/0/States";
 
 #[test]
@@ -145,13 +162,13 @@ fn a_state_that_does_not_exist() {
 #[test]
 fn a_state_that_cannot_be_reached() {
     finds(Check::Loads, "cannot be reached", |machine| {
-        at(machine, "/States")["Lonely"] = json!({ "Type": "Pass", "Next": "CloseRecovery" });
+        at(machine, "/States")["Lonely"] = json!({ "Type": "Pass", "Next": "ScenarioEnded" });
     });
 }
 
 #[test]
 fn a_variable_that_is_assigned_nowhere() {
-    finds(Check::Loads, "`$dicided` is assigned nowhere", |machine| {
+    finds_in_recovery(Check::Loads, "`$dicided` is assigned nowhere", |machine| {
         *at(machine, "/States/CloseRecovery/Arguments/Payload/reason") = json!("{% $dicided %}");
     });
 }
@@ -201,7 +218,7 @@ fn a_machine_without_an_end_in_time() {
 
 #[test]
 fn an_arn_of_an_account() {
-    finds(
+    finds_in_recovery(
         Check::Arns,
         "`arn:aws:sns:us-west-2:123456789012:radiant-recoveries`",
         |machine| {
@@ -213,7 +230,7 @@ fn an_arn_of_an_account() {
 
 #[test]
 fn a_state_in_another_case() {
-    finds(Check::StateNames, "`can_announce`", |machine| {
+    finds_in_recovery(Check::StateNames, "`can_announce`", |machine| {
         let text = machine.to_string().replace("\"CanAnnounce\"", "\"can_announce\"");
         *machine = serde_json::from_str(&text).unwrap();
     });
@@ -278,7 +295,9 @@ fn a_field_too_many() {
 
 #[test]
 fn an_optional_field_may_be_left_out() {
-    let findings = after(|machine| remove(machine, "/States/CloseRecovery/Arguments/Payload", "reason"));
+    let findings = after_in("recovery", |machine| {
+        remove(machine, "/States/CloseRecovery/Arguments/Payload", "reason");
+    });
     assert!(findings.breaches.is_empty(), "{}", list(&findings.breaches));
 }
 
@@ -417,18 +436,26 @@ fn a_failure_that_is_not_caught() {
 
 #[test]
 fn an_announcement_that_stops_a_promotion() {
-    let announce = "/States/AnnounceAndAssess/Branches/0/States";
+    finds_in_recovery(
+        Check::Catches,
+        "AnnounceOpening has no last Catch on States.ALL",
+        |machine| remove(machine, "/States/AnnounceOpening", "Catch"),
+    );
+}
+
+#[test]
+fn a_branch_that_stops_its_sibling() {
     finds(
         Check::Branches,
-        "AnnounceOpening has no last Catch on States.ALL",
+        "BringUp.branch[1].ActivateRegion has no last Catch on States.ALL",
         |machine| {
             // The Pass state goes too, or it could not be reached.
-            remove(machine, &format!("{announce}/AnnounceOpening"), "Catch");
-            remove(machine, announce, "OpeningNotAnnounced");
+            remove(machine, "/States/BringUp/Branches/1/States/ActivateRegion", "Catch");
+            remove(machine, "/States/BringUp/Branches/1/States", "NotActivated");
         },
     );
-    finds(Check::Branches, "OpeningNotAnnounced fails its branch", |machine| {
-        at(machine, announce)["OpeningNotAnnounced"] = json!({ "Type": "Fail" });
+    finds(Check::Branches, "NotActivated fails its branch", |machine| {
+        at(machine, "/States/BringUp/Branches/1/States")["NotActivated"] = json!({ "Type": "Fail" });
     });
 }
 
@@ -555,40 +582,40 @@ fn a_loop_that_asks_too_often() {
 #[test]
 fn a_path_around_the_closing() {
     let path = "MayOpen → HowItEnded → RecoveryEnded does not pass through CloseRecovery";
-    finds(Check::Endings, path, |machine| {
+    finds_in_recovery(Check::Endings, path, |machine| {
         *at(machine, "/States/MayOpen/Choices/0/Next") = json!("HowItEnded")
     });
     // Through a Catch, too.
     let path = "OpenRecovery → RecoveryFailed does not pass through CloseRecovery";
-    finds(Check::Endings, path, |machine| {
+    finds_in_recovery(Check::Endings, path, |machine| {
         *at(machine, "/States/OpenRecovery/Catch/0/Next") = json!("RecoveryFailed")
     });
 }
 
 #[test]
 fn another_end() {
-    finds(Check::Endings, "GivenUp ends the machine", |machine| {
+    finds_in_recovery(Check::Endings, "GivenUp ends the machine", |machine| {
         *at(machine, "/States/HowItEnded/Choices/0/Next") = json!("GivenUp");
         at(machine, "/States")["GivenUp"] = json!({ "Type": "Fail" });
     });
-    finds(Check::Endings, "AnnounceClosing ends the machine", |machine| {
+    finds_in_recovery(Check::Endings, "AnnounceClosing ends the machine", |machine| {
         remove(machine, "/States/AnnounceClosing", "Next");
         at(machine, "/States/AnnounceClosing")["End"] = json!(true);
     });
-    finds(Check::Endings, "there is no Succeed state RecoveryEnded", |machine| {
+    finds_in_recovery(Check::Endings, "there is no Succeed state RecoveryEnded", |machine| {
         at(machine, "/States")["RecoveryEnded"] = json!({ "Type": "Fail" });
     });
-    finds(Check::Endings, "there is no Fail state RecoveryFailed", |machine| {
+    finds_in_recovery(Check::Endings, "there is no Fail state RecoveryFailed", |machine| {
         at(machine, "/States")["RecoveryFailed"] = json!({ "Type": "Succeed" });
     });
 }
 
 #[test]
 fn a_closing_that_closes_nothing() {
-    finds(Check::Endings, "there is no state CloseRecovery", |machine| {
+    finds_in_recovery(Check::Endings, "there is no state CloseRecovery", |machine| {
         *machine = serde_json::from_str(&machine.to_string().replace("\"CloseRecovery\"", "\"Finish\"")).unwrap();
     });
-    finds(
+    finds_in_recovery(
         Check::Endings,
         "CloseRecovery does not call close-recovery",
         |machine| {
@@ -602,30 +629,129 @@ fn a_closing_that_closes_nothing() {
 #[test]
 fn a_failure_that_looks_like_a_success() {
     let text = "HowItEnded does not end by the outcome";
-    finds(Check::Endings, text, |machine| {
+    finds_in_recovery(Check::Endings, text, |machine| {
         *at(machine, "/States/HowItEnded/Choices/0/Condition") = json!("{% $outcome = 'failed' %}");
     });
-    finds(Check::Endings, text, |machine| {
+    finds_in_recovery(Check::Endings, text, |machine| {
         *at(machine, "/States/HowItEnded/Choices/0/Next") = json!("RecoveryEnded");
         *at(machine, "/States/HowItEnded/Default") = json!("RecoveryFailed");
     });
-    finds(Check::Endings, "CanAnnounce does not end by the outcome", |machine| {
+    finds_in_recovery(Check::Endings, "CanAnnounce does not end by the outcome", |machine| {
         *at(machine, "/States/CanAnnounce/Choices/0/Next") = json!("RecoveryEnded");
     });
-    finds(
+    finds_in_recovery(
         Check::Endings,
         "CanAnnounce changes the outcome after it was recorded",
         |machine| {
             at(machine, "/States/CanAnnounce/Choices/0")["Assign"] = json!({ "outcome": "recovered" });
         },
     );
-    finds(
+    finds_in_recovery(
         Check::Endings,
         "a recovery that could not be closed may end in RecoveryEnded",
         |machine| {
             *at(machine, "/States/AnnounceFailure/Next") = json!("HowItEnded");
         },
     );
+}
+
+#[test]
+fn a_scenario_that_ends_in_another_way() {
+    finds(
+        Check::Endings,
+        "GivenUp ends the machine; only ScenarioEnded may",
+        |machine| {
+            *at(machine, "/States/IsHealthy/Choices/2/Next") = json!("GivenUp");
+            at(machine, "/States")["GivenUp"] = json!({ "Type": "Fail" });
+        },
+    );
+    finds(Check::Endings, "there is no Succeed state ScenarioEnded", |machine| {
+        at(machine, "/States")["ScenarioEnded"] = json!({ "Type": "Fail" });
+    });
+    finds(Check::Endings, "its output has", |machine| {
+        remove(machine, "/States/ScenarioEnded/Output", "remaining")
+    });
+    finds(Check::Endings, "`observed` of its output has", |machine| {
+        at(machine, "/States/ScenarioEnded/Output/observed")["more"] = json!(1);
+    });
+}
+
+#[test]
+fn a_scenario_that_does_what_the_recovery_machine_does() {
+    let text = "TakeBack calls close-recovery, which the recovery machine does";
+    let findings = after(|machine| {
+        *at(machine, "/States/TakeBack/Arguments/FunctionName") = json!("${CloseRecovery}");
+    });
+    let found: Vec<_> = findings
+        .breaches
+        .iter()
+        .filter(|breach| breach.check == Check::Scenarios)
+        .collect();
+    assert!(
+        matches!(&found[..], [breach] if breach.text == text),
+        "{}",
+        list(&findings.breaches)
+    );
+    finds(
+        Check::Scenarios,
+        "WriteReport is a state of the recovery machine too",
+        |machine| {
+            let text = machine.to_string().replace("\"SwitchDns\"", "\"WriteReport\"");
+            *machine = serde_json::from_str(&text).unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_scenario_that_anybody_could_start() {
+    for state in ["AssessRegion", "TakeBack"] {
+        let text = format!("{state} can be the first Task, and does not pass `caller");
+        finds(Check::Scenarios, &text, |machine| {
+            remove(machine, &format!("/States/{state}/Arguments/Payload"), "caller");
+        });
+        finds(Check::Scenarios, &text, |machine| {
+            *at(machine, &format!("/States/{state}/Arguments/Payload/caller")) = json!("{% $recovery.execution %}");
+        });
+    }
+}
+
+#[test]
+fn a_scenario_that_is_started_in_another_way() {
+    let run = "/States/RunScenario";
+    finds_in_recovery(Check::Scenarios, "names its execution in another way", |machine| {
+        *at(machine, &format!("{run}/Arguments/Name")) = json!("{% $recovery.id %}");
+    });
+    finds_in_recovery(Check::Scenarios, "it starts executions called", |machine| {
+        *at(machine, "/States/UndoScenario/Arguments/Name") = json!("{% $run.name %}");
+    });
+    finds_in_recovery(
+        Check::Scenarios,
+        "starts by arn:aws:states:::states:startExecution.sync,",
+        |machine| {
+            *at(machine, &format!("{run}/Resource")) = json!("arn:aws:states:::states:startExecution.sync");
+        },
+    );
+    finds_in_recovery(
+        Check::Scenarios,
+        "does not wait longer than a scenario's machine",
+        |machine| {
+            *at(machine, &format!("{run}/TimeoutSeconds")) = json!(43_200);
+        },
+    );
+    for error in ["States.Timeout", "StepFunctions.ExecutionAlreadyExistsException"] {
+        let findings = after_in("recovery", |machine| {
+            let retried = at(machine, &format!("{run}/Retry/0/ErrorEquals"));
+            retried.as_array_mut().unwrap().push(json!(error));
+        });
+        let is_found = |breach: &Breach| breach.check == Check::Retries && breach.text.contains(error);
+        assert!(findings.breaches.iter().any(is_found), "{}", list(&findings.breaches));
+    }
+    finds_in_recovery(Check::Retries, "RunScenario retries", |machine| {
+        at(machine, &format!("{run}/Retry/0/ErrorEquals"))
+            .as_array_mut()
+            .unwrap()
+            .pop();
+    });
 }
 
 #[test]
@@ -663,7 +789,9 @@ fn a_history_without_room_for_the_worst_case() {
 
 #[test]
 fn a_function_that_no_machine_calls() {
-    let called = after(|machine| *at(machine, "/Comment") = json!("another")).called;
+    let another = |machine: &mut Value| *at(machine, "/Comment") = json!("another");
+    let mut called = after(another).called;
+    called.append(&mut after_in("recovery", another).called);
     let uncalled = |excused: &[(&str, &str)]| list(&contract::uncalled(&steps(), &called, excused));
     assert_eq!(uncalled(&NOT_FOR_MACHINES), "");
     let expected: String = NOT_FOR_MACHINES

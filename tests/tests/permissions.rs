@@ -22,7 +22,7 @@ use tests::policy::{Statement, roles};
 use tests::template::Stack;
 
 /// What goes wrong in the rehearsals that are recorded, so that they take every path: each list in one rehearsal.
-const FAULTS: [&[&str]; 25] = [
+const FAULTS: [&[&str]; 28] = [
     &["grey-region"],
     &["grey-control"],
     &["both-databases"],
@@ -48,6 +48,9 @@ const FAULTS: [&[&str]; 25] = [
     &["sns-down"],
     &["drill-running"],
     &["busy"],
+    &["child-dies:SwitchDns"],
+    &["child-dies:PromoteDatabase"],
+    &["child-not-stopped"],
 ];
 /// The same for moving the workload back.
 const FAULTS_ON_RETURN: [&[&str]; 4] = [
@@ -121,6 +124,38 @@ fn record_worlds(recorded: &mut Recorded) {
         tokio::time::sleep(HOUR / 60).await;
         keep(&world);
     });
+    // The recovery machine does not wait for its scenario's execution, which lives on.
+    in_virtual_time(async {
+        let world = common::with_impatient_recovery_machine(usual()).await;
+        world.cloud().faults.on_children();
+        world.start("impatient", request("failover"));
+        world.wait().await;
+        keep(&world);
+    });
+    // A recovery was stopped, and nobody has freed its lock when the next one begins.
+    in_virtual_time(async {
+        let plan = usual();
+        let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+        for deployment in &mut deployed {
+            deployment.rules.clear();
+            deployment.schedules.clear();
+        }
+        let world = World::begin(plan, deployed, 1).await;
+        tokio::time::sleep(HOUR / 6).await;
+        world.cloud().faults.on_children();
+        world.start("stopped", request("failover"));
+        world.question().await;
+        let aws = world.simulation.aws_in("test", RECOVERY);
+        let stopped = aws_sdk_sfn::Client::new(aws.config())
+            .stop_execution()
+            .execution_arn(world.only_header().await.execution)
+            .send()
+            .await;
+        stopped.unwrap();
+        world.start("next", request("failover"));
+        world.nth_question(1).await;
+        keep(&world);
+    });
     // With the event that an execution was stopped, and where that is lost.
     for is_told in [true, false] {
         in_virtual_time(async {
@@ -131,6 +166,8 @@ fn record_worlds(recorded: &mut Recorded) {
             }
             let world = World::begin(plan, deployed, 1).await;
             tokio::time::sleep(HOUR / 6).await;
+            // What the recovery has started is stopped by the function that frees its lock.
+            world.cloud().faults.on_children();
             world.start("stopped", request("failover"));
             world.question().await;
             let aws = world.simulation.aws_in("test", RECOVERY);

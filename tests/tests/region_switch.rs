@@ -143,7 +143,7 @@ fn the_lock_of_an_execution_that_has_ended_is_taken_over() {
         let claim = shared::record::Claim {
             mode: shared::recovery::Mode::Rehearsal,
             workload: &world.plan.workload,
-            execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:long-gone",
+            execution: "arn:aws:states:us-west-2:123456789012:execution:recovery:long-gone",
             recovery: "left-behind",
             at: "2026-01-05T12:00:00Z".parse().unwrap(),
         };
@@ -189,7 +189,7 @@ fn a_drill_and_another_scenario_are_refused_and_told() {
         for (field, value, because) in [
             ("mode", "drill", "no drills yet"),
             ("mode", "live", "not live"),
-            ("scenario", "az-failure", "does not recover from az-failure"),
+            ("scenario", "az-failure", "there is no recovery from az-failure yet"),
         ] {
             let world = World::good_times(|_| {}).await;
             let mut input = request("switchover");
@@ -213,7 +213,7 @@ fn a_lock_that_was_just_taken_by_an_execution_not_seen_yet_is_left_alone() {
         let claim = shared::record::Claim {
             mode: shared::recovery::Mode::Rehearsal,
             workload: &world.plan.workload,
-            execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:just-begun",
+            execution: "arn:aws:states:us-west-2:123456789012:execution:recovery:just-begun",
             recovery: "just-begun",
             at: world.simulation.cloud().now(),
         };
@@ -231,7 +231,7 @@ fn a_lock_that_was_just_taken_by_an_execution_not_seen_yet_is_left_alone() {
 fn a_recovery_in_the_other_region_is_seen() {
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
-        let execution = "arn:aws:states:us-east-1:123456789012:execution:region-switch:there";
+        let execution = "arn:aws:states:us-east-1:123456789012:execution:recovery:there";
         let claim = shared::record::Claim {
             mode: shared::recovery::Mode::Rehearsal,
             workload: &world.plan.workload,
@@ -241,7 +241,7 @@ fn a_recovery_in_the_other_region_is_seen() {
         };
         let there = Record::in_region(&world.simulation.aws("test"), PRIMARY);
         there.claim_lock(&claim, None).await.unwrap();
-        let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:region-switch";
+        let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:recovery";
         let began_at = world.simulation.cloud().now();
         let running = simulator::aws::states::ExecutionRecord::running(machine, "there", "{}", began_at);
         world.simulation.cloud().executions.put(execution, running);

@@ -16,7 +16,7 @@ use start_recovery::StartRecovery;
 
 mod common;
 
-const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:by-hand";
+const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:by-hand";
 const STEP: &str = StartRecovery::NAME;
 /// The plan's alarm that starts a recovery by itself.
 const ALARM: &str = "radiant-unhealthy-from-outside";
@@ -24,8 +24,8 @@ const ALARM: &str = "radiant-unhealthy-from-outside";
 const SECOND_ALARM: &str = "radiant-no-orders";
 
 fn input(event: &Value) -> Value {
-    let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch";
-    json!({ "event": event, "machines": { "region-failure": machine } })
+    let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:recovery";
+    json!({ "event": event, "machine": machine })
 }
 
 /// What a fresh instance of the step answers.
@@ -202,8 +202,8 @@ fn an_input_with_a_field_too_many_is_not_taken() {
         let world = World::bare().await;
         for wrong in [
             json!({ "event": sample() }),
-            json!({ "event": sample(), "machines": {}, "more": 1 }),
-            json!({ "event": sample(), "machines": { "moon-failure": "arn" } }),
+            json!({ "event": sample(), "machine": "arn", "more": 1 }),
+            json!({ "event": sample() }),
         ] {
             let error = world.step::<StartRecovery>().invoke(wrong).await.unwrap_err();
             assert_eq!(error.kind, shared::error::ErrorKind::InvalidInput, "{error}");
@@ -225,7 +225,7 @@ fn the_alarms_event_starts_one_recovery() {
         let execution = header.execution.clone();
         assert_eq!(decisions.len(), 1);
         assert_eq!(decisions[0].decision, Started::Started { execution });
-        assert_eq!(world.cloud().executions.arns(), [header.execution]);
+        assert_eq!(world.recovery_arns(), [header.execution]);
         assert_eq!(world.cloud().events.failures(), [""; 0]);
     });
 }
@@ -245,7 +245,7 @@ fn an_event_that_is_delivered_twice_starts_one_recovery() {
         // Everything is healthy, so that there is nothing to do.
         assert_eq!(world.closing().await.outcome, Outcome::Refused);
         assert_eq!(decisions(&world).await.len(), 1);
-        assert_eq!(world.cloud().executions.arns().len(), 1);
+        assert_eq!(world.recovery_arns().len(), 1);
         assert_eq!(world.cloud().events.failures(), [""; 0]);
     });
 }
@@ -264,7 +264,7 @@ fn the_same_event_twice_is_one_execution() {
         }
         world.wait().await;
         assert_eq!(world.only_header().await.execution, started(&first));
-        assert_eq!(world.cloud().executions.arns(), [started(&first)]);
+        assert_eq!(world.recovery_arns(), [started(&first)]);
         assert_eq!(world.count(STEP, "StartExecution"), 1);
     });
 }
@@ -288,7 +288,7 @@ fn the_same_event_twice_at_a_moment_is_one_execution() {
             assert_eq!(not_again, 1, "{delay} ms: {first} {second}");
             world.wait().await;
             assert_eq!(world.only_header().await.execution, started(&first));
-            assert_eq!(world.cloud().executions.arns(), [started(&first)], "{delay} ms");
+            assert_eq!(world.recovery_arns(), [started(&first)], "{delay} ms");
         });
     }
 }
@@ -309,7 +309,7 @@ fn killed_after_any_call_and_run_again_one_recovery_is_started_and_kept() {
             let event = event_of(&world, ALARM);
             let step = world.step::<StartRecovery>();
             lived = !killed_after(&world, STEP, call, step.invoke(input(&event))).await;
-            match world.cloud().executions.arns().len() {
+            match world.recovery_arns().len() {
                 0 => before_it_started += 1,
                 _ => after += 1,
             }
@@ -321,7 +321,7 @@ fn killed_after_any_call_and_run_again_one_recovery_is_started_and_kept() {
             assert_eq!(serde_json::to_value(&decisions[0]).unwrap(), again["decision"], "{at}");
             world.wait().await;
             assert_eq!(world.only_header().await.execution, started(&again), "{at}");
-            assert_eq!(world.cloud().executions.arns(), [started(&again)], "{at}");
+            assert_eq!(world.recovery_arns(), [started(&again)], "{at}");
         });
         if lived {
             break;
@@ -348,7 +348,7 @@ fn with_the_switch_off_the_alarm_starts_nothing_and_a_person_does() {
         );
         assert_eq!(world.subjects(), ["[rehearsal] radiant: an alarm started no recovery"]);
         assert!(world.messages()[0].text.contains(reason.as_str()));
-        assert!(world.cloud().executions.arns().is_empty() && world.headers().await.is_empty());
+        assert!(world.recovery_arns().is_empty() && world.headers().await.is_empty());
         assert!(world.is_unlocked().await);
 
         world.start("by-hand", request("decide"));
@@ -375,7 +375,7 @@ fn an_alarm_after_a_recovery_waits_until_that_has_cooled_down() {
             reason(&early).contains(&expected) && reason(&early).contains("(recovered), and for 15m after that"),
             "{early}"
         );
-        assert_eq!(world.cloud().executions.arns().len(), 1);
+        assert_eq!(world.recovery_arns().len(), 1);
         assert_eq!(
             world.subjects().last().unwrap(),
             "[rehearsal] radiant: an alarm started no recovery"
@@ -458,7 +458,7 @@ fn an_event_of_another_alarm_starts_nothing() {
         world.cloud().events.publish(world.cloud(), RECOVERY, sample());
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(decisions(&world).await.len(), 1);
-        assert!(world.cloud().executions.arns().is_empty() && world.headers().await.is_empty());
+        assert!(world.recovery_arns().is_empty() && world.headers().await.is_empty());
         assert_eq!(world.subjects(), ["[rehearsal] radiant: an alarm started no recovery"]);
         world.assert_as_before();
     });
@@ -517,11 +517,11 @@ fn in_a_maintenance_nothing_starts_people_are_told_why_and_after_it_what_still_s
         );
         assert_eq!(world.subjects(), ["[rehearsal] radiant: an alarm started no recovery"]);
         assert!(world.messages()[0].text.contains(reason.as_str()));
-        assert!(world.cloud().executions.arns().is_empty() && world.headers().await.is_empty());
+        assert!(world.recovery_arns().is_empty() && world.headers().await.is_empty());
 
         set(&world, MAINTENANCE, StateValue::Ok);
         tokio::time::sleep(Duration::from_secs(59)).await;
-        assert!(world.cloud().executions.arns().is_empty(), "it may yet go to OK");
+        assert!(world.recovery_arns().is_empty(), "it may yet go to OK");
         tokio::time::sleep(Duration::from_secs(10)).await;
         world.wait().await;
         assert_eq!(world.closing().await.outcome, Outcome::Recovered);
@@ -538,7 +538,7 @@ fn the_wait_for_the_maintenance_alarm_starts_one_recovery_and_tells_nothing_more
         world.wait().await;
         assert_eq!(world.closing().await.outcome, Outcome::Recovered);
         assert_eq!(decisions(&world).await.len(), 1);
-        assert_eq!(world.cloud().executions.arns().len(), 1);
+        assert_eq!(world.recovery_arns().len(), 1);
         let subjects = world.subjects();
         assert!(
             subjects.iter().all(|subject| !subject.contains("no recovery")),
@@ -597,6 +597,6 @@ fn replication_that_falls_behind_while_customers_are_served_starts_nothing() {
         assert_eq!(state(&world, PROBE), StateValue::Ok);
         assert_eq!(state(&world, ALARM), StateValue::Ok);
         assert!(decisions(&world).await.is_empty() && world.subjects().is_empty());
-        assert!(world.cloud().executions.arns().is_empty());
+        assert!(world.recovery_arns().is_empty());
     });
 }

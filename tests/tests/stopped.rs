@@ -10,7 +10,6 @@ use serde_json::json;
 use shared::recovery::{Mode, Outcome, Scenario};
 use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
-use simulator::aws::states::ExecutionRecord;
 
 mod common;
 
@@ -226,38 +225,6 @@ fn a_holder_that_runs_is_never_freed() {
                 .text
                 .contains("It was not opened, and cannot be gone on with")
         );
-    });
-}
-
-#[test]
-fn the_end_of_a_part_does_not_free_its_parents_lock() {
-    in_virtual_time(async {
-        let world = World::good_times(|_| {}).await;
-        let parent = execution("parent");
-        let machine = format!("arn:aws:states:{RECOVERY}:123456789012:stateMachine:{MACHINE}");
-        let running = ExecutionRecord::running(&machine, "parent", "{}", world.cloud().now());
-        world.cloud().executions.put(&parent, running);
-        let now = world.cloud().now().to_string();
-        world.lock_by(&parent, "the-parent", Mode::Rehearsal, &now).await;
-        let lock = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
-
-        world.cloud().take_region_away(PRIMARY);
-        let mut part = request("failover");
-        part["parent"] = json!({
-            "id": "the-parent", "workload": world.plan.workload, "token": lock.token, "execution": parent,
-        });
-        world.start("part", part);
-        world.question().await;
-        stop(&world, &execution("part")).await;
-        sleep(900).await;
-        assert!(world.calls_of("release-lock") > 0);
-        assert_eq!(world.record.lock(&world.plan.workload).await.unwrap(), Some(lock));
-        assert!(told(&world).is_empty());
-
-        stop(&world, &parent).await;
-        sleep(5).await;
-        assert!(world.is_unlocked().await);
-        assert_eq!((told(&world).len(), stale(&world)), (1, 0));
     });
 }
 

@@ -173,6 +173,21 @@ fn what_has_no_place_is_found() {
         &|stack| properties(stack, "ExecutionEnded")["EventPattern"]["detail"]["stateMachineArn"] = json!(["x"]),
         "ExecutionEnded does not hear",
     );
+    finds(
+        &|stack| drop(stack.resources.remove("RegionSwitchMachineVersion")),
+        "region-switch: no version of it is published",
+    );
+    finds(
+        &|stack| {
+            let version = stack.resources.get_mut("RegionSwitchMachineVersion").unwrap();
+            version.update_replace_policy = None;
+        },
+        "an update would take a version away",
+    );
+    finds(
+        &|stack| properties(stack, "RecoveryMachine")[substitutions]["RegionSwitchMachine"] = json!("x"),
+        "the recovery machine does not start its version",
+    );
     // One more in the folders than in the template.
     let mut more = STEPS.to_vec();
     more[0].name = "restore-database";
@@ -395,7 +410,7 @@ fn events_of_rules() -> Vec<Heard> {
         with(event("rds-db-instance-event.json"), &changes)
     };
     let of_instance = |id: &str| with(event("rds-db-instance-event.json"), &[("/detail/EventID", json!(id))]);
-    let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:radiant-region-switch";
+    let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:radiant-recovery";
     let ended = |status: &str| {
         let changes = [
             ("/detail/stateMachineArn", json!(machine)),
@@ -754,9 +769,9 @@ fn the_dashboard_shows_what_is_there() {
     {
         assert!(text.contains(&alarm.arn), "it does not show {name}");
     }
-    for (name, machine) in stack.of_kind("AWS::StepFunctions::StateMachine") {
-        assert!(text.contains(&machine.arn), "it does not show {name}");
-    }
+    // The machines of scenarios run for it.
+    let recovery = &stack.resource("RecoveryMachine").arn;
+    assert!(text.contains(recovery), "it does not show {recovery}");
     for shown in [
         "AuroraGlobalDBRPOLag",
         "HealthyFromOutside",

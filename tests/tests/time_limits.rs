@@ -58,7 +58,8 @@ fn machines_wait_longer_than_steps_take() {
 
 #[test]
 fn a_machine_that_does_not_wait_long_enough_is_found() {
-    let mut machine: Value = serde_json::from_str(MACHINES[0].1).unwrap();
+    let (_, text) = MACHINES.iter().find(|(name, _)| *name == "region-switch").unwrap();
+    let mut machine: Value = serde_json::from_str(text).unwrap();
     machine["States"]["SwitchDns"]["TimeoutSeconds"] = 23.into();
     assert_eq!(too_short(&machine), ["${SwitchDns} has 23s"]);
 }

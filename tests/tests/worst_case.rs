@@ -21,21 +21,17 @@ use tests::contract::{self, OTHER_HOLES};
 use tests::step_input::{StepInput, pascal_case};
 use tokio::time::Instant;
 
-const FOLDERS: [&str; 14] = [
+const FOLDERS: [&str; 10] = [
     "activate-region",
-    "announce",
     "assess-region",
     "check-database",
     "check-dns",
     "check-health",
-    "close-recovery",
     "fence-region",
-    "open-recovery",
     "promote-database",
     "request-approval",
     "switch-dns",
     "unfence-region",
-    "write-report",
 ];
 
 /// A world in which every Task fails as often as it is retried, nothing takes time, people are asked whatever can be asked
@@ -55,19 +51,6 @@ impl Worst {
             since.elapsed().as_secs() > deadline
         };
         let longest = DeadlineSlice::LONGEST;
-        let opened = |ask: Value| {
-            json!({
-                "refused": null, "ask": ask, "warnings": [], "recovery": {}, "scenario": "region-failure",
-                "mode": "rehearsal", "intent": "decide", "triggered_at": "2026-01-01T00:00:00Z", "started_by": "arn:p",
-                "always_ask": true,
-                "plan": {
-                    "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": { "region": "a" },
-                    "database": {}, "probe": {}, "functions": [], "dns": { "name": "n" }, "health": { "url": "u" },
-                    "objectives": {}, "approval": { "answer_within_seconds": 900 }, "deadlines": longest,
-                    "reports": {},
-                }
-            })
-        };
         let assessed = |way: &str, id: &str| {
             json!({
                 "blockers": [], "impact_at": null, "decided_at": "2026-01-01T00:00:00Z", "can_lose_writes": true,
@@ -76,8 +59,6 @@ impl Worst {
             })
         };
         let payload = match state {
-            "OpenRecovery" => opened(json!({ "id": "take-over" })),
-            "TakeOver" => opened(Value::Null),
             "AssessRegion" => assessed("switchover", "one"),
             "AssessAgain" => assessed("switchover", "another"),
             "AssessFailover" => assessed("failover", "third"),
@@ -92,10 +73,8 @@ impl Worst {
             "CheckHealth" if late(&self.switched, longest.health_seconds) => {
                 json!({ "healthy": true, "so_far": { "first_at": null } })
             }
-            "CloseRecovery" => json!({ "summary": "done", "outcome": "recovered" }),
-            // Announcements, and what is waited for, fail to the last.
-            "AnnounceOpening" | "AnnounceClosing" | "WriteReport" | "CheckDatabase" | "CheckSwitchover"
-            | "CheckHealth" => return None,
+            // What is waited for fails to the last.
+            "CheckDatabase" | "CheckSwitchover" | "CheckHealth" => return None,
             other => panic!("the worst case does not know {other}; tell it"),
         };
         Some(payload)
@@ -193,7 +172,20 @@ async fn what_is_added_up_is_what_happens() {
         state_machine_name: "region-switch".to_owned(),
         start_time: host.now(),
     };
-    let execution = Execution::new(machine, json!({}), identity, Rc::new(host), tokens);
+    let input = json!({
+        "recovery": {}, "after": null,
+        "wants": {
+            "scenario": "region-failure", "mode": "rehearsal", "intent": "decide", "always_ask": true,
+            "triggered_at": "2026-01-01T00:00:00Z", "started_by": "arn:p",
+        },
+        "plan": {
+            "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": { "region": "a" },
+            "database": {}, "probe": {}, "functions": [], "dns": { "name": "n" }, "health": { "url": "u" },
+            "objectives": {}, "approval": { "answer_within_seconds": 900 }, "deadlines": DeadlineSlice::LONGEST,
+            "reports": {},
+        },
+    });
+    let execution = Execution::new(machine, input, identity, Rc::new(host), tokens);
     let result = execution.run().await;
     assert!(
         matches!(result.status, ExecutionStatus::Succeeded { .. }),

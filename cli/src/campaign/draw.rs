@@ -6,7 +6,7 @@ use fastrand::Rng;
 use shared::plan::Duration;
 
 use crate::deployment::STEPS;
-use crate::rehearsal::{Disaster, Fault, Script, compatible};
+use crate::rehearsal::{Disaster, Fault, Script, compatible, scenario_states};
 
 /// How many faults there are: of 20 runs, so many have none, one, two, three.
 const SHARES: [(usize, usize); 4] = [(0, 2), (1, 8), (2, 6), (3, 4)];
@@ -136,7 +136,7 @@ fn minutes(minutes: u64) -> Duration {
 
 fn some_fault(rng: &mut Rng) -> Fault {
     let service = |rng: &mut Rng| SERVICES[rng.usize(..SERVICES.len())].to_owned();
-    match rng.usize(..26) {
+    match rng.usize(..28) {
         0 => Fault::RegionOutage,
         1 => Fault::GreyRegion,
         2 => Fault::GreyControl,
@@ -163,9 +163,17 @@ fn some_fault(rng: &mut Rng) -> Fault {
             true => Fault::TableThrottled,
             false => Fault::ClockSkew(Duration::from_secs(1)),
         },
-        _ => match rng.bool() {
+        25 => match rng.bool() {
             true => Fault::DrillRunning,
             false => Fault::Busy,
+        },
+        26 => {
+            let states = scenario_states();
+            Fault::ChildDies(states[rng.usize(..states.len())].clone())
+        }
+        _ => match rng.bool() {
+            true => Fault::ChildNotStopped,
+            false => Fault::StopDenied,
         },
     }
 }

@@ -1,14 +1,17 @@
 //! `drctl resume`: goes on with a recovery that fell short, in the Region that ran it.
 
 use aws_sdk_sfn::types::ExecutionStatus;
+use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
+use shared::execution::{Seen, end_what_is_left, look_up};
 use shared::plan::Plan;
 use shared::record::{Header, Record};
 use shared::request::{Request, Trigger, TriggerKind};
 
 use crate::account;
 use crate::args::ResumeArgs;
+use crate::deployment::{self, RECOVERY_MACHINE};
 use crate::output::{Exit, Output, one_line};
 
 /// An execution that goes on with a recovery.
@@ -20,10 +23,12 @@ pub struct Resumed {
     pub execution: String,
 }
 
-/// Starts a new execution of the machine that ran recovery `id`, which goes on where it stopped; `by` is the ARN of who
-/// wants that. Asked twice, it starts once. Whether the recovery may be gone on with is for the recovery itself to say.
+/// Starts a new execution of the recovery machine, which goes on with recovery `id` where it stopped; `by` is the ARN of who
+/// wants that. What an execution of it that has ended left running is stopped before. Asked twice, it starts once. Whether
+/// the recovery may be gone on with is for the recovery itself to say.
 ///
-/// Errors: `NotFound` if neither Region of the plan has such a recovery, and AWS's own.
+/// Errors: `NotFound` if neither Region of the plan has such a recovery, `Conflict` while what is to be stopped still runs,
+/// and AWS's own.
 pub async fn resume(aws: &Aws, plan: &Plan, id: &str, by: &str) -> Result<Resumed, StepError> {
     let (region, header) = find(aws, plan, id).await?;
     let mut request = Request::new(
@@ -43,10 +48,15 @@ pub async fn resume(aws: &Aws, plan: &Plan, id: &str, by: &str) -> Result<Resume
             format!("the request to go on with {id} could not be written: {error}; this is a defect"),
         )
     })?;
-    let machine = machine_of(&header.execution).ok_or_else(|| {
+    let machine = recovery_machine(&header).ok_or_else(|| {
         let text = format!("the record of {id} names no execution; look whether the table was changed by hand");
         StepError::new(ErrorKind::NotFound, text)
     })?;
+    if let Some(run) = &header.run
+        && let Seen::Ended(_) = look_up(aws, &header.execution, header.opened_at).await?
+    {
+        end_what_is_left(aws, run).await?;
+    }
     let client = aws_sdk_sfn::Client::new(&aws.config_to_change(&region));
     let execution = start(&client, &machine, &header.id, &input).await?;
     Ok(Resumed { region, execution })
@@ -57,7 +67,7 @@ pub async fn resume(aws: &Aws, plan: &Plan, id: &str, by: &str) -> Result<Resume
 async fn start(client: &aws_sdk_sfn::Client, machine: &str, id: &str, input: &str) -> Result<String, StepError> {
     for number in 1..=RESUMED_AT_MOST {
         let name = format!("{id}-resumed-{number}");
-        let execution = format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1));
+        let execution = arn::execution(machine, &name);
         let described = client.describe_execution().execution_arn(&execution).send().await;
         match described {
             Ok(described) if *described.status() == ExecutionStatus::Running => return Ok(execution),
@@ -144,24 +154,68 @@ async fn find(aws: &Aws, plan: &Plan, id: &str) -> Result<(String, Header), Step
     ))
 }
 
-/// `arn:aws:states:us-west-2:1:execution:name:run` → `arn:aws:states:us-west-2:1:stateMachine:name`.
-fn machine_of(execution: &str) -> Option<String> {
-    let (machine, _) = execution.rsplit_once(':')?;
-    machine
-        .contains(":execution:")
-        .then(|| machine.replacen(":execution:", ":stateMachine:", 1))
+/// ARN of the machine that goes on with a recovery: that of its execution. Before there was a recovery machine that was the
+/// scenario's own, which is called alike but for its last word.
+fn recovery_machine(header: &Header) -> Option<String> {
+    let machine = arn::machine(&header.execution)?;
+    if header.run.is_some() {
+        return Some(machine);
+    }
+    let of_scenario = deployment::machine_of(header.scenario);
+    let prefix = of_scenario.and_then(|name| machine.strip_suffix(name));
+    Some(prefix.map_or_else(|| machine.clone(), |prefix| prefix.to_owned() + RECOVERY_MACHINE))
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use shared::recovery::{Intent, Mode, Scenario};
+    use shared::scenario_run::ScenarioRun;
+
     use super::*;
+
+    fn header(execution: &str, run: Option<ScenarioRun>) -> Header {
+        let objective = shared::plan::Objective {
+            target: shared::plan::Duration::from_secs(1),
+            maximum: shared::plan::Duration::from_secs(2),
+        };
+        Header {
+            id: "r".into(),
+            workload: "shop".into(),
+            scenario: Scenario::RegionFailure,
+            mode: Mode::Live,
+            intent: Intent::Decide,
+            trigger: Trigger {
+                kind: TriggerKind::Person,
+                by: "arn:p".into(),
+                at: Timestamp::UNIX_EPOCH,
+            },
+            plan_sha256: "abc".into(),
+            objectives: shared::plan::Objectives {
+                rto: objective,
+                rpo: None,
+            },
+            opened_at: Timestamp::UNIX_EPOCH,
+            execution: execution.into(),
+            run,
+            resumed: vec![],
+            closing: None,
+            earlier: vec![],
+        }
+    }
 
     #[test]
     fn the_machine_follows_from_the_execution() {
-        assert_eq!(
-            machine_of("arn:aws:states:us-west-2:1:execution:region-switch:one").as_deref(),
-            Some("arn:aws:states:us-west-2:1:stateMachine:region-switch")
-        );
-        assert_eq!(machine_of("arn:aws:lambda:us-west-2:1:function:x"), None);
+        let machine = |execution: &str, run| recovery_machine(&header(execution, run));
+        let execution = "arn:aws:states:us-west-2:123456789012:execution:shop-recovery:one";
+        let expected = "arn:aws:states:us-west-2:123456789012:stateMachine:shop-recovery";
+        let run = ScenarioRun::new("arn:m", execution);
+        assert_eq!(machine(execution, Some(run)).as_deref(), Some(expected));
+        // It was not opened.
+        assert_eq!(machine(execution, None).as_deref(), Some(expected));
+        // From before there was a recovery machine.
+        let before = execution.replace("shop-recovery", "shop-region-switch");
+        assert_eq!(machine(&before, None).as_deref(), Some(expected));
+        assert_eq!(machine("arn:aws:lambda:us-west-2:123456789012:function:x", None), None);
     }
 }

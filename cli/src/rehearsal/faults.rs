@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use shared::plan::Duration;
 use simulator::aws::door::SERVICES;
 
-use crate::deployment::STEPS;
+use crate::deployment::{STEPS, scenario_machines, states_of};
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,12 @@ pub enum Fault {
     TableThrottled,
     /// The functions' clocks are off by up to this much.
     ClockSkew(Duration),
+    /// The scenario's execution ends at this state, without its last one.
+    ChildDies(String),
+    /// A person stops the recovery, and its scenario's execution lives on.
+    ChildNotStopped,
+    /// Likewise, and the functions may not stop it either.
+    StopDenied,
     /// A drill holds the lock.
     DrillRunning,
     /// Another live recovery holds the lock.
@@ -82,7 +88,7 @@ const fn kind(form: &'static str, what: &'static str, expected: &'static str) ->
 }
 
 /// Every kind of fault, in the order in which they are listed.
-pub const KINDS: [FaultKind; 26] = [
+pub const KINDS: [FaultKind; 29] = [
     kind(
         "region-outage",
         "the Region is lost as a whole, as the scenario says by itself",
@@ -199,6 +205,21 @@ pub const KINDS: [FaultKind; 26] = [
         "the functions' clocks are off by up to this much, each by its own",
         "recovers, with measured figures still right",
     ),
+    kind(
+        "child-dies:<state>",
+        "the scenario's execution ends at this state: by a defect of its machine, its time limit, or somebody who stops it",
+        "takes back what it changed, unless the promotion has begun; ends as rolled-back or failed, and can be resumed",
+    ),
+    kind(
+        "child-not-stopped",
+        "a person stops the recovery, and Step Functions does not stop the scenario's execution",
+        "stops that execution, frees the lock and tells people; can be resumed",
+    ),
+    kind(
+        "stop-denied",
+        "the same, and no function may stop an execution",
+        "keeps the lock until that execution has ended by itself; can be resumed",
+    ),
     kind("drill-running", "a drill holds the lock", "takes over"),
     kind(
         "busy",
@@ -235,6 +256,9 @@ impl Fault {
             Self::SnsDown => "sns-down",
             Self::TableThrottled => "table-throttled",
             Self::ClockSkew(_) => "clock-skew",
+            Self::ChildDies(_) => "child-dies",
+            Self::ChildNotStopped => "child-not-stopped",
+            Self::StopDenied => "stop-denied",
             Self::DrillRunning => "drill-running",
             Self::Busy => "busy",
         }
@@ -248,6 +272,7 @@ impl Fault {
             Self::ApproverAsleep | Self::ApproverDeclines(_) | Self::OneApproverTwice => "what people do",
             Self::DrillRunning | Self::Busy => "who holds the lock",
             Self::StuckFailover | Self::FailedFailover => "what becomes of a failover",
+            Self::ChildDies(_) | Self::ChildNotStopped | Self::StopDenied => "what becomes of the scenario's execution",
             _ => return None,
         })
     }
@@ -281,7 +306,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())?;
         match self {
-            Self::Throttle(what) | Self::LostReply(what) | Self::Kill(what, None) => write!(f, ":{what}"),
+            Self::Throttle(what) | Self::LostReply(what) | Self::Kill(what, None) | Self::ChildDies(what) => {
+                write!(f, ":{what}")
+            }
             Self::Kill(step, Some(call)) => write!(f, ":{step}:{call}"),
             Self::Errors(service, rate) => write!(f, ":{service}:{rate}"),
             Self::LateEvent(time)
@@ -380,6 +407,9 @@ impl FromStr for Fault {
             "sns-down" => nothing_more(Self::SnsDown),
             "table-throttled" => nothing_more(Self::TableThrottled),
             "clock-skew" => time().map(Self::ClockSkew),
+            "child-dies" => text("state").and_then(state).map(Self::ChildDies),
+            "child-not-stopped" => nothing_more(Self::ChildNotStopped),
+            "stop-denied" => nothing_more(Self::StopDenied),
             "drill-running" => nothing_more(Self::DrillRunning),
             "busy" => nothing_more(Self::Busy),
             _ => Err(format!("there is no fault '{name}'; --list-faults shows them all")),
@@ -408,6 +438,22 @@ fn operation(name: &str) -> Result<String, String> {
     ))
 }
 
+/// The states of all scenarios' machines.
+pub(crate) fn scenario_states() -> Vec<String> {
+    scenario_machines().into_iter().flat_map(states_of).collect()
+}
+
+fn state(name: &str) -> Result<String, String> {
+    let states = scenario_states();
+    if states.iter().any(|state| state == name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "no scenario's machine has a state '{name}'; there are {}",
+        states.join(", ")
+    ))
+}
+
 fn step(name: &str) -> Result<String, String> {
     if STEPS.iter().any(|step| step.name == name) {
         return Ok(name.to_owned());
@@ -429,6 +475,7 @@ mod tests {
                 .replace("<rate>", "0.2")
                 .replace("<operation>", "FailoverGlobalCluster")
                 .replace("<step>", "promote-database")
+                .replace("<state>", "PromoteDatabase")
                 .replace("<duration>", "15m")
                 .replace("[:<n>]", ":2")
                 .replace("[:15m]", ":15m");
@@ -457,6 +504,8 @@ mod tests {
             ("lost-reply:failover", "FailoverGlobalCluster"),
             ("kill:nobody", "promote-database"),
             ("kill:announce:soon", "the first is 1"),
+            ("child-dies:OpenRecovery", "PromoteDatabase"),
+            ("child-dies", "child-dies:<state>"),
             ("lag:0s", "changes nothing"),
             ("lag:soon", "lag"),
             ("approver-declines:0", "the first is 1"),
@@ -480,6 +529,7 @@ mod tests {
             ["stuck-failover", "failed-failover"],
             ["throttle:rds", "throttle:rds"],
             ["lag:5s", "old-outage:90m"],
+            ["child-not-stopped", "child-dies:TakeBack"],
         ] {
             assert!(check(&pair).is_err(), "{pair:?}");
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use record_approval::RecordApproval;
 use serde::Serialize;
+use shared::arn;
 use shared::plan::Plan;
 use shared::record::{Claim, Record};
 use shared::recovery::{Mode, Scenario};
@@ -15,13 +16,16 @@ use simulator::aws::cloudwatch::StateValue;
 use simulator::aws::door::NO_ANSWER;
 use simulator::aws::states::ExecutionRecord;
 use simulator::cloud::{Cloud, Reach};
-use simulator::faults::{CallEffect, CallFault, DeliveryEffect, DeliveryFault, End, FaultId, InvocationFault, Which};
-use simulator::simulation::{Simulation, machine_arn};
+use simulator::faults::{
+    CallEffect, CallFault, DeliveryEffect, DeliveryFault, End, ExecutionFault, FaultId, InvocationFault, Which,
+};
+use simulator::simulation::Simulation;
 use start_recovery::StartRecovery;
+use states_language::ExecutionStatus;
 
 use super::faults::Fault;
 use super::people::{self, Heard, People};
-use crate::deployment::{MACHINES, STEPS, watching};
+use crate::deployment::{STEPS, recovery_machine, scenario_machines, watching};
 
 /// How long a service is throttled, and which share of its calls.
 const THROTTLED_FOR: SignedDuration = SignedDuration::from_mins(10);
@@ -44,6 +48,10 @@ const FLAPS_AFTER: Duration = Duration::from_secs(20);
 const FLAPS_EVERY: Duration = Duration::from_secs(100);
 /// How far replication is behind before an outage that nobody notices.
 const LAG_BEFORE_OLD_OUTAGE: Duration = Duration::from_secs(1);
+/// Within which time after the scenario's execution has begun a person stops the recovery.
+const STOPPED_WITHIN: Duration = Duration::from_secs(240);
+/// How long after everything has ended it is looked whether a lock was freed: the schedule looks every five minutes.
+const LOCK_IS_FREED_WITHIN: Duration = Duration::from_secs(11 * 60);
 /// Services whose changes a grey control plane does not take.
 const CONTROL_PLANES: [&str; 3] = ["apigateway", "lambda", "rds"];
 /// The name of the execution that holds the lock already.
@@ -287,6 +295,26 @@ impl Place<'_> {
                     .collect(),
             ),
             Fault::FlappingAlarm => self.let_the_alarm_flap(),
+            Fault::ChildDies(state) => applied(cloud.faults.on_executions(ExecutionFault {
+                machines: scenario_machines().into_iter().map(str::to_owned).collect(),
+                state: state.clone(),
+                at_most: Some(1),
+                status: self.some_death(state),
+            })),
+            Fault::ChildNotStopped => {
+                let kept = cloud.faults.on_children();
+                self.stop_the_recovery();
+                applied(kept)
+            }
+            Fault::StopDenied => {
+                let denied = calls(CallFault {
+                    operation: Some("StopExecution".to_owned()),
+                    ..every(CallEffect::Denied)
+                });
+                cloud.faults.on_children();
+                self.stop_the_recovery();
+                applied(denied)
+            }
             Fault::DrillRunning | Fault::Busy => Box::new(|_| 1),
             _ => return None,
         })
@@ -296,6 +324,53 @@ impl Place<'_> {
     fn some_end(&self, time_limit: Duration) -> End {
         let ends = [End::ProcessExited, End::Killed, End::TimedOut(time_limit)];
         ends[self.cloud().chance("ends-of-processes", |rng| rng.usize(..ends.len()))]
+    }
+
+    /// How an execution ends without its last state: one of three, as the seed has it.
+    fn some_death(&self, state: &str) -> ExecutionStatus {
+        let cause = format!("An error occurred while executing the state '{state}' (entered at the event id #2).");
+        match self.cloud().chance("deaths-of-executions", |rng| rng.usize(..3)) {
+            0 => ExecutionStatus::Failed {
+                error: states_language::names::RUNTIME.to_owned(),
+                cause,
+            },
+            1 => ExecutionStatus::TimedOut,
+            _ => ExecutionStatus::Aborted {
+                error: String::new(),
+                cause: String::new(),
+            },
+        }
+    }
+
+    /// Has a person stop the recovery at some moment at which its scenario's execution is at work.
+    fn stop_the_recovery(&self) {
+        let after = self
+            .cloud()
+            .chance("stops", |rng| rng.u64(..STOPPED_WITHIN.as_millis() as u64));
+        let simulation = self.simulation.clone();
+        let machine = recovery_machine(self.plan, self.here);
+        tokio::task::spawn_local(async move {
+            let cloud = simulation.cloud();
+            let ours = arn::execution(&machine, "");
+            loop {
+                let arns = cloud.executions.arns();
+                let runs = |arn: &&String| cloud.executions.get(arn).is_some_and(|found| found.status == "RUNNING");
+                let recovery = arns.iter().filter(|arn| arn.starts_with(&ours)).find(runs);
+                let child = arns.iter().filter(|arn| !arn.starts_with(&ours)).find(runs);
+                if let (Some(recovery), Some(_)) = (recovery, child) {
+                    tokio::time::sleep(Duration::from_millis(after)).await;
+                    let aws = simulation.aws_in("a-person", arn::region(recovery));
+                    let stopping = aws_sdk_sfn::Client::new(aws.config())
+                        .stop_execution()
+                        .execution_arn(recovery)
+                        .cause("a person stops it");
+                    // One that has ended meanwhile is not stopped, and the fault has not applied.
+                    let _ = stopping.send().await;
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
     }
 
     /// Lets the alarm go to OK while its recovery runs, as the probe's does; that one's next evaluation takes both back to
@@ -333,12 +408,8 @@ impl Place<'_> {
         } else {
             Mode::Live
         };
-        let (machine, _) = MACHINES.first().ok_or("there is no machine")?;
-        let machine = machine_arn(&self.plan.account, self.here, machine);
-        let arn = format!(
-            "{}:{FOREIGN_EXECUTION}",
-            machine.replacen(":stateMachine:", ":execution:", 1)
-        );
+        let machine = recovery_machine(self.plan, self.here);
+        let arn = arn::execution(&machine, FOREIGN_EXECUTION);
         let execution = ExecutionRecord::running(&machine, FOREIGN_EXECUTION, "{}", cloud.now());
         cloud.executions.put(&arn, execution);
         let record = Record::in_region(&self.simulation.aws_in("drctl", self.here), self.here);
@@ -412,4 +483,20 @@ pub(crate) fn begins_after(faults: &[Fault]) -> Duration {
         _ => Duration::ZERO,
     });
     each.max().unwrap_or_default()
+}
+
+/// How much longer than usual it is looked at what comes of it, where somebody stops the recovery.
+pub(crate) fn lock_is_freed_within(faults: &[Fault]) -> Duration {
+    if is_stopped(faults) {
+        LOCK_IS_FREED_WITHIN
+    } else {
+        Duration::ZERO
+    }
+}
+
+/// Whether somebody stops the recovery.
+pub(crate) fn is_stopped(faults: &[Fault]) -> bool {
+    faults
+        .iter()
+        .any(|fault| matches!(fault, Fault::ChildNotStopped | Fault::StopDenied))
 }

@@ -20,6 +20,7 @@ use simulator::simulation::Simulation;
 use states_language::ExecutionStatus;
 
 use super::{Disaster, Truth};
+use crate::deployment::RECOVERY_MACHINE;
 
 /// How far a measured RTO may be from the truth: a period of the outside probe, and a poll.
 const RTO_TOLERANCE: f64 = 70.0;
@@ -125,6 +126,10 @@ pub(crate) struct Happened<'a> {
     pub(crate) skew_seconds: f64,
     /// Whether SNS took what was told.
     pub(crate) can_tell: bool,
+    /// Whether the scenario's execution was made to end without its last state.
+    pub(crate) child_dies: bool,
+    /// Whether somebody stopped the recovery.
+    pub(crate) is_stopped: bool,
     /// Locks that are held now, by Region.
     pub(crate) locks: Vec<(String, String)>,
 }
@@ -336,10 +341,13 @@ fn every_run_ends(happened: &Happened<'_>) -> Vec<Breach> {
     let now = happened.simulation.cloud().now();
     let mut breaches = Vec::new();
     for ended in happened.simulation.ended() {
+        let is_child = !ended.arn.contains(&format!(":{RECOVERY_MACHINE}:"));
         let as_it_should = match &ended.result.status {
             ExecutionStatus::Succeeded { .. } => true,
+            _ if is_child && happened.child_dies => true,
             ExecutionStatus::Failed { error, .. } => error == "RecoveryFailed",
-            ExecutionStatus::TimedOut | ExecutionStatus::Aborted { .. } => false,
+            ExecutionStatus::TimedOut => false,
+            ExecutionStatus::Aborted { .. } => happened.is_stopped,
         };
         if !as_it_should {
             breaches.push(breach(
@@ -354,10 +362,10 @@ fn every_run_ends(happened: &Happened<'_>) -> Vec<Breach> {
             breaches.push(breach(now, format!("{arn} does not end")));
         }
     }
-    let unclosed = happened
-        .recoveries
-        .iter()
-        .filter(|recorded| recorded.header.ended().is_none());
+    let unclosed = happened.recoveries.iter().filter(|recorded| {
+        let is_told = recorded.announced.iter().any(|told| told.what == release_lock::TOLD);
+        recorded.header.ended().is_none() && !(happened.is_stopped && (is_told || !happened.can_tell))
+    });
     breaches.extend(unclosed.map(|recorded| breach(now, format!("{} was never closed", recorded.header.id))));
     breaches
 }

@@ -24,6 +24,7 @@ use states_language::HistoryEvent;
 
 use self::invariants::{Happened, Recorded};
 
+pub(crate) use faults::scenario_states;
 pub use faults::{Fault, FaultKind, KINDS, compatible};
 pub use inject::Applied;
 pub use invariants::Breach;
@@ -222,6 +223,8 @@ async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> 
         truth,
         foreign: &played.foreign,
         skew_seconds: skew_seconds(&script.faults),
+        child_dies: script.faults.iter().any(|fault| matches!(fault, Fault::ChildDies(_))),
+        is_stopped: inject::is_stopped(&script.faults),
         can_tell: !script.faults.iter().any(|fault| matches!(fault, Fault::SnsDown)),
         locks,
     }

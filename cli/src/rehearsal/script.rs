@@ -11,14 +11,14 @@ use shared::record::Record;
 use shared::recovery::{Intent, Mode, Outcome, Scenario};
 use shared::request::{Request, Trigger, TriggerKind};
 use shared::step::{Step, handler};
-use simulator::simulation::{Observer, Simulation, machine_arn};
+use simulator::simulation::{Observer, Simulation};
 use start_recovery::StartRecovery;
 
 use super::faults::Fault;
-use super::inject::{Injected, Place, begins_after, lift};
+use super::inject::{Injected, Place, begins_after, is_stopped, lift, lock_is_freed_within};
 use super::{Moment, Played, Rehearsal, Truth, summarise};
 use crate::cmd::resume::resume;
-use crate::deployment::{deployments, machine_of, machines};
+use crate::deployment::{deployments, recovery_machine};
 
 /// When rehearsals begin: some night at ten to three.
 const BEGINS_AT: &str = "2026-01-06T02:50:00Z";
@@ -327,7 +327,7 @@ impl<'a> Stage<'a> {
             cloud.clock.wait_until(at.checked_add(EVENT_TAKES).unwrap_or(at)).await;
         }
         let aws = self.simulation.aws_in(StartRecovery::NAME, region);
-        let input = json!({ "event": event, "machines": machines(self.plan, region) });
+        let input = json!({ "event": event, "machine": recovery_machine(self.plan, region) });
         let answer = handler::<StartRecovery>(&aws).invoke(input).await;
         let answer = answer.map_err(|error| format!("{}: {error}", StartRecovery::NAME))?;
         // A refusal starts nothing that could be waited for.
@@ -344,7 +344,8 @@ impl<'a> Stage<'a> {
 
     /// Watches the customers for a while after everything has ended; an event that comes late may start something more.
     async fn aftermath(&self) {
-        tokio::time::sleep(AFTERMATH + begins_after(&self.script.faults)).await;
+        let faults = &self.script.faults;
+        tokio::time::sleep(AFTERMATH + begins_after(faults) + lock_is_freed_within(faults)).await;
         if self.simulation.wait_for_a_start(Duration::ZERO).await {
             self.wait().await;
         }
@@ -377,6 +378,8 @@ impl<'a> Stage<'a> {
             Some((id, Some(Outcome::Failed | Outcome::RolledBack | Outcome::Partial))) => {
                 self.go_on_with(region, &id).await
             }
+            // It was stopped, and never closed.
+            Some((id, None)) if is_stopped(&self.script.faults) => self.go_on_with(region, &id).await,
             _ => Ok(()),
         }
     }
@@ -472,11 +475,10 @@ impl<'a> Stage<'a> {
             at: self.simulation.cloud().now(),
         };
         let request = Request::new(scenario, Mode::Rehearsal, intent, trigger);
-        let machine = machine_of(scenario).ok_or_else(|| format!("no machine recovers from {scenario}"))?;
         let aws = self.simulation.aws_in("drctl", region);
         let started = aws_sdk_sfn::Client::new(aws.config())
             .start_execution()
-            .state_machine_arn(machine_arn(&self.plan.account, region, machine))
+            .state_machine_arn(recovery_machine(self.plan, region))
             .name(name)
             .input(serde_json::to_string(&request).map_err(|error| error.to_string())?)
             .send()

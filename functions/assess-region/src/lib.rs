@@ -7,16 +7,17 @@ mod loss;
 mod signals;
 mod versions;
 
+use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::approval::Ask;
 use shared::aws::Aws;
-use shared::error::StepError;
+use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, describe_cluster};
 use shared::plan::Objective;
-use shared::record::Record;
+use shared::record::{Record, Sighting};
 use shared::recovery::{Intent, RecoveryRef, Way};
 use shared::slices::{ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
 use shared::step::Step;
@@ -81,6 +82,20 @@ pub struct Output {
 /// Where AWS Health is asked: it lives there, whatever Region it is asked about.
 const HEALTH_REGION: &str = "us-east-1";
 
+/// How long reading the metrics may take, all tries together.
+const METRICS_WITHIN: Duration = Duration::from_secs(12);
+
+/// Errors: `Unavailable`, if it takes longer.
+async fn within<T>(limit: Duration, reading: impl Future<Output = Result<T, StepError>>) -> Result<T, StepError> {
+    let late = || {
+        let text = format!("cloudwatch:GetMetricData did not answer within {limit:?}; it goes on without the metrics");
+        StepError::new(ErrorKind::Unavailable, text)
+    };
+    tokio::time::timeout(limit, reading)
+        .await
+        .unwrap_or_else(|_| Err(late()))
+}
+
 /// What is kept of a decision for a recovery that is gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Decision {
@@ -109,7 +124,8 @@ impl Step for AssessRegion {
     fn new(aws: &Aws) -> Self {
         Self {
             aws: aws.clone(),
-            cloudwatch: aws_sdk_cloudwatch::Client::new(aws.config()),
+            // The impact is read there, and an achieved RTO begins with it: decision 20.
+            cloudwatch: aws_sdk_cloudwatch::Client::new(aws.at_leisure().config()),
             rds: aws_sdk_rds::Client::new(aws.config()),
             health: aws_sdk_health::Client::new(&aws.config_in(HEALTH_REGION)),
             record: Record::new(aws),
@@ -121,7 +137,7 @@ impl Step for AssessRegion {
         let elsewhere = aws_sdk_rds::Client::new(&self.aws.config_in(other_region));
         let (metrics, database, here, other, last_committed, health, before) = tokio::join!(
             biased;
-            evidence::metrics(&self.cloudwatch, &input, self.aws.now()),
+            within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, self.aws.now())),
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, here_region),
             describe_cluster(&self.rds, &input.here),
             describe_cluster(&elsewhere, &input.other),
@@ -148,6 +164,13 @@ impl Step for AssessRegion {
             };
             self.record.put_decision(&input.recovery, &decision).await?;
         }
+        let sighting = Sighting {
+            impact_at: Some(output.impact_at),
+            decided_at: Some(output.decided_at),
+            can_lose_writes: Some(output.can_lose_writes),
+            ..Sighting::default()
+        };
+        self.record.keep_observed(&input.recovery, sighting).await;
         Ok(output)
     }
 }

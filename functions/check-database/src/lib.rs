@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, Promotion, describe_cluster, serves};
-use shared::record::Record;
+use shared::record::{Record, Sighting};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::Step;
@@ -112,6 +112,12 @@ impl Step for CheckDatabase {
                 .last_committed_heartbeat(&input.recovery.workload, &input.other.region)
                 .await,
         );
+        let sighting = Sighting {
+            last_surviving_at,
+            last_committed_at,
+            ..Sighting::default()
+        };
+        self.record.keep_observed(&input.recovery, sighting).await;
         Ok(Output {
             ready: true,
             waiting_for: None,

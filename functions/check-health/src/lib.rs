@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use shared::aws::{Aws, WebAnswer};
 use shared::error::StepError;
 use shared::health::Health;
+use shared::record::{Record, Sighting};
 use shared::recovery::RecoveryRef;
 use shared::slices::HealthSlice;
 use shared::step::Step;
@@ -53,6 +54,7 @@ pub struct Output {
 #[derive(Debug)]
 pub struct CheckHealth {
     aws: Aws,
+    record: Record,
 }
 
 impl Step for CheckHealth {
@@ -61,7 +63,10 @@ impl Step for CheckHealth {
     type Output = Output;
 
     fn new(aws: &Aws) -> Self {
-        Self { aws: aws.clone() }
+        Self {
+            aws: aws.clone(),
+            record: Record::new(aws),
+        }
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
@@ -72,8 +77,16 @@ impl Step for CheckHealth {
             .await;
         let (good, said) = judge(answer, &input.region);
         let so_far = next(input.so_far, good, asked_at);
+        let healthy = so_far.length >= input.health.consecutive;
+        if healthy {
+            let sighting = Sighting {
+                healthy_at: so_far.first_at,
+                ..Sighting::default()
+            };
+            self.record.keep_observed(&input.recovery, sighting).await;
+        }
         Ok(Output {
-            healthy: so_far.length >= input.health.consecutive,
+            healthy,
             so_far,
             answer: said,
         })

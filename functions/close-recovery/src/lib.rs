@@ -1,11 +1,15 @@
 //! Ends a recovery: works out what was achieved, keeps how it ended, releases the lock, publishes what was measured.
 //!
-//! Every path of every machine ends here, also one on which opening failed: then there is no recovery to close, but the
-//! execution may hold the lock all the same. Closing twice closes once: the first closing by an execution stands.
+//! Every path of the recovery machine ends here, also one on which opening failed: then there is no recovery to close, but
+//! the execution may hold the lock all the same. What was observed and changed is in the record, where the steps put it;
+//! the output of the scenario's machine adds to that, if that machine lived to give one. Closing twice closes once: the
+//! first closing by an execution stands.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::time::Duration as StdDuration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::aws::Aws;
@@ -13,8 +17,9 @@ use shared::error::{ErrorKind, StepError};
 use shared::measure::{Achieved, Met, MetObjectives, Observed, RpoStatus, achieved, met};
 use shared::metric::Metrics;
 use shared::plan::{Duration, Objectives};
-use shared::record::{Closing, Header, Record, Undo};
+use shared::record::{Closing, Header, Record, Sighting, Undo};
 use shared::recovery::{Outcome, RecoveryRef};
+use shared::scenario_run::{Failure, Remaining, ScenarioEnd};
 use shared::slices::ProbeSlice;
 use shared::step::Step;
 
@@ -26,54 +31,74 @@ pub struct Input {
     pub recovery: Option<RecoveryRef>,
     /// ARN of the execution.
     pub execution: String,
-    /// The outcome, where no state failed.
+    /// The outcome, where the scenario's machine gave none and no state failed.
     pub outcome: Outcome,
-    /// Why, where no state failed and it is not plainly recovered.
+    /// Why, likewise.
     pub reason: Option<String>,
-    /// The state that failed, if one did.
+    /// The state of the recovery machine that failed, if one did.
     pub failure: Option<Failure>,
-    /// Whether anything had been changed by then.
-    pub changed: bool,
-    /// What became of taking the changes back, where that was tried.
-    pub taken_back: Option<TakenBack>,
+    /// How the scenario's machine ended; nothing if it was not run, or did not live to say.
+    pub scenario: Option<ScenarioEnd>,
     /// The Region that was left; nothing if opening failed.
     pub left_region: Option<String>,
     /// Where metrics are published; nothing if opening failed.
     pub probe: Option<ProbeSlice>,
-    /// The times that were observed.
-    pub observed: Observed,
-    /// What steps answered that a person should know: each may have `warnings`, a list of texts.
+    /// What steps of the recovery machine answered that a person should know: each may have `warnings`, a list of texts.
     pub evidence: BTreeMap<String, Value>,
 }
 
-/// What became of taking the changes back.
-#[derive(Clone, Debug, Deserialize)]
-pub struct TakenBack {
-    /// Whether everything is as it was before.
-    pub complete: bool,
-    /// In a sentence, for people.
-    pub summary: String,
+/// What the record has of a recovery; nothing of what could not be read.
+struct Known {
+    changes: Option<Vec<Undo>>,
+    seen: Option<Sighting>,
+    decided: Option<Option<Decided>>,
+    /// The last heartbeat that the Region that was left is known to have committed.
+    word: Option<Option<Timestamp>>,
 }
 
-/// A state that failed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Failure {
-    /// Its name.
-    pub state: String,
-    /// What Step Functions says of it.
-    pub error: ErrorOutput,
+/// How a recovery ended, from all that is known of it.
+#[derive(Clone, Debug)]
+struct End {
+    outcome: Outcome,
+    reason: Option<String>,
+    failure: Option<Failure>,
+    /// Whether anything was changed, or may have been.
+    changed: bool,
+    remaining: Option<Remaining>,
+    observed: Observed,
+    evidence: BTreeMap<String, Value>,
 }
 
-/// `$states.errorOutput`.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ErrorOutput {
-    /// The error's name: one of ours, Lambda's or Step Functions'.
-    #[serde(rename = "Error")]
-    pub error: String,
-    /// Its explanation; for an error of a function, JSON with `errorMessage`.
-    #[serde(rename = "Cause", default)]
-    pub cause: String,
+impl End {
+    /// What the scenario's machine says, and where it says nothing, the recovery machine. `seen` is what the record has of
+    /// times, and `changes` what it has of changes: nothing where that could not be read.
+    fn new(input: &Input, seen: Sighting, changes: Option<&[Undo]>) -> Self {
+        let stands = |changes: &[Undo]| changes.iter().any(|undo| undo.taken_back_at.is_none());
+        let changed = changes.is_none_or(stands);
+        let mut evidence = input.evidence.clone();
+        let Some(scenario) = &input.scenario else {
+            return Self {
+                outcome: input.outcome,
+                reason: input.reason.clone(),
+                failure: input.failure.clone(),
+                changed,
+                remaining: None,
+                observed: seen.alone(),
+                evidence,
+            };
+        };
+        let said = scenario.evidence.iter().filter(|(_, said)| !said.is_null());
+        evidence.extend(said.map(|(what, said)| (what.clone(), said.clone())));
+        Self {
+            outcome: scenario.outcome,
+            reason: scenario.reason.clone(),
+            failure: scenario.failure.clone(),
+            changed: changed || scenario.remaining.is_some(),
+            remaining: scenario.remaining.clone(),
+            observed: seen.complete(scenario.observed),
+            evidence,
+        }
+    }
 }
 
 /// What was kept.
@@ -94,6 +119,8 @@ pub struct Output {
 pub struct CloseRecovery {
     aws: Aws,
     record: Record,
+    /// Tries again for longer: customers do not wait for a closing, and what is not read stays unmeasured.
+    patient: Record,
     metrics: Metrics,
 }
 
@@ -106,6 +133,7 @@ impl Step for CloseRecovery {
         Self {
             aws: aws.clone(),
             record: Record::new(aws),
+            patient: Record::new(&aws.at_leisure()),
             metrics: Metrics::once(aws, PUBLISHES_WITHIN),
         }
     }
@@ -126,15 +154,15 @@ impl Step for CloseRecovery {
             Some(closing) if closing.execution == input.execution => closing,
             earlier => {
                 header.earlier.extend(earlier);
-                let stands = match self.record.undo_notes(&recovery.id).await {
-                    Ok(notes) => notes,
-                    Err(error) => {
-                        tracing::warn!(error = %error, "what was changed could not be read");
-                        Vec::new()
-                    }
-                };
-                let observed = self.observed(&input, recovery).await;
-                let closing = self.closing(&input, observed, &header, &stands);
+                let known = Box::pin(self.known(&input, recovery)).await;
+                let mut end = End::new(&input, known.seen.unwrap_or_default(), known.changes.as_deref());
+                with_word(&mut end.observed, known.word.flatten());
+                if let Some(decided) = known.decided.flatten() {
+                    end.evidence
+                        .entry(ASSESSMENT.to_owned())
+                        .or_insert_with(|| json!(decided));
+                }
+                let closing = self.closing(&input, end, &header, &known.changes.unwrap_or_default());
                 self.record
                     .put_header(&Header {
                         closing: Some(closing.clone()),
@@ -170,51 +198,54 @@ impl CloseRecovery {
         }
     }
 
-    /// What was observed, and whether the Region that was left went on writing after the decision.
-    async fn observed(&self, input: &Input, recovery: &RecoveryRef) -> Observed {
-        let mut observed = input.observed;
-        // Until the database is here, the other Region writes by right.
-        let is_here = observed.can_lose_writes && observed.last_surviving_at.is_some();
-        let (Some(left), Some(decided_at), true) = (&input.left_region, observed.decided_at, is_here) else {
-            return observed;
-        };
-        match self.record.last_committed_heartbeat(&recovery.workload, left).await {
-            Ok(last) => {
-                observed.old_side_wrote_until = last.filter(|last| *last > decided_at);
-                // Where the table did not answer when the database was ready, nobody waits for it now.
-                let before = last.filter(|last| *last <= decided_at);
-                observed.last_committed_at = observed.last_committed_at.or(before);
+    /// What the record has of a recovery, all of it asked for at once.
+    async fn known(&self, input: &Input, recovery: &RecoveryRef) -> Known {
+        let word = async {
+            match &input.left_region {
+                Some(left) => self.patient.last_committed_heartbeat(&recovery.workload, left).await,
+                None => Ok(None),
             }
-            Err(error) => tracing::warn!(error = %error, "whether {left} went on writing could not be read"),
+        };
+        let (changes, seen, decided, word) = tokio::join!(
+            biased;
+            or_warn("changed", self.patient.undo_notes(&recovery.id)),
+            or_warn("observed", self.patient.observed(recovery)),
+            or_warn("decided", self.patient.decision::<Decided>(recovery)),
+            or_warn("committed last", word),
+        );
+        Known {
+            changes,
+            seen,
+            decided,
+            word,
         }
-        observed
     }
 
-    fn closing(&self, input: &Input, observed: Observed, header: &Header, stands: &[Undo]) -> Closing {
-        let (outcome, reason) = end(input);
-        let was_taken_back = input.taken_back.as_ref().is_some_and(|taken_back| taken_back.complete);
+    fn closing(&self, input: &Input, end: End, header: &Header, stands: &[Undo]) -> Closing {
+        let (outcome, reason) = outcome_and_reason(&end);
+        let was_taken_back = end.remaining.as_ref().is_some_and(|remaining| remaining.complete);
         let outcome = if was_taken_back {
             outcome
         } else {
             unless_something_stands(outcome, stands)
         };
         let reason = reason.map(|reason| with_what_stands(reason, outcome, stands));
-        let achieved = achieved(&observed);
+        let achieved = achieved(&end.observed);
         Closing {
             execution: input.execution.clone(),
             outcome,
             reason,
-            failed_state: input.failure.as_ref().map(|failure| failure.state.clone()),
+            failed_state: end.failure.map(|failure| failure.state),
             closed_at: self.aws.now(),
-            evidence: json!(input.evidence),
-            observed,
+            evidence: json!(end.evidence),
+            observed: end.observed,
             met: met(&achieved, &header.objectives),
             achieved,
         }
     }
 
     async fn close_unopened(&self, input: &Input) -> Result<Output, StepError> {
-        let (_, reason) = end(input);
+        let (_, reason) = outcome_and_reason(&End::new(input, Sighting::default(), Some(&[])));
         let why = reason.unwrap_or_else(|| "no reason given".to_owned());
         tracing::error!(reason = why, "the recovery was not opened");
         match self.record.current_plan().await {
@@ -235,6 +266,21 @@ impl CloseRecovery {
         })
     }
 }
+
+/// What the evidence calls the assessment.
+const ASSESSMENT: &str = "assessment";
+
+/// What the record has of an assessment, under the same names, where the scenario's machine did not live to hand it on.
+#[derive(Debug, Deserialize, Serialize)]
+struct Decided {
+    way: Value,
+    impact_at: Value,
+    decided_at: Value,
+    expected_loss: Value,
+}
+
+/// How long reading may take of what a recovery is closed without, if need be: all of it is asked for at once.
+const READS_WITHIN: StdDuration = StdDuration::from_secs(8);
 
 /// How long publishing metrics may take.
 const PUBLISHES_WITHIN: StdDuration = StdDuration::from_secs(2);
@@ -289,25 +335,53 @@ const RESOURCES_NAMED: usize = 3;
 /// A guard's refusal, a wrong input, and what could not be looked at before anything was changed are refusals: nothing
 /// happened. A failure after which everything was taken back is rolled back. Whatever was not taken back, although it was
 /// tried, is a failure. Everything else that fails is one too, and alarms see it.
-fn end(input: &Input) -> (Outcome, Option<String>) {
-    let (outcome, reason) = match &input.failure {
-        None => (input.outcome, input.reason.clone()),
-        Some(failure) => (outcome_of(failure, input.changed), Some(in_words(failure))),
+fn outcome_and_reason(end: &End) -> (Outcome, Option<String>) {
+    let (outcome, reason) = match &end.failure {
+        None => (end.outcome, end.reason.clone()),
+        Some(failure) => (outcome_of(failure, end.changed), Some(in_words(failure))),
     };
-    let Some(taken_back) = &input.taken_back else {
+    let Some(remaining) = &end.remaining else {
         return (outcome, reason);
     };
     let outcome = match outcome {
         Outcome::Preempted => Outcome::Preempted,
-        _ if !taken_back.complete => Outcome::Failed,
+        _ if !remaining.complete => Outcome::Failed,
         Outcome::Failed => Outcome::RolledBack,
         other => other,
     };
     let reason = match reason {
-        Some(reason) => format!("{reason}. {}", taken_back.summary),
-        None => taken_back.summary.clone(),
+        Some(reason) => format!("{reason}. {}", remaining.summary),
+        None => remaining.summary.clone(),
     };
     (outcome, Some(reason))
+}
+
+/// What is read of the record; nothing, and a line in the log, where that fails or takes longer than [`READS_WITHIN`].
+async fn or_warn<T>(what: &str, reading: impl Future<Output = Result<T, StepError>>) -> Option<T> {
+    match tokio::time::timeout(READS_WITHIN, reading).await {
+        Ok(Ok(read)) => Some(read),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %error, "what was {what} could not be read");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("what was {what} could not be read within {READS_WITHIN:?}");
+            None
+        }
+    }
+}
+
+/// Adds the last heartbeat that the Region that was left is known to have committed: it went on writing after the
+/// decision, or, where that was not read when the database was ready, stopped then.
+fn with_word(observed: &mut Observed, word: Option<Timestamp>) {
+    // Until the database is here, the other Region writes by right.
+    let is_here = observed.can_lose_writes && observed.last_surviving_at.is_some();
+    let Some(decided_at) = observed.decided_at.filter(|_| is_here) else {
+        return;
+    };
+    observed.old_side_wrote_until = word.filter(|last| *last > decided_at);
+    let before = word.filter(|last| *last <= decided_at);
+    observed.last_committed_at = observed.last_committed_at.or(before);
 }
 
 fn outcome_of(failure: &Failure, changed: bool) -> Outcome {
@@ -429,10 +503,10 @@ fn achievements(objectives: &Objectives, closing: &Closing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use shared::plan::Objective;
     use shared::recovery::{Intent, Mode, Scenario};
     use shared::request::{Trigger, TriggerKind};
+    use shared::scenario_run::ErrorOutput;
 
     use super::*;
 
@@ -463,7 +537,7 @@ mod tests {
             },
             opened_at: at(0),
             execution: "arn:e".into(),
-            parent: None,
+            run: None,
             resumed: vec![],
             closing: None,
             earlier: vec![],
@@ -572,10 +646,8 @@ mod tests {
         );
     }
 
-    fn input(failure: Option<(&str, &str)>, changed: bool, taken_back: Option<bool>) -> Input {
-        Input {
-            recovery: None,
-            execution: "arn:e".into(),
+    fn end(failure: Option<(&str, &str)>, changed: bool, complete: Option<bool>) -> End {
+        End {
             outcome: Outcome::Declined,
             reason: Some("somebody said no".into()),
             failure: failure.map(|(error, cause)| Failure {
@@ -586,31 +658,80 @@ mod tests {
                 },
             }),
             changed,
-            taken_back: taken_back.map(|complete| TakenBack {
+            remaining: complete.map(|complete| Remaining {
                 complete,
                 summary: "3 of 3".into(),
             }),
-            left_region: None,
-            probe: None,
             observed: Observed::default(),
             evidence: BTreeMap::new(),
         }
     }
 
     fn ended_by(error: &str, cause: &str, changed: bool) -> (Outcome, String) {
-        let (outcome, reason) = end(&input(Some((error, cause)), changed, None));
+        let (outcome, reason) = outcome_and_reason(&end(Some((error, cause)), changed, None));
         (outcome, reason.unwrap())
     }
 
-    #[test]
-    fn nothing_is_refused_or_declined_while_a_change_stands() {
-        let undo = |taken_back_at| Undo {
+    fn undo(taken_back_at: Option<Timestamp>) -> Undo {
+        Undo {
             step: "promote-database".into(),
             resource: "shop-global".into(),
             previous: json!({}),
             taken_back_by: None,
             taken_back_at,
+        }
+    }
+
+    #[test]
+    fn what_a_dead_scenario_did_not_say_is_read_from_the_record() {
+        let mut input = Input {
+            recovery: None,
+            execution: "arn:e".into(),
+            outcome: Outcome::Failed,
+            reason: None,
+            failure: None,
+            scenario: None,
+            left_region: None,
+            probe: None,
+            evidence: [("opening".to_owned(), json!({ "warnings": ["late"] }))].into(),
         };
+        let seen = Sighting {
+            impact_at: Some(at(1)),
+            healthy_at: Some(at(9)),
+            ..Sighting::default()
+        };
+        let dead = End::new(&input, seen, Some(&[undo(None)]));
+        assert_eq!(
+            (dead.observed.impact_at, dead.observed.healthy_at, dead.changed),
+            (Some(at(1)), Some(at(9)), true)
+        );
+        // What could not be read may have been changed; what was taken back is not changed.
+        assert!(End::new(&input, seen, None).changed);
+        assert!(!End::new(&input, seen, Some(&[undo(Some(at(2)))])).changed);
+
+        input.scenario = Some(ScenarioEnd {
+            outcome: Outcome::Recovered,
+            reason: None,
+            failure: None,
+            observed: Observed {
+                impact_at: Some(at(3)),
+                ..Observed::default()
+            },
+            evidence: [("fence".to_owned(), Value::Null), ("database".to_owned(), json!({}))].into(),
+            remaining: None,
+        });
+        let said = End::new(&input, seen, Some(&[]));
+        assert_eq!((said.outcome, said.changed), (Outcome::Recovered, false));
+        assert_eq!(
+            (said.observed.impact_at, said.observed.healthy_at),
+            (Some(at(3)), Some(at(9)))
+        );
+        let names: Vec<&String> = said.evidence.keys().collect();
+        assert_eq!(names, ["database", "opening"]);
+    }
+
+    #[test]
+    fn nothing_is_refused_or_declined_while_a_change_stands() {
         for outcome in [Outcome::Refused, Outcome::Declined, Outcome::Expired] {
             assert_eq!(unless_something_stands(outcome, &[undo(None)]), Outcome::Failed);
             assert_eq!(unless_something_stands(outcome, &[undo(Some(at(9)))]), outcome);
@@ -635,7 +756,7 @@ mod tests {
             (Some(("Preempted", "")), true, Outcome::Preempted),
             (Some(("Preempted", "")), false, Outcome::Preempted),
         ] {
-            let (ended, reason) = end(&input(failure, true, Some(complete)));
+            let (ended, reason) = outcome_and_reason(&end(failure, true, Some(complete)));
             assert_eq!(ended, outcome, "{failure:?} {complete}");
             assert!(reason.unwrap().contains("3 of 3"));
         }

@@ -3,18 +3,22 @@
 //!
 //! A new recovery's id follows from the execution, so that opening twice opens once; one that is gone on with keeps its
 //! id. The lock is taken over from an execution that has ended, from a drill, and from another recovery only once people
-//! have approved that; a part of a recovery joins the lock of its parent. `close-recovery` releases it.
+//! have approved that. `close-recovery` releases it.
+
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::approval::{Ask, Question, Verdict, verdict};
+use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::execution::{Seen, look_up};
+use shared::execution::{Seen, end_what_is_left, look_up};
 use shared::record::{Claim, Claimed, Header, Lock, Record};
-use shared::recovery::{Intent, Mode, RecoveryRef, Scenario};
-use shared::request::Request;
+use shared::recovery::{Mode, RecoveryRef, Scenario};
+use shared::request::{Request, Wants};
+use shared::scenario_run::ScenarioRun;
 use shared::slices::{ApprovalSlice, Slices};
 use shared::step::Step;
 
@@ -24,8 +28,8 @@ use shared::step::Step;
 pub struct Input {
     /// The execution's own input.
     pub request: Request,
-    /// The scenarios that the machine recovers from.
-    pub recovers_from: Vec<Scenario>,
+    /// ARN of the machine that recovers from each scenario that there is one for, with its version.
+    pub machines: BTreeMap<Scenario, String>,
     /// ARN of the execution.
     pub execution: String,
     /// When the execution started.
@@ -43,18 +47,12 @@ pub struct Output {
     pub warnings: Vec<String>,
     /// The recovery, for every later step.
     pub recovery: RecoveryRef,
-    /// The scenario.
-    pub scenario: Scenario,
-    /// The mode.
-    pub mode: Mode,
-    /// What is wanted.
-    pub intent: Intent,
-    /// When it was started.
-    pub triggered_at: Timestamp,
-    /// ARN of who or what started it.
-    pub started_by: String,
-    /// Whether people approve even where the policy would ask nobody.
-    pub always_ask: bool,
+    /// What is wanted of the scenario's machine.
+    pub wants: Wants,
+    /// How that machine is run; nothing where there is none.
+    pub run: Option<ScenarioRun>,
+    /// What people are told that begins.
+    pub announcement: String,
     /// What it works on.
     pub plan: Slices,
 }
@@ -91,7 +89,7 @@ impl Step for OpenRecovery {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         // The lock is taken in its name, and only an execution can be looked up later.
-        if !is_execution(&input.execution) {
+        if !arn::is_execution(&input.execution) {
             let text = format!(
                 "'{}' is no ARN of an execution; a state machine passes its own",
                 input.execution
@@ -102,6 +100,8 @@ impl Step for OpenRecovery {
         let request = &input.request;
         let slices = Slices::new(&plan, request.scenario, self.aws.region())
             .map_err(|why| StepError::new(ErrorKind::InvalidInput, why))?;
+        let machine = input.machines.get(&request.scenario);
+        let run = machine.map(|machine| ScenarioRun::new(machine, &input.execution));
         let mut opening = Opening {
             input: &input,
             recovery: RecoveryRef {
@@ -131,24 +131,19 @@ impl Step for OpenRecovery {
         };
         let goes_on = request.resume.as_ref() == Some(&recovery.id);
         if goes_on {
-            self.reopen(&recovery, request, plan_sha256).await?;
+            self.reopen(&recovery, request, plan_sha256, run.clone()).await?;
         } else {
-            self.record
-                .open(&header(&input, &recovery, plan_sha256, &slices))
-                .await?;
+            let header = header(&input, &recovery, plan_sha256, &slices, run.clone());
+            self.record.open(&header).await?;
         }
-        let request = input.request;
         Ok(Output {
             refused,
             ask,
             warnings,
             recovery,
-            scenario: request.scenario,
-            mode: request.mode,
-            intent: request.intent,
-            triggered_at: request.trigger.at,
-            started_by: request.trigger.by,
-            always_ask: request.always_ask,
+            announcement: announcement(input.request.scenario, &slices),
+            wants: input.request.into(),
+            run,
             plan: slices,
         })
     }
@@ -166,9 +161,6 @@ struct Opening<'a> {
 impl OpenRecovery {
     async fn hold(&self, opening: &mut Opening<'_>) -> Result<Hold, StepError> {
         let request = &opening.input.request;
-        if let Some(parent) = &request.parent {
-            return self.join(parent, &opening.recovery.workload).await;
-        }
         let mut wanted = opening.recovery.id.clone();
         if let Some(id) = &request.resume {
             if let Some(refused) = self.cannot_go_on_with(id, opening).await? {
@@ -181,20 +173,6 @@ impl OpenRecovery {
             opening.recovery.id = wanted;
         }
         Ok(hold)
-    }
-
-    /// A part of a recovery works under its parent's token, as long as the parent holds the lock.
-    async fn join(&self, parent: &RecoveryRef, workload: &str) -> Result<Hold, StepError> {
-        let lock = self.record.lock(workload).await?;
-        Ok(
-            match lock.filter(|lock| lock.token == parent.token && parent.workload == workload) {
-                Some(lock) => Hold::Yes(lock.token),
-                None => Hold::No(format!(
-                    "recovery {}, which this one is a part of, no longer holds the lock of {workload}",
-                    parent.id
-                )),
-            },
-        )
     }
 
     /// Why the recovery `id` cannot be gone on with, if so.
@@ -241,7 +219,9 @@ impl OpenRecovery {
                     holder.recovery
                 ));
             }
-            if !pre_empts && !self.has_ended(&holder.execution, holder.since()).await? {
+            if !pre_empts && self.has_ended(&holder.execution, holder.since()).await? {
+                self.end_what_is_left_of(&holder.recovery, &mut opening.warnings).await;
+            } else if !pre_empts {
                 if request.take_over.as_ref() != Some(&holder.recovery) {
                     return Ok(Hold::No(busy(holder)));
                 }
@@ -280,6 +260,21 @@ impl OpenRecovery {
         })
     }
 
+    /// Ends the scenario's execution of a recovery whose own execution has ended, if it was left running. It is tried and
+    /// not more: it changes nothing any more once the lock has a new token.
+    async fn end_what_is_left_of(&self, recovery: &str, warnings: &mut Vec<String>) {
+        let ended = async {
+            let header = self.record.header(recovery).await?;
+            match header.and_then(|header| header.run) {
+                Some(run) => end_what_is_left(&self.aws, &run).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = ended.await {
+            warnings.push(format!("recovery {recovery} may have left something running: {error}"));
+        }
+    }
+
     /// What people have answered to whether the lock may be taken over.
     async fn answer(&self, id: &str, ask: &Ask, request: &Request) -> Result<Option<Verdict>, StepError> {
         let approvals = self.record.approvals(id, &ask.id).await?;
@@ -294,7 +289,13 @@ impl OpenRecovery {
     }
 
     /// Keeps that a recovery is gone on with, once.
-    async fn reopen(&self, recovery: &RecoveryRef, request: &Request, plan_sha256: String) -> Result<(), StepError> {
+    async fn reopen(
+        &self,
+        recovery: &RecoveryRef,
+        request: &Request,
+        plan_sha256: String,
+        run: Option<ScenarioRun>,
+    ) -> Result<(), StepError> {
         let missing = || {
             let text = format!(
                 "the header of recovery {} is gone; look whether the table was changed by hand",
@@ -308,6 +309,7 @@ impl OpenRecovery {
         }
         header.execution.clone_from(&recovery.execution);
         header.plan_sha256 = plan_sha256;
+        header.run = run;
         header.resumed.push(request.trigger.clone());
         self.record.put_header(&header).await
     }
@@ -353,13 +355,25 @@ impl OpenRecovery {
 /// Clocks may differ by this much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 
-/// `arn:aws:states:us-west-2:123456789012:execution:region-switch:one`.
-fn is_execution(arn: &str) -> bool {
-    let parts: Vec<&str> = arn.split(':').collect();
-    parts.len() == 8 && parts[2] == "states" && parts[5] == "execution" && parts.iter().all(|part| !part.is_empty())
+/// What begins, for people.
+fn announcement(scenario: Scenario, slices: &Slices) -> String {
+    let region = &slices.here.region;
+    match scenario {
+        Scenario::RegionFailure => format!(
+            "A recovery has begun in {region}. It looks at both Regions, then promotes the database here and moves {}.",
+            slices.dns.name
+        ),
+        scenario => format!("A recovery from {scenario} has begun in {region}."),
+    }
 }
 
-fn header(input: &Input, recovery: &RecoveryRef, plan_sha256: String, slices: &Slices) -> Header {
+fn header(
+    input: &Input,
+    recovery: &RecoveryRef,
+    plan_sha256: String,
+    slices: &Slices,
+    run: Option<ScenarioRun>,
+) -> Header {
     let request = &input.request;
     Header {
         id: recovery.id.clone(),
@@ -372,7 +386,7 @@ fn header(input: &Input, recovery: &RecoveryRef, plan_sha256: String, slices: &S
         objectives: slices.objectives,
         opened_at: input.started_at,
         execution: recovery.execution.clone(),
-        parent: request.parent.as_ref().map(|parent| parent.id.clone()),
+        run,
         resumed: Vec::new(),
         closing: None,
         earlier: Vec::new(),
@@ -382,9 +396,9 @@ fn header(input: &Input, recovery: &RecoveryRef, plan_sha256: String, slices: &S
 /// Why this request may not go on, whatever else is true; nothing, if it may.
 fn guard(input: &Input, plan_sha256: &str, is_simulated: bool) -> Option<String> {
     let request = &input.request;
-    if !input.recovers_from.contains(&request.scenario) {
+    if !input.machines.contains_key(&request.scenario) {
         return Some(format!(
-            "this machine does not recover from {}; start the one that does",
+            "there is no recovery from {} yet; see the runbook for what to do by hand",
             request.scenario
         ));
     }
@@ -409,9 +423,6 @@ fn guard(input: &Input, plan_sha256: &str, is_simulated: bool) -> Option<String>
             "the plan changed between the start and now (it is {plan_sha256}); look at what changed, then start again"
         ));
     }
-    if request.parent.is_some() && (request.resume.is_some() || request.take_over.is_some()) {
-        return Some("a part of a recovery neither resumes nor takes over; its parent does".to_owned());
-    }
     let ahead = request.trigger.at.duration_since(input.started_at);
     (ahead > CLOCKS_DIFFER).then(|| {
         format!(
@@ -431,9 +442,6 @@ fn may_not_resume(header: &Header, request: &Request, workload: &str) -> Option<
             header.workload,
             header.scenario
         ));
-    }
-    if header.parent.is_some() {
-        return Some(format!("recovery {id} is a part of another one; resume that one"));
     }
     match header.closing.as_ref().map(|closing| closing.outcome) {
         Some(outcome) if !outcome.may_be_resumed() => Some(format!(
@@ -482,7 +490,7 @@ fn new_id(scenario: Scenario, execution: &str, started_at: Timestamp) -> String 
 
 #[cfg(test)]
 mod tests {
-    use shared::recovery::Outcome;
+    use shared::recovery::{Intent, Outcome};
     use shared::request::{Trigger, TriggerKind};
 
     use super::*;
@@ -494,22 +502,6 @@ mod tests {
         assert_eq!(id, new_id(Scenario::RegionFailure, "arn:one", at));
         assert_ne!(id, new_id(Scenario::RegionFailure, "arn:two", at));
         assert!(id.starts_with("20260102T030405Z-region-failure-"), "{id}");
-    }
-
-    #[test]
-    fn only_an_execution_can_hold_the_lock() {
-        assert!(is_execution(
-            "arn:aws:states:us-west-2:123456789012:execution:region-switch:one"
-        ));
-        for other in [
-            "",
-            "one",
-            "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch",
-            "arn:aws:states:us-west-2:123456789012:execution:region-switch:",
-            "arn:aws:lambda:us-west-2:123456789012:execution:region-switch:one",
-        ] {
-            assert!(!is_execution(other), "{other}");
-        }
     }
 
     #[test]
@@ -527,7 +519,7 @@ mod tests {
                         at: started_at,
                     },
                 ),
-                recovers_from: vec![Scenario::RegionFailure],
+                machines: [(Scenario::RegionFailure, "arn:m".to_owned())].into(),
                 execution: "arn:e".into(),
                 started_at,
             };
@@ -545,7 +537,7 @@ mod tests {
         assert!(refused(Mode::Drill, false, |_| {}).unwrap().contains("no drills yet"));
         assert!(refused(Mode::Drill, true, |_| {}).is_some());
         let other = refused(Mode::Live, false, |input| input.request.scenario = Scenario::AzFailure).unwrap();
-        assert!(other.contains("does not recover from az-failure"));
+        assert!(other.contains("no recovery from az-failure yet"), "{other}");
         let ahead = |input: &mut Input| input.request.trigger.at = "2026-01-02T04:00:00Z".parse().unwrap();
         assert!(refused(Mode::Live, false, ahead).unwrap().contains("in the future"));
         let same_plan = |input: &mut Input| input.request.plan_sha256 = Some("abc".into());
@@ -597,7 +589,7 @@ mod tests {
             objectives,
             opened_at: at,
             execution: "arn:e".into(),
-            parent: None,
+            run: None,
             resumed: vec![],
             closing,
             earlier: vec![],
@@ -626,7 +618,5 @@ mod tests {
         assert!(ended(Some(Failed), |header| header.workload = "mill".into()).is_some());
         assert!(ended(Some(Failed), |header| header.mode = Mode::Rehearsal).is_some());
         assert!(ended(Some(Failed), |header| header.scenario = Scenario::AzFailure).is_some());
-        let part = ended(Some(Failed), |header| header.parent = Some("p".into())).unwrap();
-        assert!(part.contains("part of another"), "{part}");
     }
 }

@@ -163,7 +163,7 @@ fn undo(input: &Input, database: &GlobalDatabase) -> Undo {
         taken_back_by: match input.way {
             Way::Failover => None,
             Way::Switchover => Some(format!(
-                "region-switch in {} with intent switchover",
+                "a planned move back: the recovery machine in {} with intent switchover",
                 input.other.region
             )),
         },

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::execution::{Seen, look_up};
+use shared::execution::{Seen, end_what_is_left, look_up};
 use shared::metric::{Datum, Metrics, Unit};
 use shared::plan::Plan;
 use shared::record::{Lock, Outlived, Record};
@@ -136,7 +136,6 @@ impl ReleaseLock {
             return Ok(Found::Free);
         };
         let execution = lock.execution.clone();
-        // An execution that is a part of the holder's ends with it, or before.
         if event.is_some_and(|event| event.execution_arn != execution) {
             return Ok(Found::HeldByAnother { execution });
         }
@@ -145,6 +144,12 @@ impl ReleaseLock {
         let Some(status) = outlived(&lock, event, seen)? else {
             return Ok(Found::AtWork { execution });
         };
+        // What it started must not go on while another recovery holds the lock. Where that cannot be stopped, the lock is
+        // kept, and looked at again.
+        let header = self.record.header(&lock.recovery).await?;
+        if let Some(run) = header.and_then(|header| header.run) {
+            end_what_is_left(&self.aws, &run).await?;
+        }
         if event.is_none() {
             self.say_that_it_was_stale(plan).await;
         }

@@ -1,9 +1,8 @@
 //! Whether an alarm's event starts a recovery.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use shared::arn;
 use shared::plan::{Alarm, Duration, Plan, SiteName, Start};
 use shared::record::{Header, Switch};
 use shared::recovery::{Mode, Outcome, Scenario};
@@ -20,8 +19,6 @@ pub struct Circumstances<'a> {
     pub plan: &'a Plan,
     /// The Region that this function runs in.
     pub region: &'a str,
-    /// The state machine of each scenario: its ARN.
-    pub machines: &'a BTreeMap<Scenario, String>,
     /// Whether alarms start recoveries by themselves; nothing means that they do.
     pub switch: Option<&'a Switch>,
     /// The recoveries of the workload that this Region's record knows.
@@ -44,8 +41,6 @@ pub struct Past {
 pub struct Begin {
     /// The scenario.
     pub scenario: Scenario,
-    /// ARN of its state machine.
-    pub machine: String,
     /// The execution's name, 80 characters at most.
     pub name: String,
     /// ARN of the alarm.
@@ -70,12 +65,6 @@ pub fn decide(event: &Value, seen: &Circumstances<'_>) -> Result<Begin, String> 
             alarm.name, alarm.scenario
         ));
     }
-    let machine = seen.machines.get(&alarm.scenario).ok_or_else(|| {
-        format!(
-            "no state machine in {} recovers from {}; deploy one, or take the alarm {} out of the plan",
-            seen.region, alarm.scenario, alarm.name
-        )
-    })?;
     let policy = seen.plan.scenarios.get(&alarm.scenario).ok_or_else(|| {
         format!(
             "the plan has no policy for {0}; add scenarios/{0} and push the plan",
@@ -85,14 +74,13 @@ pub fn decide(event: &Value, seen: &Circumstances<'_>) -> Result<Begin, String> 
     may_act(&change, seen)?;
     let begin = Begin {
         scenario: alarm.scenario,
-        machine: machine.clone(),
         name: format!("{}-{}", alarm.scenario, id_of(event)),
         alarm: change.arn.to_owned(),
         at: change.at,
         always_ask: alarm.start == Start::Approve,
     };
     // This event's own recovery runs or has run, and that it was started is only yet to be kept.
-    let is_own = |past: &Past| past.header.execution.rsplit(':').next() == Some(begin.name.as_str());
+    let is_own = |past: &Past| arn::name(&past.header.execution) == begin.name;
     if seen.recoveries.iter().any(is_own) {
         return Ok(begin);
     }

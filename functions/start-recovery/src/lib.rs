@@ -8,7 +8,6 @@
 mod decide;
 mod event;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_sfn::Client;
@@ -16,11 +15,12 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::plan::Plan;
 use shared::record::{Header, Record, StartDecision, Started};
-use shared::recovery::{Intent, Mode, Scenario};
+use shared::recovery::{Intent, Mode};
 use shared::request::{Request, Trigger, TriggerKind};
 use shared::step::Step;
 use shared::topic::Topics;
@@ -36,8 +36,8 @@ const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(90 * 24);
 pub struct Input {
     /// The whole event, as EventBridge has it.
     pub event: Value,
-    /// ARN of the state machine that recovers from each scenario, in the function's own Region.
-    pub machines: BTreeMap<Scenario, String>,
+    /// ARN of the recovery machine in the function's own Region.
+    pub machine: String,
 }
 
 /// What was decided.
@@ -78,7 +78,7 @@ impl Step for StartRecovery {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Input { event, machines } = input;
+        let Input { event, machine } = input;
         let (plan_sha256, plan) = self.record.current_plan().await?;
         let workload = &plan.workload;
         let id = event::id_of(&event);
@@ -90,14 +90,13 @@ impl Step for StartRecovery {
         let seen = Circumstances {
             plan: &plan,
             region: self.aws.region(),
-            machines: &machines,
             switch: switch.as_ref(),
             recoveries: &recoveries,
             now: self.aws.now(),
         };
         let decided = match decide(&event, &seen) {
             Ok(begin) => Started::Started {
-                execution: self.begin(&begin, plan_sha256).await?,
+                execution: self.begin(&begin, &machine, plan_sha256).await?,
             },
             Err(reason) => Started::Refused { reason },
         };
@@ -173,7 +172,7 @@ impl StartRecovery {
     }
 
     /// Starts the execution, unless it was started before; gives its ARN.
-    async fn begin(&self, begin: &Begin, plan_sha256: String) -> Result<String, StepError> {
+    async fn begin(&self, begin: &Begin, machine: &str, plan_sha256: String) -> Result<String, StepError> {
         let request = request_of(begin, self.mode(), plan_sha256);
         let request = serde_json::to_string(&request).map_err(|error| {
             StepError::new(
@@ -184,7 +183,7 @@ impl StartRecovery {
         let started = self
             .executions
             .start_execution()
-            .state_machine_arn(&begin.machine)
+            .state_machine_arn(machine)
             .name(&begin.name)
             .input(request)
             .send()
@@ -196,9 +195,9 @@ impl StartRecovery {
                     .as_service_error()
                     .is_some_and(|error| error.is_execution_already_exists()) =>
             {
-                Ok(execution_arn(&begin.machine, &begin.name))
+                Ok(arn::execution(machine, &begin.name))
             }
-            Err(error) => Err(StepError::aws("states:StartExecution", &begin.machine, error)),
+            Err(error) => Err(StepError::aws("states:StartExecution", machine, error)),
         }
     }
 
@@ -251,16 +250,6 @@ fn request_of(begin: &Begin, mode: Mode, plan_sha256: String) -> Request {
         plan_sha256: Some(plan_sha256),
         ..Request::new(begin.scenario, mode, Intent::Decide, trigger)
     }
-}
-
-/// ARN of the execution `name` of a machine, whose ARN may name one of its versions.
-fn execution_arn(machine: &str, name: &str) -> String {
-    let mut parts: Vec<&str> = machine.split(':').take(7).collect();
-    if let Some(kind) = parts.get_mut(5) {
-        *kind = "execution";
-    }
-    parts.push(name);
-    parts.join(":")
 }
 
 #[cfg(test)]

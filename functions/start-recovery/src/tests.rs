@@ -1,10 +1,10 @@
 use serde_json::json;
+use shared::recovery::Scenario;
 
 use super::*;
 
 const NOW: &str = "2026-01-06T02:55:00Z";
 const WENT_OFF: &str = "2026-01-06T02:54:50.123+0000";
-const MACHINE: &str = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch";
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -38,7 +38,6 @@ fn plan() -> Plan {
             alarm("outside", "recovery", "region-failure", "automatic"),
             alarm("asked", "recovery", "az-failure", "approve"),
             alarm("ignored", "recovery", "region-failure", "off"),
-            alarm("unserved", "recovery", "security-breach", "automatic"),
             alarm("zone", "primary", "az-failure", "approve"),
         ],
         "automation": { "table": "recoveries", "stale_after": "10m" },
@@ -92,7 +91,6 @@ fn event_of(name: &str, region: &str) -> Value {
 struct World {
     plan: Plan,
     region: &'static str,
-    machines: BTreeMap<Scenario, String>,
     switch: Option<shared::record::Switch>,
     recoveries: Vec<Past>,
     now: Timestamp,
@@ -100,11 +98,9 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let machine_of = |scenario| (scenario, MACHINE.to_owned());
         Self {
             plan: plan(),
             region: "us-west-2",
-            machines: [Scenario::RegionFailure, Scenario::AzFailure].map(machine_of).into(),
             switch: None,
             recoveries: vec![],
             now: at(NOW),
@@ -122,7 +118,6 @@ impl World {
         let seen = Circumstances {
             plan: &self.plan,
             region: self.region,
-            machines: &self.machines,
             switch: self.switch.as_ref(),
             recoveries: &self.recoveries,
             now: self.now,
@@ -177,7 +172,6 @@ fn ended(outcome: &str, closed_at: &str) -> Past {
 fn an_alarm_that_the_plan_binds_starts_its_scenario() {
     let begin = World::new().decide(&event()).unwrap();
     assert_eq!(begin.scenario, Scenario::RegionFailure);
-    assert_eq!(begin.machine, MACHINE);
     assert_eq!(begin.alarm, "arn:aws:cloudwatch:us-west-2:123456789012:alarm:outside");
     assert_eq!(begin.at, at("2026-01-06T02:54:50.123Z"));
     assert!(!begin.always_ask);
@@ -334,14 +328,6 @@ fn only_a_change_to_alarm_starts_anything() {
 #[test]
 fn an_alarm_that_is_off_starts_nothing() {
     World::new().refuses(&event_of("ignored", "us-west-2"), "start: off for alarm ignored");
-}
-
-#[test]
-fn a_scenario_without_a_machine_is_refused() {
-    World::new().refuses(
-        &event_of("unserved", "us-west-2"),
-        "no state machine in us-west-2 recovers from security-breach",
-    );
 }
 
 #[test]
@@ -557,7 +543,8 @@ fn an_event_whose_recovery_was_started_starts_it_again_by_the_same_name() {
     let begin = World::new().decide(&event()).unwrap();
     let own = |past: Past| {
         let mut past = past;
-        past.header.execution = execution_arn(MACHINE, &begin.name);
+        let machine = "arn:aws:states:us-west-2:123456789012:stateMachine:recovery";
+        past.header.execution = arn::execution(machine, &begin.name);
         if let Some(closing) = &mut past.header.closing {
             closing.execution = past.header.execution.clone();
         }
@@ -624,13 +611,6 @@ fn an_execution_is_started_with_what_was_decided() {
         },
     });
     assert_eq!(serde_json::to_value(&request).unwrap(), expected);
-}
-
-#[test]
-fn an_executions_arn_is_that_of_its_machine_and_name() {
-    let arn = "arn:aws:states:us-west-2:123456789012:execution:region-switch:x";
-    assert_eq!(execution_arn(MACHINE, "x"), arn);
-    assert_eq!(execution_arn(&format!("{MACHINE}:7"), "x"), arn);
 }
 
 /// A plan that binds the alarms of the guide's examples, and the moment at which such an event is heard.

@@ -153,7 +153,9 @@ fn undo(resource: &str, previous: Value) -> Undo {
         step: SwitchDns::NAME.to_owned(),
         resource: resource.to_owned(),
         previous,
-        taken_back_by: Some("a planned move back: region-switch in the other Region with intent switchover".to_owned()),
+        taken_back_by: Some(
+            "a planned move back: the recovery machine in the other Region with intent switchover".to_owned(),
+        ),
         taken_back_at: None,
     }
 }

@@ -20,6 +20,8 @@ use shared::step::Step;
 
 /// The step whose changes are taken back.
 const FENCE: &str = "fence-region";
+/// The step whose note says that a promotion was asked for. What became of that is looked at.
+const PROMOTION: &str = "promote-database";
 /// How long looking and changing may take, together: with 200 functions, three calls for each.
 const LIMIT: Duration = Duration::from_secs(85);
 /// How long it may take to forget notes in the other Region's table.
@@ -88,10 +90,11 @@ impl Step for UnfenceRegion {
         if !input.changed && !notes.iter().any(|note| note.step == FENCE) {
             return Ok(output(region, 0, Vec::new(), None));
         }
+        let went_on = went_on_after_promotion(&notes);
         let changes = standing(notes)?;
         let global = &input.database.global_cluster;
         let database = GlobalDatabase::describe(&self.rds, global, &input.here.region).await?;
-        if let Some(reason) = reason_to_keep(&database, &input.here) {
+        if let Some(reason) = reason_to_keep(&database, &input.here).or(went_on) {
             return Ok(output(region, changes.len(), Vec::new(), Some(reason)));
         }
         let restored = self.restore(&input, &changes).await;
@@ -222,6 +225,22 @@ fn standing(notes: Vec<Undo>) -> Result<Vec<Change>, StepError> {
         Ok(Change { note, before })
     });
     changes.collect()
+}
+
+/// What the recovery has changed after it had asked for the promotion, and what forbids to take the fence back alone, if
+/// anything: it is resumed, and goes on.
+fn went_on_after_promotion(notes: &[Undo]) -> Option<String> {
+    let stands = notes
+        .iter()
+        .filter(|note| note.taken_back_at.is_none() && ![FENCE, PROMOTION].contains(&note.step.as_str()));
+    let steps: BTreeSet<&str> = stands.map(|note| note.step.as_str()).collect();
+    let steps: Vec<&str> = steps.into_iter().collect();
+    (!steps.is_empty()).then(|| {
+        format!(
+            "the recovery had gone on after the promotion: {} stands",
+            steps.join(", ")
+        )
+    })
 }
 
 /// Why the other Region has to stay fenced, if it has to.
@@ -359,6 +378,27 @@ mod tests {
         assert_eq!(kept("old", Some("old")), None);
         assert!(kept("old", Some("new")).unwrap().contains("failing-over"));
         assert!(kept("new", None).unwrap().contains("us-west-2 takes the writes"));
+    }
+
+    #[test]
+    fn the_fence_is_kept_once_the_recovery_has_gone_on_after_the_promotion() {
+        let note = |step: &str, taken_back_at| Undo {
+            step: step.to_owned(),
+            resource: "r".to_owned(),
+            previous: serde_json::Value::Null,
+            taken_back_by: None,
+            taken_back_at,
+        };
+        let before = [note(FENCE, None), note(PROMOTION, None)];
+        assert_eq!(went_on_after_promotion(&before), None);
+        let after = [note(FENCE, None), note("activate-region", None)];
+        assert!(
+            went_on_after_promotion(&after)
+                .unwrap()
+                .contains("activate-region stands")
+        );
+        let taken_back = [note("activate-region", "2026-01-06T03:00:00Z".parse().ok())];
+        assert_eq!(went_on_after_promotion(&taken_back), None);
     }
 
     #[test]

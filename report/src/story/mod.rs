@@ -227,10 +227,10 @@ const WORDS: [(&str, &str); 14] = [
          there the main Region counts as down and customers are sent to the other one. Deleting it sends them back",
     ),
     (
-        "region-switch, region-return",
-        "region-switch is the state machine of this recovery; each Region has its own, which moves the workload to its \
-         Region. The real way back is region-switch, started in the other Region with intent switchover. drctl rehearse \
-         region-return only rehearses that, against a simulated AWS",
+        "recovery, region-switch, region-return",
+        "recovery is the state machine that alarms and people start. It runs region-switch, which moves the workload to its \
+         own Region. Each Region has both. To move back, start recovery in the other Region with intent switchover. drctl \
+         rehearse region-return only rehearses that, against a simulated AWS",
     ),
     ("Lock", "what makes sure that one recovery at a time changes anything"),
     (

@@ -135,8 +135,9 @@ pub(crate) fn identity(account: &Account) -> Vec<Block> {
     facts.push(("Execution".into(), Text::code(header.execution.as_str())));
     let before = header.earlier.iter().map(|closing| &closing.execution);
     facts.extend(before.map(|execution| ("Execution before it".into(), Text::code(execution.as_str()))));
-    if let Some(parent) = &header.parent {
-        facts.push(("Part of recovery".into(), Text::code(parent.as_str())));
+    if let Some(run) = &header.run {
+        let [execution, _] = run.executions();
+        facts.push(("Scenario's execution".into(), Text::code(execution)));
     }
     facts.push(("Plan (SHA-256)".into(), Text::code(header.plan_sha256.as_str())));
     if let Some(decision) = &account.started {

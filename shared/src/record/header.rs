@@ -11,6 +11,7 @@ use crate::measure::{Achieved, MetObjectives, Observed};
 use crate::plan::Objectives;
 use crate::recovery::{Intent, Mode, Outcome, RecoveryRef, Scenario};
 use crate::request::Trigger;
+use crate::scenario_run::ScenarioRun;
 
 /// A recovery: what it is, and how it ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,9 +36,10 @@ pub struct Header {
     pub opened_at: Timestamp,
     /// ARN of the execution that runs it, or ran it last.
     pub execution: String,
-    /// The recovery that it is a part of, if it is one.
+    /// How that execution runs the scenario's machine; nothing where it never was to, or in records from before there was
+    /// a recovery machine.
     #[serde(default)]
-    pub parent: Option<String>,
+    pub run: Option<ScenarioRun>,
     /// Who went on with it after it had ended, oldest first.
     #[serde(default)]
     pub resumed: Vec<Trigger>,

@@ -18,12 +18,14 @@
 //! | `recovery#<id>` | `approval#<question>#<who>` | what one person answered |
 //! | `recovery#<id>` | `verdict#<question>` | what the question came to |
 //! | `recovery#<id>` | `step#<execution>#<state>` | one state's visits: first start, last end, attempts, outcome, waiting |
+//! | `recovery#<id>` | `observed#<execution>` | the times that an execution's steps observed |
 //! | `recovery#<id>` | `told#<execution>#<what>` | an announcement that was sent |
 //! | `recovery#<id>` | `undo#<step>#<resource>` | what takes a change back |
 
 mod automation;
 mod header;
 mod lock;
+mod observed;
 mod outlived;
 mod plan;
 mod questions;
@@ -41,6 +43,7 @@ use serde::de::DeserializeOwned;
 pub use automation::{StartDecision, Started, Switch};
 pub use header::{Closing, Header};
 pub use lock::{Claim, Claimed, Lock};
+pub use observed::Sighting;
 pub use outlived::Outlived;
 pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, Undo};

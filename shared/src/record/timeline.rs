@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Record, key, number, recovery_key, text};
+use crate::arn;
 use crate::error::StepError;
 use crate::recovery::RecoveryRef;
 
@@ -19,6 +20,8 @@ pub struct StepRun<'a> {
     pub state: &'a str,
     /// When it began.
     pub started_at: Timestamp,
+    /// Until when it may be at work, if nobody hears of its end.
+    pub may_run_until: Timestamp,
     /// How it ended; nothing at its beginning.
     pub end: Option<StepEnd>,
 }
@@ -64,12 +67,24 @@ pub struct TimelineStep {
     /// visit that never ended waited for is not in it.
     #[serde(default)]
     pub waited_ms: u64,
+    /// Until when its last visit may be at work, if nobody hears of its end; nothing where its beginning was not kept.
+    #[serde(default)]
+    pub may_run_until: Option<Timestamp>,
     /// How often it ended with an error.
     #[serde(default)]
     pub failures: u64,
     /// The last of those errors.
     #[serde(default)]
     pub last_failure: Option<String>,
+}
+
+impl TimelineStep {
+    /// Whether a visit may still be at work at `now`: it began, nobody has heard of its end, and its time is not over.
+    pub fn may_be_at_work(&self, now: Timestamp) -> bool {
+        let last = self.last_started_at.unwrap_or(self.started_at);
+        let is_open = self.ended_at.is_none_or(|ended| ended < last);
+        is_open && self.may_run_until.is_some_and(|until| now < until)
+    }
 }
 
 /// An announcement that was sent.
@@ -134,10 +149,12 @@ impl Record {
                     .expression_attribute_values(":waited", number(waited));
             }
             None => {
-                set.push("#previous_ended = if_not_exists(#ended, :none)");
+                set.push("#previous_ended = if_not_exists(#ended, :none), #until = :until");
                 add.push("#attempts :one");
                 update = update
                     .expression_attribute_names("#previous_ended", "previous_ended_at")
+                    .expression_attribute_names("#until", "may_run_until")
+                    .expression_attribute_values(":until", text(&run.may_run_until.to_string()))
                     .expression_attribute_values(":none", AttributeValue::Null(true));
             }
         }
@@ -195,6 +212,6 @@ fn told_key(recovery: &RecoveryRef, what: &str) -> String {
     format!("{TOLD}{}#{what}", execution_name(recovery))
 }
 
-fn execution_name(recovery: &RecoveryRef) -> &str {
-    recovery.execution.rsplit(':').next().unwrap_or_default()
+pub(super) fn execution_name(recovery: &RecoveryRef) -> &str {
+    arn::name(&recovery.execution)
 }

@@ -21,7 +21,9 @@ use simulator::cloud::Cloud;
 use simulator::simulation::{Deployment, Simulation};
 use states_language::{EventKind, ExecutionStatus};
 
-pub const MACHINE: &str = "region-switch";
+pub const MACHINE: &str = "recovery";
+/// ARN of the machine that recovers from the loss of a Region, with its version.
+pub const SCENARIO_MACHINE: &str = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch:1";
 pub const PRIMARY: &str = "us-east-1";
 pub const RECOVERY: &str = "us-west-2";
 /// Who is on call: starts and answers.
@@ -258,6 +260,21 @@ impl World {
         self.messages().into_iter().map(|message| message.subject).collect()
     }
 
+    /// ARNs of all executions of the recovery machine.
+    pub fn recovery_arns(&self) -> Vec<String> {
+        let mut arns = self.cloud().executions.arns();
+        arns.retain(|arn| arn.contains(&format!(":{MACHINE}:")));
+        arns
+    }
+
+    /// How many executions of the recovery machine have ended.
+    pub fn recoveries_ended(&self) -> usize {
+        let ended = self.simulation.ended().into_iter();
+        ended
+            .filter(|ended| ended.arn.contains(&format!(":{MACHINE}:")))
+            .count()
+    }
+
     /// Whether the last execution ended as a failed recovery must.
     pub fn has_failed(&self) -> bool {
         let ended = self.simulation.ended();
@@ -318,6 +335,21 @@ impl World {
     pub fn passed(&self, state: &str) -> bool {
         self.entered.borrow().iter().any(|entered| entered == state)
     }
+}
+
+/// Both Regions with everything but for alarms; the recovery machine waits for a minute only for the scenario's execution.
+pub async fn with_impatient_recovery_machine(plan: Plan) -> World {
+    let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+    let machines = deployed.iter_mut().flat_map(|deployment| &mut deployment.machines);
+    for (_, text) in machines.filter(|(name, _)| *name == MACHINE) {
+        let mut machine: Value = serde_json::from_str(text).unwrap();
+        machine["States"]["RunScenario"]["TimeoutSeconds"] = json!(60);
+        *text = Box::leak(machine.to_string().into_boxed_str());
+    }
+    let mut world = World::begin(plan, deployed, 11).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    world.before = world.cloud().snapshot();
+    world
 }
 
 /// The body by which a question says that it is approved.
