@@ -1,11 +1,15 @@
 //! What a recovery does under each fault, each in twenty seeds. In every one of them what must always hold is checked too.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use assess_region::ExpectedLoss;
+use drctl::deployment::{scenario_machines, states_of};
 use drctl::plan_file::read_plan;
-use drctl::rehearsal::{Disaster, Fault, Rehearsal, Script, compatible, rehearse};
+use drctl::rehearsal::{Disaster, Fault, Moment, Rehearsal, Script, compatible, rehearse};
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
 
@@ -436,4 +440,136 @@ fn drill_running() {
 #[test]
 fn busy() {
     each(&["busy"], |rehearsal| ends_as(rehearsal, "refused", "runs since"));
+}
+
+/// A disaster with faults, in which the scenario's machine takes one of its ways.
+type Way = (Disaster, &'static [&'static str], fn(&mut Plan, &mut Script));
+
+/// Ways that together pass through the states of the scenario's machine.
+const WAYS: [Way; 11] = [
+    (Disaster::RegionFailure, &[], |_, _| {}),
+    (Disaster::RegionFailure, &["no-lag-metric"], |_, _| {}),
+    (
+        Disaster::RegionFailure,
+        &["no-lag-metric", "approver-declines"],
+        |_, _| {},
+    ),
+    (Disaster::RegionFailure, &["no-lag-metric", "grey-control"], |_, _| {}),
+    (Disaster::RegionFailure, &["stuck-failover"], |_, _| {}),
+    (Disaster::RegionFailure, &[], |plan, _| moves_by_record(plan)),
+    (Disaster::RegionFailure, &[], |_, script| {
+        script.stop_at = Some("activate-region".to_owned())
+    }),
+    (Disaster::RegionReturn, &[], |_, _| {}),
+    (Disaster::RegionReturn, &["switchover-hangs:2m"], |_, _| {}),
+    (Disaster::RegionReturn, &["switchover-hangs"], |_, _| {}),
+    (
+        Disaster::RegionReturn,
+        &["lost-reply:SwitchoverGlobalCluster"],
+        |_, _| {},
+    ),
+];
+
+/// The name moves by its record. Nothing of Route 53 answers while us-east-1 is lost, so that another Region is.
+fn moves_by_record(plan: &mut Plan) {
+    plan.dns.switch_object = None;
+    std::mem::swap(&mut plan.regions.primary, &mut plan.regions.recovery);
+}
+
+/// States that no rehearsal passes: `tests/tests/recovery_machine.rs` has executions that end there.
+const NOT_REHEARSED: [&str; 4] = ["AskAgain", "CouldNotPromote", "IsApprovedAgain", "SubmitDnsAgain"];
+
+fn script_of(way: Way, more: &[&str]) -> (Plan, Script) {
+    let (disaster, faults, change) = way;
+    let faults = faults.iter().chain(more).map(|spec| spec.parse().unwrap());
+    let mut script = Script {
+        faults: faults.collect(),
+        ..Script::new(disaster)
+    };
+    let mut plan = PLAN.clone();
+    change(&mut plan, &mut script);
+    (plan, script)
+}
+
+/// Wherever the scenario's execution dies: the recovery ends in a stated outcome, nothing is half done, the lock is free and
+/// people are told, as the invariants say; and it can be resumed.
+#[test]
+fn child_dies_at_every_state() {
+    let passed = |way: Way| {
+        let states = Rc::new(RefCell::new(BTreeSet::new()));
+        let (seen, (plan, script)) = (Rc::clone(&states), script_of(way, &[]));
+        let watch = move |moment: Moment| match moment {
+            Moment::Machine(event) => drop(seen.borrow_mut().insert(event.state.to_string())),
+            // Faults begin on the way back.
+            Moment::RegionIsBack { .. } => seen.borrow_mut().clear(),
+            _ => {}
+        };
+        rehearse(&plan, &script, 1, watch).unwrap_or_else(|why| panic!("{:?}: {why}", way.1));
+        states.take()
+    };
+    let passed = WAYS.map(passed);
+    let mut missed = Vec::new();
+    for state in scenario_machines().into_iter().flat_map(states_of) {
+        let mut ways = WAYS.iter().zip(&passed).filter(|(_, states)| states.contains(&state));
+        let Some((way, _)) = ways.next_back() else {
+            missed.push(state);
+            continue;
+        };
+        let fault = format!("child-dies:{state}");
+        let (plan, script) = script_of(*way, &[&fault]);
+        let script = Script { resume: true, ..script };
+        let rehearsal = rehearse(&plan, &script, 1, |_| {}).unwrap_or_else(|why| panic!("{state}: {why}"));
+        let Rehearsal {
+            breaches,
+            outcome,
+            reason,
+            earlier,
+            ..
+        } = &rehearsal;
+        let told = format!("{state} in {:?}: {earlier:?}, then {outcome}, {reason:?}", way.1);
+        assert!(breaches.is_empty(), "{told}: {breaches:?}");
+        let mut faults = rehearsal.faults.iter();
+        let died = faults.any(|applied| applied.fault.to_string() == fault && applied.times == 1);
+        assert!(died, "{told}: it never died");
+        // As it ended when the execution had died, and as it did when it was resumed.
+        let of_the_dead = earlier.iter().rev().find(|earlier| {
+            let reason = earlier.reason.as_deref().unwrap_or_default();
+            reason.contains("RunScenario: ")
+        });
+        let first = of_the_dead.map(|earlier| earlier.outcome);
+        assert!(matches!(first, Some("failed" | "rolled-back")), "{told}");
+    }
+    missed.sort();
+    assert_eq!(missed, NOT_REHEARSED);
+}
+
+#[test]
+fn child_not_stopped() {
+    stopped_by_a_person("child-not-stopped");
+}
+
+#[test]
+fn stop_denied() {
+    stopped_by_a_person("stop-denied");
+}
+
+/// Somebody stops the recovery, and its scenario's execution lives on: the lock is freed once that has ended, people are told,
+/// and the recovery is resumed. In a few seeds it ends before it is stopped.
+#[track_caller]
+fn stopped_by_a_person(fault: &str) {
+    let mut applied = 0;
+    for rehearsal in play(Disaster::RegionFailure, &[fault], true) {
+        let Rehearsal {
+            seed,
+            breaches,
+            outcome,
+            reason,
+            ..
+        } = &rehearsal;
+        assert!(breaches.is_empty(), "seed {seed}: {breaches:?}");
+        assert_eq!(*outcome, "recovered", "seed {seed}: {reason:?}");
+        assert!(calls(&rehearsal, "FailoverGlobalCluster") <= 1, "seed {seed}");
+        applied += usize::from(rehearsal.without_effect().next().is_none());
+    }
+    assert!(applied >= 15, "{fault} applied in {applied} of {} seeds", SEEDS.count());
 }
