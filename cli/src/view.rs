@@ -115,7 +115,13 @@ impl Live {
             }
             EventKind::TaskStateEntered => self.draw(at, &event.state, output),
             EventKind::TaskStateExited => {
-                let said = details.output.as_deref().map(what_it_says);
+                let output_of_state = details.output.as_deref();
+                // A failure that was caught has been said.
+                if output_of_state.is_some_and(|output| output.get("Error").is_some() && output.get("Cause").is_some())
+                {
+                    return;
+                }
+                let said = output_of_state.map(what_it_says);
                 self.say(at, &event.state, said.unwrap_or_else(|| Said::good("done")), output);
             }
             EventKind::TaskFailed | EventKind::TaskTimedOut => {
@@ -311,14 +317,22 @@ fn person(arn: &str) -> &str {
     arn.rsplit(['/', ':']).next().unwrap_or(arn)
 }
 
+/// How much is shown of a cause that is not understood, in characters: one that was cut off may be long.
+const CAUSE_SHOWN: usize = 300;
+
 /// Lambda's error cause is JSON; people want its message.
 fn message_in(cause: &str) -> String {
-    let cause_value: Option<Value> = serde_json::from_str(cause).ok();
-    let message = cause_value
-        .as_ref()
-        .and_then(|value| value.get("errorMessage"))
-        .and_then(Value::as_str);
-    message.unwrap_or(cause).to_owned()
+    let value: Option<Value> = serde_json::from_str(cause).ok();
+    let field = |name: &str| value.as_ref()?.get(name)?.as_str();
+    // Of an execution that was waited for it is the answer of DescribeExecution, its whole input included.
+    if let (Some(_), Some(status)) = (field("ExecutionArn"), field("Status")) {
+        let error = field("Error").map(|error| format!(", {error}"));
+        return format!("its execution is {status}{}", error.unwrap_or_default());
+    }
+    match field("errorMessage") {
+        Some(message) => message.to_owned(),
+        None => cause.chars().take(CAUSE_SHOWN).collect(),
+    }
 }
 
 /// Shows what came of a rehearsal.
