@@ -1,7 +1,6 @@
 //! Whether an execution that somebody relies on is still at work, as Step Functions knows it; and ending one.
 
 use aws_sdk_sfn::Client;
-use aws_sdk_sfn::types::ExecutionStatus;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::arn;
@@ -25,22 +24,11 @@ pub enum Seen {
 
 /// Looks up an execution that was at work at `since`, in its own Region. Errors: AWS's own.
 pub async fn look_up(aws: &Aws, execution: &str, since: Timestamp) -> Result<Seen, StepError> {
-    let described = Client::new(&aws.config_in(arn::region(execution)))
-        .describe_execution()
-        .execution_arn(execution)
-        .send()
-        .await;
-    match described {
-        Ok(described) => Ok(known(described.status())),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|error| error.is_execution_does_not_exist()) =>
-        {
-            Ok(unknown(since, aws.now()))
-        }
-        Err(error) => Err(StepError::aws("states:DescribeExecution", execution, error)),
-    }
+    let client = Client::new(&aws.config_in(arn::region(execution)));
+    Ok(match describe(&client, execution).await? {
+        Some(how) => known(how.status),
+        None => unknown(since, aws.now()),
+    })
 }
 
 /// What became of ending an execution.
@@ -145,10 +133,11 @@ async fn maps_run(client: &Client, execution: &str) -> Result<bool, StepError> {
     Ok(false)
 }
 
-fn known(status: &ExecutionStatus) -> Seen {
-    match status {
-        ExecutionStatus::Running => Seen::Runs,
-        ended => Seen::Ended(Some(ended.as_str().to_owned())),
+fn known(status: String) -> Seen {
+    if status == RUNNING {
+        Seen::Runs
+    } else {
+        Seen::Ended(Some(status))
     }
 }
 
@@ -163,18 +152,23 @@ fn unknown(since: Timestamp, now: Timestamp) -> Seen {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sfn::types::ExecutionStatus;
+
     use super::*;
 
     #[test]
     fn only_running_is_at_work() {
-        assert_eq!(known(&ExecutionStatus::Running), Seen::Runs);
+        assert_eq!(known(ExecutionStatus::Running.as_str().to_owned()), Seen::Runs);
         for status in [
             ExecutionStatus::Succeeded,
             ExecutionStatus::Failed,
             ExecutionStatus::TimedOut,
             ExecutionStatus::Aborted,
         ] {
-            assert_eq!(known(&status), Seen::Ended(Some(status.as_str().to_owned())));
+            assert_eq!(
+                known(status.as_str().to_owned()),
+                Seen::Ended(Some(status.as_str().to_owned()))
+            );
         }
     }
 
