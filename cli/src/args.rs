@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
-use crate::deployment::STEPS;
-use crate::rehearsal::{Disaster, Fault};
+use rehearsal::deployment::STEPS;
+use rehearsal::{Disaster, Fault};
 
 /// Recovery of a platform on AWS: check the plan, rehearse a disaster
 #[derive(Debug, Parser)]
@@ -148,10 +148,6 @@ pub(crate) struct RehearseArgs {
     /// How many runs; the first one has the seed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
-    /// Plant a defect in a step: for the tests that campaigns find it
-    #[cfg(feature = "planted-defects")]
-    #[arg(long, value_name = "NAME", hide = true)]
-    pub planted: Option<crate::planted::Defect>,
     /// Write the report of the last recovery, or of the campaign: .html, .json or .md
     #[arg(long, value_name = "FILE", conflicts_with = "runs", value_parser = report_file)]
     pub report: Option<PathBuf>,

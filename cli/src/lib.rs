@@ -1,26 +1,19 @@
 //! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account; in a real one it goes on with a
 //! recovery that failed, and says whether alarms start recoveries by themselves.
 //!
-//! The binary is a few lines around [`run`]. The list of steps and machines is in [`deployment`], one rehearsal in
-//! [`rehearsal`].
+//! The binary is a few lines around [`run`]. Rehearsals are a library of their own.
 
 mod account;
 pub mod args;
-pub mod campaign;
 mod cmd;
-pub mod deployment;
 pub mod output;
 pub mod parameters;
 pub mod plan_file;
-#[cfg(feature = "planted-defects")]
-pub mod planted;
-pub mod rehearsal;
 mod view;
 
 pub use account::InRegion;
 pub use cmd::automation;
 pub use cmd::plan::{push, render};
-pub use cmd::resume::{Resumed, resume};
 
 use args::{Args, PlanVerb, Verb};
 use output::{Exit, Output};

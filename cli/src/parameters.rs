@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::plan::{Plan, Site, SiteName};
 use shared::recovery::Scenario;
 
-use crate::deployment::watching;
+use rehearsal::deployment::watching;
 
 /// How many policies the template has for the platform's functions, in each of the two Regions.
 const POLICIES: usize = 7;

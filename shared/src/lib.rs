@@ -19,6 +19,8 @@ pub mod plan;
 pub mod record;
 pub mod recovery;
 pub mod request;
+#[cfg(feature = "sfn")]
+pub mod resume;
 pub mod scenario_run;
 pub mod slices;
 pub mod step;

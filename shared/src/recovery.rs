@@ -45,7 +45,22 @@ impl Scenario {
             Self::ServiceRecovery => "service-recovery",
         }
     }
+
+    /// The state machine that recovers from it, by the last words of its name; nothing, where there is none yet.
+    pub const fn machine(self) -> Option<&'static str> {
+        match self {
+            Self::RegionFailure => Some("region-switch"),
+            Self::AzFailure
+            | Self::DatabaseCorruption
+            | Self::AccidentalDeletion
+            | Self::SecurityBreach
+            | Self::ServiceRecovery => None,
+        }
+    }
 }
+
+/// The state machine that alarms and people start, whatever the scenario, by the last word of its name.
+pub const RECOVERY_MACHINE: &str = "recovery";
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

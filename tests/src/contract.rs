@@ -11,9 +11,10 @@ mod scenarios;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use drctl::deployment::{MACHINES, RECOVERY_MACHINE};
+use rehearsal::deployment::MACHINES;
 use serde_json::Value;
 use shared::error::ErrorKind;
+use shared::recovery::RECOVERY_MACHINE;
 use simulator::simulation::machine_hole;
 use states_language::{Integration, Retrier, State, StateKind, StateMachine, Task, Template, names};
 

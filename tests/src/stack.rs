@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use drctl::deployment::{DeployedStep, RECOVERY_MACHINE};
+use rehearsal::deployment::DeployedStep;
 use serde_json::{Value, json};
+use shared::recovery::RECOVERY_MACHINE;
 use simulator::simulation::{hole, machine_hole};
 
 use crate::policy::listed;

@@ -9,10 +9,10 @@ use shared::plan::Plan;
 
 use super::rehearse::INTERRUPTED;
 use crate::args::{RehearseArgs, ReportFormat};
-use crate::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shrink};
 use crate::output::{Exit, Output, Paint, one_line};
-use crate::rehearsal::{Breach, Disaster};
 use crate::view::{known, known_rpo};
+use rehearsal::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shrink};
+use rehearsal::{Breach, Disaster};
 
 /// How often the line with the progress is drawn again on a terminal, and written where there is none.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
@@ -42,21 +42,14 @@ pub fn run(
     }
     let show = !args.json && !args.quiet;
     let mut progress = Progress::new(runs, show);
-    let script = |seed| {
-        #[cfg_attr(
-            not(feature = "planted-defects"),
-            expect(unused_mut, reason = "only a defect changes it")
-        )]
-        let mut script = draw(disasters, seed);
-        #[cfg(feature = "planted-defects")]
-        {
-            script.planted = args.planted;
-        }
-        script
-    };
-    let mut campaign = play(plan, script, runs, seed, &stop, |campaign| {
-        progress.show(campaign, output)
-    });
+    let mut campaign = play(
+        plan,
+        |seed| draw(disasters, seed),
+        runs,
+        seed,
+        &stop,
+        |campaign| progress.show(campaign, output),
+    );
     progress.end(output);
     if args.shrink {
         campaign.breaches = campaign.breaches.iter().map(|run| shrink(plan, run)).collect();

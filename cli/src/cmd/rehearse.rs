@@ -18,10 +18,10 @@ use shared::slices::Slices;
 use super::campaign;
 use crate::account;
 use crate::args::{Disasters, RehearseArgs, ReportFormat};
-use crate::deployment::deployments;
 use crate::output::{Exit, Output, Paint, dumb, one_line};
-use crate::rehearsal::{Disaster, FaultKind, KINDS, Moment, Rehearsal, Script, compatible, rehearse};
-use crate::view::{self, Live, Spread, Statistics, run_line, summary};
+use crate::view::{self, Live, Statistics, run_line, summary};
+use rehearsal::deployment::deployments;
+use rehearsal::{Disaster, FaultKind, KINDS, Moment, Rehearsal, Script, Spread, compatible, rehearse};
 
 /// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
 pub(super) const INTERRUPTED: i32 = 130;
@@ -98,10 +98,6 @@ fn script(args: &RehearseArgs) -> Result<Script, String> {
     script.faults.clone_from(&args.fault);
     script.resume = args.resume;
     script.account = args.report.is_some();
-    #[cfg(feature = "planted-defects")]
-    {
-        script.planted = args.planted;
-    }
     script.stop_at.clone_from(&args.stop_at);
     if let Some(file) = &args.event {
         let name = one_line(&file.display());
@@ -318,4 +314,25 @@ struct Runs<'a> {
     runs: &'a [Rehearsal],
     rto_seconds: Spread,
     rpo_seconds: Spread,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use rehearsal::campaign::{command, draw};
+
+    use super::*;
+    use crate::args::{Args, Verb};
+
+    #[test]
+    fn the_command_that_is_printed_is_read_as_what_was_drawn() {
+        for seed in 1..=300 {
+            let drawn = draw(&Disaster::ALL, seed);
+            let line = command(&drawn, seed, None);
+            let Verb::Rehearse(args) = Args::try_parse_from(line.split(' ')).unwrap().verb else {
+                panic!("{line}");
+            };
+            assert_eq!((script(&args), args.seed), (Ok(drawn), Some(seed)), "{line}");
+        }
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use drctl::deployment::{MACHINES, RECOVERY_MACHINE, states_of};
+use rehearsal::deployment::{MACHINES, states_of};
 use serde_json::Value;
 use shared::measure::Observed;
 use shared::recovery::Outcome;
+use shared::recovery::RECOVERY_MACHINE;
 use shared::scenario_run::ScenarioEnd;
 use states_language::{State, StateKind, Template, Workflow};
 

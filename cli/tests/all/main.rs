@@ -1,0 +1,8 @@
+//! Tests of `drctl`, as people use it. One program, since linking each file by itself takes longer than running it.
+
+mod automation;
+mod campaign;
+mod deploy_guide;
+mod plan;
+mod push;
+mod rehearse;

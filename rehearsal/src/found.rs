@@ -1,0 +1,198 @@
+//! What a rehearsal found: what the recovery did and measured, what the customers saw, and what must never be, and was.
+
+use std::collections::BTreeSet;
+
+use assess_region::ExpectedLoss;
+use jiff::Timestamp;
+use report::Account;
+use serde::Serialize;
+use shared::measure::{Achieved, MetObjectives};
+use shared::record::TimelineStep;
+use shared::recovery::Mode;
+use simulator::cloud::Touched;
+use simulator::simulation::Invoked;
+use states_language::HistoryEvent;
+
+use crate::faults::Fault;
+use crate::script::Disaster;
+
+/// A fault, and how often it applied.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Applied {
+    /// The fault, as `--fault` takes it.
+    pub fault: Fault,
+    /// How often it applied: calls that it touched, processes that died, deliveries, questions that were not approved.
+    pub times: u64,
+}
+
+/// Something that must never be, and was.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Breach {
+    /// The name of what must hold.
+    pub invariant: &'static str,
+    /// When it did not.
+    pub at: Timestamp,
+    /// What was seen.
+    pub what: String,
+}
+
+/// What a rehearsal found; the object that `--json` prints. Times are in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rehearsal {
+    /// What was rehearsed.
+    pub scenario: Disaster,
+    /// What went wrong beside it, and how often it applied.
+    pub faults: Vec<Applied>,
+    /// What must never be, and was.
+    pub breaches: Vec<Breach>,
+    /// Always `rehearsal`.
+    pub mode: Mode,
+    /// The seed.
+    pub seed: u64,
+    /// The recovery's outcome; `not-started` if nothing started one.
+    pub outcome: &'static str,
+    /// Why, where it is not plainly recovered.
+    pub reason: Option<String>,
+    /// Who approved, or why nobody had to.
+    pub approval: Option<String>,
+    /// Whether the Region that was left was fenced.
+    pub fence: Option<String>,
+    /// How much was expected to be lost, and how that was known.
+    pub expected_loss: Option<ExpectedLoss>,
+    /// How recoveries, and executions of this one, ended before it, oldest first.
+    pub earlier: Vec<Earlier>,
+    /// When customers first suffered, as the recovery saw it.
+    pub impact_at: Option<Timestamp>,
+    /// When the recovery decided what to do.
+    pub decided_at: Option<Timestamp>,
+    /// What the recovery measured.
+    pub achieved: Achieved,
+    /// What the customers saw.
+    pub truth: Truth,
+    /// What was aimed at.
+    pub objectives: ObjectiveSeconds,
+    /// How the measured times stand against that.
+    pub met: MetObjectives,
+    /// Whether it recovered, no worse than the maximum objectives.
+    pub within_objectives: bool,
+    /// The recovery's timeline, from its record.
+    pub steps: Vec<TimelineStep>,
+    /// State transitions, as Step Functions bills them.
+    pub transitions: u64,
+    /// AWS calls.
+    pub aws_calls: Vec<CallCount>,
+    /// What the recovery cost, at list prices.
+    pub cost_usd: f64,
+    /// What each function touched with its AWS calls: what its role has to allow.
+    #[serde(skip)]
+    pub touched: BTreeSet<Touched>,
+    /// Who invoked what.
+    #[serde(skip)]
+    pub invoked: BTreeSet<Invoked>,
+    /// All that the record has of the last recovery, where the script asks for it.
+    #[serde(skip)]
+    pub account: Option<Account>,
+}
+
+/// How a recovery, or an execution of one, ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Earlier {
+    /// The recovery's id.
+    pub recovery: String,
+    /// The Region that ran it.
+    pub region: String,
+    /// Its outcome.
+    pub outcome: &'static str,
+    /// Why, where it is not plainly recovered.
+    pub reason: Option<String>,
+}
+
+/// What the customers saw.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Truth {
+    /// From the disaster until they were served for good; nothing if they never were.
+    pub rto_seconds: Option<f64>,
+    /// The age, at the disaster, of their last write that survived; nothing where no write may be lost.
+    pub rpo_seconds: Option<f64>,
+    /// How many of the writes that were acknowledged to them are gone.
+    pub lost_writes: usize,
+}
+
+/// Objectives, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ObjectiveSeconds {
+    /// Recovery time.
+    pub rto: TargetAndMaximum,
+    /// Recovery point, where writes can be lost.
+    pub rpo: Option<TargetAndMaximum>,
+}
+
+/// A target and a maximum, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TargetAndMaximum {
+    /// What is aimed at.
+    pub target: u64,
+    /// What must not be exceeded.
+    pub maximum: u64,
+}
+
+/// How often a function made a kind of AWS call.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CallCount {
+    /// The function.
+    pub function: String,
+    /// The Region that was called.
+    pub region: String,
+    /// The service.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+    /// How often.
+    pub count: u64,
+}
+
+impl Rehearsal {
+    /// Whether the recovery did what it is for, nothing was that must not be, and every fault applied.
+    pub fn succeeded(&self) -> bool {
+        self.within_objectives && self.is_sound()
+    }
+
+    /// Whether nothing was that must not be, and every fault applied: however it ended, it is a rehearsal to go by.
+    pub fn is_sound(&self) -> bool {
+        self.breaches.is_empty() && self.without_effect().next().is_none()
+    }
+
+    /// The faults that never applied.
+    pub fn without_effect(&self) -> impl Iterator<Item = &Fault> {
+        let without = self.faults.iter().filter(|applied| applied.times == 0);
+        without.map(|applied| &applied.fault)
+    }
+}
+
+/// Something that happens while a rehearsal goes on.
+#[derive(Clone, Debug)]
+pub enum Moment {
+    /// An event of an execution.
+    Machine(Box<HistoryEvent>),
+    /// The disaster.
+    Disaster {
+        /// When.
+        at: Timestamp,
+        /// The Region that is lost.
+        region: String,
+    },
+    /// Something else goes wrong from now on.
+    Faults {
+        /// Since when.
+        at: Timestamp,
+        /// What, as `--fault` takes it.
+        faults: Vec<String>,
+    },
+    /// The lost Region answers again.
+    RegionIsBack {
+        /// When.
+        at: Timestamp,
+        /// The Region.
+        region: String,
+    },
+}

@@ -1,0 +1,159 @@
+//! The people of a rehearsal: they read what is announced, and answer what they are asked.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::plan::Plan;
+use simulator::simulation::Simulation;
+
+use crate::faults::Fault;
+
+/// How many people answer: as many as are ever asked.
+const PEOPLE: usize = 2;
+
+/// How long somebody waits before they answer a second time.
+const ANSWERS_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// How often somebody sends an answer that is not taken, and how long after each time.
+const TRIES: usize = 10;
+const TRIES_AGAIN_AFTER: Duration = Duration::from_secs(20);
+
+/// What the simulated people do when they are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum People {
+    /// They approve.
+    #[default]
+    Approve,
+    /// From this question on, counted from 1, the first one who answers declines.
+    Decline {
+        /// That question.
+        from: usize,
+    },
+    /// They sleep.
+    Asleep,
+    /// One answers twice, the others sleep.
+    OneTwice,
+}
+
+impl People {
+    /// What these faults make of them.
+    pub(crate) fn under(faults: &[Fault]) -> Self {
+        let mut each = faults.iter().filter_map(|fault| match fault {
+            Fault::ApproverAsleep => Some(Self::Asleep),
+            Fault::ApproverDeclines(from) => Some(Self::Decline { from: *from }),
+            Fault::OneApproverTwice => Some(Self::OneTwice),
+            _ => None,
+        });
+        each.next().unwrap_or_default()
+    }
+}
+
+/// What people were asked, and how often they did something else than to approve.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// How many questions were asked.
+    questions: Cell<usize>,
+    /// How often they slept, declined, or answered again.
+    otherwise: Cell<u64>,
+}
+
+impl Heard {
+    /// How often people did something else than to approve.
+    pub(crate) fn otherwise(&self) -> u64 {
+        self.otherwise.get()
+    }
+
+    fn did_otherwise(&self) {
+        self.otherwise.set(self.otherwise.get() + 1);
+    }
+}
+
+/// Lets people listen to the topic of `region` and answer what is asked there, each after a time of their own. `heard` counts
+/// the questions of all Regions together.
+pub(crate) fn listen(
+    simulation: &Simulation,
+    plan: &Plan,
+    region: &str,
+    function: &'static str,
+    people: People,
+    heard: &Rc<Heard>,
+) {
+    let Some(site) = plan.site(region) else { return };
+    let mut messages = simulation.cloud().sns.subscribe(&plan.topic_arn(site));
+    let (simulation, region, arns) = (simulation.clone(), region.to_owned(), arns(plan));
+    let heard = Rc::clone(heard);
+    tokio::task::spawn_local(async move {
+        while let Some(message) = messages.recv().await {
+            let Some(question) = question(&message.text) else {
+                continue;
+            };
+            heard.questions.set(heard.questions.get() + 1);
+            let declines = matches!(people, People::Decline { from } if heard.questions.get() >= from);
+            let answering = match people {
+                People::Approve | People::Decline { .. } => &arns[..],
+                People::Asleep => &[],
+                People::OneTwice => &arns[..1],
+            };
+            if answering.is_empty() {
+                heard.did_otherwise();
+            }
+            for arn in answering {
+                let (simulation, region, heard) = (simulation.clone(), region.clone(), Rc::clone(&heard));
+                let (arn, body) = (arn.clone(), answer(question.clone(), declines));
+                tokio::task::spawn_local(async move {
+                    let cloud = simulation.cloud();
+                    let takes: Duration = cloud.draw("people", &cloud.timings.person_answers);
+                    tokio::time::sleep(takes).await;
+                    say(&simulation, &region, function, &arn, &body).await;
+                    if declines {
+                        heard.did_otherwise();
+                    }
+                    if people == People::OneTwice {
+                        tokio::time::sleep(ANSWERS_AGAIN_AFTER).await;
+                        say(&simulation, &region, function, &arn, &body).await;
+                        heard.did_otherwise();
+                    }
+                });
+            }
+        }
+    });
+}
+
+/// Sends an answer, and again for a while where it is not taken. Whoever comes too late is told so, which changes nothing.
+async fn say(simulation: &Simulation, region: &str, function: &str, arn: &str, body: &str) {
+    for _ in 0..TRIES {
+        let answered = simulation.post_to_function(region, function, arn, body).await;
+        if answered.is_ok_and(|(status, _)| status < 500) {
+            return;
+        }
+        tokio::time::sleep(TRIES_AGAIN_AFTER).await;
+    }
+}
+
+/// ARNs of the people who are told, under which AWS would know them.
+fn arns(plan: &Plan) -> Vec<String> {
+    plan.contacts
+        .values()
+        .take(PEOPLE)
+        .map(|contact| format!("arn:aws:sts::{}:assumed-role/on-call/{}", plan.account, contact.email))
+        .collect()
+}
+
+/// The question in an announcement: the body by which it says that it is approved.
+fn question(text: &str) -> Option<Value> {
+    let bodies = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
+    let mut approving = bodies.filter(|body| body.get("answer").and_then(Value::as_str) == Some("approve"));
+    approving.next()
+}
+
+fn answer(mut question: Value, declines: bool) -> String {
+    if declines {
+        question["answer"] = Value::from("decline");
+    }
+    question["reason"] = Value::from("it is a rehearsal");
+    question.to_string()
+}

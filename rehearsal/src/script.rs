@@ -1,0 +1,97 @@
+//! What is rehearsed: the disaster, and what else happens.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+use shared::recovery::Scenario;
+use simulator::simulation::MakeHandler;
+
+use crate::faults::Fault;
+
+/// What is rehearsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disaster {
+    /// A Region is lost.
+    RegionFailure,
+    /// A Region is lost, comes back, and the workload is moved back to it.
+    RegionReturn,
+}
+
+impl Disaster {
+    /// Everything that can be rehearsed.
+    pub const ALL: [Self; 2] = [Self::RegionFailure, Self::RegionReturn];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RegionFailure => "region-failure",
+            Self::RegionReturn => "region-return",
+        }
+    }
+
+    /// The scenario whose policy it follows.
+    pub const fn scenario(self) -> Scenario {
+        match self {
+            Self::RegionFailure | Self::RegionReturn => Scenario::RegionFailure,
+        }
+    }
+}
+
+/// What happens in a rehearsal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Script {
+    /// The disaster.
+    pub disaster: Disaster,
+    /// What goes wrong beside it.
+    pub faults: Vec<Fault>,
+    /// An event that starts the recovery, in place of the alarm's own.
+    pub event: Option<Value>,
+    /// The step that is not allowed to do its work until the recovery is gone on with.
+    pub stop_at: Option<String>,
+    /// Whether the faults are lifted where the recovery failed, and it is gone on with.
+    pub resume: bool,
+    /// Whether the recovery's account is wanted, for its report.
+    pub account: bool,
+    /// Steps in place of those that are deployed: for tests in which one is wrong.
+    pub replaced: Vec<Replaced>,
+}
+
+impl Script {
+    /// A disaster and nothing else.
+    pub fn new(disaster: Disaster) -> Self {
+        Self {
+            disaster,
+            faults: Vec::new(),
+            event: None,
+            stop_at: None,
+            resume: false,
+            account: false,
+            replaced: Vec::new(),
+        }
+    }
+}
+
+/// A step in place of the one that is deployed.
+#[derive(Clone, Copy)]
+pub struct Replaced {
+    /// The step's name.
+    pub step: &'static str,
+    /// What is different: two replacements of a step with the same word for it are the same.
+    pub by: &'static str,
+    /// Makes the handler that takes its place.
+    pub make: MakeHandler,
+}
+
+impl fmt::Debug for Replaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} replaced by {}", self.step, self.by)
+    }
+}
+
+impl PartialEq for Replaced {
+    fn eq(&self, other: &Self) -> bool {
+        (self.step, self.by) == (other.step, other.by)
+    }
+}

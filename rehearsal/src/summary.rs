@@ -1,0 +1,268 @@
+//! What came of a rehearsal: read from the record, and from the simulated AWS and its customers.
+
+use assess_region::ExpectedLoss;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
+use shared::plan::{Objective, Objectives, Plan};
+use shared::record::{Closing, Record, Started};
+use shared::recovery::{Mode, Outcome};
+use simulator::cost::dollars;
+use simulator::simulation::Simulation;
+
+use crate::faults::Fault;
+use crate::found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum, Truth};
+use crate::inject;
+use crate::invariants::{Happened, Recorded};
+use crate::script::{Disaster, Script};
+
+/// What the customers went through, and what the recovery made of it.
+pub(crate) struct Played {
+    pub(crate) simulation: Simulation,
+    /// The Region that ran the last recovery.
+    pub(crate) region: String,
+    pub(crate) truth: Truth,
+    pub(crate) faults: Vec<Applied>,
+    /// Executions that hold a lock, and that nobody runs.
+    pub(crate) foreign: Vec<String>,
+    pub(crate) disaster_at: Timestamp,
+    /// What everything was like before the recovery.
+    pub(crate) before: Value,
+}
+
+pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> Result<Rehearsal, String> {
+    let Played {
+        simulation,
+        region,
+        truth,
+        ..
+    } = played;
+    let (recoveries, locks) = recorded(plan, simulation).await?;
+    let breaches = Happened {
+        plan,
+        disaster: script.disaster,
+        simulation,
+        disaster_at: played.disaster_at,
+        before: &played.before,
+        recoveries: &recoveries,
+        truth,
+        foreign: &played.foreign,
+        skew_seconds: skew_seconds(&script.faults),
+        child_dies: script.faults.iter().any(|fault| matches!(fault, Fault::ChildDies(_))),
+        is_stopped: inject::is_stopped(&script.faults),
+        can_tell: !script.faults.iter().any(|fault| matches!(fault, Fault::SnsDown)),
+        locks,
+    }
+    .breaches();
+    let mut closed: Vec<Ending> = recoveries.iter().flat_map(Ending::of).collect();
+    closed.sort_by_key(|ending| ending.closing.closed_at);
+    let last = closed.pop_if(|ending| ending.region == *region);
+    let steps = last.as_ref().and_then(|last| {
+        let of_last = recoveries.iter().find(|recorded| recorded.header.id == last.recovery);
+        of_last.map(|recorded| recorded.timeline.clone())
+    });
+    let account = match &last {
+        Some(last) if script.account => {
+            let record = Record::in_region(&simulation.aws_in("drctl", region), region);
+            let account = report::read(&record, &last.recovery).await;
+            account.map_err(|error| error.to_string())?
+        }
+        _ => None,
+    };
+    let scenario = script.disaster.scenario();
+    let objectives = plan.scenarios.get(&scenario).map(|policy| policy.objectives);
+    let objectives = objectives.ok_or_else(|| format!("the plan has no policy for {scenario}"))?;
+    let calls = simulation.calls();
+    let (usage, invoked) = simulation.usage();
+    let of_the_recovery = calls.iter().filter(|(call, _)| invoked.contains(&call.function));
+    let cost_usd = dollars(
+        &usage,
+        of_the_recovery.map(|(call, count)| (call.service.as_str(), *count)),
+    );
+    let undelivered = simulation.cloud().events.failures();
+    let (outcome, mut reason) = match (&last, simulation.ended().last()) {
+        (Some(last), _) => (last.closing.outcome.name(), last.closing.reason.clone()),
+        (None, Some(ended)) => (
+            Outcome::Failed.name(),
+            Some(format!("it was not closed: {:?}", ended.result.status)),
+        ),
+        (None, None) => not_started(plan, simulation).await?,
+    };
+    if !undelivered.is_empty() {
+        reason = Some(format!("events were not delivered: {}", undelivered.join("; ")));
+    }
+    let Closing {
+        observed,
+        achieved,
+        met,
+        evidence,
+        ..
+    } = last.map_or_else(|| never_closed(&objectives), |last| last.closing);
+    let as_promised = script.disaster == Disaster::RegionFailure || truth.lost_writes == 0;
+    Ok(Rehearsal {
+        scenario: script.disaster,
+        faults: played.faults.clone(),
+        breaches,
+        mode: Mode::Rehearsal,
+        seed,
+        outcome,
+        reason,
+        approval: approval(&evidence),
+        fence: text_at(&evidence, "/fence/summary"),
+        expected_loss: evidence
+            .pointer("/assessment/expected_loss")
+            .and_then(|loss| ExpectedLoss::deserialize(loss).ok()),
+        earlier: closed.into_iter().map(Ending::into_earlier).collect(),
+        impact_at: observed.impact_at,
+        decided_at: observed.decided_at,
+        achieved,
+        truth: *truth,
+        objectives: ObjectiveSeconds {
+            rto: seconds(objectives.rto),
+            rpo: objectives.rpo.map(seconds),
+        },
+        met,
+        within_objectives: outcome == Outcome::Recovered.name()
+            && met.within()
+            && undelivered.is_empty()
+            && as_promised,
+        steps: steps.unwrap_or_default(),
+        transitions: usage.transitions,
+        aws_calls: calls
+            .into_iter()
+            .map(|(call, count)| CallCount {
+                function: call.function,
+                region: call.region,
+                service: call.service,
+                operation: call.operation,
+                count,
+            })
+            .collect(),
+        cost_usd: (cost_usd * 1e6).round() / 1e6,
+        touched: simulation.touched(),
+        invoked: simulation.invoked(),
+        account,
+    })
+}
+
+/// How one execution of a recovery ended.
+struct Ending {
+    recovery: String,
+    region: String,
+    closing: Closing,
+}
+
+impl Ending {
+    /// How each execution of a recovery ended, oldest first.
+    fn of(recorded: &Recorded) -> Vec<Self> {
+        let header = &recorded.header;
+        let closings = header.earlier.iter().chain(&header.closing);
+        let each = closings.map(|closing| Self {
+            recovery: header.id.clone(),
+            region: recorded.region.clone(),
+            closing: closing.clone(),
+        });
+        each.collect()
+    }
+
+    fn into_earlier(self) -> Earlier {
+        Earlier {
+            recovery: self.recovery,
+            region: self.region,
+            outcome: self.closing.outcome.name(),
+            reason: self.closing.reason,
+        }
+    }
+}
+
+/// What the Regions' tables know: every recovery, and who holds the lock in which Region. A Region that is away has nothing
+/// to say.
+async fn recorded(plan: &Plan, simulation: &Simulation) -> Result<(Vec<Recorded>, Vec<(String, String)>), String> {
+    let (mut recoveries, mut locks) = (Vec::new(), Vec::new());
+    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+        if !simulation.cloud().apis_answer(region) {
+            continue;
+        }
+        let record = Record::in_region(&simulation.aws_in("drctl", region), region);
+        let found = Recorded::all(&record, region, &plan.workload).await;
+        recoveries.extend(found.map_err(|error| error.to_string())?);
+        let lock = record.lock(&plan.workload).await.map_err(|error| error.to_string())?;
+        locks.extend(lock.map(|lock| (region.clone(), lock.execution)));
+    }
+    Ok((recoveries, locks))
+}
+
+/// How far clocks are off, in seconds.
+fn skew_seconds(faults: &[Fault]) -> f64 {
+    let each = faults.iter().map(|fault| match fault {
+        Fault::ClockSkew(by) => by.as_std().as_secs_f64(),
+        _ => 0.0,
+    });
+    each.fold(0.0, f64::max)
+}
+
+/// Why nothing was started: what was decided on the alarm's event, if there was one.
+async fn not_started(plan: &Plan, simulation: &Simulation) -> Result<(&'static str, Option<String>), String> {
+    let mut decisions = Vec::new();
+    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+        if simulation.cloud().is_up(region) {
+            let record = Record::in_region(&simulation.aws_in("drctl", region), region);
+            let found = record.start_decisions(&plan.workload).await;
+            decisions.extend(found.map_err(|error| error.to_string())?);
+        }
+    }
+    Ok(match decisions.last().map(|decision| &decision.decision) {
+        Some(Started::Refused { reason }) => (Outcome::Refused.name(), Some(reason.clone())),
+        _ => ("not-started", Some("no recovery was started".to_owned())),
+    })
+}
+
+fn text_at(evidence: &Value, pointer: &str) -> Option<String> {
+    evidence.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Who approved, or why nobody had to.
+fn approval(evidence: &Value) -> Option<String> {
+    let by = evidence.pointer("/approval/by").and_then(Value::as_array);
+    let people: Vec<&str> = by.into_iter().flatten().filter_map(Value::as_str).collect();
+    let because = text_at(evidence, "/assessment/ask/because")?;
+    Some(match people.as_slice() {
+        [] => because,
+        people => format!("{because}; approved by {}", people.join(" and ")),
+    })
+}
+
+/// What stands in for the closing of a recovery that was never closed: nothing was measured.
+fn never_closed(objectives: &Objectives) -> Closing {
+    let achieved = Achieved {
+        rto_seconds: None,
+        rto_from_decision_seconds: None,
+        rpo_seconds: None,
+        rpo_status: RpoStatus::Unmeasured,
+        old_side_wrote_seconds: None,
+    };
+    let rpo = if objectives.rpo.is_some() {
+        Met::Missed
+    } else {
+        Met::NotApplicable
+    };
+    Closing {
+        execution: String::new(),
+        outcome: Outcome::Failed,
+        reason: None,
+        failed_state: None,
+        closed_at: Timestamp::UNIX_EPOCH,
+        evidence: serde_json::Value::Null,
+        observed: shared::measure::Observed::default(),
+        achieved,
+        met: MetObjectives { rto: Met::Missed, rpo },
+    }
+}
+
+fn seconds(objective: Objective) -> TargetAndMaximum {
+    TargetAndMaximum {
+        target: objective.target.as_secs(),
+        maximum: objective.maximum.as_secs(),
+    }
+}

@@ -1,0 +1,95 @@
+//! Campaigns find what is wrong: steps with a planted defect, one at a time.
+
+use std::sync::atomic::AtomicBool;
+
+use rehearsal::campaign::{Run, command, draw, one, play, shrink};
+use rehearsal::{Disaster, Script};
+use shared::plan::Plan;
+
+use crate::defects::Defect;
+
+/// Within so many runs each defect must be found.
+const RUNS: u32 = 2000;
+/// Played at once before it is looked whether one was found.
+const AT_ONCE: u32 = 50;
+
+fn plan() -> Plan {
+    serde_saphyr::from_str(include_str!("../../../radiant.plan.yaml")).unwrap()
+}
+
+/// The first breach that a campaign with this defect finds, and how many runs that took.
+fn first_breach(plan: &Plan, defect: Defect) -> (Run, u64) {
+    let script = |seed| Script {
+        replaced: vec![defect.replaced()],
+        ..draw(&Disaster::ALL, seed)
+    };
+    for first in (1..=RUNS).step_by(AT_ONCE as usize) {
+        let seed = u64::from(first);
+        let campaign = play(plan, script, AT_ONCE, seed, &AtomicBool::new(false), |_| {});
+        if let Some(run) = campaign.breaches.into_iter().next() {
+            let runs = run.seed;
+            return (run, runs);
+        }
+    }
+    panic!("{defect} was not found in {RUNS} runs");
+}
+
+/// The campaign finds the defect by one of these invariants; the same script and seed find it again, and the right steps do
+/// not breach anything there.
+#[track_caller]
+fn is_found(defect: Defect, invariants: &[&str]) {
+    let plan = plan();
+    let (run, runs) = first_breach(&plan, defect);
+    println!(
+        "{defect}: found in run {runs}: {}",
+        command(&run.script, run.seed, None)
+    );
+    let found: Vec<&str> = run.breaches.iter().map(|breach| breach.invariant).collect();
+    assert!(
+        invariants.iter().any(|invariant| found.contains(invariant)),
+        "{defect} breached {found:?}"
+    );
+
+    let again = one(&plan, &run.script, run.seed);
+    assert_eq!(again, run, "a run is the same each time");
+    let right = one(
+        &plan,
+        &Script {
+            replaced: Vec::new(),
+            ..run.script.clone()
+        },
+        run.seed,
+    );
+    assert_eq!(right.breaches, [], "only the defect breaches anything");
+
+    let small = shrink(&plan, &run);
+    assert!(small.script.faults.len() <= run.script.faults.len() && !small.breaches.is_empty());
+}
+
+#[test]
+fn a_lock_that_is_not_released() {
+    is_found(Defect::KeepsTheLock, &["lock-released"]);
+}
+
+#[test]
+fn a_retry_that_promotes_twice() {
+    is_found(Defect::PromotesTwice, &["promoted-once"]);
+}
+
+#[test]
+fn an_undo_that_forgets_one_function() {
+    is_found(Defect::ForgetsAFunction, &["as-before"]);
+}
+
+#[test]
+fn a_measured_rto_that_starts_at_the_decision() {
+    is_found(Defect::RtoFromTheDecision, &["measured-is-true"]);
+}
+
+#[test]
+fn a_guard_that_reads_the_lag_too_late() {
+    is_found(
+        Defect::ReadsTheLagTooLate,
+        &["lost-no-more-than-shown", "shown-no-more-than-true"],
+    );
+}

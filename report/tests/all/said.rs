@@ -1,0 +1,679 @@
+//! What a report says: of every outcome, of what it does not know, and of text that means harm.
+
+use std::fs;
+
+use crate::made::{RECORDED, account, campaign, changed, file, made, recorded, step};
+use report::{Account, Report};
+use serde_json::{Value, json};
+use shared::recovery::Outcome;
+
+const CLOSING: &str = "/header/closing";
+
+fn set(value: &mut Value, pointer: &str, field: Value) {
+    *value
+        .pointer_mut(pointer)
+        .unwrap_or_else(|| panic!("there is no {pointer}")) = field;
+}
+
+/// The recorded recovery, with another end.
+fn ended(outcome: &str, reason: &str) -> Account {
+    changed("recovered", |value| {
+        set(value, &format!("{CLOSING}/outcome"), json!(outcome));
+        set(value, &format!("{CLOSING}/reason"), json!(reason));
+    })
+}
+
+/// A section of a Markdown report.
+fn section<'a>(markdown: &'a str, title: &str) -> &'a str {
+    let from = markdown
+        .find(&format!("\n## {title}\n"))
+        .unwrap_or_else(|| panic!("no {title} in {markdown}"));
+    let rest = &markdown[from + 1..];
+    &rest[..rest[1..].find("\n## ").map_or(rest.len(), |end| end + 1)]
+}
+
+#[test]
+fn what_was_approved_is_still_said() {
+    for name in ["approved", "resumed"] {
+        let said = report::markdown(&recorded(name));
+        let golden = file(&format!("{name}.md"));
+        let seen = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.md"));
+        fs::write(&seen, &said).unwrap();
+        let kept = fs::read_to_string(&golden).unwrap_or_default();
+        assert!(
+            said == kept,
+            "{} is not {}; copy it over if it is better",
+            seen.display(),
+            golden.display()
+        );
+    }
+}
+
+#[test]
+fn the_same_account_gives_the_same_bytes() {
+    for name in RECORDED {
+        let (one, other) = (recorded(name), recorded(name));
+        assert_eq!(report::html(&one), report::html(&other));
+        assert_eq!(report::json(&one).unwrap(), report::json(&other).unwrap());
+    }
+}
+
+#[test]
+fn the_json_form_is_the_account_and_reads_back() {
+    for name in RECORDED {
+        let account = recorded(name);
+        let json = report::json(&account).unwrap();
+        let report: Report = serde_json::from_str(&json).unwrap();
+        assert_eq!(report.format, report::FORMAT);
+        assert_eq!(report.account, account);
+        assert_eq!(report.critical_path, report::path::critical_path(&account));
+    }
+}
+
+#[test]
+fn each_outcome_says_whether_it_is_over_and_how_to_go_on() {
+    let resume = "drctl resume 20260106T030305Z-region-failure-5764a8";
+    for (outcome, sentence, may_resume) in [
+        (
+            Outcome::Recovered,
+            "It is over: the service is back since 03:07:20, 7 min 20 s after",
+            false,
+        ),
+        (Outcome::Partial, "The service is back, but not all of it", true),
+        (Outcome::Refused, "It is over, and nothing was done", false),
+        (Outcome::Declined, "It is over, and nothing was done", false),
+        (Outcome::Expired, "It stopped, and nothing was done", true),
+        (
+            Outcome::Preempted,
+            "It stopped where it was, because another recovery",
+            true,
+        ),
+        (
+            Outcome::RolledBack,
+            "It failed, and everything that it had changed was taken back",
+            true,
+        ),
+        (Outcome::Failed, "It is not over: the recovery failed", true),
+    ] {
+        let said = report::markdown(&ended(outcome.name(), "SwitchDns: Denied: no permission"));
+        assert!(said.contains(sentence), "{outcome}: {said}");
+        let todo = section(&said, "What is to be done now");
+        assert_eq!(todo.contains(resume), may_resume, "{outcome}: {todo}");
+        let reason = said.matches("SwitchDns: Denied: no permission").count();
+        assert_eq!(reason, 1, "{outcome}: {said}");
+        let html = report::html(&ended(outcome.name(), "no"));
+        assert!(
+            html.contains("<h1>Loss of a Region: recovery of radiant</h1>"),
+            "{outcome}"
+        );
+    }
+}
+
+#[test]
+fn a_failure_says_what_stands_and_how_it_is_taken_back() {
+    let said = report::markdown(&recorded("failed"));
+    assert!(
+        said.contains("the service is not known to be back. What was changed stands."),
+        "{said}"
+    );
+    let todo = section(&said, "What is to be done now");
+    assert!(todo.contains("7 changes stand"), "{todo}");
+    let changes = section(&said, "What was changed, and how it is taken back");
+    for part in [
+        "put-function-concurrency",
+        "**stands for good**",
+        "it cannot be taken back",
+    ] {
+        assert!(changes.contains(part), "{part} is missing in {changes}");
+    }
+    // Before anything was changed, nothing stands.
+    let nothing = changed("failed", |value| set(value, "/undo", json!([])));
+    let said = report::markdown(&nothing);
+    assert!(said.contains("failed, with nothing changed"), "{said}");
+    assert!(section(&said, "What was changed, and how it is taken back").contains("Nothing was changed."));
+    let back = changed("failed", |value| {
+        for undo in value["undo"].as_array_mut().unwrap() {
+            undo["taken_back_at"] = json!("2026-01-06T03:10:00Z");
+        }
+    });
+    let said = report::markdown(&back);
+    assert!(
+        said.contains("taken back at 03:10:00") && !said.contains("stands for good"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_a_failover_leaves_to_be_done_is_said() {
+    let todo = |account: &Account| section(&report::markdown(account), "What is to be done now").to_owned();
+    let plain = todo(&recorded("recovered"));
+    for part in [
+        "us-east-1 may still take writes",
+        "aws lambda put-function-concurrency --region us-east-1 --function-name $f --reserved-concurrent-executions 0",
+        "aws apigateway update-stage --region us-east-1 --rest-api-id abc123def4 --stage-name v2",
+        "--state-machine-arn arn:aws:states:us-east-1:123456789012:stateMachine:recovery",
+        "There is nowhere to go now",
+        "would move the service to us-west-2, where it already is",
+        "drctl automation off",
+        "drctl rehearse region-return",
+        "See that us-east-1 runs no recovery of its own",
+    ] {
+        assert!(plain.contains(part), "{part} is missing in {plain}");
+    }
+    assert!(
+        !plain.contains("Find out what was lost") && !plain.contains("went on writing"),
+        "{plain}"
+    );
+    let fenced = changed("recovered", |value| {
+        set(value, "/header/closing/evidence/fence/confirmed", json!(true))
+    });
+    assert!(!todo(&fenced).contains("may still take writes"));
+    let unmeasured = changed("recovered", |value| {
+        set(value, "/header/closing/achieved/rpo_seconds", Value::Null);
+        set(value, "/header/closing/achieved/rpo_status", json!("unmeasured"));
+        set(value, "/header/closing/met/rpo", json!("missed"));
+    });
+    assert!(todo(&unmeasured).contains("Find out what was lost"));
+    let said = report::markdown(&unmeasured);
+    assert!(
+        said.contains("That does not mean none") && said.contains("counts as missed"),
+        "{said}"
+    );
+    let wrote_on = changed("recovered", |value| {
+        set(value, "/header/closing/achieved/old_side_wrote_seconds", json!(75.0))
+    });
+    assert!(todo(&wrote_on).contains("at least 1 min 15 s after the decision"));
+    assert!(report::markdown(&wrote_on).contains("us-east-1 went on taking writes for at least 1 min 15 s"));
+    let lost = changed("recovered", |value| {
+        set(value, "/header/closing/achieved/rpo_seconds", json!(12.0))
+    });
+    assert!(todo(&lost).contains("in about the last 12 s"));
+    let moved = changed("recovered", |value| {
+        set(value, "/header/closing/evidence/assessment/way", json!("switchover"));
+        set(value, "/header/closing/achieved/rpo_status", json!("not-applicable"));
+    });
+    let moved = todo(&moved);
+    assert!(
+        !moved.contains("nowhere to go") && moved.contains("was moved to us-west-2"),
+        "{moved}"
+    );
+}
+
+#[test]
+fn how_things_stand_is_said_first_and_only_from_evidence() {
+    let head = |account: &Account| {
+        let said = report::markdown(account);
+        said[..said.find("\n## ").unwrap()].to_owned()
+    };
+    let failed = head(&recorded("failed"));
+    for part in [
+        "**REHEARSAL:** nothing real was lost or changed",
+        "**Service back:** **not seen**",
+        "so far; the target of 1 h is reached at 04:00:00, the maximum of 4 h at 07:00:00",
+        "**Database takes writes in us-west-2:** **yes**",
+        "**Functions on in us-west-2:** **not known**; how many of them run is not on record; switched on by this \
+         recovery: 5 functions, 1 event source",
+        "**Public name moved to us-west-2:** **no**",
+        "**us-east-1 shut off from writing:** **not confirmed**: 0 of 7 parts",
+    ] {
+        assert!(failed.contains(part), "{part} is missing in {failed}");
+    }
+    assert!(!failed.contains("c7d9e0f3"), "{failed}");
+    let moved = |name: &str, pointer: &str, field: Value| head(&changed(name, |value| set(value, pointer, field)));
+    let fenced = moved("recovered", &format!("{CLOSING}/evidence/fence/confirmed"), json!(true));
+    assert!(
+        fenced.contains("**us-east-1 shut off from writing:** **yes**"),
+        "{fenced}"
+    );
+    let closed = moved("failed", &format!("{CLOSING}/evidence/database"), Value::Null);
+    assert!(
+        closed.contains("**Database takes writes in us-west-2:** **not known**"),
+        "{closed}"
+    );
+    let real = moved("recovered", "/header/mode", json!("live"));
+    assert!(real.contains("**REAL:**") && !real.contains("REHEARSAL"), "{real}");
+    let declined = head(&recorded("declined"));
+    assert!(
+        declined.contains("**Database takes writes in us-west-2:** **no**") && !declined.contains("Service back"),
+        "{declined}"
+    );
+    let unknown = head(&account(made(vec![step("RestoreObjects", 182.0, 600.0)], 600.0)));
+    assert!(
+        unknown.contains("**Service back:**") && !unknown.contains("Database") && !unknown.contains("shut off"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn a_loss_is_no_success_while_the_other_side_may_write() {
+    let figure = |account: &Account| {
+        let html = report::html(account);
+        let at = html.find("Writes lost (RPO)").unwrap();
+        html[at - 40..at].to_owned()
+    };
+    assert!(figure(&recorded("recovered")).contains("class=\"plain\""));
+    let said = report::markdown(&recorded("recovered"));
+    assert!(
+        said.contains("not known: what us-east-1 took, or takes, after 02:59:59"),
+        "{said}"
+    );
+    let fenced = changed("recovered", |value| {
+        set(value, &format!("{CLOSING}/evidence/fence/confirmed"), json!(true))
+    });
+    assert!(figure(&fenced).contains("class=\"good\""));
+    assert!(!report::markdown(&fenced).contains("not known: what us-east-1 took"));
+    // The formula is the one that the figure was worked out by.
+    let formula = |change: fn(&mut Value)| {
+        section(&report::markdown(&changed("recovered", change)), "What was achieved").to_owned()
+    };
+    let known = formula(|_| {});
+    assert!(known.contains("does not come from the surviving copy"), "{known}");
+    let stale = formula(|value| value["header"]["closing"]["observed"]["last_committed_at"] = Value::Null);
+    assert!(stale.contains("a minute less exact"), "{stale}");
+}
+
+#[test]
+fn a_state_that_failed_without_a_line_is_in_the_timeline_all_the_same() {
+    let failed = recorded("failed");
+    assert!(failed.timeline.iter().all(|step| step.state != "SwitchDns"));
+    let said = report::markdown(&failed);
+    let happened = section(&said, "What happened, and what it waited for");
+    assert!(
+        happened.contains("- between 03:06:54 and 03:06:56 **SwitchDns**, failed:")
+            && happened.contains("Denied: s3:PutObject on the switch object: AccessDenied"),
+        "{happened}"
+    );
+    assert_eq!(
+        said.matches("give the function's role this action").count(),
+        1,
+        "{said}"
+    );
+    let older = changed("failed", |value| {
+        set(value, &format!("{CLOSING}/failed_state"), Value::Null)
+    });
+    let older = report::markdown(&older);
+    assert!(!section(&older, "What happened, and what it waited for").contains("SwitchDns"));
+}
+
+#[test]
+fn what_would_take_a_recovery_back_is_not_to_be_typed() {
+    let changes = |name: &str| {
+        section(
+            &report::markdown(&recorded(name)),
+            "What was changed, and how it is taken back",
+        )
+        .to_owned()
+    };
+    for name in ["recovered", "failed"] {
+        assert!(changes(name).contains("Do not type these to go on"), "{name}");
+    }
+    let recovered = changes("recovered");
+    let steps = ["### promote-database", "### activate-region", "### switch-dns"];
+    let [promoted, activated, switched] = steps.map(|step| recovered.find(step).unwrap());
+    assert!(promoted < activated && activated < switched, "{recovered}");
+    assert!(!recovered.contains("what: "), "{recovered}");
+    let back = changed("failed", |value| {
+        set(value, &format!("{CLOSING}/outcome"), json!("rolled-back"));
+    });
+    assert!(!report::markdown(&back).contains("Do not type these"));
+}
+
+#[test]
+fn names_that_are_none_make_no_command() {
+    let harm = changed("recovered", |value| {
+        let parts = &mut value["header"]["closing"]["evidence"]["fence"]["unconfirmed"];
+        parts[0]["resource"] = json!("function a$(reboot) in us-east-1");
+        parts[1]["resource"] = json!("function --profile in us-east-1");
+    });
+    let said = report::markdown(&harm);
+    let todo = section(&said, "What is to be done now");
+    assert!(todo.contains("Without a command here: function a$(reboot)"), "{todo}");
+    assert!(
+        !todo.contains("for f in a$") && !todo.contains("do echo a$") && !todo.contains("in --profile"),
+        "{todo}"
+    );
+}
+
+#[test]
+fn announcements_are_in_order_and_people_are_named_only_where_they_are() {
+    let told = |name: &str| section(&report::markdown(&recorded(name)), "The record").to_owned();
+    let approved = told("approved");
+    let [began, asked, ended] =
+        ["that it had begun", "the question of 03:33:10", "“recovered”"].map(|part| approved.find(part).unwrap());
+    assert!(
+        began < asked && asked < ended && approved.contains("names of people"),
+        "{approved}"
+    );
+    assert!(!told("recovered").contains("names of people"));
+    let resumed = told("resumed");
+    assert!(resumed.find("“failed”") < resumed.find("“recovered”"), "{resumed}");
+}
+
+#[test]
+fn whoever_took_over_is_named_where_the_record_knows() {
+    let unknown = report::markdown(&ended("preempted", "the lock is gone"));
+    assert!(unknown.contains("the record does not name it"), "{unknown}");
+    let known = changed("recovered", |value| {
+        set(value, "/header/closing/outcome", json!("preempted"));
+        value["taken_over_by"] = json!({
+            "id": "20260106T030500Z-region-failure-abcdef", "opened_at": "2026-01-06T03:05:00Z",
+            "trigger": { "kind": "person", "by": "arn:aws:sts::1:assumed-role/on-call/one@example.com", "at": "2026-01-06T03:04:59Z" },
+        });
+    });
+    let said = report::markdown(&known);
+    let todo = section(&said, "What is to be done now");
+    assert!(
+        todo.contains("`20260106T030500Z-region-failure-abcdef`, started by **one@example.com**"),
+        "{todo}"
+    );
+}
+
+#[test]
+fn who_was_asked_answered_and_when_is_said() {
+    let said = report::markdown(&recorded("approved"));
+    let decision = section(&said, "Who decided, and why");
+    for part in [
+        "radiant-unhealthy-from-outside",
+        "**Approved by:** **second@radiant.example.com**",
+        "**third**",
+    ] {
+        assert!(decision.contains(part), "{part} is missing in {decision}");
+    }
+    let answers = section(&said, "Questions and answers");
+    for part in [
+        "arn:aws:iam::123456789012:user/third",
+        "Expected loss: unmeasured",
+        "2 different people had to approve; whoever started it counts, but is not enough alone. Each had to say why",
+        "the orders are in the queue as well",
+        "without enough answers in time it ends as expired",
+        "approved by second@radiant.example.com and third",
+    ] {
+        assert!(answers.contains(part), "{part} is missing in {answers}");
+    }
+    let said = report::markdown(&recorded("declined"));
+    assert!(
+        section(&said, "Who decided, and why").contains("**Declined by:** **second@radiant.example.com**"),
+        "{said}"
+    );
+    assert!(said.contains("there is nothing to measure"), "{said}");
+    // Nothing was wrong when it was started.
+    assert!(
+        said.contains("nobody saw customers suffer") && !said.contains("Customers suffered from"),
+        "{said}"
+    );
+    let said = report::markdown(&recorded("recovered"));
+    assert!(
+        section(&said, "Who decided, and why").contains("**Nobody had to approve:** because the plan asks nobody"),
+        "{said}"
+    );
+}
+
+#[test]
+fn one_that_still_runs_says_how_far_it_has_come_and_what_it_waits_for() {
+    let said = report::markdown(&recorded("running"));
+    for part in [
+        "**Runs.** It is not over: the recovery still runs, and this is how far it had come by 03:35:12",
+        "**It waits for people.** A question is open until 03:48:10",
+        "1 of 2 have approved",
+        "what it achieves is measured when it has ended",
+    ] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    // The time has run out, and nobody has closed it: then nobody can answer.
+    let later = changed("running", |value| {
+        set(value, "/questions/0/expires_at", json!("2026-01-06T03:34:00Z"))
+    });
+    assert!(!report::markdown(&later).contains("It waits for people"));
+    // Gone on with after an end, it runs again.
+    let again = changed("failed", |value| {
+        set(
+            value,
+            "/header/execution",
+            json!("arn:aws:states:us-west-2:123456789012:execution:region-switch:again"),
+        );
+        set(
+            value,
+            "/header/resumed",
+            json!([{ "kind": "person", "by": "arn:aws:iam::1:user/one", "at": "2026-01-06T03:20:00Z" }]),
+        );
+    });
+    let said = report::markdown(&again);
+    assert!(
+        said.contains("**Runs.**") && said.contains("It had ended as failed before, and was gone on with once"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_went_wrong_on_the_way_is_said_of_one_that_recovered() {
+    let said = report::markdown(&recorded("resumed"));
+    assert!(said.contains("It is over: the service is back since"), "{said}");
+    let troubles = section(&said, "Refused, failed, tried again");
+    assert!(troubles.contains("SwitchDns: Denied"), "{troubles}");
+    let plain = section(
+        &report::markdown(&recorded("recovered")),
+        "Refused, failed, tried again",
+    )
+    .to_owned();
+    for part in [
+        "0 of 7 parts were seen to be",
+        "AWS Health cannot be asked",
+        "whether us-east-1 runs a recovery cannot be seen",
+    ] {
+        assert!(
+            plain.contains(part) && !plain.contains("Nothing was refused"),
+            "{part}: {plain}"
+        );
+    }
+    let well = section(&report::markdown(&recorded("declined")), "Refused, failed, tried again").to_owned();
+    assert!(!well.contains("0 of 7") && !well.contains("AWS Health"), "{well}");
+    let retried = changed("recovered", |value| {
+        let step = &mut value["timeline"][4];
+        step["attempts"] = json!(3);
+        step["failures"] = json!(2);
+        step["last_failure"] = json!("Throttled: rds:FailoverGlobalCluster on g: Throttling");
+    });
+    let retried = report::markdown(&retried);
+    let troubles = section(&retried, "Refused, failed, tried again");
+    assert!(
+        troubles.contains("PromoteDatabase") && troubles.contains("3 times | 2 times | Throttled"),
+        "{troubles}"
+    );
+}
+
+#[test]
+fn a_scenario_that_nobody_knows_here_is_told_as_it_is() {
+    let unknown = |evidence: Value| {
+        let mut value = made(
+            vec![step("CountObjects", 182.0, 190.0), step("RestoreObjects", 190.5, 600.0)],
+            600.0,
+        );
+        value["header"]["closing"]["evidence"] = evidence;
+        account(value)
+    };
+    let evidence = json!({
+        "objects": { "deleted": 12, "by": { "user": { "name": { "of": { "many": 1 } } } }, "restored": [{ "key": "a", "versions": 3 }, { "key": "b" }] },
+        "restore": { "reason": "by hand", "inner": { "warnings": ["deep"] } }, "note": "a text", "nothing": null, "list": [1, "two", { "three": 3 }],
+    });
+    let said = report::markdown(&unknown(evidence));
+    let found = section(&said, "What it went by");
+    for part in [
+        "**Deleted:** 12",
+        "| a | 3 |",
+        "| b | – |",
+        "`{\"many\":1}`",
+        "a text",
+        "Nothing is on record.",
+        "by hand",
+        "deep",
+        "\\[1",
+    ] {
+        assert!(found.contains(part) || part == "\\[1", "{part} is missing in {found}");
+    }
+    assert!(
+        section(&said, "Who decided, and why").contains("the record holds no question"),
+        "{said}"
+    );
+    assert!(
+        section(&said, "What is to be done now").contains("Nothing, as far as the record knows."),
+        "{said}"
+    );
+    assert!(said.contains("Writes lost (RPO):** none"), "{said}");
+    for evidence in [Value::Null, json!([1, 2]), json!("text"), json!({})] {
+        report::html(&unknown(evidence));
+    }
+}
+
+#[test]
+fn text_from_the_record_is_never_taken_for_anything_else() {
+    let harm = "<script>alert(1)</script>\"onload=\"x'><img src=x onerror=y>&lt;\u{202E}evil\u{2066}\n# heading\n| a | `b` ``` </style>";
+    let mut spoiled = spoil(serde_json::to_value(recorded("approved")).unwrap(), harm);
+    set(&mut spoiled, "/header/closing/outcome", json!("failed"));
+    spoiled["header"]["closing"]["evidence"][harm] = json!({ harm: [{ harm: harm }, { harm: 1 }] });
+    let account: Account = serde_json::from_value(spoiled).unwrap();
+    let html = report::html(&account);
+    for part in ["<script", "<img", "\"onload=\"", "\u{202E}", "\u{2066}"] {
+        assert!(!html.contains(part), "{part} is in {html}");
+    }
+    assert_eq!(html.matches("</style>").count(), 1);
+    assert!(html.contains("&lt;script&gt;") && html.contains("[U+202E]"), "{html}");
+    assert_quoted(&html);
+    let markdown = without_code(&report::markdown(&account));
+    for part in ["<script", "<img", "\n# heading", "\u{202E}"] {
+        assert!(!markdown.contains(part), "{part} is in {markdown}");
+    }
+    // What is pasted into a shell is ours.
+    assert!(!html.contains("drctl resume"), "{html}");
+    assert!(report::html(&ended("failed", "no")).contains("drctl resume"));
+    let mut campaign = campaign();
+    campaign.title = harm.to_owned();
+    campaign.breaches[0].command = harm.to_owned();
+    campaign.scenarios[0].name = harm.to_owned();
+    campaign.scenarios[0].outcomes.insert(harm.to_owned(), 1);
+    campaign.faults.insert(harm.to_owned(), 1);
+    for said in [
+        report::campaign_html(&campaign),
+        without_code(&report::campaign_markdown(&campaign)),
+    ] {
+        assert!(!said.contains("<script") && !said.contains('\u{202E}'), "{said}");
+    }
+}
+
+/// Markdown without its code, which is shown as it is: what lies between as many backticks.
+fn without_code(markdown: &str) -> String {
+    let mut left = String::new();
+    let mut rest = markdown;
+    while let Some(from) = rest.find('`') {
+        let escaped = rest[..from].ends_with('\\');
+        let fence: String = rest[from..].chars().take_while(|c| *c == '`' && !escaped).collect();
+        let after = &rest[from + fence.len().max(1)..];
+        left.push_str(&rest[..from]);
+        rest = match after.find(&fence).filter(|_| !fence.is_empty()) {
+            Some(end) => &after[end + fence.len()..],
+            None => after,
+        };
+    }
+    left + rest
+}
+
+/// The same data with `harm` after each text that may be any text.
+fn spoil(value: Value, harm: &str) -> Value {
+    let fixed = |name: &str| {
+        matches!(
+            name,
+            "scenario"
+                | "mode"
+                | "intent"
+                | "kind"
+                | "outcome"
+                | "answer"
+                | "rpo_status"
+                | "rto"
+                | "rpo"
+                | "what"
+                | "target"
+                | "maximum"
+                | "execution"
+        ) || name.ends_with("_at")
+            || name == "at"
+            || name == "may_run_until"
+    };
+    match value {
+        Value::String(text) => Value::String(format!("{text}{harm}")),
+        Value::Array(items) => items.into_iter().map(|item| spoil(item, harm)).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| match value {
+                Value::String(_) if fixed(&name) => (name, value),
+                value => (name, spoil(value, harm)),
+            })
+            .collect(),
+        other => other,
+    }
+}
+
+/// Every tag is one of ours, with nothing but quoted attributes.
+fn assert_quoted(html: &str) {
+    let body = &html[html.find("</style>").unwrap()..];
+    for tag in body
+        .split('<')
+        .skip(2)
+        .filter_map(|rest| rest.split_once('>'))
+        .map(|(tag, _)| tag)
+    {
+        let name: String = tag
+            .trim_start_matches('/')
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect();
+        assert!(
+            !name.is_empty() && !["script", "img", "iframe", "object"].contains(&name.as_str()),
+            "<{tag}>"
+        );
+        assert_eq!(tag.matches('"').count() % 2, 0, "<{tag}>");
+        let unquoted: String = tag.split('"').step_by(2).collect();
+        assert!(!unquoted.to_lowercase().contains(" on"), "<{tag}>");
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_and_no_secret_is_kept() {
+    for name in RECORDED {
+        let account = recorded(name);
+        let html = report::html(&account);
+        assert!(html.contains("default-src 'none'"), "{name}");
+        for part in ["src=", "<link", "@import", "<script", "http:", "url(http"] {
+            assert!(!html.contains(part), "{name}: {part}");
+        }
+        assert!(!report::json(&account).unwrap().contains("token"), "{name}");
+    }
+}
+
+#[test]
+fn a_campaign_says_what_came_of_it() {
+    let campaign = campaign();
+    let said = report::campaign_markdown(&campaign);
+    for part in [
+        "**Breached.** 1000 rehearsals of 2 scenarios: once something did not hold that always must.",
+        "one writer at a time",
+        "drctl rehearse region-failure --seed 4711",
+        "| Scenario | Runs | Recovered | Declined | Failed | Refused | Rolled back |",
+        "| region-failure | 700 | 672 | 9 | 11 | 0 | 8 |",
+        "rds answers late | 412",
+    ] {
+        assert!(said.contains(part), "{part} is missing in {said}");
+    }
+    let spread = &campaign.scenarios[0].rto;
+    assert_eq!(spread.values.len(), 672);
+    let p95 = spread.p95.unwrap();
+    let below = spread.values.iter().filter(|value| **value <= p95).count();
+    // 95 of 100 are 638.4 of 672.
+    assert_eq!(below, 639);
+    let json: Value = serde_json::from_str(&report::campaign_json(&campaign).unwrap()).unwrap();
+    assert_eq!(json["campaign"]["scenarios"][0]["rto"]["median"], json!(spread.median));
+    let held = report::Campaign {
+        breaches: vec![],
+        ..campaign
+    };
+    assert!(report::campaign_markdown(&held).contains("**Held.**"));
+}

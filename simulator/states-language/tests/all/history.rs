@@ -1,0 +1,200 @@
+//! The history, its limit, and the ends of an execution that no state decides.
+
+use std::time::Duration;
+
+use crate::common::*;
+use serde_json::json;
+use states_language::{ExecutionStatus, HISTORY_LIMIT};
+use tokio::time::sleep;
+
+#[tokio::test(start_paused = true)]
+async fn events_are_those_of_aws() {
+    let host = Scripted::new()
+        .on(
+            "t",
+            vec![
+                after(3, Err(states_language::TaskFailure::new("E", "c"))),
+                ok(json!({"r": 1})),
+            ],
+        )
+        .on("s.sync:2", vec![ok(json!(2))]);
+    let states = json!({
+        "T": task("t", json!({"Retry": [{"ErrorEquals": ["E"], "IntervalSeconds": 2}], "Assign": {"v": "{% $states.result.r %}"}, "Next": "S"})),
+        "S": task("s.sync:2", json!({"Next": "W"})),
+        "W": {"Type": "Wait", "Seconds": 1, "Next": "C"},
+        "C": {"Type": "Choice", "Choices": [{"Condition": "{% true %}", "Next": "P"}]},
+        "P": {"Type": "Parallel", "Branches": [{"StartAt": "In", "States": {"In": {"Type": "Pass", "End": true}}}], "Next": "End"},
+        "End": {"Type": "Succeed"}
+    });
+    let result = run(&host, definition("T", states), json!({"x": 1})).await;
+    assert_eq!(
+        kinds(&result),
+        [
+            "ExecutionStarted",
+            "TaskStateEntered",
+            "TaskScheduled",
+            "TaskStarted",
+            "TaskFailed",
+            "TaskScheduled",
+            "TaskStarted",
+            "TaskSucceeded",
+            "TaskStateExited",
+            "TaskStateEntered",
+            "TaskScheduled",
+            "TaskStarted",
+            "TaskSubmitted",
+            "TaskSucceeded",
+            "TaskStateExited",
+            "WaitStateEntered",
+            "WaitStateExited",
+            "ChoiceStateEntered",
+            "ChoiceStateExited",
+            "ParallelStateEntered",
+            "ParallelStateStarted",
+            "PassStateEntered",
+            "PassStateExited",
+            "ParallelStateSucceeded",
+            "ParallelStateExited",
+            "SucceedStateEntered",
+            "SucceedStateExited",
+            "ExecutionSucceeded",
+        ]
+    );
+    assert_eq!(result.transitions, 8, "seven states and a retry");
+    let ids: Vec<(u64, u64)> = result.history.iter().map(|e| (e.id, e.previous)).collect();
+    assert_eq!(ids, (1..=28).map(|id| (id, id - 1)).collect::<Vec<_>>());
+    let failed = &result.history[4];
+    assert_eq!(
+        (
+            &*failed.state,
+            failed.details.error.as_deref(),
+            failed.details.cause.as_deref()
+        ),
+        ("T", Some("E"), Some("c"))
+    );
+    assert_eq!(failed.timestamp.to_string(), "2026-01-01T00:00:03Z");
+    assert_eq!(
+        (result.history[2].details.attempt, result.history[5].details.attempt),
+        (Some(0), Some(1))
+    );
+    assert_eq!(result.history[5].timestamp.to_string(), "2026-01-01T00:00:05Z");
+    let left = &result.history[8].details;
+    assert_eq!(
+        (left.output.as_deref(), left.assigned.as_deref()),
+        (Some(&json!({"r": 1})), Some(&json!({"v": 1})))
+    );
+    assert_eq!(&*result.history[21].path, "P.branch[0].In");
+    assert_eq!(host.events.borrow().len(), result.history.len(), "all were observed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn branches_follow_from_where_they_started() {
+    let host = Scripted::new();
+    let branch = |name: &str| json!({"StartAt": name, "States": {name: {"Type": "Wait", "Seconds": 1, "End": true}}});
+    let states = json!({"P": {"Type": "Parallel", "Branches": [branch("A"), branch("B")], "End": true}});
+    let result = run(&host, definition("P", states), json!({})).await;
+    let links: Vec<_> = result
+        .history
+        .iter()
+        .filter(|e| e.kind.name().starts_with("Wait"))
+        .map(|e| (e.id, e.previous, &*e.state))
+        .collect();
+    assert_eq!(links, [(4, 3, "A"), (5, 3, "B"), (6, 4, "A"), (7, 5, "B")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_history_ends_the_execution_whatever_is_caught() {
+    let host = Scripted::new();
+    let states = json!({
+        "P": {"Type": "Parallel", "End": true, "Retry": [{"ErrorEquals": ["States.ALL"]}],
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}],
+            "Branches": [{"StartAt": "Loop", "States": {
+                "Loop": {"Type": "Choice", "Choices": [{"Condition": "{% $states.input.go %}", "Next": "Wait"}], "Default": "Out"},
+                "Wait": {"Type": "Wait", "Seconds": 1, "Next": "Loop"},
+                "Out": {"Type": "Succeed"}}}]},
+        "Caught": {"Type": "Succeed"}
+    });
+    let result = run(&host, definition("P", states), json!({"go": true})).await;
+    assert_eq!(
+        result.status,
+        ExecutionStatus::Failed {
+            error: "States.Runtime".into(),
+            cause: "The execution reached the maximum number of history events (25000).".into()
+        }
+    );
+    assert_eq!(result.history.len() as u64, HISTORY_LIMIT);
+    assert_eq!(
+        result.history.last().map(|e| (e.id, e.kind.name())),
+        Some((25_000, "ExecutionFailed"))
+    );
+    // Three events before the loop, four in each turn.
+    assert_eq!(host.elapsed_ms() / 1000, (25_000 - 1 - 3) / 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_has_its_own_timeout() {
+    let host = Scripted::new().on("t", vec![after(500, Ok(json!(1)))]);
+    let mut definition = definition(
+        "T",
+        json!({
+        "T": task("t", json!({"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]})), "Caught": {"Type": "Succeed"}}),
+    );
+    definition["TimeoutSeconds"] = json!(120);
+    let result = run(&host, definition, json!({})).await;
+    assert_eq!(result.status, ExecutionStatus::TimedOut);
+    assert_eq!(host.elapsed_ms(), 120_000);
+    assert_eq!(kinds(&result)[4..], ["TaskStateAborted", "ExecutionTimedOut"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_runs_no_catcher() {
+    let host = Scripted::new()
+        .on("t", vec![after(500, Ok(json!(1)))])
+        .on("c", vec![ok(json!(1))]);
+    let definition = definition(
+        "T",
+        json!({
+        "T": task("t", json!({"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}]})), "C": task("c", json!({}))}),
+    );
+    let execution = execution(&host, &definition, json!({}));
+    let stop = execution.abort_handle();
+    let someone = async {
+        sleep(Duration::from_secs(30)).await;
+        stop.stop("Operator", "enough");
+        stop.stop("Later", "ignored");
+    };
+    let (result, ()) = tokio::join!(execution.run(), someone);
+    assert_eq!(
+        result.status,
+        ExecutionStatus::Aborted {
+            error: "Operator".into(),
+            cause: "enough".into()
+        }
+    );
+    assert_eq!(host.elapsed_ms(), 30_000);
+    assert_eq!(host.times("c"), Vec::<u128>::new());
+    let last = result.history.last().expect("an event");
+    assert_eq!(
+        (last.kind.name(), last.details.error.as_deref()),
+        ("ExecutionAborted", Some("Operator"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_host_gives_the_same_history() {
+    async fn once() -> Vec<(u64, String, String)> {
+        let host = Scripted::new().on(
+            "t",
+            vec![err("E"), after(3, Ok(json!(1))), err("E"), after(1, Ok(json!(1)))],
+        );
+        let processor = json!({"StartAt": "T", "States": {"T": task("t", json!({"Retry": [{"ErrorEquals": ["E"], "JitterStrategy": "FULL"}]}))}});
+        let states = json!({"M": {"Type": "Map", "ItemProcessor": processor, "End": true}});
+        let result = run(&host, definition("M", states), json!([1, 2, 3, 4, 5])).await;
+        result
+            .history
+            .iter()
+            .map(|e| (e.previous, format!("{}@{}", e.kind, e.timestamp), e.path.to_string()))
+            .collect()
+    }
+    assert_eq!(once().await, once().await);
+}

@@ -1,0 +1,10 @@
+//! Tests of the simulated AWS, through the real SDK clients. One program, since linking each file by itself takes longer than running it.
+
+mod cloudwatch;
+mod common;
+mod control_planes;
+mod faults;
+mod rds;
+mod retry_quota;
+mod services;
+mod touched;

@@ -1,0 +1,23 @@
+//! Tests of what crosses crates. One program, since linking each file by itself takes longer than running it.
+
+mod approvals;
+mod arbitrary_events;
+mod arbitrary_inputs;
+mod asking;
+mod asl_validator;
+mod common;
+mod features;
+mod fencing;
+mod idempotency;
+mod lambda_runtime;
+mod locks;
+mod machines;
+mod permissions;
+mod recovery_machine;
+mod region_switch;
+mod resuming;
+mod start_recovery;
+mod stopped;
+mod template;
+mod time_limits;
+mod worst_case;

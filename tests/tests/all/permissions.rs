@@ -1,0 +1,481 @@
+//! Permissions are exact: what the functions of every kind of rehearsal touched is what their roles in the stack allow.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::common::{self, ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, plan, request};
+use drctl::parameters::parameters;
+use rehearsal::deployment::{STEPS, deployments};
+use rehearsal::{Disaster, Fault, Script, rehearse};
+use serde_json::json;
+use shared::plan::Plan;
+use shared::recovery::Scenario;
+use simulator::cloud::Touched;
+use simulator::simulation::{Invoked, InvokedBy, hole, machine_hole};
+use tests::iam::{By, Operation, Required, operations, required, required_to_invoke, row};
+use tests::permissions::{Exceptions, Needs, Side, not_named, too_narrow, too_wide};
+use tests::policy::{Statement, roles};
+use tests::template::Stack;
+
+/// What goes wrong in the rehearsals that are recorded, so that they take every path: each list in one rehearsal.
+const FAULTS: [&[&str]; 28] = [
+    &["grey-region"],
+    &["grey-control"],
+    &["both-databases"],
+    &["throttle:lambda"],
+    &["lost-reply:FailoverGlobalCluster"],
+    &["kill:fence-region:3"],
+    &["kill:promote-database"],
+    &["kill:switch-dns:1"],
+    &["kill:activate-region:9"],
+    &["duplicate-event"],
+    &["late-event:20m"],
+    &["lag:10m"],
+    &["no-lag-metric"],
+    &["old-outage:30m"],
+    &["stuck-failover"],
+    &["failed-failover"],
+    &["grey-control", "approver-asleep"],
+    &["grey-control", "approver-declines:2"],
+    &["no-lag-metric", "stuck-failover"],
+    &["flapping-alarm"],
+    &["no-lag-metric", "approver-declines"],
+    &["no-lag-metric", "one-approver-twice"],
+    &["sns-down"],
+    &["drill-running"],
+    &["busy"],
+    &["child-dies:SwitchDns"],
+    &["child-dies:PromoteDatabase"],
+    &["child-not-stopped"],
+];
+/// The same for moving the workload back.
+const FAULTS_ON_RETURN: [&[&str]; 4] = [
+    &["switchover-hangs"],
+    &["switchover-hangs:2m", "approver-declines"],
+    &["switchover-hangs", "approver-asleep"],
+    &["kill:fence-region:6"],
+];
+
+/// Long enough for everything that was started to end, or to wait for people.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// What was touched and invoked in the rehearsals of one plan.
+#[derive(Default)]
+struct Recorded {
+    touched: BTreeSet<Touched>,
+    invoked: BTreeSet<Invoked>,
+}
+
+impl Recorded {
+    fn play(&mut self, plan: &Plan, script: &Script, seed: u64) {
+        let played = rehearse(plan, script, seed, |_| {}).unwrap();
+        self.touched.extend(played.touched);
+        self.invoked.extend(played.invoked);
+    }
+}
+
+/// The example plan, with a function that has a reserved concurrency.
+fn usual() -> Plan {
+    let mut plan = plan();
+    plan.functions[0].reserved_concurrency = Some(50);
+    plan
+}
+
+/// What no rehearsal does by itself: the workload is moved there and back while both Regions are well; an execution is
+/// stopped; a recovery is taken over from; two Regions want the lock.
+fn record_worlds(recorded: &mut Recorded) {
+    let recorded = RefCell::new(recorded);
+    let keep = |world: &World| {
+        let mut recorded = recorded.borrow_mut();
+        recorded.touched.extend(world.simulation.touched());
+        recorded.invoked.extend(world.simulation.invoked());
+    };
+    in_virtual_time(async {
+        let world = World::good_times(|plan| *plan = usual()).await;
+        world.start("there", request("switchover"));
+        world.wait().await;
+        tokio::time::sleep(HOUR).await;
+        world.start_in(PRIMARY, "back", request("switchover"));
+        world.wait().await;
+        keep(&world);
+    });
+    in_virtual_time(async {
+        let world = World::watched(|plan| *plan = usual()).await;
+        world.start("first", request("failover"));
+        world.question().await;
+        let mut instead = request("failover");
+        instead["take_over"] = json!(world.only_header().await.id);
+        world.start("second", instead);
+        let question = world.nth_question(1).await;
+        for person in [ON_CALL, SECOND] {
+            world
+                .answer(&question, person, "approve", Some("the first one hangs"))
+                .await;
+        }
+        tokio::time::sleep(HOUR).await;
+        // One in the other Region looks who holds the lock here.
+        world.start("third", request("failover"));
+        world.nth_question(2).await;
+        world.start_in(PRIMARY, "elsewhere", request("failover"));
+        tokio::time::sleep(HOUR / 60).await;
+        keep(&world);
+    });
+    // The recovery machine does not wait for its scenario's execution, which lives on.
+    in_virtual_time(async {
+        let world = common::with_impatient_recovery_machine(usual()).await;
+        world.cloud().faults.on_children();
+        world.start("impatient", request("failover"));
+        world.wait().await;
+        keep(&world);
+    });
+    // A recovery was stopped, and nobody has freed its lock when the next one begins.
+    in_virtual_time(async {
+        let plan = usual();
+        let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+        for deployment in &mut deployed {
+            deployment.rules.clear();
+            deployment.schedules.clear();
+        }
+        let world = World::begin(plan, deployed, 1).await;
+        tokio::time::sleep(HOUR / 6).await;
+        world.cloud().faults.on_children();
+        world.start("stopped", request("failover"));
+        world.question().await;
+        let aws = world.simulation.aws_in("test", RECOVERY);
+        let stopped = aws_sdk_sfn::Client::new(aws.config())
+            .stop_execution()
+            .execution_arn(world.only_header().await.execution)
+            .send()
+            .await;
+        stopped.unwrap();
+        world.start("next", request("failover"));
+        world.nth_question(1).await;
+        keep(&world);
+    });
+    // With the event that an execution was stopped, and where that is lost.
+    for is_told in [true, false] {
+        in_virtual_time(async {
+            let plan = usual();
+            let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+            for deployment in deployed.iter_mut().filter(|_| !is_told) {
+                deployment.rules.clear();
+            }
+            let world = World::begin(plan, deployed, 1).await;
+            tokio::time::sleep(HOUR / 6).await;
+            // What the recovery has started is stopped by the function that frees its lock.
+            world.cloud().faults.on_children();
+            world.start("stopped", request("failover"));
+            world.question().await;
+            let aws = world.simulation.aws_in("test", RECOVERY);
+            let stopped = aws_sdk_sfn::Client::new(aws.config())
+                .stop_execution()
+                .execution_arn(world.only_header().await.execution)
+                .send()
+                .await;
+            stopped.unwrap();
+            tokio::time::sleep(HOUR).await;
+            keep(&world);
+        });
+    }
+}
+
+fn script(disaster: Disaster, faults: &[&str]) -> Script {
+    Script {
+        faults: faults.iter().map(|spec| spec.parse::<Fault>().unwrap()).collect(),
+        resume: true,
+        ..Script::new(disaster)
+    }
+}
+
+/// The example plan, and one that moves the name by its record, each with what its rehearsals recorded. The other one's
+/// Regions are the other way round: nothing of Route 53 answers while us-east-1 is lost.
+static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
+    let usual = usual();
+    let mut by_record = plan();
+    by_record.dns.switch_object = None;
+    std::mem::swap(&mut by_record.regions.primary, &mut by_record.regions.recovery);
+    let mut recorded = Recorded::default();
+    for disaster in Disaster::ALL {
+        recorded.play(&usual, &Script::new(disaster), 1);
+    }
+    for faults in FAULTS {
+        recorded.play(&usual, &script(Disaster::RegionFailure, faults), 1);
+    }
+    for faults in FAULTS_ON_RETURN {
+        recorded.play(&usual, &script(Disaster::RegionReturn, faults), 1);
+    }
+    for (stop_at, faults) in [
+        ("promote-database", &["no-lag-metric"][..]),
+        ("switch-dns", &[]),
+        ("close-recovery", &[]),
+    ] {
+        let script = Script {
+            stop_at: Some(stop_at.to_owned()),
+            ..script(Disaster::RegionFailure, faults)
+        };
+        recorded.play(&usual, &script, 1);
+    }
+    record_worlds(&mut recorded);
+    let mut recorded_by_record = Recorded::default();
+    for disaster in Disaster::ALL {
+        recorded_by_record.play(&by_record, &Script::new(disaster), 1);
+    }
+    [(usual, recorded), (by_record, recorded_by_record)]
+});
+
+static TABLE: LazyLock<Vec<Operation>> = LazyLock::new(operations);
+
+fn exceptions() -> Exceptions {
+    serde_saphyr::from_str(include_str!("../../iam/exceptions.yaml")).unwrap()
+}
+
+/// The stacks of a plan as its rehearsals had them: functions and machines have the names of their folders and files.
+fn stacks(plan: &Plan) -> Vec<Stack> {
+    let both = parameters(plan).unwrap();
+    let each = both.into_iter().map(|(region, mut parameters)| {
+        parameters.insert("Prefix".to_owned(), String::new());
+        Stack::render(&plan.account, &region, &parameters).unwrap()
+    });
+    each.collect()
+}
+
+/// What the roles of a stack need, as recorded.
+fn needs(stack: &Stack, recorded: &Recorded) -> Needs {
+    let mut needs = Needs::new();
+    let mut add = |role: String, required: Vec<Required>| needs.entry(role).or_default().extend(required);
+    let here = recorded
+        .touched
+        .iter()
+        .filter(|touched| touched.from_region == stack.region);
+    for touched in here {
+        let role = hole(&touched.function) + "Role";
+        add(role.clone(), required(touched, &TABLE).unwrap());
+        if touched.operation == "Publish" {
+            add(role, to_use_the_key(stack));
+        }
+    }
+    for step in STEPS {
+        add(hole(step.name) + "Role", to_log(stack, &hole(step.name)));
+    }
+    for invoked in &recorded.invoked {
+        let required = || required_to_invoke(invoked, &TABLE).unwrap();
+        match &invoked.by {
+            InvokedBy::Machine(arn) if region_of(arn) == stack.region => {
+                let name = arn.rsplit(':').next().unwrap();
+                add(machine_hole(name) + "Role", required());
+            }
+            InvokedBy::Schedule(arn) if region_of(arn) == stack.region => {
+                let name = arn.rsplit('/').next().unwrap();
+                add("SchedulerRole".to_owned(), to_call(stack, name, required()));
+            }
+            // Rules have no roles, and people have their own; template.rs looks at what admits them.
+            _ => {}
+        }
+    }
+    for (name, _) in stack.of_kind("AWS::StepFunctions::StateMachine") {
+        add(format!("{name}Role"), to_deliver_logs());
+    }
+    needs
+}
+
+fn region_of(arn: &str) -> &str {
+    arn.split(':').nth(3).unwrap_or_default()
+}
+
+/// The topic is encrypted with a key of the stack's own, which whoever publishes has to use.
+fn to_use_the_key(stack: &Stack) -> Vec<Required> {
+    let publish = row(&TABLE, By::Code, "sns", "Publish").unwrap();
+    let with_key = publish.dependent.iter().filter(|action| action.when.is_some());
+    with_key
+        .map(|action| on(&action.action, &stack.resource("TopicKey").arn))
+        .collect()
+}
+
+fn to_log(stack: &Stack, function: &str) -> Vec<Required> {
+    let group = &stack.resource(&format!("{function}Log")).arn;
+    let stream = format!("{}log-stream:2026", group.trim_end_matches('*'));
+    vec![on("logs:CreateLogStream", group), on("logs:PutLogEvents", &stream)]
+}
+
+/// A machine's logs are delivered whenever it runs.
+fn to_deliver_logs() -> Vec<Required> {
+    let rows = TABLE
+        .iter()
+        .filter(|row| row.by == By::Machine && row.service == "logs");
+    let actions = rows.flat_map(|row| &row.actions);
+    actions.map(|action| on(&action.action, &action.resource)).collect()
+}
+
+/// A schedule calls an alias of the function that it calls in a rehearsal by version.
+fn to_call(stack: &Stack, schedule: &str, required: Vec<Required>) -> Vec<Required> {
+    let mut schedules = stack.of_kind("AWS::Scheduler::Schedule");
+    let found = schedules.find(|(_, found)| found.properties["Name"] == schedule);
+    let (_, found) = found.unwrap_or_else(|| panic!("the stack has no schedule {schedule}"));
+    let target = found.properties["Target"]["Arn"].as_str().unwrap();
+    let unqualified = |arn: &str| arn.split(':').take(7).collect::<Vec<_>>().join(":");
+    let each = required.into_iter().map(|mut required| {
+        assert_eq!(unqualified(&required.resource), unqualified(target), "{schedule}");
+        required.resource = target.to_owned();
+        required
+    });
+    each.collect()
+}
+
+fn on(action: &str, resource: &str) -> Required {
+    Required {
+        action: action.to_owned(),
+        resource: resource.to_owned(),
+        conditions: BTreeMap::new(),
+    }
+}
+
+/// What the plan calls things in a Region, and what stands for each in the template.
+fn names(plan: &Plan, stack: &Stack) -> Vec<(String, String)> {
+    let both = parameters(plan).unwrap();
+    let (_, parameters) = both.into_iter().find(|(region, _)| *region == stack.region).unwrap();
+    let mut names = vec![(stack.region.clone(), "${AWS::Region}".to_owned())];
+    // What a word of the template could be is no name.
+    let is_name = |value: &str| value.len() > 4 && !value.contains([',', ' ']) && value.parse::<f64>().is_err();
+    for (parameter, value) in parameters {
+        if is_name(&value) {
+            names.push((value, format!("${{{parameter}}}")));
+        }
+    }
+    names.extend(
+        plan.functions
+            .iter()
+            .map(|function| (function.name.clone(), "${Function}".to_owned())),
+    );
+    names.sort_by_key(|(name, stands_for)| (std::cmp::Reverse(name.len()), stands_for.clone()));
+    names
+}
+
+/// Roles and needs in each Region, for each plan.
+static SIDES: LazyLock<[Vec<Side>; 2]> = LazyLock::new(|| {
+    RECORDED.each_ref().map(|(plan, recorded)| {
+        let stacks = stacks(plan);
+        let sides = stacks.iter().map(|stack| Side {
+            roles: roles(stack).unwrap(),
+            needs: needs(stack, recorded),
+            names: names(plan, stack),
+        });
+        sides.collect()
+    })
+});
+
+#[test]
+fn every_recorded_call_is_allowed_and_every_allowed_action_is_used() {
+    let sides = SIDES.clone();
+    let mut wrong = Vec::new();
+    for side in sides.iter().flatten() {
+        wrong.extend(too_narrow(&side.roles, &side.needs).unwrap());
+        wrong.extend(not_named(&side.roles, &TABLE, &exceptions()));
+    }
+    wrong.extend(too_wide(&sides.concat(), &exceptions()).unwrap());
+    wrong.sort();
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_role_that_is_too_narrow_is_found() {
+    let sides = SIDES.clone();
+    let Side { mut roles, needs, .. } = sides[0][1].clone();
+    assert_eq!(too_narrow(&roles, &needs).unwrap(), Vec::<String>::new());
+    // One action less, one resource less, another condition.
+    let promotes = roles.get_mut("PromoteDatabaseRole").unwrap();
+    for statement in promotes.iter_mut() {
+        statement.actions.retain(|action| action != "rds:FailoverGlobalCluster");
+    }
+    let fences = roles.get_mut("FenceRegionRole").unwrap();
+    for statement in fences.iter_mut() {
+        statement
+            .resources
+            .retain(|resource| !resource.ends_with(":function:radiant-production-router"));
+    }
+    let probes = roles.get_mut("ProbeHealthRole").unwrap();
+    for statement in probes.iter_mut() {
+        for (_, _, values) in &mut statement.conditions {
+            *values = vec!["Somebody/Else".to_owned()];
+        }
+    }
+    let found = too_narrow(&roles, &needs).unwrap();
+    for (role, needed, count) in [
+        ("PromoteDatabaseRole", "rds:FailoverGlobalCluster", 2),
+        ("FenceRegionRole", ":function:radiant-production-router", 1),
+        ("ProbeHealthRole", "cloudwatch:PutMetricData", 1),
+    ] {
+        let of_role: Vec<&String> = found
+            .iter()
+            .filter(|wrong| wrong.starts_with(&format!("{role} needs")))
+            .collect();
+        assert!(
+            of_role.len() >= count && of_role.iter().all(|wrong| wrong.contains(needed)),
+            "{role}: {of_role:?}"
+        );
+    }
+    assert!(found.iter().all(|wrong| {
+        ["PromoteDatabaseRole", "FenceRegionRole", "ProbeHealthRole"]
+            .iter()
+            .any(|role| wrong.starts_with(role))
+    }));
+}
+
+#[test]
+fn a_role_that_is_too_wide_is_found() {
+    let mut sides = SIDES.concat();
+    let more = Statement {
+        actions: vec!["rds:DeleteDBCluster".to_owned(), "dynamodb:GetItem".to_owned()],
+        resources: vec!["arn:aws:dynamodb:us-west-2:123456789012:table/*".to_owned()],
+        conditions: Vec::new(),
+    };
+    let open = Statement {
+        actions: vec!["sns:*".to_owned()],
+        resources: vec!["*".to_owned()],
+        conditions: Vec::new(),
+    };
+    let announces = sides[1].roles.get_mut("AnnounceRole").unwrap();
+    announces.extend([more, open]);
+    assert_eq!(
+        too_wide(&sides, &exceptions()).unwrap(),
+        [
+            "AnnounceRole may rds:DeleteDBCluster on arn:aws:dynamodb:${AWS::Region}:123456789012:table/*, and no rehearsal does"
+        ]
+    );
+    let open = not_named(&sides[1].roles, &TABLE, &exceptions());
+    assert_eq!(
+        open,
+        [
+            "AnnounceRole may rds:DeleteDBCluster on arn:aws:dynamodb:us-west-2:123456789012:table/*: name the resource",
+            "AnnounceRole may dynamodb:GetItem on arn:aws:dynamodb:us-west-2:123456789012:table/*: name the resource",
+            "AnnounceRole may sns:*: name the actions",
+            "AnnounceRole may sns:* on *: name the resource",
+        ]
+    );
+}
+
+#[test]
+fn an_operation_that_the_table_does_not_know_is_found() {
+    let (_, recorded) = &RECORDED[0];
+    let mut touched = recorded.touched.first().unwrap().clone();
+    touched.operation = "DropEverything".to_owned();
+    let error = required(&touched, &TABLE).unwrap_err();
+    assert!(
+        error.contains("DropEverything") && error.contains("operations.yaml"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_function_was_recorded_in_the_region_where_it_works() {
+    for step in STEPS {
+        let is_recorded = RECORDED.iter().any(|(plan, recorded)| {
+            let recovery = &plan.regions.recovery.region;
+            let mut of_step = recorded.touched.iter().filter(|touched| touched.function == step.name);
+            of_step.any(|touched| touched.from_region == *recovery)
+        });
+        assert!(is_recorded, "no rehearsal calls {}", step.name);
+    }
+}

@@ -1,0 +1,247 @@
+//! A recovery whose execution ends without its last state: its lock is free within seconds, people are told once, and it can
+//! be gone on with. Where the event is lost, the schedule does the same and says so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::common::{self, MACHINE, ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, in_virtual_time, request};
+use rehearsal::deployment::deployments;
+use serde_json::json;
+use shared::recovery::{Mode, Outcome, Scenario};
+use simulator::aws::cloudwatch::Metric;
+use simulator::aws::sns::Message;
+
+const SUBJECT: &str = "a recovery ended without being closed";
+
+fn execution(name: &str) -> String {
+    format!("arn:aws:states:{RECOVERY}:123456789012:execution:{MACHINE}:{name}")
+}
+
+async fn stop(world: &World, execution: &str) {
+    let aws = world.simulation.aws_in("test", RECOVERY);
+    let stopping = aws_sdk_sfn::Client::new(aws.config())
+        .stop_execution()
+        .execution_arn(execution);
+    stopping.send().await.unwrap();
+}
+
+async fn sleep(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// Both Regions with everything, but for the rule on executions' ends.
+async fn without_the_event() -> World {
+    let plan = common::plan();
+    let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+    for deployment in &mut deployed {
+        deployment.rules.clear();
+    }
+    let world = World::begin(plan, deployed, 11).await;
+    sleep(600).await;
+    world
+}
+
+/// The primary Region is lost, people approve, and the execution is stopped while the database is on its way.
+async fn stopped_in_the_middle(world: &World) {
+    world.cloud().take_region_away(PRIMARY);
+    world.start("one", request("failover"));
+    let question = world.question().await;
+    for who in [SECOND, THIRD] {
+        world.answer(&question, who, "approve", Some("it is dark")).await;
+    }
+    while !world.passed("CheckDatabase") {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!world.is_unlocked().await);
+    stop(world, &execution("one")).await;
+}
+
+/// What people were told of locks that were released.
+fn told(world: &World) -> Vec<Message> {
+    let messages = world.messages().into_iter();
+    messages.filter(|message| message.subject.ends_with(SUBJECT)).collect()
+}
+
+/// How often the schedule found a lock that had outlived its execution.
+fn stale(world: &World) -> usize {
+    let metric = Metric {
+        namespace: world.plan.probe.namespace.clone(),
+        name: "StaleLock".to_owned(),
+        dimensions: BTreeMap::from([("Workload".to_owned(), world.plan.workload.clone())]),
+    };
+    let found = world.cloud().cloudwatch.largest(RECOVERY, &metric);
+    assert!(found.iter().all(|value| *value == 1.0), "{found:?}");
+    found.len()
+}
+
+async fn goes_on(world: &World) {
+    let id = world.only_header().await.id;
+    shared::resume::resume(&world.simulation.aws_in("drctl", RECOVERY), &world.plan, &id, ON_CALL)
+        .await
+        .unwrap();
+    world.wait().await;
+    let closing = world.closing().await;
+    assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+    assert_eq!(world.calls_to("FailoverGlobalCluster"), 1);
+}
+
+#[test]
+fn a_stopped_recovery_leaves_no_lock_and_is_told_once() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        stopped_in_the_middle(&world).await;
+        sleep(5).await;
+        assert!(world.is_unlocked().await);
+        let header = world.only_header().await;
+        let text = &told(&world)[0].text;
+        for part in [
+            &format!(
+                "The execution of recovery {} is ABORTED, and did not close it",
+                header.id
+            ),
+            "promote-database",
+            &format!("drctl resume {}", header.id),
+            &execution("one"),
+        ] {
+            assert!(text.contains(part), "{part} is missing in: {text}");
+        }
+        let undo = world.record.undo_notes(&header.id).await.unwrap();
+        assert!(!undo.is_empty() && undo.iter().all(|undo| undo.taken_back_at.is_none()));
+
+        // The same event again, and the schedule, tell nothing more.
+        let again = json!({ "event": { "detail": { "executionArn": execution("one"), "status": "ABORTED" } } });
+        world.step::<release_lock::ReleaseLock>().invoke(again).await.unwrap();
+        sleep(900).await;
+        assert_eq!((told(&world).len(), stale(&world)), (1, 0));
+
+        goes_on(&world).await;
+        sleep(900).await;
+        // A recovery that was closed leaves nothing to be told.
+        assert_eq!((told(&world).len(), stale(&world)), (1, 0));
+        assert_eq!(world.cloud().events.failures(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn where_the_event_is_lost_the_schedule_frees_the_lock_and_says_so() {
+    in_virtual_time(async {
+        let world = without_the_event().await;
+        stopped_in_the_middle(&world).await;
+        sleep(5).await;
+        assert!(!world.is_unlocked().await);
+        assert_eq!((told(&world).len(), stale(&world)), (0, 0));
+        sleep(330).await;
+        assert!(world.is_unlocked().await);
+        assert_eq!((told(&world).len(), stale(&world)), (1, 1));
+        sleep(900).await;
+        assert_eq!((told(&world).len(), stale(&world)), (1, 1));
+        goes_on(&world).await;
+    });
+}
+
+#[test]
+fn a_recovery_that_fails_as_it_should_is_told_as_that_and_not_as_stopped() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        world.cloud().take_region_away(PRIMARY);
+        world
+            .simulation
+            .break_function(RECOVERY, "promote-database", "Denied", "no")
+            .unwrap();
+        world.start("one", request("failover"));
+        let question = world.question().await;
+        for who in [SECOND, THIRD] {
+            world.answer(&question, who, "approve", Some("it is dark")).await;
+        }
+        world.wait().await;
+        assert!(world.has_failed());
+        sleep(900).await;
+        assert!(world.is_unlocked().await && world.calls_of("release-lock") > 0);
+        assert_eq!((told(&world).len(), stale(&world)), (0, 0));
+    });
+}
+
+#[test]
+fn one_that_cannot_be_closed_is_freed_too() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        world
+            .simulation
+            .break_function(RECOVERY, "close-recovery", "Denied", "no")
+            .unwrap();
+        world.start("one", request("switchover"));
+        world.wait().await;
+        assert!(!world.is_unlocked().await);
+        sleep(5).await;
+        assert!(world.is_unlocked().await);
+        let told = told(&world);
+        assert_eq!(told.len(), 1);
+        assert!(
+            told[0].text.contains("is FAILED, and did not close it"),
+            "{}",
+            told[0].text
+        );
+    });
+}
+
+#[test]
+fn a_holder_that_runs_is_never_freed() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        world.cloud().take_region_away(PRIMARY);
+        world.start("one", request("failover"));
+        world.question().await;
+        // The schedule looks, people do not answer, and somebody sends an event that is not true.
+        let untrue = json!({ "event": { "detail": { "executionArn": execution("one"), "status": "ABORTED" } } });
+        let error = world.step::<release_lock::ReleaseLock>().invoke(untrue).await;
+        assert!(error.unwrap_err().message.contains("does not say so yet"));
+        sleep(660).await;
+        let lock = world.record.lock(&world.plan.workload).await.unwrap().unwrap();
+        assert_eq!(lock.execution, execution("one"));
+        // One that has just begun may not be seen yet.
+        world
+            .record
+            .release_lock(&world.plan.workload, &execution("one"))
+            .await
+            .unwrap();
+        let now = world.cloud().now().to_string();
+        world
+            .lock_by(&execution("unseen"), "unseen", Mode::Rehearsal, &now)
+            .await;
+        let looked = world
+            .step::<release_lock::ReleaseLock>()
+            .invoke(json!({}))
+            .await
+            .unwrap();
+        assert_eq!(looked["lock"]["what"], "at-work");
+        assert_eq!((told(&world).len(), stale(&world)), (0, 0));
+        // Later it is known that there is none.
+        sleep(11 * 60).await;
+        assert!(world.is_unlocked().await);
+        assert!(
+            told(&world)[0]
+                .text
+                .contains("It was not opened, and cannot be gone on with")
+        );
+    });
+}
+
+#[test]
+fn a_lock_that_changed_hands_is_not_taken_from_its_new_owner() {
+    in_virtual_time(async {
+        let world = without_the_event().await;
+        stopped_in_the_middle(&world).await;
+        // It is gone on with before the schedule looks.
+        goes_on(&world).await;
+        sleep(900).await;
+        assert_eq!((told(&world).len(), stale(&world)), (0, 0));
+        // An event that comes late is of nobody who holds it.
+        let late = json!({ "event": { "detail": { "executionArn": execution("one"), "status": "ABORTED" } } });
+        let next = execution("next");
+        let now = world.cloud().now().to_string();
+        world.lock_by(&next, "next", Mode::Rehearsal, &now).await;
+        let looked = world.step::<release_lock::ReleaseLock>().invoke(late).await.unwrap();
+        assert_eq!(looked["lock"], json!({ "what": "held-by-another", "execution": next }));
+        assert!(!world.is_unlocked().await && told(&world).is_empty());
+    });
+}
