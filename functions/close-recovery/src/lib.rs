@@ -17,7 +17,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::measure::{Achieved, Met, MetObjectives, Observed, RpoStatus, achieved, met};
 use shared::metric::Metrics;
 use shared::plan::{Duration, Objectives};
-use shared::record::{Closing, Header, Record, Sighting, Undo};
+use shared::record::{Closing, Header, Record, Released, Sighting, Undo, Untold};
 use shared::recovery::{Outcome, RecoveryRef};
 use shared::scenario_run::{Failure, Remaining, ScenarioEnd};
 use shared::slices::ProbeSlice;
@@ -172,6 +172,14 @@ impl Step for CloseRecovery {
                 closing
             }
         };
+        // People are told next; where the execution ends before that, `release-lock` tells them.
+        let untold = Untold {
+            recovery: recovery.clone(),
+            mode: header.mode,
+            released: Released::Closing,
+            at: closing.closed_at,
+        };
+        self.record.note_untold(&untold).await?;
         self.record.release_lock(&recovery.workload, &input.execution).await?;
         if let Some(probe) = &input.probe {
             self.publish(probe, &header, &closing).await;

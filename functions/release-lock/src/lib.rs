@@ -15,7 +15,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::execution::{Seen, end_what_is_left, look_up};
 use shared::metric::{Datum, Metrics, Unit};
 use shared::plan::Plan;
-use shared::record::{Lock, Outlived, Record};
+use shared::record::{Header, Lock, Record, Released, Untold};
 use shared::step::Step;
 use shared::topic::Topics;
 
@@ -153,8 +153,8 @@ impl ReleaseLock {
         if event.is_none() {
             self.say_that_it_was_stale(plan).await;
         }
-        let outlived = Outlived::new(workload, &lock, status.clone(), self.aws.now());
-        self.record.note_outlived(&outlived).await?;
+        let untold = Untold::outlived(workload, &lock, status.clone(), self.aws.now());
+        self.record.note_untold(&untold).await?;
         if self.record.release_lock(workload, &execution).await? {
             tracing::info!(execution, status, "the lock was released");
             Ok(Found::Released { execution, status })
@@ -184,55 +184,90 @@ impl ReleaseLock {
         }
     }
 
-    /// Tells people of the locks that outlived their executions, also where whoever released one did not come to that.
-    /// Gives the recoveries that were told of.
+    /// Tells people of the ends that they were not told of, also where whoever released the lock did not come to that. Gives
+    /// the recoveries that were told of.
     async fn tell(&self, plan: &Plan, event: Option<&Detail>, found: &Found) -> Result<Vec<String>, StepError> {
         let mut told = Vec::new();
-        for outlived in self.record.outlived(&plan.workload).await? {
-            let age = self.aws.now().duration_since(outlived.found_at);
+        for untold in self.record.untold(&plan.workload).await? {
+            let age = self.aws.now().duration_since(untold.at);
             let is_left_over = event.is_none() && age.unsigned_abs() > TELLS_WITHIN;
-            if is_left_over || is_ours(&outlived.recovery.execution, event, found) {
-                if self.tell_of(plan, &outlived).await? {
-                    told.push(outlived.recovery.id.clone());
-                }
-                self.record.forget_outlived(&outlived).await?;
+            if !is_left_over && !is_ours(&untold.recovery.execution, event, found) {
+                continue;
             }
+            match self.tell_of(plan, &untold).await? {
+                Telling::Told => told.push(untold.recovery.id.clone()),
+                Telling::NotNeeded => {}
+                Telling::TooSoon => continue,
+            }
+            self.record.forget_untold(&untold).await?;
         }
         Ok(told)
     }
 
-    /// Tells people of one, unless they were told before, or the recovery was gone on with; says whether it did.
-    async fn tell_of(&self, plan: &Plan, outlived: &Outlived) -> Result<bool, StepError> {
-        let recovery = &outlived.recovery;
+    /// Tells people of one end, unless they were told before, or the recovery was gone on with.
+    async fn tell_of(&self, plan: &Plan, untold: &Untold) -> Result<Telling, StepError> {
+        let recovery = &untold.recovery;
         let header = self.record.header(&recovery.id).await?;
         let goes_on = header
             .as_ref()
             .is_some_and(|header| header.execution != recovery.execution);
         if goes_on || self.record.told(recovery, TOLD).await?.is_some() {
-            return Ok(false);
+            return Ok(Telling::NotNeeded);
         }
+        let status = match &untold.released {
+            Released::Another { status } => status.clone(),
+            Released::Closing => {
+                if self.closing_was_told(untold, header.as_ref()).await? {
+                    return Ok(Telling::NotNeeded);
+                }
+                let since = header.as_ref().map_or(untold.at, |header| header.opened_at);
+                match look_up(&self.aws, &recovery.execution, since).await? {
+                    Seen::Ended(status) => status,
+                    Seen::Runs | Seen::NotYet => return Ok(Telling::TooSoon),
+                }
+            }
+        };
         let Some(site) = plan.site(self.aws.region()) else {
             tracing::warn!(
                 region = self.aws.region(),
                 "the plan has no topic in this Region; nobody is told"
             );
-            return Ok(false);
+            return Ok(Telling::NotNeeded);
         };
         let notes = self.record.undo_notes(&recovery.id).await?;
-        let text = message::text(outlived, header.as_ref(), &notes);
+        let text = message::text(untold, status.as_deref(), header.as_ref(), &notes);
         let message_id = self
             .topics
             .publish(
                 &plan.topic_arn(site),
-                outlived.mode,
+                untold.mode,
                 &plan.workload,
-                "a recovery ended without being closed",
+                message::subject(untold),
                 &text,
             )
             .await?;
         self.record.note_told(recovery, TOLD, &message_id).await?;
-        Ok(true)
+        Ok(Telling::Told)
     }
+
+    /// Whether the recovery itself told people how it was closed: it announces its outcome.
+    async fn closing_was_told(&self, untold: &Untold, header: Option<&Header>) -> Result<bool, StepError> {
+        let Some(closing) = header.and_then(Header::ended) else {
+            return Ok(false);
+        };
+        let told = self.record.told(&untold.recovery, closing.outcome.name()).await?;
+        Ok(told.is_some())
+    }
+}
+
+/// What came of telling people of an end.
+enum Telling {
+    /// They are told now.
+    Told,
+    /// They were told before, or there is nobody to tell, or the recovery goes on.
+    NotNeeded,
+    /// The execution is still at work, and may tell them itself.
+    TooSoon,
 }
 
 /// Whether the end of this execution is what this invocation is about.

@@ -1,15 +1,29 @@
-//! What people are told of a recovery whose execution ended without closing it.
+//! What people are told of a recovery whose execution ended without closing it, or without telling how it was closed.
 
-use shared::record::{Header, Outlived, Undo};
+use shared::record::{Header, Released, Undo, Untold};
 
 /// How many changes a message lists: it must stay one that is read. The record has them all.
 const CHANGES_LISTED: usize = 30;
 
-/// The message. `header` is the recovery's, if it came to be opened; `notes` are its undo notes.
-pub(crate) fn text(outlived: &Outlived, header: Option<&Header>, notes: &[Undo]) -> String {
-    let recovery = &outlived.recovery;
-    let status = outlived.status.as_deref().unwrap_or("forgotten by Step Functions");
+/// What the message is about, in a few words.
+pub(crate) fn subject(untold: &Untold) -> &'static str {
+    match untold.released {
+        Released::Closing => "a recovery ended, and nobody was told",
+        Released::Another { .. } => "a recovery ended without being closed",
+    }
+}
+
+/// The message. `status` is how the execution ended, as Step Functions has it; `header` is the recovery's, if it came to be
+/// opened; `notes` are its undo notes.
+pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header>, notes: &[Undo]) -> String {
+    let recovery = &untold.recovery;
+    let status = status.unwrap_or("forgotten by Step Functions");
+    let by_closing = untold.released == Released::Closing;
     let mut lines = vec![match header.and_then(Header::ended) {
+        Some(closing) if by_closing => format!(
+            "Recovery {} was closed as {}. Its execution is {status}, and nobody is known to have been told.",
+            recovery.id, closing.outcome
+        ),
         Some(closing) => format!(
             "The execution of recovery {} is {status}, and had not released its lock; it was closed as {}.",
             recovery.id, closing.outcome
@@ -65,8 +79,8 @@ mod tests {
 
     const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:region-switch:one";
 
-    fn outlived(status: Option<&str>) -> Outlived {
-        Outlived {
+    fn untold(released: Released) -> Untold {
+        Untold {
             recovery: RecoveryRef {
                 id: "r".to_owned(),
                 workload: "shop".to_owned(),
@@ -74,9 +88,26 @@ mod tests {
                 execution: EXECUTION.to_owned(),
             },
             mode: Mode::Live,
-            status: status.map(str::to_owned),
-            found_at: "2026-01-06T03:00:00Z".parse().unwrap(),
+            released,
+            at: "2026-01-06T03:00:00Z".parse().unwrap(),
         }
+    }
+
+    fn outlived(status: Option<&str>, header: Option<&Header>, notes: &[Undo]) -> String {
+        let status = status.map(str::to_owned);
+        let untold = untold(Released::Another { status: status.clone() });
+        text(&untold, status.as_deref(), header, notes)
+    }
+
+    #[test]
+    fn what_was_closed_and_not_told_is_told() {
+        let untold = untold(Released::Closing);
+        let text = text(&untold, Some("ABORTED"), Some(&header(Some(Outcome::Recovered))), &[]);
+        assert!(
+            text.starts_with("Recovery r was closed as recovered. Its execution is ABORTED, and nobody"),
+            "{text}"
+        );
+        assert!(!text.contains("had not released its lock"), "{text}");
     }
 
     fn header(outcome: Option<Outcome>) -> Header {
@@ -115,7 +146,7 @@ mod tests {
             undo("cluster", None, false),
             undo("router", Some("letting it run"), true),
         ];
-        let text = text(&outlived(Some("ABORTED")), Some(&header(None)), &notes);
+        let text = outlived(Some("ABORTED"), Some(&header(None)), &notes);
         for part in [
             "recovery r is ABORTED, and did not close it",
             "- fence-region: stage v2; taken back by: opening it",
@@ -130,7 +161,7 @@ mod tests {
 
     #[test]
     fn it_offers_to_go_on_only_where_that_can_be() {
-        let said = |header: Option<&Header>| text(&outlived(None), header, &[]);
+        let said = |header: Option<&Header>| outlived(None, header, &[]);
         assert!(said(None).contains("cannot be gone on with"));
         assert!(said(None).contains("forgotten by Step Functions"));
         assert!(said(Some(&header(Some(Outcome::Recovered)))).contains("There is nothing to go on with"));
@@ -145,7 +176,7 @@ mod tests {
     #[test]
     fn a_message_stays_short() {
         let notes: Vec<Undo> = (0..100).map(|n| undo(&n.to_string(), None, false)).collect();
-        let text = text(&outlived(Some("FAILED")), Some(&header(None)), &notes);
+        let text = outlived(Some("FAILED"), Some(&header(None)), &notes);
         assert!(text.contains("- and 70 more"), "{text}");
         assert!(text.lines().count() < 45);
     }

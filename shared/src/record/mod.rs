@@ -3,7 +3,7 @@
 //! | partition key | sort key | item |
 //! |---|---|---|
 //! | `workload#<name>` | `lock` | who holds the lock, and the fencing token |
-//! | `workload#<name>` | `outlived#<execution>` | a lock that outlived its execution, until people were told |
+//! | `workload#<name>` | `untold#<execution>` | an end, until people were told of it |
 //! | `workload#<name>` | `recovery#<id>` | that there is such a recovery |
 //! | `workload#<name>` | `automation` | whether alarms start recoveries by themselves, and who said so |
 //! | `workload#<name>` | `automation#<time>` | each time that somebody said so |
@@ -26,11 +26,11 @@ mod automation;
 mod header;
 mod lock;
 mod observed;
-mod outlived;
 mod plan;
 mod questions;
 mod timeline;
 mod undo;
+mod untold;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -44,9 +44,9 @@ pub use automation::{StartDecision, Started, Switch};
 pub use header::{Closing, Header};
 pub use lock::{Claim, Claimed, Lock};
 pub use observed::Sighting;
-pub use outlived::Outlived;
 pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, Undo};
+pub use untold::{Released, Untold};
 
 use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};

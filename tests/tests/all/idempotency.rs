@@ -342,7 +342,7 @@ const RELEASE: Case = Case {
             json!({
                 "held": world.record.lock(workload).await.unwrap().is_some(),
                 "told": !world.messages().is_empty(),
-                "to_be_told": world.record.outlived(workload).await.unwrap().len(),
+                "to_be_told": world.record.untold(workload).await.unwrap().len(),
                 "closing": world.record.header(id).await.unwrap().unwrap().closing.is_some(),
                 "undo": undo_notes(world).await,
             })

@@ -12,6 +12,7 @@ use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
 
 const SUBJECT: &str = "a recovery ended without being closed";
+const TOLD_NOBODY: &str = "a recovery ended, and nobody was told";
 
 fn execution(name: &str) -> String {
     format!("arn:aws:states:{RECOVERY}:123456789012:execution:{MACHINE}:{name}")
@@ -56,10 +57,36 @@ async fn stopped_in_the_middle(world: &World) {
     stop(world, &execution("one")).await;
 }
 
-/// What people were told of locks that were released.
+/// The primary Region is lost, people approve, and the execution is stopped when it was closed, before it has told so.
+async fn stopped_before_it_tells(world: &World) {
+    world.cloud().take_region_away(PRIMARY);
+    world.start("one", request("failover"));
+    let question = world.question().await;
+    for who in [SECOND, THIRD] {
+        world.answer(&question, who, "approve", Some("it is dark")).await;
+    }
+    while !world.passed("CloseRecovery") || !world.is_unlocked().await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop(world, &execution("one")).await;
+    assert_eq!(world.closing().await.outcome, Outcome::Recovered);
+    assert!(
+        !world
+            .messages()
+            .iter()
+            .any(|message| message.subject.contains("recovered"))
+    );
+}
+
+/// What people were told of ends that the recovery itself did not tell of.
 fn told(world: &World) -> Vec<Message> {
     let messages = world.messages().into_iter();
-    messages.filter(|message| message.subject.ends_with(SUBJECT)).collect()
+    let is_of_an_end = |message: &Message| {
+        [SUBJECT, TOLD_NOBODY]
+            .iter()
+            .any(|about| message.subject.ends_with(about))
+    };
+    messages.filter(is_of_an_end).collect()
 }
 
 /// How often the schedule found a lock that had outlived its execution.
@@ -136,6 +163,40 @@ fn where_the_event_is_lost_the_schedule_frees_the_lock_and_says_so() {
         sleep(900).await;
         assert_eq!((told(&world).len(), stale(&world)), (1, 1));
         goes_on(&world).await;
+    });
+}
+
+#[test]
+fn a_recovery_that_is_stopped_when_it_was_closed_is_told_once() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        stopped_before_it_tells(&world).await;
+        sleep(5).await;
+        let said = told(&world);
+        assert!(said.len() == 1 && said[0].subject.ends_with(TOLD_NOBODY), "{said:?}");
+        assert!(
+            said[0]
+                .text
+                .contains("was closed as recovered. Its execution is ABORTED"),
+            "{}",
+            said[0].text
+        );
+        sleep(900).await;
+        assert_eq!((told(&world).len(), stale(&world)), (1, 0));
+    });
+}
+
+#[test]
+fn where_the_event_is_lost_the_schedule_tells_how_it_was_closed() {
+    in_virtual_time(async {
+        let world = without_the_event().await;
+        stopped_before_it_tells(&world).await;
+        sleep(5).await;
+        assert_eq!(told(&world).len(), 0);
+        sleep(660).await;
+        assert_eq!((told(&world).len(), stale(&world)), (1, 0));
+        // The note is gone: nothing is looked up again.
+        assert_eq!(world.record.untold(&world.plan.workload).await.unwrap(), []);
     });
 }
 
