@@ -9,9 +9,6 @@ CHROMIUM := $(firstword $(shell command -v chromium chromium-browser google-chro
 FONT := $(wildcard /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-# Defects that campaigns must find, for the tests of that.
-PLANTED := drctl/planted-defects
-
 # What the functions are built for; the template's parameter Architecture must be the same.
 ARCHITECTURE := arm64
 FUNCTIONS := $(notdir $(wildcard functions/*))
@@ -23,7 +20,7 @@ COMPILER := $(if $(filter $(TARGET),$(shell rustc -vV | sed -n 's/^host: //p')),
 
 .PHONY: test lint browser release tools
 test: $(NODE_MODULES) browser tools
-	cargo test --workspace --locked --features $(PLANTED)
+	cargo test --workspace --locked
 
 browser:
 ifeq ($(and $(CHROMIUM),$(FONT)),)
@@ -34,7 +31,6 @@ endif
 lint:
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --all-targets --locked --features $(PLANTED) -- -D warnings
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny --version 0.20.2
 	cargo deny --locked check bans licenses sources
 

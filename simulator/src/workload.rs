@@ -230,18 +230,17 @@ impl Platform {
 
     /// A write by the function of `region` that answers customers, to the cluster that its environment names.
     fn write(&self, cloud: &Cloud, region: &str, sql: &str, now: i64) -> Result<(), Unserved> {
-        let function = cloud
+        let cluster = cloud
             .lambda
-            .function(region, &self.function)
-            .ok_or(Unserved::FunctionOff)?;
-        if function.reserved_concurrency == Some(0) {
-            return Err(Unserved::FunctionOff);
-        }
-        let cluster = function
-            .environment
-            .get("DB_CLUSTER_ARN")
-            .cloned()
-            .ok_or(Unserved::Database)?;
+            .look_at(region, &self.function, |function| match function.reserved_concurrency {
+                Some(0) => Err(Unserved::FunctionOff),
+                _ => function
+                    .environment
+                    .get("DB_CLUSTER_ARN")
+                    .cloned()
+                    .ok_or(Unserved::Database),
+            })
+            .ok_or(Unserved::FunctionOff)??;
         let parameters = BTreeMap::from([("now".to_owned(), Value::Integer(now))]);
         cloud
             .rds

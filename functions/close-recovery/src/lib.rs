@@ -174,13 +174,15 @@ impl Step for CloseRecovery {
         };
         // People are told next; where the execution ends before that, `release-lock` tells them.
         let untold = Untold {
-            recovery: recovery.clone(),
+            recovery: RecoveryRef {
+                execution: input.execution.clone(),
+                ..recovery.clone()
+            },
             mode: header.mode,
             released: Released::Closing,
             at: closing.closed_at,
         };
-        self.record.note_untold(&untold).await?;
-        self.record.release_lock(&recovery.workload, &input.execution).await?;
+        self.record.release_lock_and_note(&untold).await?;
         if let Some(probe) = &input.probe {
             self.publish(probe, &header, &closing).await;
         }

@@ -154,8 +154,7 @@ impl ReleaseLock {
             self.say_that_it_was_stale(plan).await;
         }
         let untold = Untold::outlived(workload, &lock, status.clone(), self.aws.now());
-        self.record.note_untold(&untold).await?;
-        if self.record.release_lock(workload, &execution).await? {
+        if self.record.release_lock_and_note(&untold).await? {
             tracing::info!(execution, status, "the lock was released");
             Ok(Found::Released { execution, status })
         } else {
@@ -211,15 +210,13 @@ impl ReleaseLock {
         let goes_on = header
             .as_ref()
             .is_some_and(|header| header.execution != recovery.execution);
-        if goes_on || self.record.told(recovery, TOLD).await?.is_some() {
+        let what = what_is_told(untold, header.as_ref());
+        if goes_on || self.record.told(recovery, what).await?.is_some() {
             return Ok(Telling::NotNeeded);
         }
         let status = match &untold.released {
             Released::Another { status } => status.clone(),
             Released::Closing => {
-                if self.closing_was_told(untold, header.as_ref()).await? {
-                    return Ok(Telling::NotNeeded);
-                }
                 let since = header.as_ref().map_or(untold.at, |header| header.opened_at);
                 match look_up(&self.aws, &recovery.execution, since).await? {
                     Seen::Ended(status) => status,
@@ -246,17 +243,16 @@ impl ReleaseLock {
                 &text,
             )
             .await?;
-        self.record.note_told(recovery, TOLD, &message_id).await?;
+        self.record.note_told(recovery, what, &message_id).await?;
         Ok(Telling::Told)
     }
+}
 
-    /// Whether the recovery itself told people how it was closed: it announces its outcome.
-    async fn closing_was_told(&self, untold: &Untold, header: Option<&Header>) -> Result<bool, StepError> {
-        let Some(closing) = header.and_then(Header::ended) else {
-            return Ok(false);
-        };
-        let told = self.record.told(&untold.recovery, closing.outcome.name()).await?;
-        Ok(told.is_some())
+/// What is told, as the record keeps it: the outcome, as the recovery itself tells it, where it was closed.
+fn what_is_told(untold: &Untold, header: Option<&Header>) -> &'static str {
+    match (&untold.released, header.and_then(Header::ended)) {
+        (Released::Closing, Some(closing)) => closing.outcome.name(),
+        _ => TOLD,
     }
 }
 

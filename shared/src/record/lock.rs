@@ -1,6 +1,9 @@
 //! The lock: one recovery at a time for one workload.
 
-use aws_sdk_dynamodb::types::ReturnValue;
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{ReturnValue, Update};
 use jiff::Timestamp;
 
 use super::{Record, key, number, number_in, text, text_in, workload_key};
@@ -139,12 +142,9 @@ impl Record {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(&workload_key(workload), "lock")))
-            .update_expression("REMOVE #execution, #recovery, #since, #mode")
-            .condition_expression("#execution = :execution")
-            .expression_attribute_names("#execution", "execution")
-            .expression_attribute_names("#recovery", "recovery")
-            .expression_attribute_names("#since", "since")
-            .expression_attribute_names("#mode", "mode")
+            .update_expression(RELEASE)
+            .condition_expression(IF_HELD)
+            .set_expression_attribute_names(Some(names_to_release()))
             .expression_attribute_values(":execution", text(execution))
             .send()
             .await;
@@ -168,6 +168,28 @@ impl Record {
             _ => Err(preempted(recovery)),
         }
     }
+}
+
+/// What releases a lock.
+const RELEASE: &str = "REMOVE #execution, #recovery, #since, #mode";
+/// The condition that `:execution` holds it.
+const IF_HELD: &str = "#execution = :execution";
+
+/// What releases the lock of `workload` within a transaction, if `execution` holds it.
+pub(super) fn release(table: &str, workload: &str, execution: &str) -> Result<Update, BuildError> {
+    Update::builder()
+        .table_name(table)
+        .set_key(Some(key(&workload_key(workload), "lock")))
+        .update_expression(RELEASE)
+        .condition_expression(IF_HELD)
+        .set_expression_attribute_names(Some(names_to_release()))
+        .expression_attribute_values(":execution", text(execution))
+        .build()
+}
+
+fn names_to_release() -> HashMap<String, String> {
+    let names = ["execution", "recovery", "since", "mode"];
+    names.map(|name| (format!("#{name}"), name.to_owned())).into()
 }
 
 /// What a recovery is told that has lost its lock.

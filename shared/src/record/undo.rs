@@ -171,7 +171,7 @@ fn fenced_key(resource: &str) -> String {
 
 /// A transaction that was cancelled for a reason that passes: somebody else was at the same item, or DynamoDB asks for
 /// fewer calls.
-fn passing(reasons: &[CancellationReason], what: &str) -> Option<StepError> {
+pub(super) fn passing(reasons: &[CancellationReason], what: &str) -> Option<StepError> {
     let kind = reasons.iter().find_map(|reason| match reason.code()? {
         "TransactionConflict" => Some(ErrorKind::Conflict),
         "ThrottlingError" | "ProvisionedThroughputExceeded" => Some(ErrorKind::Throttled),

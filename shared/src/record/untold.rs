@@ -1,9 +1,13 @@
 //! Ends that people are still to be told of.
 
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Lock, Record, key, workload_key};
+use super::lock::release;
+use super::undo::passing;
+use super::{Lock, Record, internal, item_of, key, workload_key};
 use crate::error::StepError;
 use crate::recovery::{Mode, RecoveryRef};
 
@@ -52,8 +56,44 @@ impl Untold {
 }
 
 impl Record {
+    /// Releases the lock if the recovery's execution holds it, and keeps that people are to be told of the end, both or
+    /// neither; says whether the execution held the lock. Where it did not, the end is kept all the same.
+    pub async fn release_lock_and_note(&self, untold: &Untold) -> Result<bool, StepError> {
+        let RecoveryRef {
+            workload, execution, ..
+        } = &untold.recovery;
+        let note = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item_of(&workload_key(workload), &untold_key(execution), untold)?))
+            .build()
+            .map_err(|error| internal(&error))?;
+        let lock = release(&self.table, workload, execution).map_err(|error| internal(&error))?;
+        let items = [
+            TransactWriteItem::builder().update(lock).build(),
+            TransactWriteItem::builder().put(note).build(),
+        ];
+        let written = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(items.into()))
+            .send()
+            .await;
+        let Err(error) = written else { return Ok(true) };
+        if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
+            let reasons = cancelled.cancellation_reasons();
+            if reasons.first().and_then(|reason| reason.code()) == Some("ConditionalCheckFailed") {
+                self.note_untold(untold).await?;
+                return Ok(false);
+            }
+            if let Some(error) = passing(reasons, "the lock") {
+                return Err(error);
+            }
+        }
+        Err(self.failed("dynamodb:TransactWriteItems", "the lock", error))
+    }
+
     /// Keeps that people are to be told of an end.
-    pub async fn note_untold(&self, untold: &Untold) -> Result<(), StepError> {
+    async fn note_untold(&self, untold: &Untold) -> Result<(), StepError> {
         let RecoveryRef {
             workload, execution, ..
         } = &untold.recovery;

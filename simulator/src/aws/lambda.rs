@@ -93,9 +93,13 @@ impl Lambda {
 
     /// A function as it is now.
     pub fn function(&self, region: &str, name: &str) -> Option<Function> {
-        lock(&self.functions)
-            .get(&(region.to_owned(), name.to_owned()))
-            .cloned()
+        self.look_at(region, name, Function::clone)
+    }
+
+    /// What `look` sees of a function, as it is now; nothing, if there is none.
+    pub(crate) fn look_at<T>(&self, region: &str, name: &str, look: impl FnOnce(&Function) -> T) -> Option<T> {
+        let functions = lock(&self.functions);
+        functions.get(&(region.to_owned(), name.to_owned())).map(look)
     }
 
     /// Makes an event source mapping, enabled or disabled from the beginning.

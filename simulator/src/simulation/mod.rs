@@ -439,9 +439,9 @@ fn deploy(cloud: &Arc<Cloud>, deployment: Deployment) -> Result<(), String> {
         .chain(substitutions)
         .collect();
     for (name, text) in machines {
-        let machine = StateMachine::parse(name, text, &holes).map_err(|errors| errors.to_string())?;
+        let machine = parsed(name, text, &holes)?;
         let arn = machine_arn(account, &region, name);
-        cloud.executions.publish(&arn, Arc::new(machine));
+        cloud.executions.publish(&arn, machine);
     }
     for alarm in alarms {
         cloud.cloudwatch.put_alarm(cloud, &region, alarm)?;
@@ -459,6 +459,30 @@ fn deploy(cloud: &Arc<Cloud>, deployment: Deployment) -> Result<(), String> {
         cloud.events.put_schedule(cloud, schedule)?;
     }
     Ok(())
+}
+
+/// Holes of a state machine, and what is put into them.
+type Holes = BTreeMap<String, String>;
+
+thread_local! {
+    /// What this thread parsed before: campaigns deploy the same machines a thousand times.
+    static PARSED: RefCell<Vec<(&'static str, &'static str, Holes, Arc<StateMachine>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The machine `name` of this text, with its holes filled. Errors: a text, if it is not one.
+fn parsed(name: &'static str, text: &'static str, holes: &Holes) -> Result<Arc<StateMachine>, String> {
+    let before = PARSED.with_borrow(|parsed| {
+        let same = parsed
+            .iter()
+            .find(|(its_name, its_text, its_holes, _)| (*its_name, *its_text) == (name, text) && its_holes == holes);
+        same.map(|(.., machine)| Arc::clone(machine))
+    });
+    if let Some(machine) = before {
+        return Ok(machine);
+    }
+    let machine = Arc::new(StateMachine::parse(name, text, holes).map_err(|errors| errors.to_string())?);
+    PARSED.with_borrow_mut(|parsed| parsed.push((name, text, holes.clone(), Arc::clone(&machine))));
+    Ok(machine)
 }
 
 /// Does `work` in `region`: while that is away it stands still, and time goes on.
