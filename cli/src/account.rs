@@ -17,7 +17,7 @@ pub struct InRegion<T> {
 
 /// The plan's Regions, the primary first.
 pub(crate) fn regions(plan: &Plan) -> [&str; 2] {
-    [&plan.regions.primary.region, &plan.regions.recovery.region]
+    [&plan.regions.primary.region, &plan.regions.standby.region]
 }
 
 /// Runs `verb` against the real AWS, as the environment's credentials allow.
@@ -38,7 +38,7 @@ pub(crate) fn with(plan: &Plan, output: &mut Output, verb: impl AsyncFnOnce(&Aws
 /// ARN of whose credentials these are, as AWS says; nothing, and why is said, if it does not. Either Region can say it; the
 /// one that takes over is asked first.
 pub(crate) async fn caller(aws: &Aws, plan: &Plan, output: &mut Output) -> Option<String> {
-    let mut answer = caller_in(aws, &plan.regions.recovery.region).await;
+    let mut answer = caller_in(aws, &plan.regions.standby.region).await;
     if answer.is_err() {
         answer = caller_in(aws, &plan.regions.primary.region).await;
     }

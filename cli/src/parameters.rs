@@ -23,7 +23,7 @@ pub type Parameters = BTreeMap<String, String>;
 /// The parameters for each Region of a plan, by its name, in the form that `sam deploy --parameter-overrides file://…`
 /// reads. Errors: a text that says what the plan lacks, or what does not fit.
 pub fn parameters(plan: &Plan) -> Result<[(String, Parameters); 2], String> {
-    let (primary, recovery) = (&plan.regions.primary, &plan.regions.recovery);
+    let (primary, recovery) = (&plan.regions.primary, &plan.regions.standby);
     Ok([
         (
             primary.region.clone(),
@@ -31,7 +31,7 @@ pub fn parameters(plan: &Plan) -> Result<[(String, Parameters); 2], String> {
         ),
         (
             recovery.region.clone(),
-            in_region(plan, SiteName::Recovery, recovery, primary)?,
+            in_region(plan, SiteName::Standby, recovery, primary)?,
         ),
     ])
 }
@@ -50,7 +50,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
         [
             ("Prefix", json!(prefix(plan))),
             ("Workload", json!(plan.workload)),
-            ("IsRecovery", json!((name == SiteName::Recovery).to_string())),
+            ("IsStandby", json!((name == SiteName::Standby).to_string())),
             ("OtherRegion", json!(other.region)),
             ("Table", json!(plan.automation.table)),
             ("TopicName", json!(here.topic)),

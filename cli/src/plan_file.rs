@@ -68,7 +68,7 @@ impl Finding {
         format!("{}:{}:", one_line(&file.display()), self.position.line)
     }
 
-    /// What is wrong: `/regions/recovery/region: …`.
+    /// What is wrong: `/regions/standby/region: …`.
     pub fn text(&self) -> String {
         match self.path.as_str() {
             "" => self.message.clone(),

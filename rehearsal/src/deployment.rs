@@ -122,10 +122,10 @@ pub fn recovery_machine(plan: &Plan, region: &str) -> String {
     machine_arn(&plan.account, region, RECOVERY_MACHINE)
 }
 
-/// What is deployed in both Regions, the recovery Region's first; what watches the platform is there, and starts a
+/// What is deployed in both Regions, the standby Region's first; what watches the platform is there, and starts a
 /// recovery from `scenario`, if `alarm_is_heard`. Errors: a text, if nothing in the plan starts it.
 pub fn deployments(plan: &Plan, scenario: Scenario, alarm_is_heard: bool) -> Result<Vec<Deployment>, String> {
-    let mut recovery = in_region(plan, &plan.regions.recovery.region);
+    let mut recovery = in_region(plan, &plan.regions.standby.region);
     let watching = watching(plan, scenario)?;
     let alarms = watching.alarms;
     recovery
@@ -189,7 +189,7 @@ fn look_at_lock(plan: &Plan, region: &str) -> Schedule {
     }
 }
 
-/// The alarms that start a recovery together, all in the recovery Region.
+/// The alarms that start a recovery together, all in the standby Region.
 #[derive(Clone, Debug)]
 pub struct Alarms {
     /// Customers are not served, as the outside probe says. Without its word: insufficient data.
@@ -215,7 +215,7 @@ pub struct Watching {
 
 /// What watches the platform, and starts a recovery from `scenario`. Errors: a text, if nothing in the plan starts it.
 pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
-    let region = &plan.regions.recovery.region;
+    let region = &plan.regions.standby.region;
     if scenario.machine().is_none() {
         return Err(format!("{scenario} cannot be rehearsed yet"));
     }
@@ -223,7 +223,7 @@ pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
         .alarms
         .iter()
         .find(|alarm| {
-            alarm.scenario == scenario && alarm.region == SiteName::Recovery && alarm.start == Start::Automatic
+            alarm.scenario == scenario && alarm.region == SiteName::Standby && alarm.start == Start::Automatic
         })
         .ok_or_else(|| {
             format!(
@@ -263,7 +263,7 @@ pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
 
 /// The alarm `name` and those that it is made of (`docs/decisions/0017-one-alarm-from-two.md`).
 fn alarms(plan: &Plan, scenario: Scenario, name: &str, slices: &Slices) -> Result<Alarms, String> {
-    let site = &plan.regions.recovery;
+    let site = &plan.regions.standby;
     let rpo = plan.scenarios.get(&scenario).and_then(|policy| policy.objectives.rpo);
     let rpo = rpo.ok_or_else(|| format!("the plan has no RPO for {scenario}; add objectives/rpo to its policy"))?;
     let own_metric = |metric: &str| Metric {

@@ -18,7 +18,7 @@ pub enum Fault {
     GreyRegion,
     /// Customers do not reach the old side; its control planes answer, and take no changes.
     GreyControl,
-    /// The recovery Region's databases are out too.
+    /// The standby Region's databases are out too.
     BothDatabases,
     /// A service asks for fewer calls.
     Throttle(String),
@@ -106,7 +106,7 @@ pub const KINDS: [FaultKind; 29] = [
     ),
     kind(
         "both-databases",
-        "RDS and the databases of the recovery Region are out too",
+        "RDS and the databases of the standby Region are out too",
         "refuses before it fences anything, and says why",
     ),
     kind(

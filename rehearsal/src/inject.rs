@@ -84,7 +84,7 @@ impl Injected {
     pub(crate) fn at_the_beginning(faults: &[Fault], place: Place<'_>) -> Self {
         let heard = Rc::new(Heard::default());
         let people = People::under(faults);
-        for region in [&place.plan.regions.recovery.region, &place.plan.regions.primary.region] {
+        for region in [&place.plan.regions.standby.region, &place.plan.regions.primary.region] {
             people::listen(
                 place.simulation,
                 place.plan,
@@ -369,7 +369,7 @@ impl Place<'_> {
     fn let_the_alarm_flap(&self) -> Count {
         let flapped = Rc::new(Cell::new(0));
         let (simulation, counted) = (self.simulation.clone(), Rc::clone(&flapped));
-        let here = self.plan.regions.recovery.region.clone();
+        let here = self.plan.regions.standby.region.clone();
         let watching = watching(self.plan, Scenario::RegionFailure);
         // What cannot be watched is not rehearsed; without a name nothing is set, and nothing counted.
         let probe = watching.map_or_else(|_| String::new(), |watching| watching.alarms.probe.name);

@@ -162,7 +162,7 @@ impl Happened<'_> {
     fn other_region(&self, region: &str) -> &str {
         let regions = &self.plan.regions;
         if regions.primary.region == region {
-            &regions.recovery.region
+            &regions.standby.region
         } else {
             &regions.primary.region
         }

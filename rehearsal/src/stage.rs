@@ -115,7 +115,7 @@ impl<'a> Stage<'a> {
             }
         }
         let simulation = Simulation::begin(plan, deployments, seed, begins_at(script)?, observer).await?;
-        for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+        for region in [&plan.regions.standby.region, &plan.regions.primary.region] {
             let record = Record::in_region(&simulation.aws_in("drctl", region), region);
             record.put_plan(plan).await.map_err(|error| error.to_string())?;
         }
@@ -137,7 +137,7 @@ impl<'a> Stage<'a> {
 
     /// Where the recovery that is rehearsed runs, and which Region it leaves.
     fn place(&self) -> Place<'_> {
-        let (primary, recovery) = (&self.plan.regions.primary.region, &self.plan.regions.recovery.region);
+        let (primary, recovery) = (&self.plan.regions.primary.region, &self.plan.regions.standby.region);
         let (here, other) = match self.script.disaster {
             Disaster::RegionFailure => (recovery, primary),
             Disaster::RegionReturn => (primary, recovery),
@@ -152,7 +152,7 @@ impl<'a> Stage<'a> {
 
     /// Takes a step's permissions away, in both Regions.
     fn forbid(&self, step: &str) -> Result<(), String> {
-        for region in [&self.plan.regions.recovery.region, &self.plan.regions.primary.region] {
+        for region in [&self.plan.regions.standby.region, &self.plan.regions.primary.region] {
             let text = format!("{step} may not do its work until the recovery is gone on with (--stop-at)");
             self.simulation.break_function(region, step, "Denied", &text)?;
         }
@@ -204,7 +204,7 @@ impl<'a> Stage<'a> {
     }
 
     async fn failure(self) -> Result<Played, String> {
-        let here = self.plan.regions.recovery.region.clone();
+        let here = self.plan.regions.standby.region.clone();
         match (&self.script.event, noticed_after(self.script)) {
             (Some(event), _) => self.start_by(event).await?,
             (None, Some(after)) => {
@@ -255,7 +255,7 @@ impl<'a> Stage<'a> {
             .get("region")
             .and_then(Value::as_str)
             .filter(|region| self.plan.site(region).is_some())
-            .unwrap_or(&self.plan.regions.recovery.region);
+            .unwrap_or(&self.plan.regions.standby.region);
         if let Some(at) = time_of(event) {
             let cloud = self.simulation.cloud();
             cloud.clock.wait_until(at.checked_add(EVENT_TAKES).unwrap_or(at)).await;
@@ -287,10 +287,10 @@ impl<'a> Stage<'a> {
 
     /// Gives the step its permissions back, and goes on with the recovery that failed for want of them.
     async fn go_on_after(&self, step: &str) -> Result<(), String> {
-        for region in [&self.plan.regions.recovery.region, &self.plan.regions.primary.region] {
+        for region in [&self.plan.regions.standby.region, &self.plan.regions.primary.region] {
             self.simulation.mend_function(region, step)?;
         }
-        let region = &self.plan.regions.recovery.region;
+        let region = &self.plan.regions.standby.region;
         let Some((id, outcome)) = self.last_recovery(region).await? else {
             return Err(format!(
                 "a recovery that stops at {step} is never opened, so that there is nothing to go on with"

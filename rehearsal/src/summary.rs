@@ -180,7 +180,7 @@ impl Ending {
 /// to say.
 async fn recorded(plan: &Plan, simulation: &Simulation) -> Result<(Vec<Recorded>, Vec<(String, String)>), String> {
     let (mut recoveries, mut locks) = (Vec::new(), Vec::new());
-    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+    for region in [&plan.regions.standby.region, &plan.regions.primary.region] {
         if !simulation.cloud().apis_answer(region) {
             continue;
         }
@@ -205,7 +205,7 @@ fn skew_seconds(faults: &[Fault]) -> f64 {
 /// Why nothing was started: what was decided on the alarm's event, if there was one.
 async fn not_started(plan: &Plan, simulation: &Simulation) -> Result<(&'static str, Option<String>), String> {
     let mut decisions = Vec::new();
-    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+    for region in [&plan.regions.standby.region, &plan.regions.primary.region] {
         if simulation.cloud().is_up(region) {
             let record = Record::in_region(&simulation.aws_in("drctl", region), region);
             let found = record.start_decisions(&plan.workload).await;

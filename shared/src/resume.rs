@@ -106,7 +106,7 @@ const RESUMED_AT_MOST: u32 = 50;
 /// The Region whose table has the recovery, and its header.
 async fn find(aws: &Aws, plan: &Plan, id: &str) -> Result<(String, Header), StepError> {
     let mut unseen = Vec::new();
-    for region in [&plan.regions.recovery.region, &plan.regions.primary.region] {
+    for region in [&plan.regions.standby.region, &plan.regions.primary.region] {
         match Record::in_region(aws, region).header(id).await {
             Ok(Some(header)) => return Ok((region.clone(), header)),
             Ok(None) => {}
@@ -122,7 +122,7 @@ async fn find(aws: &Aws, plan: &Plan, id: &str) -> Result<(String, Header), Step
         ErrorKind::NotFound,
         format!(
             "there is no recovery {id} in the tables {} of {} and {}{unseen}; its id is in what was announced",
-            plan.automation.table, plan.regions.recovery.region, plan.regions.primary.region
+            plan.automation.table, plan.regions.standby.region, plan.regions.primary.region
         ),
     ))
 }

@@ -199,7 +199,7 @@ impl Slices {
         let unknown = || {
             format!(
                 "the plan knows no Region {region}; it names {} and {}",
-                plan.regions.primary.region, plan.regions.recovery.region
+                plan.regions.primary.region, plan.regions.standby.region
             )
         };
         let here = plan.site(region).ok_or_else(unknown)?;
@@ -273,10 +273,10 @@ fn site(plan: &Plan, site: &Site) -> SiteSlice {
 fn dns(plan: &Plan, here: &Site) -> DnsSlice {
     let method = match &plan.dns.switch_object {
         Some(switch) => DnsMethod::SwitchObject {
-            region: plan.regions.recovery.region.clone(),
+            region: plan.regions.standby.region.clone(),
             bucket: switch.bucket.0.clone(),
             key: switch.key.clone(),
-            present: here.region == plan.regions.recovery.region,
+            present: here.region == plan.regions.standby.region,
         },
         None => DnsMethod::Record {
             hosted_zone: plan.dns.hosted_zone.clone(),

@@ -84,7 +84,7 @@ impl Platform {
     /// Makes the platform's resources in `cloud`, as the plan describes them: the primary serves, the other Region's
     /// functions are kept off. Errors: a text.
     pub async fn deploy(cloud: &Arc<Cloud>, plan: &Plan) -> Result<Arc<Self>, String> {
-        let sites = [&plan.regions.primary, &plan.regions.recovery];
+        let sites = [&plan.regions.primary, &plan.regions.standby];
         let clusters = sites.map(|site| NewCluster {
             arn: plan.cluster_arn(site),
             id: site.cluster.clone(),
@@ -336,7 +336,7 @@ fn primary_settings() -> BTreeMap<String, MethodSettings> {
 /// without one, a plain record.
 fn put_public_name(cloud: &Cloud, plan: &Plan) {
     let (zone, name) = (&plan.dns.hosted_zone, &plan.dns.name);
-    let (primary, secondary) = (&plan.regions.primary, &plan.regions.recovery);
+    let (primary, secondary) = (&plan.regions.primary, &plan.regions.standby);
     let Some(switch) = &plan.dns.switch_object else {
         let record = PlainRecord {
             target: primary.api.domain.clone(),
@@ -569,7 +569,7 @@ mod tests {
         assert_eq!(world.ask("/order").await.0, 200);
 
         let (arn, global) = (
-            world.plan.cluster_arn(&world.plan.regions.recovery),
+            world.plan.cluster_arn(&world.plan.regions.standby),
             &world.plan.database.global_cluster,
         );
         let status = rds_call(
@@ -619,7 +619,7 @@ mod tests {
         cloud
             .rds
             .set_replication_lag(cloud, &plan.database.global_cluster, Some(Duration::from_secs(10)));
-        let arn = plan.cluster_arn(&plan.regions.recovery);
+        let arn = plan.cluster_arn(&plan.regions.standby);
         let global = plan.database.global_cluster.as_str();
         let status = rds_call(
             cloud,

@@ -14,7 +14,7 @@ use crate::output::{Exit, Output, Paint, one_line};
 use crate::parameters::{Parameters, parameters};
 use crate::plan_file::{PlanFileError, read_plan};
 
-/// Lists every error of the plan in `file`. Findings are the result of this verb, so they go to standard output.
+/// Lists every error of the plan in `file`, or the scenarios that nothing recovers from yet. Findings are the result of this verb, so they go to standard output.
 pub fn check(file: &Path, output: &mut Output) -> Exit {
     match read_plan(file) {
         Ok(plan) => {
@@ -24,6 +24,12 @@ pub fn check(file: &Path, output: &mut Output) -> Exit {
                 one_line(&file.display()),
                 summary(&plan)
             ));
+            for scenario in plan.scenarios.keys().filter(|scenario| scenario.machine().is_none()) {
+                output.line(format_args!(
+                    "{}: warning: /scenarios/{scenario}: declared, not available yet; its alarms start nothing",
+                    one_line(&file.display())
+                ));
+            }
             Exit::Success
         }
         Err(PlanFileError::Wrong { file, findings }) => {
@@ -121,7 +127,7 @@ fn summary(plan: &Plan) -> String {
         "{}: {} to {}, {}, {}, {}, {}",
         plan.workload,
         plan.regions.primary.region,
-        plan.regions.recovery.region,
+        plan.regions.standby.region,
         counted(plan.functions.len(), "function"),
         counted(plan.scenarios.len(), "scenario"),
         counted(plan.alarms.len(), "alarm"),

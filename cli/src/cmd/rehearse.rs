@@ -197,9 +197,9 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
     Ok(rehearsal.succeeded())
 }
 
-/// Publishes what a rehearsal achieved in the recovery Region of the real account. Errors: a text, if that fails.
+/// Publishes what a rehearsal achieved in the standby Region of the real account. Errors: a text, if that fails.
 fn publish(rehearsal: &Rehearsal, plan: &Plan, json: bool, output: &mut Output) -> Result<(), String> {
-    let region = &plan.regions.recovery.region;
+    let region = &plan.regions.standby.region;
     let slices = Slices::new(plan, rehearsal.scenario.scenario(), region)?;
     let published = async |aws: &Aws| {
         let metrics = Metrics::in_region(aws, region);

@@ -60,7 +60,7 @@ fn word(schema: &Value, error: &ValidationError<'_>, root: &Node, findings: &mut
             findings.extend(unexpected.iter().map(|key| Finding {
                 position: root.find_key(path, key),
                 path: format!("{path}{}", step(key)),
-                message: unknown_key(key, &known),
+                message: renamed(path, key).unwrap_or_else(|| unknown_key(key, &known)),
             }));
         }
         ValidationErrorKind::Required { property } => {
@@ -91,6 +91,16 @@ fn word(schema: &Value, error: &ValidationError<'_>, root: &Node, findings: &mut
         }
         _ => add(one_line(error)),
     }
+}
+
+/// Fields that are called otherwise now: where they are, what they were called, and what they are called.
+const RENAMED: [(&str, &str, &str); 1] = [("/regions", "recovery", "standby")];
+
+fn renamed(path: &str, key: &str) -> Option<String> {
+    let (.., now) = RENAMED
+        .into_iter()
+        .find(|(place, before, _)| (*place, *before) == (path, key))?;
+    Some(format!("is called '{now}' now; rename it"))
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> String {

@@ -31,7 +31,7 @@ fn with_radiant<T: Future<Output = ()>>(test: impl FnOnce(Simulation, Plan) -> T
         .unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let plan = radiant();
-        let deployment = Deployment::empty(&plan.regions.recovery.region);
+        let deployment = Deployment::empty(&plan.regions.standby.region);
         let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
         let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
             .await

@@ -16,7 +16,7 @@ fn root() -> PathBuf {
 async fn a_plan_is_in_force_in_both_regions_or_where_it_can_be() {
     let test = async {
         let plan = read_plan(&root().join("radiant.plan.yaml")).unwrap();
-        let deployment = Deployment::empty(&plan.regions.recovery.region);
+        let deployment = Deployment::empty(&plan.regions.standby.region);
         let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
         let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
             .await

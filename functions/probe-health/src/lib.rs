@@ -1,6 +1,6 @@
 //! The outside probe: each minute it asks the public name, and publishes the metric behind the alarm.
 //!
-//! It runs in the recovery Region, so that it survives the loss of the primary. It belongs to no recovery, changes
+//! It runs in the standby Region, so that it survives the loss of the primary. It belongs to no recovery, changes
 //! nothing, and has nothing to take back.
 
 use std::time::Duration;

@@ -106,7 +106,7 @@ fn bound_alarm<'a>(change: &StateChange<'_>, seen: &Circumstances<'a>) -> Result
             "the event comes from Region {}, which the plan does not name; its Regions are {} and {}",
             quoted(change.region),
             plan.regions.primary.region,
-            plan.regions.recovery.region
+            plan.regions.standby.region
         ));
     };
     let arn = format!(
@@ -125,7 +125,7 @@ fn bound_alarm<'a>(change: &StateChange<'_>, seen: &Circumstances<'a>) -> Result
     }
     let region_of = |alarm: &Alarm| match alarm.region {
         SiteName::Primary => plan.regions.primary.region.as_str(),
-        SiteName::Recovery => plan.regions.recovery.region.as_str(),
+        SiteName::Standby => plan.regions.standby.region.as_str(),
     };
     let mut named = plan.alarms.iter().filter(|alarm| alarm.name == change.alarm);
     let alarm = named.find(|alarm| region_of(alarm) == change.region).ok_or_else(|| {

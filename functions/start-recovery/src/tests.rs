@@ -27,7 +27,7 @@ fn plan() -> Plan {
     let alarm = |name: &str, region: &str, scenario: &str, start: &str| json!({ "name": name, "region": region, "scenario": scenario, "start": start });
     serde_json::from_value(json!({
         "version": 1, "workload": "shop", "account": "123456789012",
-        "regions": { "primary": site("us-east-1"), "recovery": site("us-west-2") },
+        "regions": { "primary": site("us-east-1"), "standby": site("us-west-2") },
         "database": { "global_cluster": "shop", "name": "shop", "heartbeat": { "schema": "recovery", "every": "5s" } },
         "functions": [{ "name": "router" }],
         "dns": { "name": "api.example.com", "hosted_zone": "Z123456", "ttl": "10s" },
@@ -35,9 +35,9 @@ fn plan() -> Plan {
         "probe": { "namespace": "Shop", "metric": "Healthy" },
         "scenarios": { "region-failure": policy("6h"), "az-failure": policy("15m"), "security-breach": policy("1h") },
         "alarms": [
-            alarm("outside", "recovery", "region-failure", "automatic"),
-            alarm("asked", "recovery", "az-failure", "approve"),
-            alarm("ignored", "recovery", "region-failure", "off"),
+            alarm("outside", "standby", "region-failure", "automatic"),
+            alarm("asked", "standby", "az-failure", "approve"),
+            alarm("ignored", "standby", "region-failure", "off"),
             alarm("zone", "primary", "az-failure", "approve"),
         ],
         "automation": { "table": "recoveries", "stale_after": "10m" },

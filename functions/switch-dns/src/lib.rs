@@ -1,7 +1,7 @@
 //! Moves the public name to the Region that runs the recovery.
 //!
 //! By the switch object, where the plan has one: a pre-made, inverted Route 53 health check watches it; while it is there
-//! the primary counts as unhealthy and customers are sent to the recovery Region; absent or unreachable means stay. So
+//! the primary counts as unhealthy and customers are sent to the standby Region; absent or unreachable means stay. So
 //! the name moves without Route 53's control plane, which lives in us-east-1. Otherwise the record itself is changed;
 //! `check-dns` says when every name server has it. Both are taken back by the same step, run in the other Region.
 

@@ -469,7 +469,7 @@ const WAYS: [Way; 11] = [
 /// The name moves by its record. Nothing of Route 53 answers while us-east-1 is lost, so that another Region is.
 fn moves_by_record(plan: &mut Plan) {
     plan.dns.switch_object = None;
-    std::mem::swap(&mut plan.regions.primary, &mut plan.regions.recovery);
+    std::mem::swap(&mut plan.regions.primary, &mut plan.regions.standby);
 }
 
 /// States that no rehearsal passes: `tests/tests/all/recovery_machine.rs` has executions that end there.

@@ -11,7 +11,7 @@ use crate::slices::DeadlineSlice;
 /// Something wrong with a plan, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// JSON Pointer to the place in the plan, such as `/regions/recovery/region`.
+    /// JSON Pointer to the place in the plan, such as `/regions/standby/region`.
     pub path: String,
     /// What is wrong and what to do.
     pub message: String,
@@ -22,7 +22,7 @@ pub struct Problem {
 pub fn check(plan: &Plan) -> Vec<Problem> {
     let mut problems = Problems(Vec::new());
     regions(plan, &mut problems);
-    for (name, site) in [("primary", &plan.regions.primary), ("recovery", &plan.regions.recovery)] {
+    for (name, site) in [("primary", &plan.regions.primary), ("standby", &plan.regions.standby)] {
         self::site(plan, name, site, &mut problems);
     }
     buckets(plan, &mut problems);
@@ -79,13 +79,13 @@ impl Problems {
 }
 
 fn regions(plan: &Plan, problems: &mut Problems) {
-    let (primary, recovery) = (&plan.regions.primary, &plan.regions.recovery);
+    let (primary, recovery) = (&plan.regions.primary, &plan.regions.standby);
     if primary.region == recovery.region {
         let message = format!(
             "'{}' is the primary Region too; a lost Region cannot be recovered in itself",
             recovery.region
         );
-        problems.add("/regions/recovery/region", message);
+        problems.add("/regions/standby/region", message);
     }
     if primary.partition() != recovery.partition() {
         let message = format!(
@@ -93,14 +93,14 @@ fn regions(plan: &Plan, problems: &mut Problems) {
              Region of the same one",
             recovery.region, primary.region
         );
-        problems.add("/regions/recovery/region", message);
+        problems.add("/regions/standby/region", message);
     }
     if primary.api.domain == recovery.api.domain {
         let message = format!(
-            "'{}' is the primary's domain too; give the recovery Region's own, or moving the public name changes nothing",
+            "'{}' is the primary's domain too; give the standby Region's own, or moving the public name changes nothing",
             recovery.api.domain
         );
-        problems.add("/regions/recovery/api/domain", message);
+        problems.add("/regions/standby/api/domain", message);
     }
 }
 
@@ -194,7 +194,7 @@ fn buckets(plan: &Plan, problems: &mut Problems) {
             .collect()
     };
     let mut named = of("primary", &plan.regions.primary);
-    named.extend(of("recovery", &plan.regions.recovery));
+    named.extend(of("standby", &plan.regions.standby));
     // A bucket's name is unique in the world, so one name is one bucket, in one Region.
     problems.twice(
         named.iter().map(|(path, bucket)| (path.clone(), bucket.as_str())),
@@ -260,11 +260,11 @@ fn dns(plan: &Plan, problems: &mut Problems) {
     if let Some(bucket) = switch.filter(|bucket| plan.regions.primary.buckets.contains(bucket)) {
         let message = format!(
             "'{}' is a bucket of the primary Region; name one in {}, which can be written while the primary is lost",
-            bucket.0, plan.regions.recovery.region
+            bucket.0, plan.regions.standby.region
         );
         problems.add("/dns/switch_object/bucket", message);
     }
-    let sites = [&plan.regions.primary, &plan.regions.recovery];
+    let sites = [&plan.regions.primary, &plan.regions.standby];
     if let Some(bucket) = switch.filter(|bucket| sites.iter().any(|site| site.reports == **bucket)) {
         let message = format!(
             "'{}' keeps reports, which must stay private; the switch object is public and needs a bucket of its own",
@@ -422,11 +422,11 @@ fn alarms(plan: &Plan, problems: &mut Problems) {
         let unheard = alarm.region == SiteName::Primary && alarm.start == Start::Automatic;
         if unheard && alarm.scenario == Scenario::RegionFailure {
             let message =
-                "an alarm in the primary Region is not heard when that Region is lost; use one in the recovery Region";
+                "an alarm in the primary Region is not heard when that Region is lost; use one in the standby Region";
             problems.add(format!("/alarms/{i}/region"), message);
         }
     }
-    for region in [SiteName::Primary, SiteName::Recovery] {
+    for region in [SiteName::Primary, SiteName::Standby] {
         let names = plan
             .alarms
             .iter()
@@ -525,7 +525,7 @@ mod tests {
             "account": "123456789012",
             "regions": {
                 "primary": site("us-east-1", "shop", "shop-east"),
-                "recovery": site("us-west-2", "shop", "shop-west"),
+                "standby": site("us-west-2", "shop", "shop-west"),
             },
             "database": {
                 "global_cluster": "shop-global", "name": "shop", "heartbeat": { "schema": "recovery", "every": "5s" },
@@ -555,7 +555,7 @@ mod tests {
                 },
             },
             "alarms": [
-                { "name": "outside", "region": "recovery", "scenario": "region-failure", "start": "automatic" },
+                { "name": "outside", "region": "standby", "scenario": "region-failure", "start": "automatic" },
                 { "name": "zone", "region": "primary", "scenario": "az-failure", "start": "approve" },
             ],
             "automation": { "table": "recoveries", "stale_after": "10m" },
@@ -604,33 +604,33 @@ mod tests {
     fn same_region_twice() {
         let recovery = sound().pointer("/regions/primary").unwrap().clone();
         let changes = [
-            ("/regions/recovery", recovery),
+            ("/regions/standby", recovery),
             (
-                "/regions/recovery/api/domain",
+                "/regions/standby/api/domain",
                 json!("d-2.execute-api.us-east-1.amazonaws.com"),
             ),
-            ("/regions/recovery/buckets", json!([])),
-            ("/regions/recovery/reports", json!("shop-reports")),
+            ("/regions/standby/buckets", json!([])),
+            ("/regions/standby/reports", json!("shop-reports")),
         ];
-        assert_eq!(places(&changes), ["/regions/recovery/region"]);
+        assert_eq!(places(&changes), ["/regions/standby/region"]);
     }
 
     #[test]
     fn regions_of_two_partitions() {
         let changes = [
-            ("/regions/recovery/region", json!("cn-north-1")),
+            ("/regions/standby/region", json!("cn-north-1")),
             (
-                "/regions/recovery/database_secret",
+                "/regions/standby/database_secret",
                 json!("arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:db-AbCdEf"),
             ),
-            ("/regions/recovery/secrets", json!([])),
-            ("/regions/recovery/user_pools", json!([])),
+            ("/regions/standby/secrets", json!([])),
+            ("/regions/standby/user_pools", json!([])),
             (
-                "/regions/recovery/api/domain",
+                "/regions/standby/api/domain",
                 json!("d-2.execute-api.cn-north-1.amazonaws.com.cn"),
             ),
         ];
-        assert_eq!(places(&changes), ["/regions/recovery/region"]);
+        assert_eq!(places(&changes), ["/regions/standby/region"]);
     }
 
     #[test]
@@ -638,14 +638,14 @@ mod tests {
         let plan = sound();
         assert_eq!(
             plan.pointer("/regions/primary/cluster"),
-            plan.pointer("/regions/recovery/cluster")
+            plan.pointer("/regions/standby/cluster")
         );
     }
 
     #[test]
     fn one_place_may_have_two_problems() {
         let arn = "arn:aws:secretsmanager:us-east-1:999999999999:secret:db-AbCdEf";
-        let at = "/regions/recovery/database_secret";
+        let at = "/regions/standby/database_secret";
         assert_eq!(places(&[(at, json!(arn))]), [at, at]);
     }
 
@@ -698,11 +698,11 @@ mod tests {
 
     rules! {
         a_secret_of_another_region:
-            ["/regions/recovery/database_secret" = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf"]
-            => "/regions/recovery/database_secret";
+            ["/regions/standby/database_secret" = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf"]
+            => "/regions/standby/database_secret";
         a_secret_of_another_partition:
-            ["/regions/recovery/database_secret" = "arn:aws-cn:secretsmanager:us-west-2:123456789012:secret:db-AbCdEf"]
-            => "/regions/recovery/database_secret";
+            ["/regions/standby/database_secret" = "arn:aws-cn:secretsmanager:us-west-2:123456789012:secret:db-AbCdEf"]
+            => "/regions/standby/database_secret";
         a_secret_of_another_account:
             ["/regions/primary/secrets/0" = "arn:aws:secretsmanager:us-east-1:999999999999:secret:keys-AbCdEf"]
             => "/regions/primary/secrets/0";
@@ -710,26 +710,26 @@ mod tests {
             ["/regions/primary/secrets/-" = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf"]
             => "/regions/primary/secrets/1";
         a_user_pool_of_another_region:
-            ["/regions/recovery/user_pools/0" = "us-east-1_AbCdEfGhI"] => "/regions/recovery/user_pools/0";
+            ["/regions/standby/user_pools/0" = "us-east-1_AbCdEfGhI"] => "/regions/standby/user_pools/0";
         a_user_pool_twice:
-            ["/regions/recovery/user_pools/-" = "us-west-2_AbCdEfGhI"] => "/regions/recovery/user_pools/1";
+            ["/regions/standby/user_pools/-" = "us-west-2_AbCdEfGhI"] => "/regions/standby/user_pools/1";
         a_cache_twice: ["/regions/primary/caches/-" = "cache"] => "/regions/primary/caches/1";
         one_api_domain_for_both:
-            ["/regions/primary/api/domain" = "d-1.example.net", "/regions/recovery/api/domain" = "d-1.example.net"]
-            => "/regions/recovery/api/domain";
+            ["/regions/primary/api/domain" = "d-1.example.net", "/regions/standby/api/domain" = "d-1.example.net"]
+            => "/regions/standby/api/domain";
         an_api_domain_of_another_region:
-            ["/regions/recovery/api/domain" = "d-2.execute-api.us-east-1.amazonaws.com"]
-            => "/regions/recovery/api/domain";
+            ["/regions/standby/api/domain" = "d-2.execute-api.us-east-1.amazonaws.com"]
+            => "/regions/standby/api/domain";
         an_api_domain_that_is_the_public_name:
             ["/regions/primary/api/domain" = "api.example.com"] => "/regions/primary/api/domain";
         a_bucket_twice_in_a_region: ["/regions/primary/buckets/-" = "shop-east"] => "/regions/primary/buckets/1";
         reports_among_the_platforms_own:
             ["/regions/primary/reports" = "shop-east"] => "/regions/primary/reports";
         one_bucket_for_the_reports_of_both_regions:
-            ["/regions/recovery/reports" = "shop-east-reports"] => "/regions/recovery/reports";
+            ["/regions/standby/reports" = "shop-east-reports"] => "/regions/standby/reports";
         the_switch_object_among_reports:
             ["/dns/switch_object/bucket" = "shop-west-reports"] => "/dns/switch_object/bucket";
-        a_bucket_in_both_regions: ["/regions/recovery/buckets/0" = "shop-east"] => "/regions/recovery/buckets/0";
+        a_bucket_in_both_regions: ["/regions/standby/buckets/0" = "shop-east"] => "/regions/standby/buckets/0";
         a_heartbeat_that_never_comes: ["/database/heartbeat/every" = "0s"] => "/database/heartbeat/every";
         a_heartbeat_too_seldom_for_the_rpo: ["/database/heartbeat/every" = "6m"] => "/database/heartbeat/every";
         a_function_twice: ["/functions/1/name" = "router"] => "/functions/1/name";
@@ -764,7 +764,7 @@ mod tests {
             ["/scenarios/region-failure/deadlines/database" = "0s"] => "/scenarios/region-failure/deadlines/database";
         an_alarm_without_a_policy: ["/alarms/1/scenario" = "security-breach"] => "/alarms/1/scenario";
         a_region_alarm_that_nobody_hears: ["/alarms/0/region" = "primary"] => "/alarms/0/region";
-        an_alarm_twice_in_a_region: ["/alarms/1/name" = "outside", "/alarms/1/region" = "recovery"] => "/alarms/1/name";
+        an_alarm_twice_in_a_region: ["/alarms/1/name" = "outside", "/alarms/1/region" = "standby"] => "/alarms/1/name";
         every_alarm_stale: ["/automation/stale_after" = "0s"] => "/automation/stale_after";
         an_answer_later_than_the_rto: ["/severities/sev1/respond_within" = "241m"] => "/severities/sev1/respond_within";
         an_answer_at_once: ["/severities/sev1/respond_within" = "0s"] => "/severities/sev1/respond_within";
@@ -781,6 +781,23 @@ mod tests {
             places.contains(&"/scenarios/az-failure/objectives/rto/maximum".to_owned()),
             "{places:?}"
         );
+    }
+
+    #[test]
+    fn a_plan_that_was_stored_before_the_standby_had_its_name_is_read_alike() {
+        let now = sound();
+        let mut before = now.clone();
+        let regions = before["regions"].as_object_mut().unwrap();
+        let standby = regions.remove("standby").unwrap();
+        regions.insert("recovery".to_owned(), standby);
+        for alarm in before["alarms"].as_array_mut().unwrap() {
+            if alarm["region"] == "standby" {
+                alarm["region"] = json!("recovery");
+            }
+        }
+        assert_ne!(before["alarms"], now["alarms"]);
+        let read = |plan: &Value| serde_json::from_value::<Plan>(plan.clone()).unwrap();
+        assert_eq!(read(&before), read(&now));
     }
 
     #[test]

@@ -69,7 +69,9 @@ pub struct Regions {
     /// Where the platform runs on a good day.
     pub primary: Site,
     /// Where it runs after the primary is lost.
-    pub recovery: Site,
+    // A plan that an earlier version stored still opens recoveries; a plan file is held against the schema first.
+    #[serde(alias = "recovery")]
+    pub standby: Site,
 }
 
 /// What one Region holds.
@@ -205,19 +207,19 @@ pub struct Dns {
     pub hosted_zone: String,
     /// How long resolvers keep an answer. The records are written by the platform's own stack, with this TTL.
     pub ttl: Duration,
-    /// The object whose presence moves the name to the recovery Region. Left out, the record itself is changed, which
+    /// The object whose presence moves the name to the standby Region. Left out, the record itself is changed, which
     /// needs Route 53's control plane: it lives in us-east-1, and may be down with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SwitchObject")]
     pub switch_object: Option<SwitchObject>,
 }
 
-/// An object in the recovery Region. A Route 53 health check watches it and is inverted: while the object is there the
-/// primary counts as unhealthy, and customers are sent to the recovery Region.
+/// An object in the standby Region. A Route 53 health check watches it and is inverted: while the object is there the
+/// primary counts as unhealthy, and customers are sent to the standby Region.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchObject {
-    /// The bucket, in the recovery Region; this object alone is public.
+    /// The bucket, in the standby Region; this object alone is public.
     pub bucket: BucketName,
     /// The object's key.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_.-][A-Za-z0-9/_.-]{0,511}$"), extend("patternErrorMessage" = form::OBJECT_KEY))]
@@ -241,7 +243,7 @@ pub struct Health {
     pub timeout: Duration,
 }
 
-/// The outside probe: it asks the health URL every minute from the recovery Region and publishes a metric.
+/// The outside probe: it asks the health URL every minute from the standby Region and publishes a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
@@ -363,7 +365,8 @@ pub enum SiteName {
     /// The Region that serves on a good day.
     Primary,
     /// The Region that takes over.
-    Recovery,
+    #[serde(alias = "recovery")]
+    Standby,
 }
 
 /// Whether an alarm starts a recovery by itself.
@@ -447,7 +450,7 @@ pub struct Contact {
 impl Plan {
     /// The site in `region`, if the plan names that Region.
     pub fn site(&self, region: &str) -> Option<&Site> {
-        [&self.regions.primary, &self.regions.recovery]
+        [&self.regions.primary, &self.regions.standby]
             .into_iter()
             .find(|site| site.region == region)
     }
@@ -455,8 +458,8 @@ impl Plan {
     /// The site that is not `region`.
     pub fn other_site(&self, region: &str) -> Option<&Site> {
         match region {
-            r if r == self.regions.primary.region => Some(&self.regions.recovery),
-            r if r == self.regions.recovery.region => Some(&self.regions.primary),
+            r if r == self.regions.primary.region => Some(&self.regions.standby),
+            r if r == self.regions.standby.region => Some(&self.regions.primary),
             _ => None,
         }
     }

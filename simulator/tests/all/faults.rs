@@ -39,7 +39,7 @@ impl World {
     /// Calls one operation of each service, with the SDK's own retries; gives each error's status and code.
     async fn call_each(&self) -> BTreeMap<(&'static str, &'static str), (u16, String)> {
         let (here, plan) = (self.aws.config(), &self.plan);
-        let site = &plan.regions.recovery;
+        let site = &plan.regions.standby;
         let mut refusals = BTreeMap::new();
         let mut note = |service, operation, refusal| drop(refusals.insert((service, operation), refusal));
 
@@ -90,14 +90,14 @@ impl World {
     }
 
     fn told(&self) -> usize {
-        let topic = self.plan.topic_arn(&self.plan.regions.recovery);
+        let topic = self.plan.topic_arn(&self.plan.regions.standby);
         self.cloud.sns.messages(&topic).len()
     }
 
     /// Publishes so many messages, one after the other; gives which of them failed.
     async fn publish(&self, messages: usize) -> Vec<usize> {
         let client = aws_sdk_sns::Client::new(&self.aws.config_without_retries(Duration::from_secs(5)));
-        let topic = self.plan.topic_arn(&self.plan.regions.recovery);
+        let topic = self.plan.topic_arn(&self.plan.regions.standby);
         let mut failed = Vec::new();
         for message in 0..messages {
             let call = client.publish().topic_arn(&topic).message("told");
@@ -196,7 +196,7 @@ async fn a_call_whose_reply_is_lost_is_done_and_one_without_an_answer_is_not() {
         });
         let began = Instant::now();
         let call = aws_sdk_sns::Client::new(world.aws.config()).publish();
-        let call = call.topic_arn(world.plan.topic_arn(&world.plan.regions.recovery));
+        let call = call.topic_arn(world.plan.topic_arn(&world.plan.regions.standby));
         call.message("told").send().await.unwrap();
         // The first try ran into its time limit of 5 s, and the second one was answered.
         let took = began.elapsed();

@@ -17,7 +17,7 @@ impl World {
         let regions = &self.plan.regions;
         (
             self.plan.cluster_arn(&regions.primary),
-            self.plan.cluster_arn(&regions.recovery),
+            self.plan.cluster_arn(&regions.standby),
         )
     }
 
@@ -260,7 +260,7 @@ async fn the_data_api_speaks_sql() {
     assert!(error.is_http_endpoint_not_enabled_exception(), "{error:?}");
 
     let here = aws_sdk_rdsdata::Client::new(world.aws.config());
-    let secret = &world.plan.regions.recovery.database_secret;
+    let secret = &world.plan.regions.standby.database_secret;
     let run = || {
         here.execute_statement()
             .resource_arn(&new)

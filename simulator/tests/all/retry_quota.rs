@@ -25,7 +25,7 @@ fn publish(messages: usize, share: f64) -> (Vec<usize>, u64, Duration) {
         });
         let began = tokio::time::Instant::now();
         let client = Client::new(world.aws.config());
-        let topic = world.plan.topic_arn(&world.plan.regions.recovery);
+        let topic = world.plan.topic_arn(&world.plan.regions.standby);
         let mut failed = Vec::new();
         for message in 0..messages {
             let call = client.publish().topic_arn(&topic).message("told");

@@ -130,7 +130,7 @@ async fn clusters_are_touched_by_arn_and_a_move_touches_all_of_the_global_databa
     let cluster = |region: &str, name: &str| format!("arn:aws:rds:{region}:{ACCOUNT}:cluster:{name}");
     let (old, new) = (
         cluster(EAST, &regions.primary.cluster),
-        cluster(WEST, &regions.recovery.cluster),
+        cluster(WEST, &regions.standby.cluster),
     );
     let global = format!("arn:aws:rds::{ACCOUNT}:global-cluster:{GLOBAL}");
     let rds = world.rds(WEST);
@@ -138,7 +138,7 @@ async fn clusters_are_touched_by_arn_and_a_move_touches_all_of_the_global_databa
     describe.send().await.unwrap();
     let describe = rds
         .describe_db_clusters()
-        .db_cluster_identifier(&regions.recovery.cluster);
+        .db_cluster_identifier(&regions.standby.cluster);
     describe.send().await.unwrap();
     let fail_over = rds.failover_global_cluster().global_cluster_identifier(GLOBAL);
     let fail_over = fail_over.target_db_cluster_identifier(&new).allow_data_loss(true);
@@ -161,7 +161,7 @@ async fn clusters_are_touched_by_arn_and_a_move_touches_all_of_the_global_databa
 #[tokio::test(start_paused = true)]
 async fn a_statement_touches_the_cluster_and_its_secret() {
     let world = World::new().await;
-    let site = &world.plan.regions.recovery;
+    let site = &world.plan.regions.standby;
     let cluster = format!("arn:aws:rds:{WEST}:{ACCOUNT}:cluster:{}", site.cluster);
     let call = aws_sdk_rdsdata::Client::new(world.aws.config()).execute_statement();
     let call = call
@@ -221,7 +221,7 @@ async fn a_mapping_is_touched_with_its_function_and_a_list_touches_no_resource()
 #[tokio::test(start_paused = true)]
 async fn a_stage_is_touched_by_its_path() {
     let world = World::new().await;
-    let api = &world.plan.regions.recovery.api;
+    let api = &world.plan.regions.standby.api;
     let client = aws_sdk_apigateway::Client::new(world.aws.config());
     client
         .get_stage()

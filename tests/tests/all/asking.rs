@@ -410,7 +410,7 @@ fn a_switchover_that_aws_cancels_is_asked_about_at_once() {
 fn versions_that_aurora_does_not_fail_over_between_are_refused_with_the_way_by_hand() {
     in_virtual_time(async {
         let world = World::watched(|_| {}).await;
-        let here = world.plan.cluster_arn(&world.plan.regions.recovery);
+        let here = world.plan.cluster_arn(&world.plan.regions.standby);
         world.cloud().rds.set_engine_version(&here, "16.4");
         let before = world.cloud().snapshot();
         world.cloud().take_region_away(PRIMARY);

@@ -19,7 +19,7 @@ const DISABLED: &str = "10000000-0000-4000-8000-000000000001";
 /// One that is enabled.
 const ENABLED: &str = "10000000-0000-4000-8000-000000000002";
 
-/// Both Regions are there, and a recovery was opened in the recovery Region.
+/// Both Regions are there, and a recovery was opened in the standby Region.
 struct World {
     world: common::World,
     /// The table of the primary Region.

@@ -497,7 +497,7 @@ fn an_announcement_is_told_once_and_after_a_death_rather_twice_than_never() {
             world
                 .cloud()
                 .sns
-                .messages(&world.plan.topic_arn(&world.plan.regions.recovery))
+                .messages(&world.plan.topic_arn(&world.plan.regions.standby))
                 .len()
         };
         let world = World::opened().await;

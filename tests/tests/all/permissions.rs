@@ -195,7 +195,7 @@ static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
     let usual = usual();
     let mut by_record = plan();
     by_record.dns.switch_object = None;
-    std::mem::swap(&mut by_record.regions.primary, &mut by_record.regions.recovery);
+    std::mem::swap(&mut by_record.regions.primary, &mut by_record.regions.standby);
     let mut recorded = Recorded::default();
     for disaster in Disaster::ALL {
         recorded.play(&usual, &Script::new(disaster), 1);
@@ -472,7 +472,7 @@ fn an_operation_that_the_table_does_not_know_is_found() {
 fn every_function_was_recorded_in_the_region_where_it_works() {
     for step in STEPS {
         let is_recorded = RECORDED.iter().any(|(plan, recorded)| {
-            let recovery = &plan.regions.recovery.region;
+            let recovery = &plan.regions.standby.region;
             let mut of_step = recorded.touched.iter().filter(|touched| touched.function == step.name);
             of_step.any(|touched| touched.from_region == *recovery)
         });

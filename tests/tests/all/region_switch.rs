@@ -43,7 +43,7 @@ fn a_planned_switchover_loses_nothing() {
         assert_eq!(called("FailoverGlobalCluster"), None);
         let cloud = world.simulation.cloud();
         let writer = cloud.rds.writer_of(cloud, &world.plan.database.global_cluster);
-        assert_eq!(writer, Some(world.plan.cluster_arn(&world.plan.regions.recovery)));
+        assert_eq!(writer, Some(world.plan.cluster_arn(&world.plan.regions.standby)));
         assert!(world.is_unlocked().await);
         assert_eq!(
             world.subjects(),

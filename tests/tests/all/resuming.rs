@@ -374,7 +374,7 @@ fn promotions(world: &World) -> u64 {
     world.calls_to("FailoverGlobalCluster") + world.calls_to("SwitchoverGlobalCluster")
 }
 
-/// Asserts that the recovery Region serves, and that what was measured is true.
+/// Asserts that the standby Region serves, and that what was measured is true.
 #[track_caller]
 fn assert_recovered(world: &World, header: &Header, disaster_at: Timestamp, is_planned: bool, what: &str) {
     let (cloud, plan) = (world.cloud(), &world.plan);
@@ -383,7 +383,7 @@ fn assert_recovered(world: &World, header: &Header, disaster_at: Timestamp, is_p
     assert_eq!(promotions(world), 1, "{what}");
     assert_eq!(
         cloud.rds.writer_of(cloud, &plan.database.global_cluster),
-        Some(plan.cluster_arn(&plan.regions.recovery)),
+        Some(plan.cluster_arn(&plan.regions.standby)),
         "{what}"
     );
     for function in &plan.functions {
@@ -424,7 +424,7 @@ async fn resume(world: &World, id: &str) -> Result<Resumed, StepError> {
 
 /// Lets these people approve whatever is asked from now on, until the handle is aborted.
 fn people_approve(world: &World, people: &[&'static str]) -> tokio::task::JoinHandle<()> {
-    let topic = world.plan.topic_arn(&world.plan.regions.recovery);
+    let topic = world.plan.topic_arn(&world.plan.regions.standby);
     let (simulation, people) = (world.simulation.clone(), people.to_vec());
     let mut messages = world.cloud().sns.subscribe(&topic);
     tokio::task::spawn_local(async move {

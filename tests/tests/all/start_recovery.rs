@@ -39,7 +39,7 @@ fn sample() -> Value {
     .unwrap()
 }
 
-/// The same, of an alarm of the recovery Region that has just gone off.
+/// The same, of an alarm of the standby Region that has just gone off.
 fn event_of(world: &World, alarm: &str) -> Value {
     let now = world.cloud().now();
     let mut event = sample();
@@ -158,7 +158,7 @@ fn killed_after_any_call_and_run_again_a_refusal_is_kept_and_told() {
 fn a_refusal_that_cannot_be_told_is_kept() {
     in_virtual_time(async {
         let mut world = World::bare().await;
-        world.plan.regions.recovery.topic = "there-is-none".to_owned();
+        world.plan.regions.standby.topic = "there-is-none".to_owned();
         world.record.put_plan(&world.plan).await.unwrap();
         assert_eq!(decided(&world, &sample()).await["again"], false);
         assert_eq!(decided(&world, &sample()).await["again"], true);

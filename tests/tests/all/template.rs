@@ -524,7 +524,7 @@ fn events_of_rules() -> Vec<Heard> {
     ]
 }
 
-/// What a rule hears wrongly, or does not hear, in the recovery Region's stack.
+/// What a rule hears wrongly, or does not hear, in the standby Region's stack.
 fn misheard(stack: &Stack, heard: &[Heard]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (rule, resource) in stack.of_kind("AWS::Events::Rule") {
@@ -699,14 +699,14 @@ fn a_template_that_is_not_understood_is_said() {
 #[test]
 fn each_regions_report_bucket_is_its_own() {
     let mut plan = plan();
-    plan.regions.recovery.reports = BucketName("elsewhere-reports".to_owned());
+    plan.regions.standby.reports = BucketName("elsewhere-reports".to_owned());
     let [primary, recovery] = stacks_of(&plan);
     let bucket = |stack: &Stack| stack.resource("Reports").properties["BucketName"].clone();
     assert_eq!(bucket(&primary), json!("radiant-recovery-reports-us-east-1"));
     assert_eq!(bucket(&recovery), json!("elsewhere-reports"));
 }
 
-/// Dollars of a month in the guide's table: what, the recovery Region's, the primary's.
+/// Dollars of a month in the guide's table: what, the standby Region's, the primary's.
 fn costs(guide: &str) -> BTreeMap<String, [f64; 2]> {
     let (_, table) = guide.split_once("| | price |").unwrap();
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));

@@ -77,7 +77,7 @@ impl Handler for Fail {
 /// The topic that the example plan has in a Region.
 pub fn topic(region: &str) -> String {
     let plan = plan();
-    let sites = [&plan.regions.primary, &plan.regions.recovery];
+    let sites = [&plan.regions.primary, &plan.regions.standby];
     let site = sites.into_iter().find(|site| site.region == region).unwrap();
     plan.topic_arn(site)
 }

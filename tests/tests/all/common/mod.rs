@@ -52,7 +52,7 @@ pub fn plan() -> Plan {
 pub struct World {
     pub simulation: Simulation,
     pub plan: Plan,
-    /// The recovery Region's table.
+    /// The standby Region's table.
     pub record: Record,
     /// Names of the states that were entered, with their Regions' executions mixed, in order.
     pub entered: Rc<RefCell<Vec<String>>>,
@@ -132,7 +132,7 @@ impl World {
         self.simulation.cloud()
     }
 
-    /// A fresh instance of a step in the recovery Region, as a Lambda that has just started.
+    /// A fresh instance of a step in the standby Region, as a Lambda that has just started.
     pub fn step<S: Step>(&self) -> Box<dyn Handler> {
         self.step_in::<S>(RECOVERY)
     }
@@ -199,7 +199,7 @@ impl World {
         (status, serde_json::from_str(&answer).unwrap())
     }
 
-    /// Headers of all recoveries of the recovery Region, oldest first.
+    /// Headers of all recoveries of the standby Region, oldest first.
     pub async fn headers(&self) -> Vec<Header> {
         let mut headers = Vec::new();
         for id in self.record.recoveries(&self.plan.workload).await.unwrap() {
@@ -223,7 +223,7 @@ impl World {
         self.record.lock(&self.plan.workload).await.unwrap().is_none()
     }
 
-    /// Puts somebody's lock into the recovery Region's table.
+    /// Puts somebody's lock into the standby Region's table.
     pub async fn lock_by(&self, execution: &str, recovery: &str, mode: Mode, at: &str) {
         let claim = Claim {
             workload: &self.plan.workload,
@@ -250,9 +250,9 @@ impl World {
         assert!(matches!(taken, Claimed::Taken(token) if token > holder.token));
     }
 
-    /// What was announced in the recovery Region, oldest first.
+    /// What was announced in the standby Region, oldest first.
     pub fn messages(&self) -> Vec<Message> {
-        let topic = self.plan.topic_arn(&self.plan.regions.recovery);
+        let topic = self.plan.topic_arn(&self.plan.regions.standby);
         self.cloud().sns.messages(&topic)
     }
 
@@ -307,7 +307,7 @@ impl World {
         wanted.map(|(_, count)| count).sum()
     }
 
-    /// What was published in the recovery Region as achieved, each minute's largest value.
+    /// What was published in the standby Region as achieved, each minute's largest value.
     pub fn achieved(&self, metric: &str) -> Vec<f64> {
         let dimensions = [
             ("Workload", self.plan.workload.as_str()),
