@@ -306,13 +306,9 @@ fn a_fence_that_was_left_behind_is_given_back_by_the_next_recovery() {
         while !world.passed("PromoteDatabase") {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        let aws = world.simulation.aws_in("test", RECOVERY);
-        let stopped = aws_sdk_sfn::Client::new(aws.config())
-            .stop_execution()
-            .execution_arn("arn:aws:states:us-west-2:123456789012:execution:recovery:first")
-            .send()
+        world
+            .stop("arn:aws:states:us-west-2:123456789012:execution:recovery:first")
             .await;
-        stopped.unwrap();
         tokio::time::sleep(minutes(2)).await;
         assert_ne!(world.cloud().snapshot(), world.before, "it is fenced");
         breaking("Denied");

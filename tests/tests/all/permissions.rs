@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use crate::common::{self, ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, plan, request};
 use drctl::parameters::parameters;
-use rehearsal::deployment::{STEPS, deployments};
+use rehearsal::deployment::STEPS;
 use rehearsal::{Disaster, Fault, Script, rehearse};
 use serde_json::json;
 use shared::plan::Plan;
-use shared::recovery::Scenario;
 use simulator::cloud::Touched;
 use simulator::simulation::{Invoked, InvokedBy, hole, machine_hole};
 use tests::iam::{By, Operation, Required, operations, required, required_to_invoke, row};
@@ -132,24 +131,15 @@ fn record_worlds(recorded: &mut Recorded) {
     });
     // A recovery was stopped, and nobody has freed its lock when the next one begins.
     in_virtual_time(async {
-        let plan = usual();
-        let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
-        for deployment in &mut deployed {
+        let world = World::good_times_with(usual(), |deployment| {
             deployment.rules.clear();
             deployment.schedules.clear();
-        }
-        let world = World::begin(plan, deployed, 1).await;
-        tokio::time::sleep(HOUR / 6).await;
+        })
+        .await;
         world.cloud().faults.on_children();
         world.start("stopped", request("failover"));
         world.question().await;
-        let aws = world.simulation.aws_in("test", RECOVERY);
-        let stopped = aws_sdk_sfn::Client::new(aws.config())
-            .stop_execution()
-            .execution_arn(world.only_header().await.execution)
-            .send()
-            .await;
-        stopped.unwrap();
+        world.stop(&world.only_header().await.execution).await;
         world.start("next", request("failover"));
         world.nth_question(1).await;
         keep(&world);
@@ -157,24 +147,17 @@ fn record_worlds(recorded: &mut Recorded) {
     // With the event that an execution was stopped, and where that is lost.
     for is_told in [true, false] {
         in_virtual_time(async {
-            let plan = usual();
-            let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
-            for deployment in deployed.iter_mut().filter(|_| !is_told) {
-                deployment.rules.clear();
-            }
-            let world = World::begin(plan, deployed, 1).await;
-            tokio::time::sleep(HOUR / 6).await;
+            let world = World::good_times_with(usual(), |deployment| {
+                if !is_told {
+                    deployment.rules.clear();
+                }
+            })
+            .await;
             // What the recovery has started is stopped by the function that frees its lock.
             world.cloud().faults.on_children();
             world.start("stopped", request("failover"));
             world.question().await;
-            let aws = world.simulation.aws_in("test", RECOVERY);
-            let stopped = aws_sdk_sfn::Client::new(aws.config())
-                .stop_execution()
-                .execution_arn(world.only_header().await.execution)
-                .send()
-                .await;
-            stopped.unwrap();
+            world.stop(&world.only_header().await.execution).await;
             tokio::time::sleep(HOUR).await;
             keep(&world);
         });

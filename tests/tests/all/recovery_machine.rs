@@ -38,14 +38,6 @@ async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-async fn stop(world: &World, execution: &str) {
-    let aws = world.simulation.aws_in("a-person", RECOVERY);
-    let stopping = aws_sdk_sfn::Client::new(aws.config())
-        .stop_execution()
-        .execution_arn(execution);
-    stopping.send().await.unwrap();
-}
-
 async fn approve(world: &World) {
     let question = world.question().await;
     for who in [SECOND, THIRD] {
@@ -335,7 +327,7 @@ fn nothing_is_taken_back_while_a_function_of_the_dead_execution_may_be_at_work()
             ..CallFault::every(CallEffect::Throttled)
         });
         tokio::time::sleep(Duration::from_millis(700)).await;
-        stop(&world, &children("one")[0]).await;
+        world.stop(&children("one")[0]).await;
         world.wait().await;
         let closing = world.closing().await;
         assert_eq!(closing.outcome, Outcome::RolledBack, "{:?}", closing.reason);
@@ -457,7 +449,7 @@ async fn stopped_alone(world: &World) {
     lost(world).await;
     approve(world).await;
     until(world, "CheckDatabase").await;
-    stop(world, &execution("one")).await;
+    world.stop(&execution("one")).await;
 }
 
 #[test]
@@ -509,7 +501,7 @@ fn the_lock_is_kept_while_a_map_run_is_at_work_and_nobody_waits_for_what_never_w
         let [child, undo] = children("one");
         assert_eq!(status(&world, &undo), None, "it never was");
         let map_run = format!("arn:aws:states:{RECOVERY}:123456789012:mapRun:{SCENARIO}/Each:one");
-        stop(&world, &child).await;
+        world.stop(&child).await;
         sleep(1).await;
         world
             .cloud()
@@ -526,14 +518,12 @@ fn the_lock_is_kept_while_a_map_run_is_at_work_and_nobody_waits_for_what_never_w
 #[test]
 fn resuming_stops_what_lives_on_first() {
     in_virtual_time(async {
-        let mut deployed = deployments(&plan(), Scenario::RegionFailure, false).unwrap();
-        for deployment in &mut deployed {
-            // Nobody frees the lock.
+        // Nobody frees the lock.
+        let world = World::good_times_with(plan(), |deployment| {
             deployment.rules.clear();
             deployment.schedules.clear();
-        }
-        let world = World::begin(plan(), deployed, 11).await;
-        sleep(600).await;
+        })
+        .await;
         stopped_alone(&world).await;
         let [child, _] = children("one");
         assert_eq!(status(&world, &child), Some("RUNNING"));
@@ -692,7 +682,7 @@ fn a_stop_of_the_scenarios_execution_is_taken_back_and_closed() {
         let world = World::good_times(|_| {}).await;
         world.start("one", planned());
         world.question().await;
-        stop(&world, &children("one")[0]).await;
+        world.stop(&children("one")[0]).await;
         world.wait().await;
         let closing = world.closing().await;
         assert_eq!(closing.outcome, Outcome::RolledBack);
@@ -714,7 +704,7 @@ fn a_stop_of_the_recovery_stops_the_scenarios_execution_and_a_redrive_of_it_chan
         lost(&world).await;
         approve(&world).await;
         until(&world, "FenceRegion").await;
-        stop(&world, &execution("one")).await;
+        world.stop(&execution("one")).await;
         sleep(300).await;
         let [child, _] = children("one");
         assert_eq!(status(&world, &child), Some("ABORTED"));
@@ -740,18 +730,17 @@ fn a_stop_of_the_recovery_stops_the_scenarios_execution_and_a_redrive_of_it_chan
 #[test]
 fn a_redrive_before_the_lock_was_freed_takes_back_and_closes() {
     in_virtual_time(async {
-        let mut deployed = deployments(&plan(), Scenario::RegionFailure, false).unwrap();
-        for deployment in &mut deployed {
+        // Nobody frees the lock.
+        let world = World::good_times_with(plan(), |deployment| {
             deployment.rules.clear();
             deployment.schedules.clear();
-        }
-        let world = World::begin(plan(), deployed, 11).await;
-        sleep(600).await;
+        })
+        .await;
         let before = world.cloud().snapshot();
         world.start("one", planned());
         approve(&world).await;
         until(&world, "FenceRegion").await;
-        stop(&world, &execution("one")).await;
+        world.stop(&execution("one")).await;
         sleep(120).await;
         assert_ne!(before, world.cloud().snapshot(), "the fence stands");
         redrive(&world, &execution("one")).await;
@@ -773,8 +762,8 @@ fn a_stop_of_both_frees_the_lock_and_is_resumed() {
         lost(&world).await;
         approve(&world).await;
         until(&world, "CheckDatabase").await;
-        stop(&world, &children("one")[0]).await;
-        stop(&world, &execution("one")).await;
+        world.stop(&children("one")[0]).await;
+        world.stop(&execution("one")).await;
         sleep(60).await;
         assert!(world.is_unlocked().await);
         let lock = world.record.lock(&world.plan.workload).await.unwrap();

@@ -1082,12 +1082,7 @@ async fn stopped_after(seconds: u64) -> Began {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let aws = world.simulation.aws_in("test", RECOVERY);
-    let stopping = aws_sdk_sfn::Client::new(aws.config())
-        .stop_execution()
-        .execution_arn(world.only_header().await.execution)
-        .cause("somebody stopped it");
-    stopping.send().await.unwrap();
+    world.stop(&world.only_header().await.execution).await;
     world.wait().await;
     Began { world, disaster_at }
 }

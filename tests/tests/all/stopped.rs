@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::common::{self, MACHINE, ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, in_virtual_time, request};
-use rehearsal::deployment::deployments;
+
 use serde_json::json;
-use shared::recovery::{Mode, Outcome, Scenario};
+use shared::recovery::{Mode, Outcome};
 use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
 
@@ -18,28 +18,13 @@ fn execution(name: &str) -> String {
     format!("arn:aws:states:{RECOVERY}:123456789012:execution:{MACHINE}:{name}")
 }
 
-async fn stop(world: &World, execution: &str) {
-    let aws = world.simulation.aws_in("test", RECOVERY);
-    let stopping = aws_sdk_sfn::Client::new(aws.config())
-        .stop_execution()
-        .execution_arn(execution);
-    stopping.send().await.unwrap();
-}
-
 async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
 /// Both Regions with everything, but for the rule on executions' ends.
 async fn without_the_event() -> World {
-    let plan = common::plan();
-    let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
-    for deployment in &mut deployed {
-        deployment.rules.clear();
-    }
-    let world = World::begin(plan, deployed, 11).await;
-    sleep(600).await;
-    world
+    World::good_times_with(common::plan(), |deployment| deployment.rules.clear()).await
 }
 
 /// The primary Region is lost, people approve, and the execution is stopped while the database is on its way.
@@ -54,7 +39,7 @@ async fn stopped_in_the_middle(world: &World) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(!world.is_unlocked().await);
-    stop(world, &execution("one")).await;
+    world.stop(&execution("one")).await;
 }
 
 /// The primary Region is lost, people approve, and the execution is stopped when it was closed, before it has told so.
@@ -68,7 +53,7 @@ async fn stopped_before_it_tells(world: &World) {
     while !world.passed("CloseRecovery") || !world.is_unlocked().await {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    stop(world, &execution("one")).await;
+    world.stop(&execution("one")).await;
     assert_eq!(world.closing().await.outcome, Outcome::Recovered);
     assert!(
         !world

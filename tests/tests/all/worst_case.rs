@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use rehearsal::deployment::STEPS;
 use serde_json::{Value, json};
 use shared::slices::DeadlineSlice;
 use states_language::{
@@ -20,19 +21,6 @@ use states_language::{
 use tests::contract::{self, OTHER_HOLES};
 use tests::step_input::{StepInput, pascal_case};
 use tokio::time::Instant;
-
-const FOLDERS: [&str; 10] = [
-    "activate-region",
-    "assess-region",
-    "check-database",
-    "check-dns",
-    "check-health",
-    "fence-region",
-    "promote-database",
-    "request-approval",
-    "switch-dns",
-    "unfence-region",
-];
 
 /// A world in which every Task fails as often as it is retried, nothing takes time, people are asked whatever can be asked
 /// and say yes, the switchover never ends, Route 53 forgets each change, and all waits end just after their deadline.
@@ -144,16 +132,25 @@ impl Host for Worst {
 async fn what_is_added_up_is_what_happens() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let text = fs::read_to_string(root.join("statemachines/region-switch.asl.json")).unwrap();
-    let steps = FOLDERS.map(|folder| {
+    let called: Vec<&str> = STEPS
+        .iter()
+        .map(|step| step.name)
+        .filter(|name| text.contains(&format!("${{{}}}", pascal_case(name))))
+        .collect();
+    let read = |folder: &&str| {
         let source = fs::read_to_string(root.join("functions").join(folder).join("src/lib.rs")).unwrap();
         StepInput::read(folder, &source).unwrap()
-    });
+    };
+    let steps: Vec<StepInput> = called.iter().map(read).collect();
     let added_up = contract::check("region-switch", &text, &steps).worst_case.unwrap();
 
     let mut machine: Value = serde_json::from_str(&text).unwrap();
     // All deadlines at their longest outlast the machine's own time.
     machine["TimeoutSeconds"] = json!(100_000);
-    let mut holes: BTreeMap<_, _> = FOLDERS.map(|folder| (pascal_case(folder), folder.to_owned())).into();
+    let mut holes: BTreeMap<_, _> = called
+        .iter()
+        .map(|folder| (pascal_case(folder), (*folder).to_owned()))
+        .collect();
     holes.extend(OTHER_HOLES.map(|(hole, filling)| (hole.to_owned(), filling.to_owned())));
     let machine = Arc::new(StateMachine::parse("region-switch", &machine.to_string(), &holes).unwrap());
     let tokens = TaskTokens::new();

@@ -128,6 +128,25 @@ impl World {
         world
     }
 
+    /// What a plan asks for is deployed in both Regions, but for a change to each; ten minutes have gone well. The alarm starts
+    /// nothing.
+    pub async fn good_times_with(plan: Plan, change: impl FnMut(&mut Deployment)) -> Self {
+        let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+        deployed.iter_mut().for_each(change);
+        let world = Self::begin(plan, deployed, 11).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        world
+    }
+
+    /// Somebody stops an execution in the standby Region.
+    pub async fn stop(&self, execution: &str) {
+        let aws = self.simulation.aws_in("a-person", RECOVERY);
+        let stopping = aws_sdk_sfn::Client::new(aws.config())
+            .stop_execution()
+            .execution_arn(execution);
+        stopping.send().await.unwrap();
+    }
+
     pub fn cloud(&self) -> &Arc<Cloud> {
         self.simulation.cloud()
     }
