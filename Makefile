@@ -9,6 +9,13 @@ CHROMIUM := $(firstword $(shell command -v chromium chromium-browser google-chro
 FONT := $(wildcard /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
+# A cache of what was compiled before is used where there is one; it knows nothing of incremental compilation.
+SCCACHE := $(shell command -v sccache)
+ifneq ($(SCCACHE),)
+export RUSTC_WRAPPER := $(SCCACHE)
+export CARGO_INCREMENTAL := 0
+endif
+
 # What the functions are built for; the template's parameter Architecture must be the same.
 ARCHITECTURE := arm64
 FUNCTIONS := $(notdir $(wildcard functions/*))
@@ -31,7 +38,7 @@ endif
 lint:
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny --version 0.20.2
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny --version 0.20.2
 	cargo deny --locked check bans licenses sources
 
 release: tools
