@@ -4,6 +4,7 @@
 //! It is no proof that nothing writes: executions that run already go on to their end, and API Gateway applies throttling
 //! on a best-effort basis.
 
+mod noted;
 mod setting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+pub use noted::Noted;
 pub use setting::{EVERY_METHOD, Setting, Throttling, function_in, stage_in};
 
 use crate::aws::Aws;

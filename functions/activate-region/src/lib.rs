@@ -15,7 +15,7 @@ use aws_sdk_lambda::types::{LastUpdateStatus, State};
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{EVERY_METHOD, Fence, Setting, Throttling, function_in, side_by_side, stage_in};
+use shared::fence::{EVERY_METHOD, Fence, Noted, Setting, Throttling, function_in, side_by_side, stage_in};
 use shared::plan::Function;
 use shared::record::{Fenced, Record, Undo};
 use shared::recovery::RecoveryRef;
@@ -114,18 +114,22 @@ impl Step for ActivateRegion {
         let mut others = Vec::new();
         let stage = stage_in(&input.here.api.rest_api, &input.here.api.stage, &input.here.region);
         for (resource, now) in looked {
+            if let Some(error) = notes.0.unreadable.get(&resource) {
+                report.note(&resource, error);
+                continue;
+            }
             let to = match &now {
                 Err(error) => Err(error.clone()),
                 Ok(now @ Setting::EventSource { function, .. }) => {
                     Ok((running.contains(&function.as_str()) && notes.lets_enable(&resource)).then(|| enabled(now)))
                 }
-                Ok(now) => opened(now, notes.before.get(&resource), &input.here.region),
+                Ok(now) => opened(now, notes.0.before.get(&resource), &input.here.region),
             };
             match (now, to) {
                 (Ok(now), Ok(Some(to))) => others.push((now, to)),
                 (_, Ok(_)) => {}
                 // While a stage that is known to be closed stays closed, customers are not served.
-                (_, Err(error)) if resource == stage && notes.before.contains_key(&stage) => {
+                (_, Err(error)) if resource == stage && notes.0.before.contains_key(&stage) => {
                     report.failed(&resource, error);
                 }
                 (_, Err(error)) => report.note(&resource, &error),
@@ -211,33 +215,24 @@ impl Report {
 }
 
 /// What resources of this Region were before another Region's recovery fenced them.
-struct Notes {
-    before: BTreeMap<String, Setting>,
-}
+struct Notes(Noted);
 
 impl Notes {
     fn read(notes: &[Fenced]) -> Self {
-        let read = notes
-            .iter()
-            .filter_map(|note| match serde_json::from_value(note.previous.clone()) {
-                Ok(setting) => Some((note.resource.clone(), setting)),
-                Err(error) => {
-                    tracing::warn!(error = %error, resource = note.resource, "a note of a fence cannot be read");
-                    None
-                }
-            });
-        Self { before: read.collect() }
+        Self(Noted::read(
+            notes.iter().map(|note| (note.resource.as_str(), &note.previous)),
+        ))
     }
 
     /// Whether an event source may be enabled: not one that was disabled already when the Region was fenced.
     fn lets_enable(&self, resource: &str) -> bool {
-        !self.before.get(resource).is_some_and(Setting::is_fenced)
+        !self.0.before.get(resource).is_some_and(Setting::is_fenced)
     }
 
     /// Notes that have served. One of an event source that was disabled before holds as long as it is disabled: without it
     /// the next run would enable it.
     fn outdated(&self, running: &[&str], report: &Report) -> Vec<String> {
-        let served = self.before.iter().filter(|(resource, before)| match before {
+        let served = self.0.before.iter().filter(|(resource, before)| match before {
             Setting::Function { name, .. } => running.contains(&name.as_str()),
             Setting::EventSource { function, enabled, .. } => {
                 *enabled && running.contains(&function.as_str()) && !report.names(resource)

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Looked, Missing, Setting, function_in, side_by_side};
+use shared::fence::{Fence, Looked, Missing, Noted, Setting, function_in, side_by_side};
 use shared::plan::Function;
 use shared::record::{Fenced, Record, Undo};
 use shared::recovery::RecoveryRef;
@@ -83,9 +83,19 @@ impl Step for FenceRegion {
             fence.look(&input.functions, &input.other.api),
             self.record.undo_notes(&input.recovery.id),
         );
-        let mut noted = first_notes(&noted?);
+        let Noted {
+            before: mut noted,
+            unreadable,
+        } = first_notes(&noted?);
         let resources = looked.len();
-        let (seen, mut unconfirmed) = seen_and_not(looked);
+        let (mut seen, mut unconfirmed) = seen_and_not(looked);
+        // What could not be given back is not touched.
+        seen.retain(|now| !unreadable.contains_key(&now.resource(region)));
+        unconfirmed.extend(
+            unreadable
+                .into_iter()
+                .map(|(resource, error)| Missing::new(resource, error)),
+        );
 
         let left_behind = self.left_behind(&input, &seen, &noted).await;
         let (left_behind, not_noted) = self.note_undos(&input, left_behind).await?;
@@ -136,10 +146,12 @@ impl FenceRegion {
                 return Vec::new();
             }
         };
-        let left = notes.into_iter().filter(|note| fenced.contains(&note.resource));
-        left.filter_map(|note| serde_json::from_value::<Setting>(note.previous).ok())
-            .filter(|before| !before.is_fenced())
-            .collect()
+        let left = notes.iter().filter(|note| fenced.contains(&note.resource));
+        let left = Noted::read(left.map(|note| (note.resource.as_str(), &note.previous)));
+        for error in left.unreadable.values() {
+            tracing::warn!(error = %error, "what an earlier recovery fenced is not given back");
+        }
+        left.before.into_values().filter(|before| !before.is_fenced()).collect()
     }
 
     /// Notes what takes the fence back. Gives what was noted, and so may be changed, and what was not. Errors: `Preempted`.
@@ -182,18 +194,11 @@ impl FenceRegion {
 }
 
 /// What this recovery noted before, and has not taken back: what was there before it changed anything.
-fn first_notes(notes: &[Undo]) -> BTreeMap<String, Setting> {
+fn first_notes(notes: &[Undo]) -> Noted {
     let standing = notes
         .iter()
         .filter(|undo| undo.step == FenceRegion::NAME && undo.taken_back_at.is_none());
-    standing
-        .filter_map(|undo| {
-            Some((
-                undo.resource.clone(),
-                serde_json::from_value(undo.previous.clone()).ok()?,
-            ))
-        })
-        .collect()
+    Noted::read(standing.map(|undo| (undo.resource.as_str(), &undo.previous)))
 }
 
 fn seen_and_not(looked: Vec<Looked>) -> (Vec<Setting>, Vec<Missing>) {
@@ -361,14 +366,14 @@ mod tests {
     fn what_was_there_before_is_what_was_noted_first() {
         let note = undo(&function("f", Some(7)), REGION).unwrap();
         let now = vec![function("f", Some(0)), function("g", Some(3))];
-        let before_it = before(now.clone(), &first_notes(std::slice::from_ref(&note)), REGION);
+        let before_it = before(now.clone(), &first_notes(std::slice::from_ref(&note)).before, REGION);
         assert_eq!(before_it[&note.resource], function("f", Some(7)));
         assert_eq!(before_it["function g in us-east-1"], function("g", Some(3)));
         let taken_back = Undo {
             taken_back_at: Some(Timestamp::UNIX_EPOCH),
             ..note
         };
-        let again = before(now, &first_notes(&[taken_back]), REGION);
+        let again = before(now, &first_notes(&[taken_back]).before, REGION);
         assert_eq!(again["function f in us-east-1"], function("f", Some(0)));
     }
 

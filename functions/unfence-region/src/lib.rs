@@ -11,7 +11,7 @@ use aws_sdk_rds::Client;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Missing, Setting, side_by_side};
+use shared::fence::{Fence, Missing, Noted, Setting, side_by_side};
 use shared::global_database::{GlobalDatabase, Promotion};
 use shared::record::{Record, Undo};
 use shared::recovery::RecoveryRef;
@@ -91,11 +91,12 @@ impl Step for UnfenceRegion {
             return Ok(output(region, 0, Vec::new(), None));
         }
         let went_on = went_on_after_promotion(&notes);
-        let changes = standing(notes)?;
+        let (changes, mut failed) = standing(notes);
+        let of = changes.len() + failed.len();
         let global = &input.database.global_cluster;
         let database = GlobalDatabase::describe(&self.rds, global, &input.here.region).await?;
         if let Some(reason) = reason_to_keep(&database, &input.here).or(went_on) {
-            return Ok(output(region, changes.len(), Vec::new(), Some(reason)));
+            return Ok(output(region, of, Vec::new(), Some(reason)));
         }
         let restored = self.restore(&input, &changes).await;
         let back: Vec<&Undo> = changes
@@ -112,7 +113,6 @@ impl Step for UnfenceRegion {
             .into_iter()
             .collect::<Result<(), _>>()?;
 
-        let mut failed = Vec::new();
         for (change, restored) in changes.iter().zip(&restored) {
             match restored {
                 Ok(()) => {}
@@ -127,7 +127,7 @@ impl Step for UnfenceRegion {
             }
         }
         self.forget(&input, &failed).await;
-        Ok(output(region, changes.len(), failed, None))
+        Ok(output(region, of, failed, None))
     }
 }
 
@@ -209,22 +209,25 @@ impl UnfenceRegion {
     }
 }
 
-/// The changes of the fence that are not taken back yet.
-fn standing(notes: Vec<Undo>) -> Result<Vec<Change>, StepError> {
-    let standing = notes
+/// The changes of the fence that are not taken back yet, and those whose notes cannot be read.
+fn standing(notes: Vec<Undo>) -> (Vec<Change>, Vec<Missing>) {
+    let standing: Vec<Undo> = notes
         .into_iter()
-        .filter(|note| note.step == FENCE && note.taken_back_at.is_none());
-    let changes = standing.map(|note| {
-        let before = serde_json::from_value(note.previous.clone()).map_err(|error| {
-            let text = format!(
-                "the undo note of {} cannot be read: {error}; this is a defect",
-                note.resource
-            );
-            StepError::new(ErrorKind::Internal, text)
-        })?;
-        Ok(Change { note, before })
+        .filter(|note| note.step == FENCE && note.taken_back_at.is_none())
+        .collect();
+    let mut noted = Noted::read(standing.iter().map(|note| (note.resource.as_str(), &note.previous)));
+    let changes = standing.into_iter().filter_map(|note| {
+        let before = noted.before.remove(&note.resource)?;
+        Some(Change { note, before })
     });
-    changes.collect()
+    let changes = changes.collect();
+    let unreadable = noted.unreadable.into_iter();
+    (
+        changes,
+        unreadable
+            .map(|(resource, error)| Missing::new(resource, error))
+            .collect(),
+    )
 }
 
 /// What the recovery has changed after it had asked for the promotion, and what forbids to take the fence back alone, if
@@ -399,6 +402,27 @@ mod tests {
         );
         let taken_back = [note("activate-region", "2026-01-06T03:00:00Z".parse().ok())];
         assert_eq!(went_on_after_promotion(&taken_back), None);
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_read_keeps_no_other_change_from_being_given_back() {
+        let note = |resource: &str, previous| Undo {
+            step: FENCE.to_owned(),
+            resource: resource.to_owned(),
+            previous,
+            taken_back_by: None,
+            taken_back_at: None,
+        };
+        let good = serde_json::to_value(function(Some(7))).unwrap();
+        let (changes, unreadable) = standing(vec![note("bad", serde_json::Value::Null), note("good", good)]);
+        assert_eq!(changes.len(), 1);
+        assert_eq!(
+            (changes[0].note.resource.as_str(), &changes[0].before),
+            ("good", &function(Some(7)))
+        );
+        assert_eq!(unreadable.len(), 1);
+        let output = output("us-east-1", 2, unreadable, None);
+        assert_eq!((output.taken_back, output.of, output.complete), (1, 2, false));
     }
 
     #[test]
