@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use shared::arn::Arn;
 use shared::measure::{Met, RpoStatus, seconds_between};
 use shared::plan::{Duration, Plan};
 use shared::record::TimelineStep;
@@ -220,7 +221,7 @@ impl Live {
 
 /// The machine of an execution that a recovery's own one has started; nothing for that one.
 fn scenario_machine(event: &HistoryEvent) -> Option<&str> {
-    let machine = event.execution_arn.rsplit(':').nth(1)?;
+    let machine = Arn::read(&event.execution_arn)?.name_of("states", "execution")?;
     (machine != RECOVERY_MACHINE).then_some(machine)
 }
 

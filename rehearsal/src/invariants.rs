@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use promote_database::PromoteDatabase;
 use serde_json::Value;
 use shared::approval::{Approval, Question, Settled, Verdict};
+use shared::arn;
 use shared::error::{ErrorKind, StepError};
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
@@ -91,7 +92,7 @@ impl Recorded {
 
     /// When a step of an execution last ended, or began.
     fn step(&self, closing: &Closing, name: &str) -> Option<&TimelineStep> {
-        let execution = closing.execution.rsplit(':').next().unwrap_or_default();
+        let execution = arn::name(&closing.execution);
         let mut steps = self.timeline.iter();
         steps.find(|step| step.name == name && step.execution == execution)
     }
@@ -310,7 +311,7 @@ fn lock_released(happened: &Happened<'_>) -> Vec<Breach> {
         .filter(|(_, execution)| !happened.foreign.contains(execution));
     let held = held.map(|(region, execution)| breach(at, format!("{execution} still holds the lock in {region}")));
     let freed = happened.closings().filter(|(recorded, closing)| {
-        let name = closing.execution.rsplit(':').next();
+        let name = Some(arn::name(&closing.execution));
         let mut told = recorded.announced.iter();
         told.any(|told| told.what == release_lock::TOLD && Some(told.execution.as_str()) == name)
     });

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::approval::{Approval, Ask, Question, Settled};
+use shared::arn;
 use shared::error::StepError;
 use shared::record::{Announced, Closing, Header, Record, StartDecision, Started, TimelineStep, Undo};
 use shared::recovery::{Outcome, RecoveryRef};
@@ -162,7 +163,7 @@ impl Account {
 
     /// The Region that runs, or ran, it: the fourth part of its execution's ARN. Empty if that is no ARN.
     pub fn region(&self) -> &str {
-        self.header.execution.split(':').nth(3).unwrap_or_default()
+        arn::region(&self.header.execution)
     }
 
     /// When customers first suffered, as far as the record knows.

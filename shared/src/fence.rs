@@ -27,6 +27,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 pub use noted::Noted;
 pub use setting::{EVERY_METHOD, Setting, Throttling, function_in, stage_in};
 
+use crate::arn::Arn;
 use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
 use crate::plan::Function;
@@ -421,8 +422,7 @@ struct Mapping {
 impl Mapping {
     /// Nothing, if it is being deleted.
     fn from_aws(uuid: &str, function_arn: &str, state: &str) -> Option<Self> {
-        // arn:aws:lambda:<Region>:<account>:function:<name>, and the version or alias if there is one.
-        let function = function_arn.split(':').nth(6)?.to_owned();
+        let function = Arn::read(function_arn)?.name_of("lambda", "function")?.to_owned();
         (state != "Deleting").then(|| Self {
             uuid: uuid.to_owned(),
             function,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::approval::Answer;
+use shared::arn::Arn;
 
 /// The largest body, in bytes.
 const LARGEST_BODY: usize = 16 * 1024;
@@ -106,19 +107,25 @@ pub(crate) struct Person {
 impl Person {
     /// An IAM user, or a role's session.
     fn read(arn: &str) -> Option<Self> {
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let ["arn", _, service, "", account, resource] = parts.as_slice() else {
+        let Arn {
+            service,
+            region: "",
+            account,
+            resource,
+            ..
+        } = Arn::read(arn)?
+        else {
             return None;
         };
         let path: Vec<&str> = resource.split('/').collect();
-        let is_person = match (*service, path.as_slice()) {
+        let is_person = match (service, path.as_slice()) {
             ("iam", ["user", .., name]) => !name.is_empty(),
             ("sts", ["assumed-role", role, session]) => !role.is_empty() && !session.is_empty(),
             _ => false,
         };
         (is_person && !account.is_empty()).then(|| Self {
             arn: arn.to_owned(),
-            account: (*account).to_owned(),
+            account: account.to_owned(),
         })
     }
 }

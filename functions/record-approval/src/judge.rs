@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use shared::approval::{Answer, Approval, Question, Settled, TaskToken, Told, Verdict, still_needed, verdict};
+use shared::arn::Arn;
 use shared::record::Header;
 
 use crate::http::{Output, Person, Said};
@@ -47,7 +48,7 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
             said.recovery
         )));
     };
-    if header.execution.split(':').nth(4) != Some(person.account.as_str()) {
+    if Arn::read(&header.execution).map(|arn| arn.account) != Some(person.account.as_str()) {
         let message = format!("{} is of another account than this recovery", person.arn);
         return Next::Answer(Output::new(403, "not-allowed", message));
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use serde::{Deserialize, Serialize};
+use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
@@ -107,7 +108,7 @@ async fn put(
 /// The keys of the HTML and the JSON file. Each execution has its own, so that a report of how it ended is never lost to
 /// that of a later one.
 fn keys(input: &Input) -> [String; 2] {
-    let execution = input.recovery.execution.rsplit(':').next().unwrap_or_default();
+    let execution = arn::name(&input.recovery.execution);
     let key = |ending| format!("{}{}/{execution}.{ending}", input.reports.prefix, input.recovery.id);
     [key("html"), key("json")]
 }

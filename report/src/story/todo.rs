@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use shared::approval::Answer;
+use shared::arn;
 use shared::error::ErrorKind;
 use shared::measure::RpoStatus;
 use shared::record::Closing;
@@ -66,11 +67,7 @@ fn executions_in(account: &Account, region: &str, status: Option<&str>) -> Optio
 
 /// The ARN of the machine that ran it, in a Region: its own has the same name in each.
 fn machine_in(account: &Account, region: &str) -> Option<String> {
-    let parts: Vec<&str> = account.header.execution.split(':').collect();
-    let [arn, partition, states, _, owner, "execution", machine, _] = parts.as_slice() else {
-        return None;
-    };
-    let machine = [arn, partition, states, region, owner, "stateMachine", machine].join(":");
+    let machine = arn::machine_in(&account.header.execution, region)?;
     (is_plain(&machine) && is_plain(region)).then_some(machine)
 }
 

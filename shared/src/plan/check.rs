@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::net::Ipv4Addr;
 
 use super::{Duration, Objective, Plan, ScenarioPolicy, Site, SiteName, Start};
+use crate::arn::Arn;
 use crate::recovery::Scenario;
 use crate::slices::DeadlineSlice;
 
@@ -158,9 +159,13 @@ fn site(plan: &Plan, name: &str, site: &Site, problems: &mut Problems) {
 }
 
 fn secret(plan: &Plan, site: &Site, path: &str, arn: &str, problems: &mut Problems) {
-    // arn:partition:secretsmanager:region:account:secret:name
-    let parts: Vec<&str> = arn.split(':').collect();
-    let [_, partition, _, region, account, ..] = parts[..] else {
+    let Some(Arn {
+        partition,
+        region,
+        account,
+        ..
+    }) = Arn::read(arn)
+    else {
         return;
     };
     if region != site.region || partition != site.partition() {

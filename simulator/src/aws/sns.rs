@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use jiff::Timestamp;
+use shared::arn;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::wire::{Answer, Call, Reply, element, query_parameters};
@@ -72,7 +73,7 @@ impl Sns {
             return invalid("Message");
         }
         // A topic is published on in its own Region.
-        if arn.split(':').nth(3) != Some(region) {
+        if arn::region(arn) != region {
             return invalid("TopicArn");
         }
         let mut topics = lock(&self.topics);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use shared::arn::{self, Arn};
 use states_language::{ExecutionStatus, PAYLOAD_LIMIT_BYTES, StateMachine, TaskTokens, TokenError, names};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -173,7 +174,7 @@ impl ExecutionRecord {
             "source": "aws.states",
             "account": cloud.account,
             "time": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            "region": region_of(arn),
+            "region": arn::region(arn),
             "resources": [arn],
             "detail": {
                 "executionArn": arn,
@@ -232,11 +233,14 @@ impl Executions {
 
     /// ARN without a version, and the definition that is in force: that of the version, or the latest revision.
     fn machine(&self, arn: &str) -> Option<(String, Arc<StateMachine>)> {
-        let parts: Vec<&str> = arn.split(':').collect();
-        let unqualified = parts.get(..7)?.join(":");
+        let parts = Arn::read(arn)?.resource_parts();
+        let (unqualified, version) = match parts[..] {
+            [_, _, version] => (arn.strip_suffix(version)?.strip_suffix(':')?.to_owned(), Some(version)),
+            _ => (arn.to_owned(), None),
+        };
         let machines = lock(&self.machines);
         let versions = machines.get(&unqualified)?;
-        let machine = match parts.get(7) {
+        let machine = match version {
             None => versions.last()?,
             Some(version) => versions.get(version.parse::<usize>().ok()?.checked_sub(1)?)?,
         };
@@ -517,7 +521,7 @@ impl Executions {
 /// Tells EventBridge of an execution's change of status.
 fn tell(cloud: &Arc<Cloud>, arn: &str, execution: &ExecutionRecord) {
     let event = execution.event(cloud, arn);
-    cloud.events.publish(cloud, region_of(arn), event);
+    cloud.events.publish(cloud, arn::region(arn), event);
 }
 
 /// A version 4 UUID from the seed.
@@ -573,12 +577,7 @@ fn not_simulated(what: &str) -> Reply {
 }
 
 fn is_in(arn: &str, region: &str) -> bool {
-    arn.split(':').nth(3) == Some(region)
-}
-
-/// The Region in an ARN.
-pub(crate) fn region_of(arn: &str) -> &str {
-    arn.split(':').nth(3).unwrap_or_default()
+    arn::region(arn) == region
 }
 
 /// A moment as the API writes it: seconds since 1970.

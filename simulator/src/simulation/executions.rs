@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::arn;
 use states_language::{
     AbortHandle, Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, HistoryEvent, Host, ItemReaderCall,
     ResultWriterCall, StateMachine, TaskCall, TaskFailure, names,
@@ -15,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::functions::{Invoker, invoke, region_and_name};
 use super::{EndedExecution, Inner, InvokedBy, in_region};
-use crate::aws::states::{ExecutionRecord, Order, Refusal, region_of, uuid};
+use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
 use crate::cloud::Cloud;
 use crate::faults::CallEffect;
 
@@ -74,7 +75,7 @@ fn run(
         started_at,
         ..
     } = execution;
-    let machine_name = state_machine_arn.rsplit(':').next().unwrap_or_default().to_owned();
+    let machine_name = arn::name(&state_machine_arn).to_owned();
     let identity = ExecutionIdentity {
         arn: arn.clone(),
         name,
@@ -83,7 +84,7 @@ fn run(
         state_machine_name: machine_name,
         start_time: started_at,
     };
-    let region = region_of(&arn).to_owned();
+    let region = arn::region(&arn).to_owned();
     let tokens = inner.cloud.executions.tokens(&region);
     let host = Rc::new(StepFunctions(Rc::clone(inner)));
     let mut execution = Execution::new(machine, input, identity, host, tokens);
@@ -133,7 +134,7 @@ impl StepFunctions {
         check_arguments(call, &["FunctionName", "Payload"])?;
         let function = text(call, "FunctionName").unwrap_or_default();
         self.note(call, function);
-        let here = region_of(&call.execution_arn);
+        let here = arn::region(&call.execution_arn);
         let Some((region, name)) = region_and_name(function) else {
             return Err(not_simulated(call, "a function that is not given by its ARN"));
         };
@@ -158,11 +159,11 @@ impl StepFunctions {
         let cloud = &self.0.cloud;
         let machine = text(call, "StateMachineArn").unwrap_or_default();
         self.note(call, machine);
-        let region = region_of(&call.execution_arn);
+        let region = arn::region(&call.execution_arn);
         let starts = machine_of(&call.execution_arn);
         let effect = cloud
             .faults
-            .touch_task(cloud, region, arn_name(&starts), "states", "StartExecution");
+            .touch_task(cloud, region, arn::name(&starts), "states", "StartExecution");
         match effect {
             Some(CallEffect::Throttled) => return Err(refused("ThrottlingException", "Rate exceeded")),
             Some(CallEffect::Denied) => return Err(refused("AccessDeniedException", "not authorized")),
@@ -271,11 +272,6 @@ fn refused(code: &'static str, message: &str) -> TaskFailure {
     })
 }
 
-/// What comes last in an ARN.
-fn arn_name(arn: &str) -> &str {
-    arn.rsplit(':').next().unwrap_or(arn)
-}
-
 /// How a Task sees an error of Step Functions' own API.
 fn task_failure(Refusal { code, message }: &Refusal) -> TaskFailure {
     let name = code.strip_suffix("Exception").unwrap_or(code);
@@ -337,6 +333,6 @@ impl Host for StepFunctions {
 
     fn ends_at(&self, execution_arn: &str, state_name: &str) -> Option<ExecutionStatus> {
         let machine = machine_of(execution_arn);
-        self.0.cloud.faults.end_at(arn_name(&machine), state_name)
+        self.0.cloud.faults.end_at(arn::name(&machine), state_name)
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use serde_json::{Value, json};
+use shared::arn::Arn;
 use shared::error::StepError;
 use shared::step::Handler;
 use states_language::TaskFailure;
@@ -90,11 +91,8 @@ fn key(region: &str, name: &str) -> Key {
 
 /// Region and name in a function's ARN, with a version or without.
 pub(super) fn region_and_name(arn: &str) -> Option<(&str, &str)> {
-    let parts: Vec<&str> = arn.split(':').collect();
-    match parts.as_slice() {
-        ["arn", "aws", "lambda", region, _, "function", name, ..] => Some((region, name)),
-        _ => None,
-    }
+    let arn = Arn::read(arn)?;
+    Some((arn.region, arn.name_of("lambda", "function")?))
 }
 
 /// Invokes a function; gives its answer, or the error that Step Functions sees. The function goes on when whoever
