@@ -213,7 +213,8 @@ pub struct Watching {
     pub schedule: Schedule,
 }
 
-/// What watches the platform, and starts a recovery from `scenario`. Errors: a text, if nothing in the plan starts it.
+/// What watches the platform for `scenario`: of its alarms in the standby Region the one that may start most. Errors: a text,
+/// if the plan has none.
 pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
     let region = &plan.regions.standby.region;
     if scenario.machine().is_none() {
@@ -222,14 +223,14 @@ pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
     let alarm = plan
         .alarms
         .iter()
-        .find(|alarm| {
-            alarm.scenario == scenario && alarm.region == SiteName::Standby && alarm.start == Start::Automatic
+        .filter(|alarm| alarm.scenario == scenario && alarm.region == SiteName::Standby)
+        // What an alarm starts is for `start-recovery` to say: one that asks first, or starts nothing, is made all the same.
+        .min_by_key(|alarm| match alarm.start {
+            Start::Automatic => 0,
+            Start::Approve => 1,
+            Start::Off => 2,
         })
-        .ok_or_else(|| {
-            format!(
-                "no alarm in {region} starts {scenario} by itself; add one to the plan's alarms with start: automatic"
-            )
-        })?;
+        .ok_or_else(|| format!("no alarm in {region} is of {scenario}; add one to the plan's alarms"))?;
     let slices = Slices::new(plan, scenario, region)?;
     Ok(Watching {
         alarms: alarms(plan, scenario, &alarm.name, &slices)?,

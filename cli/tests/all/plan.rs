@@ -781,10 +781,18 @@ fn render_says_what_does_not_fit_and_what_cannot_be_written() {
     );
     assert_eq!(fs::read_to_string(place.path().join("a-file")).unwrap(), "");
 
-    let unheard = changed(&[("    start: automatic", "    start: approve")]);
+    for start in ["approve", "off"] {
+        let asks = changed(&[("    start: automatic", &format!("    start: {start}"))]);
+        let ((status, _, stderr), _) = render(&asks, "parameters");
+        assert_eq!(status, 0, "{stderr}");
+    }
+    let unheard = changed(&[(
+        "    scenario: region-failure\n    start: automatic",
+        "    scenario: az-failure\n    start: automatic",
+    )]);
     let ((status, _, stderr), place) = render(&unheard, "parameters");
     assert!(
-        status == 1 && stderr.contains("no alarm in us-west-2 starts region-failure by itself"),
+        status == 1 && stderr.contains("no alarm in us-west-2 is of region-failure"),
         "{stderr}"
     );
     assert!(!place.path().join("parameters").exists());

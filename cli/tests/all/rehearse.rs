@@ -625,15 +625,33 @@ fn an_unsound_plan_is_not_rehearsed_and_every_error_is_listed() {
 }
 
 #[test]
-fn a_plan_whose_alarm_starts_nothing_is_wrong_use() {
-    let expected = "drctl: radiant.plan.yaml: no alarm in us-west-2 starts region-failure by itself; \
-                    add one to the plan's alarms with start: automatic\n";
-    for start in ["off", "approve"] {
-        let folder = changed(&[("start: automatic", &format!("start: {start}"))]);
-        for args in [&[] as &[&str], &["--json"], &["--quiet"], &["--runs", "2"]] {
-            wrong_use(rehearse_in(&folder, args), expected);
-        }
+fn a_plan_whose_alarm_is_of_nothing_that_is_rehearsed_is_wrong_use() {
+    let expected =
+        "drctl: radiant.plan.yaml: no alarm in us-west-2 is of region-failure; add one to the plan's alarms\n";
+    let folder = changed(&[(
+        "scenario: region-failure\n    start: automatic",
+        "scenario: az-failure\n    start: automatic",
+    )]);
+    for args in [&[] as &[&str], &["--json"], &["--quiet"], &["--runs", "2"]] {
+        wrong_use(rehearse_in(&folder, args), expected);
     }
+}
+
+#[test]
+fn an_alarm_that_asks_or_starts_nothing_is_rehearsed_as_that() {
+    let rehearsed = |start: &str| -> Value {
+        let folder = changed(&[("start: automatic", &format!("start: {start}"))]);
+        let (_, stdout, stderr) = answer(rehearse_in(&folder, &["--seed", "7", "--json"]));
+        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"))
+    };
+    let approve = rehearsed("approve");
+    assert_eq!(approve["outcome"], "recovered");
+    let approval = approve["approval"].as_str().unwrap();
+    assert!(approval.contains("approved by"), "{approval}");
+    let off = rehearsed("off");
+    assert_eq!(off["outcome"], "refused");
+    assert!(off["steps"].as_array().unwrap().is_empty(), "{off}");
+    assert_eq!(off["truth"]["rto_seconds"], Value::Null);
 }
 
 #[test]

@@ -424,7 +424,7 @@ fn alarms(plan: &Plan, problems: &mut Problems) {
             problems.add(format!("/alarms/{i}/scenario"), message);
         }
         // CloudWatch and EventBridge are Regional: what is lost cannot report its own loss.
-        let unheard = alarm.region == SiteName::Primary && alarm.start == Start::Automatic;
+        let unheard = alarm.region == SiteName::Primary && alarm.start != Start::Off;
         if unheard && alarm.scenario == Scenario::RegionFailure {
             let message =
                 "an alarm in the primary Region is not heard when that Region is lost; use one in the standby Region";
