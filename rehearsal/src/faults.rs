@@ -316,7 +316,8 @@ impl fmt::Display for Fault {
             | Self::OldOutage(time)
             | Self::ClockSkew(time)
             | Self::SwitchoverHangs(Some(time)) => {
-                write!(f, ":{time}")
+                // In one word: a command line takes it apart at blanks.
+                write!(f, ":{}", time.to_string().replace(' ', ""))
             }
             Self::ApproverDeclines(from) if *from > 1 => write!(f, ":{from}"),
             _ => Ok(()),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::common::{self, ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, plan, request};
+use crate::common::{self, ON_CALL, PRIMARY, SECOND, World, in_virtual_time, plan, request};
 use drctl::parameters::parameters;
 use rehearsal::deployment::STEPS;
 use rehearsal::{Disaster, Fault, Script, rehearse};
