@@ -178,7 +178,7 @@ fn an_unknown_scenario_or_severity() {
 
 #[test]
 fn the_standby_was_called_otherwise_and_a_plan_of_then_is_told_so() {
-    let (code, stdout, _) = check(&changed(&[("  standby:\n", "  recovery:\n")]));
+    let (code, stdout, _) = check(changed(&[("  standby:\n", "  recovery:\n")]));
     assert_eq!(code, 1, "{stdout}");
     assert!(
         stdout.contains("/regions/recovery: is called 'standby' now; rename it"),

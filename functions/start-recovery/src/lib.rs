@@ -94,7 +94,7 @@ impl Step for StartRecovery {
             recoveries: &recoveries,
             now: self.aws.now(),
         };
-        let decided = match decide(&event, &seen) {
+        let decided = match decide(&event, &seen).and_then(available) {
             Ok(begin) => Started::Started {
                 execution: self.begin(&begin, &machine, plan_sha256).await?,
             },
@@ -122,6 +122,17 @@ impl Step for StartRecovery {
             decision: kept.unwrap_or(decision),
             again: true,
         })
+    }
+}
+
+/// Refuses to start what nothing recovers from yet: the recovery would be refused when it is opened.
+fn available(begin: Begin) -> Result<Begin, String> {
+    match begin.scenario.machine() {
+        Some(_) => Ok(begin),
+        None => Err(format!(
+            "nothing recovers from {0} yet; recover by hand, and give its alarms start: off in the plan",
+            begin.scenario
+        )),
     }
 }
 

@@ -687,3 +687,12 @@ fn an_example_is_refused_as_no_scenario_is_bound_to_its_alarm() {
         world.refuses(&event, "no scenario is bound to alarm 'ServerCpuTooHigh' in us-east-1");
     }
 }
+
+#[test]
+fn what_nothing_recovers_from_yet_is_not_started() {
+    let begin = World::new().decide(&event()).unwrap();
+    assert!(available(begin).is_ok());
+    let begin = World::new().decide(&event_of("asked", "us-west-2")).unwrap();
+    let reason = available(begin).unwrap_err();
+    assert!(reason.starts_with("nothing recovers from az-failure yet"), "{reason}");
+}

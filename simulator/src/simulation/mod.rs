@@ -461,27 +461,42 @@ fn deploy(cloud: &Arc<Cloud>, deployment: Deployment) -> Result<(), String> {
     Ok(())
 }
 
-/// Holes of a state machine, and what is put into them.
-type Holes = BTreeMap<String, String>;
+/// A machine that was parsed, and of what.
+struct Parsed {
+    name: &'static str,
+    text: &'static str,
+    /// What was put into its holes.
+    holes: BTreeMap<String, String>,
+    machine: Arc<StateMachine>,
+}
 
 thread_local! {
     /// What this thread parsed before: campaigns deploy the same machines a thousand times.
-    static PARSED: RefCell<Vec<(&'static str, &'static str, Holes, Arc<StateMachine>)>> = const { RefCell::new(Vec::new()) };
+    static PARSED: RefCell<Vec<Parsed>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The machine `name` of this text, with its holes filled. Errors: a text, if it is not one.
-fn parsed(name: &'static str, text: &'static str, holes: &Holes) -> Result<Arc<StateMachine>, String> {
+fn parsed(
+    name: &'static str,
+    text: &'static str,
+    holes: &BTreeMap<String, String>,
+) -> Result<Arc<StateMachine>, String> {
     let before = PARSED.with_borrow(|parsed| {
-        let same = parsed
-            .iter()
-            .find(|(its_name, its_text, its_holes, _)| (*its_name, *its_text) == (name, text) && its_holes == holes);
-        same.map(|(.., machine)| Arc::clone(machine))
+        let mut parsed = parsed.iter();
+        let same = parsed.find(|before| (before.name, before.text, &before.holes) == (name, text, holes));
+        same.map(|before| Arc::clone(&before.machine))
     });
     if let Some(machine) = before {
         return Ok(machine);
     }
     let machine = Arc::new(StateMachine::parse(name, text, holes).map_err(|errors| errors.to_string())?);
-    PARSED.with_borrow_mut(|parsed| parsed.push((name, text, holes.clone(), Arc::clone(&machine))));
+    let new = Parsed {
+        name,
+        text,
+        holes: holes.clone(),
+        machine: Arc::clone(&machine),
+    };
+    PARSED.with_borrow_mut(|parsed| parsed.push(new));
     Ok(machine)
 }
 
