@@ -239,7 +239,7 @@ impl ReleaseLock {
                 &plan.topic_arn(site),
                 untold.mode,
                 &plan.workload,
-                message::subject(untold),
+                &message::subject(untold, header.as_ref()),
                 &text,
             )
             .await?;

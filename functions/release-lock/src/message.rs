@@ -5,11 +5,14 @@ use shared::record::{Header, Released, Undo, Untold};
 /// How many changes a message lists: it must stay one that is read. The record has them all.
 const CHANGES_LISTED: usize = 30;
 
-/// What the message is about, in a few words.
-pub(crate) fn subject(untold: &Untold) -> &'static str {
-    match untold.released {
-        Released::Closing => "a recovery ended, and nobody was told",
-        Released::Another { .. } => "a recovery ended without being closed",
+/// What the message is about, in a few words: how the recovery ended, where it was closed.
+pub(crate) fn subject(untold: &Untold, header: Option<&Header>) -> String {
+    match (&untold.released, header.and_then(Header::ended)) {
+        (Released::Closing, Some(closing)) => format!("a recovery ended as {}, and nobody was told", closing.outcome),
+        (Released::Another { .. }, Some(closing)) => {
+            format!("a recovery ended as {}, and had kept its lock", closing.outcome)
+        }
+        (_, None) => "a recovery ended without being closed".to_owned(),
     }
 }
 
@@ -108,6 +111,20 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("had not released its lock"), "{text}");
+        let subject = |released, outcome: Option<Outcome>| subject(&self::untold(released), Some(&header(outcome)));
+        let another = || Released::Another { status: None };
+        assert_eq!(
+            [
+                subject(Released::Closing, Some(Outcome::Recovered)),
+                subject(another(), Some(Outcome::Failed)),
+                subject(another(), None),
+            ],
+            [
+                "a recovery ended as recovered, and nobody was told",
+                "a recovery ended as failed, and had kept its lock",
+                "a recovery ended without being closed",
+            ]
+        );
     }
 
     fn header(outcome: Option<Outcome>) -> Header {

@@ -12,7 +12,7 @@ use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
 
 const SUBJECT: &str = "a recovery ended without being closed";
-const TOLD_NOBODY: &str = "a recovery ended, and nobody was told";
+const TOLD_NOBODY: &str = "a recovery ended as recovered, and nobody was told";
 
 fn execution(name: &str) -> String {
     format!("arn:aws:states:{RECOVERY}:123456789012:execution:{MACHINE}:{name}")
