@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-
 use rehearsal::deployment::STEPS;
 use rehearsal::{Disaster, Fault};
 

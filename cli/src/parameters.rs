@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use rehearsal::deployment::watching;
 use serde_json::{Value, json};
 use shared::plan::{Plan, Site, SiteName};
 use shared::recovery::Scenario;
-
-use rehearsal::deployment::watching;
 
 /// How many policies the template has for the platform's functions, in each of the two Regions.
 const POLICIES: usize = 7;

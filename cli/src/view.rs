@@ -4,17 +4,16 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rehearsal::{Applied, Breach, Earlier, Moment, Rehearsal, Spread, TargetAndMaximum};
 use serde_json::Value;
 use shared::arn::Arn;
 use shared::measure::{Met, RpoStatus, seconds_between};
 use shared::plan::{Duration, Plan};
 use shared::record::TimelineStep;
-use shared::recovery::Outcome;
+use shared::recovery::{Outcome, RECOVERY_MACHINE};
 use states_language::{EventKind, HistoryEvent};
 
 use crate::output::{Output, Paint, one_line};
-use rehearsal::{Applied, Breach, Earlier, Moment, Rehearsal, Spread, TargetAndMaximum};
-use shared::recovery::RECOVERY_MACHINE;
 
 /// Width of a drawing where there is no terminal.
 const USUAL_WIDTH: usize = 100;

@@ -1,4 +1,4 @@
-//! How figures of many rehearsals spread.
+//! How figures of many rehearsals spread: what a report works out, without the figures themselves.
 
 use serde::Serialize;
 
@@ -20,20 +20,19 @@ pub struct Spread {
 impl Spread {
     /// Of these values, in any order.
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        // Nearest rank: the smallest value that at least this share of all values does not exceed.
-        let at = |share: f64| {
-            values
-                .get(((share * values.len() as f64).ceil() as usize).saturating_sub(1))
-                .copied()
-        };
+        let report::Spread {
+            minimum,
+            median,
+            p95,
+            maximum,
+            values,
+        } = report::Spread::of(values.collect());
         Self {
             count: values.len(),
-            minimum: at(0.0),
-            median: at(0.5),
-            p95: at(0.95),
-            maximum: at(1.0),
+            minimum,
+            median,
+            p95,
+            maximum,
         }
     }
 }

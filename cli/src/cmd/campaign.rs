@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rehearsal::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shrink};
+use rehearsal::{Breach, Disaster};
 use shared::plan::Plan;
 
 use super::rehearse::INTERRUPTED;
 use crate::args::{RehearseArgs, ReportFormat};
 use crate::output::{Exit, Output, Paint, one_line};
 use crate::view::{known, known_rpo};
-use rehearsal::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shrink};
-use rehearsal::{Breach, Disaster};
 
 /// How often the line with the progress is drawn again on a terminal, and written where there is none.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);

@@ -14,7 +14,8 @@ use crate::output::{Exit, Output, Paint, one_line};
 use crate::parameters::{Parameters, parameters};
 use crate::plan_file::{PlanFileError, read_plan};
 
-/// Lists every error of the plan in `file`, or the scenarios that nothing recovers from yet. Findings are the result of this verb, so they go to standard output.
+/// Lists every error of the plan in `file`, or the scenarios that nothing recovers from yet. Findings are the result of this
+/// verb, so they go to standard output.
 pub fn check(file: &Path, output: &mut Output) -> Exit {
     match read_plan(file) {
         Ok(plan) => {

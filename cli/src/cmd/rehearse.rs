@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rehearsal::deployment::deployments;
+use rehearsal::{Disaster, FaultKind, KINDS, Moment, Rehearsal, Script, Spread, compatible, rehearse};
 use report::Account;
 use serde::Serialize;
 use shared::aws::Aws;
@@ -20,8 +22,6 @@ use crate::account;
 use crate::args::{Disasters, RehearseArgs, ReportFormat};
 use crate::output::{Exit, Output, Paint, dumb, one_line};
 use crate::view::{self, Live, Statistics, run_line, summary};
-use rehearsal::deployment::deployments;
-use rehearsal::{Disaster, FaultKind, KINDS, Moment, Rehearsal, Script, Spread, compatible, rehearse};
 
 /// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
 pub(super) const INTERRUPTED: i32 = 130;

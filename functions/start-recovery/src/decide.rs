@@ -51,6 +51,17 @@ pub struct Begin {
     pub always_ask: bool,
 }
 
+/// Refuses to start what nothing recovers from yet: the recovery would be refused when it is opened.
+pub(crate) fn available(begin: Begin) -> Result<Begin, String> {
+    match begin.scenario.machine() {
+        Some(_) => Ok(begin),
+        None => Err(format!(
+            "nothing recovers from {0} yet; recover by hand, and give its alarms start: off in the plan",
+            begin.scenario
+        )),
+    }
+}
+
 /// Decides what `event` starts. Errors: why it starts nothing, and what to do about it.
 ///
 /// The order is that of what a person needs to know first: what is wrong with the event or the deployment would be wrong

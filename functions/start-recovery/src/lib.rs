@@ -25,6 +25,7 @@ use shared::request::{Request, Trigger, TriggerKind};
 use shared::step::Step;
 use shared::topic::Topics;
 
+use decide::available;
 pub use decide::{Begin, Circumstances, Past, decide};
 
 /// Step Functions forgets an execution this long after its end (Step Functions Developer Guide, "Quotas").
@@ -122,17 +123,6 @@ impl Step for StartRecovery {
             decision: kept.unwrap_or(decision),
             again: true,
         })
-    }
-}
-
-/// Refuses to start what nothing recovers from yet: the recovery would be refused when it is opened.
-fn available(begin: Begin) -> Result<Begin, String> {
-    match begin.scenario.machine() {
-        Some(_) => Ok(begin),
-        None => Err(format!(
-            "nothing recovers from {0} yet; recover by hand, and give its alarms start: off in the plan",
-            begin.scenario
-        )),
     }
 }
 

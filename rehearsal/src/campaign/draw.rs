@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fastrand::Rng;
 use shared::plan::Duration;
+use simulator::aws::door::SERVICES;
 
 use crate::deployment::STEPS;
 use crate::faults::{Fault, compatible, scenario_states};
@@ -13,19 +14,8 @@ use crate::script::{Disaster, Script};
 const SHARES: [(usize, usize); 4] = [(0, 2), (1, 8), (2, 6), (3, 4)];
 /// Of 20 runs so many are of the scenario that is first of those that are asked for; the others share the rest.
 const FIRST_SCENARIO_SHARE: usize = 18;
-/// Services whose calls recoveries depend on.
-const SERVICES: [&str; 10] = [
-    "apigateway",
-    "dynamodb",
-    "lambda",
-    "monitoring",
-    "rds",
-    "rds-data",
-    "route53",
-    "s3",
-    "sns",
-    "states",
-];
+/// The service that no recovery depends on: what AWS Health says is shown, and decides nothing.
+const NOT_DEPENDED_ON: &str = "health";
 /// Operations whose answers are lost: all that change something, and the looks that most depends on.
 const OPERATIONS: [&str; 18] = [
     "DeleteFunctionConcurrency",
@@ -136,7 +126,11 @@ fn minutes(minutes: u64) -> Duration {
 }
 
 fn some_fault(rng: &mut Rng) -> Fault {
-    let service = |rng: &mut Rng| SERVICES[rng.usize(..SERVICES.len())].to_owned();
+    let service = |rng: &mut Rng| {
+        let services = || SERVICES.into_iter().filter(|service| *service != NOT_DEPENDED_ON);
+        let drawn = rng.usize(..services().count());
+        services().nth(drawn).unwrap_or_default().to_owned()
+    };
     match rng.usize(..28) {
         0 => Fault::RegionOutage,
         1 => Fault::GreyRegion,

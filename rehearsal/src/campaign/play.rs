@@ -85,8 +85,9 @@ impl Campaign {
     }
 }
 
-/// Plays `runs` rehearsals on all cores, from `seed` on; `script` says what each seed plays, such as [`draw`](super::draw). `progress`
-/// hears of the campaign after each run, in the order of seeds. Ends early where `stop` says so; what was played by then counts.
+/// Plays `runs` rehearsals on all cores, from `seed` on; `script` says what each seed plays, such as [`draw`](super::draw).
+/// `progress` hears of the campaign after each run, in the order of seeds. Ends early where `stop` says so; what was played by
+/// then counts.
 pub fn play(
     plan: &Plan,
     script: impl Fn(u64) -> Script + Sync,

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::LazyLock;
 
 use assess_region::ExpectedLoss;
 use rehearsal::deployment::{scenario_machines, states_of};
@@ -11,10 +10,9 @@ use rehearsal::{Disaster, Fault, Moment, Rehearsal, Script, compatible, rehearse
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
 
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
+use crate::PLAN;
 
-static PLAN: LazyLock<Plan> =
-    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../radiant.plan.yaml")).unwrap());
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
 
 /// Plays a disaster with these faults in each seed.
 fn play(disaster: Disaster, faults: &[&str], resume: bool) -> Vec<Rehearsal> {

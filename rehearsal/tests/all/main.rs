@@ -4,6 +4,14 @@ mod defects;
 mod faults;
 mod planted;
 
+use std::sync::LazyLock;
+
+use shared::plan::Plan;
+
+/// RADIANT's plan.
+static PLAN: LazyLock<Plan> =
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../radiant.plan.yaml")).unwrap());
+
 // A rehearsal is many small allocations: this one takes a fifth less time than the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

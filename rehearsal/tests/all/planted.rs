@@ -6,16 +6,13 @@ use rehearsal::campaign::{Run, command, draw, one, play, shrink};
 use rehearsal::{Disaster, Script};
 use shared::plan::Plan;
 
+use crate::PLAN;
 use crate::defects::Defect;
 
 /// Within so many runs each defect must be found.
 const RUNS: u32 = 2000;
 /// Played at once before it is looked whether one was found.
 const AT_ONCE: u32 = 50;
-
-fn plan() -> Plan {
-    serde_saphyr::from_str(include_str!("../../../radiant.plan.yaml")).unwrap()
-}
 
 /// The first breach that a campaign with this defect finds, and how many runs that took.
 fn first_breach(plan: &Plan, defect: Defect) -> (Run, u64) {
@@ -38,8 +35,8 @@ fn first_breach(plan: &Plan, defect: Defect) -> (Run, u64) {
 /// not breach anything there.
 #[track_caller]
 fn is_found(defect: Defect, invariants: &[&str]) {
-    let plan = plan();
-    let (run, runs) = first_breach(&plan, defect);
+    let plan = &*PLAN;
+    let (run, runs) = first_breach(plan, defect);
     println!(
         "{defect}: found in run {runs}: {}",
         command(&run.script, run.seed, None)
@@ -50,10 +47,10 @@ fn is_found(defect: Defect, invariants: &[&str]) {
         "{defect} breached {found:?}"
     );
 
-    let again = one(&plan, &run.script, run.seed);
+    let again = one(plan, &run.script, run.seed);
     assert_eq!(again, run, "a run is the same each time");
     let right = one(
-        &plan,
+        plan,
         &Script {
             replaced: Vec::new(),
             ..run.script.clone()
@@ -62,7 +59,7 @@ fn is_found(defect: Defect, invariants: &[&str]) {
     );
     assert_eq!(right.breaches, [], "only the defect breaches anything");
 
-    let small = shrink(&plan, &run);
+    let small = shrink(plan, &run);
     assert!(small.script.faults.len() <= run.script.faults.len() && !small.breaches.is_empty());
 }
 

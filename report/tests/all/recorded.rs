@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::common::{ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, in_virtual_time, request};
+use crate::common::{PRIMARY, RECOVERY, SECOND, THIRD, World, in_virtual_time, request};
 use crate::made::{self, recorded};
 use aws_sdk_s3::Client;
 use report::{Account, Report};
@@ -76,10 +76,7 @@ async fn failed_and_resumed() -> [Account; 2] {
     let failed = account(&world).await;
     tokio::time::sleep(minutes(7)).await;
     world.simulation.mend_function(RECOVERY, "switch-dns").unwrap();
-    let aws = world.simulation.aws_in("drctl", RECOVERY);
-    shared::resume::resume(&aws, &world.plan, &failed.header.id, ON_CALL)
-        .await
-        .unwrap();
+    world.resume(&failed.header.id).await.unwrap();
     world.wait().await;
     [failed, account(&world).await]
 }

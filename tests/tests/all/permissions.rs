@@ -131,11 +131,7 @@ fn record_worlds(recorded: &mut Recorded) {
     });
     // A recovery was stopped, and nobody has freed its lock when the next one begins.
     in_virtual_time(async {
-        let world = World::good_times_with(usual(), |deployment| {
-            deployment.rules.clear();
-            deployment.schedules.clear();
-        })
-        .await;
+        let world = World::where_nobody_frees_the_lock(usual()).await;
         world.cloud().faults.on_children();
         world.start("stopped", request("failover"));
         world.question().await;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::common::{self, MACHINE, ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, in_virtual_time, plan, request};
+use crate::common::{self, MACHINE, PRIMARY, RECOVERY, World, in_virtual_time, plan, request};
 use rehearsal::deployment::{MACHINES, deployments, states_of};
 use serde_json::{Value, json};
 use shared::arn;
@@ -36,13 +36,6 @@ fn status(world: &World, execution: &str) -> Option<&'static str> {
 
 async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-}
-
-async fn approve(world: &World) {
-    let question = world.question().await;
-    for who in [SECOND, THIRD] {
-        world.answer(&question, who, "approve", Some("it is dark")).await;
-    }
 }
 
 async fn until(world: &World, state: &str) {
@@ -100,7 +93,7 @@ fn a_start_that_was_not_taken_is_tried_again_and_one_whose_answer_was_lost_start
             let world = World::good_times(|_| {}).await;
             lost(&world).await;
             on_starts(&world, effect, at_most);
-            approve(&world).await;
+            world.approve().await;
             world.wait().await;
             assert_eq!(world.closing().await.outcome, Outcome::Recovered, "{effect:?}");
             assert_eq!(world.calls_to("FailoverGlobalCluster"), 1);
@@ -193,7 +186,7 @@ fn what_a_dead_execution_changed_is_taken_back_before_the_promotion_and_kept_aft
             let world = World::good_times(|_| {}).await;
             dies_at(&world, state, Some(1));
             lost(&world).await;
-            approve(&world).await;
+            world.approve().await;
             world.wait().await;
             let closing = world.closing().await;
             let reason = closing.reason.clone().unwrap();
@@ -211,9 +204,7 @@ fn what_a_dead_execution_changed_is_taken_back_before_the_promotion_and_kept_aft
             );
             world.cloud().faults.lift_all();
             let id = world.only_header().await.id;
-            shared::resume::resume(&world.simulation.aws_in("drctl", RECOVERY), &world.plan, &id, ON_CALL)
-                .await
-                .unwrap();
+            world.resume(&id).await.unwrap();
             world.wait().await;
             assert_eq!(world.closing().await.outcome, Outcome::Recovered, "{state}");
             assert_eq!(world.calls_to("FailoverGlobalCluster"), 1, "{state}");
@@ -232,14 +223,10 @@ fn the_states_that_no_rehearsal_passes_are_no_exceptions() {
             let question = world.question().await;
             // It is another question by the time at which it is answered.
             world.cloud().take_region_away(PRIMARY);
-            for who in [SECOND, THIRD] {
-                world.answer(&question, who, "approve", Some("it is dark")).await;
-            }
+            world.approve_as_asked(&question).await;
             if state == "IsApprovedAgain" {
                 let again = world.nth_question(1).await;
-                for who in [SECOND, THIRD] {
-                    world.answer(&again, who, "approve", Some("it is dark")).await;
-                }
+                world.approve_as_asked(&again).await;
             }
             world.wait().await;
             let closing = world.closing().await;
@@ -293,7 +280,7 @@ fn where_taking_back_dies_too_the_recovery_ends_as_failed_and_says_what_stands()
         dies_at(&world, "PromoteDatabase", Some(1));
         dies_at(&world, "TakeBack", Some(1));
         world.start("one", planned());
-        approve(&world).await;
+        world.approve().await;
         world.wait().await;
         let closing = world.closing().await;
         assert_eq!(closing.outcome, Outcome::Failed);
@@ -305,9 +292,7 @@ fn where_taking_back_dies_too_the_recovery_ends_as_failed_and_says_what_stands()
         assert!(world.is_unlocked().await);
         world.cloud().faults.lift_all();
         let id = world.only_header().await.id;
-        shared::resume::resume(&world.simulation.aws_in("drctl", RECOVERY), &world.plan, &id, ON_CALL)
-            .await
-            .unwrap();
+        world.resume(&id).await.unwrap();
         world.wait().await;
         assert_eq!(world.closing().await.outcome, Outcome::Recovered);
     });
@@ -318,7 +303,7 @@ fn nothing_is_taken_back_while_a_function_of_the_dead_execution_may_be_at_work()
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
         world.start("one", planned());
-        approve(&world).await;
+        world.approve().await;
         // The fence is being made: its function goes on when the execution that called it is stopped.
         until(&world, "FenceRegion").await;
         world.cloud().faults.on_calls(CallFault {
@@ -353,7 +338,7 @@ fn two_hundred_functions_fit_into_what_goes_there_and_comes_back() {
     in_virtual_time(async {
         let world = World::good_times(with_many_functions).await;
         lost(&world).await;
-        approve(&world).await;
+        world.approve().await;
         world.wait().await;
         let closing = world.closing().await;
         assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
@@ -395,7 +380,7 @@ fn a_cause_that_is_cut_off_ends_in_a_stated_outcome_all_the_same() {
             },
         });
         lost(&world).await;
-        approve(&world).await;
+        world.approve().await;
         world.wait().await;
         let ended = world.simulation.ended();
         let cause = ended
@@ -447,7 +432,7 @@ fn an_execution_that_lives_on_after_its_task_timed_out_is_stopped_before_anythin
 async fn stopped_alone(world: &World) {
     world.cloud().faults.on_children();
     lost(world).await;
-    approve(world).await;
+    world.approve().await;
     until(world, "CheckDatabase").await;
     world.stop(&execution("one")).await;
 }
@@ -518,18 +503,12 @@ fn the_lock_is_kept_while_a_map_run_is_at_work_and_nobody_waits_for_what_never_w
 #[test]
 fn resuming_stops_what_lives_on_first() {
     in_virtual_time(async {
-        // Nobody frees the lock.
-        let world = World::good_times_with(plan(), |deployment| {
-            deployment.rules.clear();
-            deployment.schedules.clear();
-        })
-        .await;
+        let world = World::where_nobody_frees_the_lock(plan()).await;
         stopped_alone(&world).await;
         let [child, _] = children("one");
         assert_eq!(status(&world, &child), Some("RUNNING"));
         let id = world.only_header().await.id;
-        let aws = world.simulation.aws_in("drctl", RECOVERY);
-        shared::resume::resume(&aws, &world.plan, &id, ON_CALL).await.unwrap();
+        world.resume(&id).await.unwrap();
         assert_eq!(status(&world, &child), Some("ABORTED"));
         world.wait().await;
         assert_eq!(world.closing().await.outcome, Outcome::Recovered);
@@ -573,7 +552,7 @@ fn an_execution_that_somebody_else_started_comes_to_nothing() {
         );
         world.assert_as_before();
         // The recovery itself does not notice.
-        approve(&world).await;
+        world.approve().await;
         world.wait().await;
         assert_eq!(world.closing().await.outcome, Outcome::Recovered);
     });
@@ -640,7 +619,7 @@ fn a_recovery_from_before_there_was_a_recovery_machine_is_resumed_by_it() {
         let world = World::good_times(|_| {}).await;
         dies_at(&world, "PromoteDatabase", Some(1));
         lost(&world).await;
-        approve(&world).await;
+        world.approve().await;
         world.wait().await;
         // As that record would have been: of the scenario's machine itself, and without how it is run.
         let mut header = world.only_header().await;
@@ -651,10 +630,7 @@ fn a_recovery_from_before_there_was_a_recovery_machine_is_resumed_by_it() {
             closing.execution = before;
         }
         world.record.put_header(&header).await.unwrap();
-        let aws = world.simulation.aws_in("drctl", RECOVERY);
-        let resumed = shared::resume::resume(&aws, &world.plan, &header.id, ON_CALL)
-            .await
-            .unwrap();
+        let resumed = world.resume(&header.id).await.unwrap();
         assert!(
             resumed.execution.contains(":execution:recovery:"),
             "{}",
@@ -702,7 +678,7 @@ fn a_stop_of_the_recovery_stops_the_scenarios_execution_and_a_redrive_of_it_chan
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
         lost(&world).await;
-        approve(&world).await;
+        world.approve().await;
         until(&world, "FenceRegion").await;
         world.stop(&execution("one")).await;
         sleep(300).await;
@@ -719,8 +695,7 @@ fn a_stop_of_the_recovery_stops_the_scenarios_execution_and_a_redrive_of_it_chan
         assert_eq!(world.calls_to("FailoverGlobalCluster"), 0);
         // What a person does.
         let id = world.only_header().await.id;
-        let aws = world.simulation.aws_in("drctl", RECOVERY);
-        shared::resume::resume(&aws, &world.plan, &id, ON_CALL).await.unwrap();
+        world.resume(&id).await.unwrap();
         world.wait().await;
         assert_eq!(world.closing().await.outcome, Outcome::Recovered);
         assert_eq!(world.calls_to("FailoverGlobalCluster"), 1);
@@ -730,15 +705,10 @@ fn a_stop_of_the_recovery_stops_the_scenarios_execution_and_a_redrive_of_it_chan
 #[test]
 fn a_redrive_before_the_lock_was_freed_takes_back_and_closes() {
     in_virtual_time(async {
-        // Nobody frees the lock.
-        let world = World::good_times_with(plan(), |deployment| {
-            deployment.rules.clear();
-            deployment.schedules.clear();
-        })
-        .await;
+        let world = World::where_nobody_frees_the_lock(plan()).await;
         let before = world.cloud().snapshot();
         world.start("one", planned());
-        approve(&world).await;
+        world.approve().await;
         until(&world, "FenceRegion").await;
         world.stop(&execution("one")).await;
         sleep(120).await;
@@ -760,7 +730,7 @@ fn a_stop_of_both_frees_the_lock_and_is_resumed() {
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
         lost(&world).await;
-        approve(&world).await;
+        world.approve().await;
         until(&world, "CheckDatabase").await;
         world.stop(&children("one")[0]).await;
         world.stop(&execution("one")).await;
@@ -769,8 +739,7 @@ fn a_stop_of_both_frees_the_lock_and_is_resumed() {
         let lock = world.record.lock(&world.plan.workload).await.unwrap();
         assert_eq!(lock.map(|lock| lock.mode), None::<Mode>);
         let id = world.only_header().await.id;
-        let aws = world.simulation.aws_in("drctl", RECOVERY);
-        shared::resume::resume(&aws, &world.plan, &id, ON_CALL).await.unwrap();
+        world.resume(&id).await.unwrap();
         world.wait().await;
         assert_eq!(world.closing().await.outcome, Outcome::Recovered);
         assert_eq!(world.calls_to("FailoverGlobalCluster"), 1);

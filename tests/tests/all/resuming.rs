@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::common::{MACHINE, ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, body, in_virtual_time, request};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::error::{ErrorKind, StepError};
+use shared::error::ErrorKind;
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
 use shared::record::{Claim, Header, TimelineStep, Undo};
@@ -200,7 +200,7 @@ impl Play {
             world.assert_as_before();
         }
         let before = Before::of(&world, header).await;
-        let resumed = resume(&world, &header.id).await.unwrap();
+        let resumed = world.resume(&header.id).await.unwrap();
         world.wait().await;
         let header = world.only_header().await;
         self.assert_ended_well(&world, &header, disaster_at, undisturbed, &what)
@@ -418,10 +418,6 @@ fn assert_recovered(world: &World, header: &Header, disaster_at: Timestamp, is_p
     }
 }
 
-async fn resume(world: &World, id: &str) -> Result<Resumed, StepError> {
-    shared::resume::resume(&world.simulation.aws_in("drctl", RECOVERY), &world.plan, id, ON_CALL).await
-}
-
 /// Lets these people approve whatever is asked from now on, until the handle is aborted.
 fn people_approve(world: &World, people: &[&'static str]) -> tokio::task::JoinHandle<()> {
     let topic = world.plan.topic_arn(&world.plan.regions.standby);
@@ -626,7 +622,7 @@ fn a_question_that_nobody_answered_is_asked_again_with_the_same_id() {
             let first = asked(&world);
             world.simulation.let_live(RECOVERY, "request-approval").unwrap();
             people_approve(&world, &[SECOND, THIRD]);
-            resume(&world, &header.id).await.unwrap();
+            world.resume(&header.id).await.unwrap();
             world.wait().await;
             let header = world.only_header().await;
             assert_recovered(&world, &header, disaster_at, false, &what);
@@ -658,7 +654,7 @@ fn what_was_approved_before_is_not_asked_again() {
         assert_eq!(header.ended().unwrap().outcome, Outcome::RolledBack);
         assert_eq!(asked(&world).len(), 1);
         world.simulation.mend_function(RECOVERY, "promote-database").unwrap();
-        resume(&world, &header.id).await.unwrap();
+        world.resume(&header.id).await.unwrap();
         world.wait().await;
         let header = world.only_header().await;
         assert_recovered(&world, &header, disaster_at, false, "approved before");
@@ -680,7 +676,7 @@ fn one_of_two_who_approved_before_need_not_do_so_again() {
         assert_eq!(header.ended().unwrap().outcome, Outcome::Failed);
         world.simulation.let_live(RECOVERY, "request-approval").unwrap();
         people_approve(&world, &[THIRD]);
-        resume(&world, &header.id).await.unwrap();
+        world.resume(&header.id).await.unwrap();
         world.wait().await;
         let header = world.only_header().await;
         assert_recovered(&world, &header, disaster_at, false, "one before, one after");
@@ -694,7 +690,7 @@ fn one_of_two_who_approved_before_need_not_do_so_again() {
 /// Wants to go on with `id`, and gives why that is refused. Nothing is changed by it.
 async fn refusal(world: &World, id: &str) -> String {
     let (before, headers) = (Left::of(world).changes, world.headers().await);
-    let resumed = resume(world, id).await.unwrap();
+    let resumed = world.resume(id).await.unwrap();
     while !world
         .simulation
         .ended()
@@ -731,7 +727,7 @@ async fn fell_short() -> (World, Header) {
 
 /// Goes on with a recovery that must recover then.
 async fn goes_on(world: &World, id: &str) {
-    let resumed = resume(world, id).await.unwrap();
+    let resumed = world.resume(id).await.unwrap();
     world.wait().await;
     let header = world.record.header(id).await.unwrap().unwrap();
     let ended = header.ended().map(|closing| closing.outcome);
@@ -802,7 +798,8 @@ fn a_recovery_that_still_runs_is_not_gone_on_with() {
 fn a_recovery_that_does_not_exist_is_looked_for_in_both_regions() {
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
-        let error = resume(&world, "20260106T000000Z-region-failure-000000")
+        let error = world
+            .resume("20260106T000000Z-region-failure-000000")
             .await
             .unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound);
@@ -853,8 +850,8 @@ fn a_recovery_from_another_scenario_is_not_gone_on_with() {
 fn resuming_twice_is_one_execution() {
     in_virtual_time(async {
         let (world, header) = fell_short().await;
-        let (first, second) = tokio::join!(resume(&world, &header.id), resume(&world, &header.id));
-        let third = resume(&world, &header.id).await.unwrap();
+        let (first, second) = tokio::join!(world.resume(&header.id), world.resume(&header.id));
+        let third = world.resume(&header.id).await.unwrap();
         assert_eq!([&first.unwrap(), &second.unwrap()], [&third, &third]);
         world.wait().await;
         assert_eq!(world.recoveries_ended(), 2);
@@ -873,7 +870,7 @@ fn it_is_gone_on_with_as_often_as_it_falls_short() {
                 .simulation
                 .break_function(RECOVERY, step, "Denied", "not yet")
                 .unwrap();
-            resume(&world, &header.id).await.unwrap();
+            world.resume(&header.id).await.unwrap();
             world.wait().await;
             world.simulation.mend_function(RECOVERY, step).unwrap();
         }
@@ -913,7 +910,7 @@ fn it_is_gone_on_with_after_that_could_not_be_opened() {
     in_virtual_time(async {
         let (world, header) = fell_short().await;
         world.simulation.kill_function(RECOVERY, "open-recovery", 1).unwrap();
-        resume(&world, &header.id).await.unwrap();
+        world.resume(&header.id).await.unwrap();
         world.wait().await;
         assert!(world.simulation.was_killed(RECOVERY, "open-recovery") && world.has_failed());
         assert_eq!(world.only_header().await, header);
@@ -938,7 +935,7 @@ fn it_is_gone_on_with_after_the_evidence_was_against_it() {
         world.simulation.mend_function(RECOVERY, "promote-database").unwrap();
         let primary = world.plan.regions.primary.region.clone();
         world.cloud().take_region_away(&primary);
-        resume(&world, &header.id).await.unwrap();
+        world.resume(&header.id).await.unwrap();
         world.wait().await;
         let second = world.only_header().await;
         let closing = second.ended().unwrap();
@@ -979,7 +976,7 @@ fn it_is_gone_on_with_after_nothing_could_be_looked_at() {
             .simulation
             .break_function(RECOVERY, "assess-region", "Unavailable", "no answer")
             .unwrap();
-        resume(&world, &header.id).await.unwrap();
+        world.resume(&header.id).await.unwrap();
         world.wait().await;
         let second = world.only_header().await;
         let closing = second.ended().unwrap();
@@ -1110,7 +1107,7 @@ fn a_recovery_that_was_stopped_by_hand_is_gone_on_with() {
             tokio::time::sleep(looks_for).await;
             assert!(looks_for.is_zero() || world.is_unlocked().await, "{what}");
             let before = Before::of(&world, &header).await;
-            let resumed = resume(&world, &header.id).await.unwrap();
+            let resumed = world.resume(&header.id).await.unwrap();
             world.wait().await;
             let header = world.only_header().await;
             LOSS.assert_ended_well(&world, &header, disaster_at, &undisturbed, &what)

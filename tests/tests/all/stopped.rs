@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::common::{self, MACHINE, ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, in_virtual_time, request};
+use crate::common::{self, MACHINE, PRIMARY, RECOVERY, World, in_virtual_time, request};
 
 use serde_json::json;
 use shared::recovery::{Mode, Outcome};
@@ -31,10 +31,7 @@ async fn without_the_event() -> World {
 async fn stopped_in_the_middle(world: &World) {
     world.cloud().take_region_away(PRIMARY);
     world.start("one", request("failover"));
-    let question = world.question().await;
-    for who in [SECOND, THIRD] {
-        world.answer(&question, who, "approve", Some("it is dark")).await;
-    }
+    world.approve().await;
     while !world.passed("CheckDatabase") {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -46,10 +43,7 @@ async fn stopped_in_the_middle(world: &World) {
 async fn stopped_before_it_tells(world: &World) {
     world.cloud().take_region_away(PRIMARY);
     world.start("one", request("failover"));
-    let question = world.question().await;
-    for who in [SECOND, THIRD] {
-        world.answer(&question, who, "approve", Some("it is dark")).await;
-    }
+    world.approve().await;
     while !world.passed("CloseRecovery") || !world.is_unlocked().await {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -88,9 +82,7 @@ fn stale(world: &World) -> usize {
 
 async fn goes_on(world: &World) {
     let id = world.only_header().await.id;
-    shared::resume::resume(&world.simulation.aws_in("drctl", RECOVERY), &world.plan, &id, ON_CALL)
-        .await
-        .unwrap();
+    world.resume(&id).await.unwrap();
     world.wait().await;
     let closing = world.closing().await;
     assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
@@ -195,10 +187,7 @@ fn a_recovery_that_fails_as_it_should_is_told_as_that_and_not_as_stopped() {
             .break_function(RECOVERY, "promote-database", "Denied", "no")
             .unwrap();
         world.start("one", request("failover"));
-        let question = world.question().await;
-        for who in [SECOND, THIRD] {
-            world.answer(&question, who, "approve", Some("it is dark")).await;
-        }
+        world.approve().await;
         world.wait().await;
         assert!(world.has_failed());
         sleep(900).await;

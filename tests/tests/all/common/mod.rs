@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use rehearsal::deployment::deployments;
 use serde_json::{Value, json};
+use shared::error::StepError;
 use shared::plan::Plan;
 use shared::record::{Claim, Claimed, Closing, Header, Record};
 use shared::recovery::{Mode, Scenario};
+use shared::resume::{Resumed, resume};
 use shared::step::{Handler, Step, handler};
 use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
@@ -136,6 +138,32 @@ impl World {
         let world = Self::begin(plan, deployed, 11).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         world
+    }
+
+    /// Like it, and neither the event of an execution's end nor the schedule looks at the lock.
+    pub async fn where_nobody_frees_the_lock(plan: Plan) -> Self {
+        Self::good_times_with(plan, |deployment| {
+            deployment.rules.clear();
+            deployment.schedules.clear();
+        })
+        .await
+    }
+
+    /// Two people approve what is asked first.
+    pub async fn approve(&self) {
+        self.approve_as_asked(&self.question().await).await;
+    }
+
+    /// Two people approve a question.
+    pub async fn approve_as_asked(&self, question: &Message) {
+        for who in [SECOND, THIRD] {
+            self.answer(question, who, "approve", Some("it is dark")).await;
+        }
+    }
+
+    /// Somebody goes on with a recovery.
+    pub async fn resume(&self, id: &str) -> Result<Resumed, StepError> {
+        resume(&self.simulation.aws_in("drctl", RECOVERY), &self.plan, id, ON_CALL).await
     }
 
     /// Somebody stops an execution in the standby Region.
