@@ -230,7 +230,7 @@ pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
             Start::Approve => 1,
             Start::Off => 2,
         })
-        .ok_or_else(|| format!("no alarm in {region} is of {scenario}; add one to the plan's alarms"))?;
+        .ok_or_else(|| format!("no alarm in {region} is for {scenario}; add one to the plan's alarms"))?;
     let slices = Slices::new(plan, scenario, region)?;
     Ok(Watching {
         alarms: alarms(plan, scenario, &alarm.name, &slices)?,

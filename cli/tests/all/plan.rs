@@ -792,7 +792,7 @@ fn render_says_what_does_not_fit_and_what_cannot_be_written() {
     )]);
     let ((status, _, stderr), place) = render(&unheard, "parameters");
     assert!(
-        status == 1 && stderr.contains("no alarm in us-west-2 is of region-failure"),
+        status == 1 && stderr.contains("no alarm in us-west-2 is for region-failure"),
         "{stderr}"
     );
     assert!(!place.path().join("parameters").exists());

@@ -627,7 +627,7 @@ fn an_unsound_plan_is_not_rehearsed_and_every_error_is_listed() {
 #[test]
 fn a_plan_whose_alarm_is_of_nothing_that_is_rehearsed_is_wrong_use() {
     let expected =
-        "drctl: radiant.plan.yaml: no alarm in us-west-2 is of region-failure; add one to the plan's alarms\n";
+        "drctl: radiant.plan.yaml: no alarm in us-west-2 is for region-failure; add one to the plan's alarms\n";
     let folder = changed(&[(
         "scenario: region-failure\n    start: automatic",
         "scenario: az-failure\n    start: automatic",

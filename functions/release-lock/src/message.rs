@@ -8,7 +8,10 @@ const CHANGES_LISTED: usize = 30;
 /// What the message is about, in a few words: how the recovery ended, where it was closed.
 pub(crate) fn subject(untold: &Untold, header: Option<&Header>) -> String {
     match (&untold.released, header.and_then(Header::ended)) {
-        (Released::Closing, Some(closing)) => format!("a recovery ended as {}, and nobody was told", closing.outcome),
+        (Released::Closing, Some(closing)) => format!(
+            "a recovery ended as {}, and may not have been announced",
+            closing.outcome
+        ),
         (Released::Another { .. }, Some(closing)) => {
             format!("a recovery ended as {}, and had kept its lock", closing.outcome)
         }
@@ -21,17 +24,16 @@ pub(crate) fn subject(untold: &Untold, header: Option<&Header>) -> String {
 pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header>, notes: &[Undo]) -> String {
     let recovery = &untold.recovery;
     let status = status.unwrap_or("forgotten by Step Functions");
-    let by_closing = untold.released == Released::Closing;
-    let mut lines = vec![match header.and_then(Header::ended) {
-        Some(closing) if by_closing => format!(
-            "Recovery {} was closed as {}. Its execution is {status}, and nobody is known to have been told.",
+    let mut lines = vec![match (&untold.released, header.and_then(Header::ended)) {
+        (Released::Closing, Some(closing)) => format!(
+            "Recovery {} was closed as {}. Its execution is {status}, and the record has no announcement of that.",
             recovery.id, closing.outcome
         ),
-        Some(closing) => format!(
+        (Released::Another { .. }, Some(closing)) => format!(
             "The execution of recovery {} is {status}, and had not released its lock; it was closed as {}.",
             recovery.id, closing.outcome
         ),
-        None => format!(
+        (_, None) => format!(
             "The execution of recovery {} is {status}, and did not close it.",
             recovery.id
         ),
@@ -107,7 +109,9 @@ mod tests {
         let untold = untold(Released::Closing);
         let text = text(&untold, Some("ABORTED"), Some(&header(Some(Outcome::Recovered))), &[]);
         assert!(
-            text.starts_with("Recovery r was closed as recovered. Its execution is ABORTED, and nobody"),
+            text.starts_with(
+                "Recovery r was closed as recovered. Its execution is ABORTED, and the record has no announcement"
+            ),
             "{text}"
         );
         assert!(!text.contains("had not released its lock"), "{text}");
@@ -120,7 +124,7 @@ mod tests {
                 subject(another(), None),
             ],
             [
-                "a recovery ended as recovered, and nobody was told",
+                "a recovery ended as recovered, and may not have been announced",
                 "a recovery ended as failed, and had kept its lock",
                 "a recovery ended without being closed",
             ]
