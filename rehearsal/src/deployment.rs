@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::plan::{Plan, SiteName, Start};
-use shared::recovery::{RECOVERY_MACHINE, Scenario};
+use shared::recovery::RECOVERY_MACHINE;
+use shared::scenario::Scenario;
 use shared::slices::Slices;
 use shared::step::{Handler, Step, handler};
 use simulator::aws::cloudwatch::{Alarm, Comparison, CompositeAlarm, Metric, MissingData, Statistic, Suppressor};
@@ -90,7 +91,7 @@ const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// The machines that recover from scenarios.
 pub fn scenario_machines() -> Vec<&'static str> {
-    Scenario::ALL.into_iter().filter_map(Scenario::machine).collect()
+    Scenario::all().into_iter().filter_map(Scenario::machine).collect()
 }
 
 /// The names of all states of a machine that is deployed, those in branches and iterations included, in their order.
@@ -365,7 +366,7 @@ mod tests {
     #[test]
     fn the_alarm_is_made_of_the_probe_and_of_replication() {
         let plan: Plan = serde_saphyr::from_str(include_str!("../../radiant.plan.yaml")).unwrap();
-        let watching = watching(&plan, Scenario::RegionFailure).unwrap();
+        let watching = watching(&plan, Scenario::REGION_FAILURE).unwrap();
         let alarms = watching.alarms;
         assert_eq!(
             alarms.composite.rule,
@@ -415,7 +416,7 @@ mod tests {
     fn the_recovery_machine_knows_the_machine_of_each_scenario_that_has_one() {
         let recovery: Value = serde_json::from_str(RECOVERY).unwrap();
         let machines = recovery.pointer("/States/OpenRecovery/Arguments/Payload/machines");
-        let expected: serde_json::Map<String, Value> = Scenario::ALL
+        let expected: serde_json::Map<String, Value> = Scenario::all()
             .into_iter()
             .filter_map(|scenario| Some((scenario, scenario.machine()?)))
             .map(|(scenario, machine)| (scenario.to_string(), format!("${{{}}}", machine_hole(machine)).into()))

@@ -9,7 +9,8 @@ use record_approval::RecordApproval;
 use shared::arn;
 use shared::plan::Plan;
 use shared::record::{Claim, Record};
-use shared::recovery::{Mode, Scenario};
+use shared::recovery::Mode;
+use shared::scenario::Scenario;
 use shared::step::Step;
 use simulator::aws::cloudwatch::StateValue;
 use simulator::aws::door::NO_ANSWER;
@@ -370,7 +371,7 @@ impl Place<'_> {
         let flapped = Rc::new(Cell::new(0));
         let (simulation, counted) = (self.simulation.clone(), Rc::clone(&flapped));
         let here = self.plan.regions.standby.region.clone();
-        let watching = watching(self.plan, Scenario::RegionFailure);
+        let watching = watching(self.plan, Scenario::REGION_FAILURE);
         // What cannot be watched is not rehearsed; without a name nothing is set, and nothing counted.
         let probe = watching.map_or_else(|_| String::new(), |watching| watching.alarms.probe.name);
         tokio::task::spawn_local(async move {

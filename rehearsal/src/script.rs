@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
-use shared::recovery::Scenario;
+use shared::scenario::Scenario;
 use simulator::simulation::MakeHandler;
 
 use crate::faults::Fault;
@@ -34,7 +34,7 @@ impl Disaster {
     /// The scenario whose policy it follows.
     pub const fn scenario(self) -> Scenario {
         match self {
-            Self::RegionFailure | Self::RegionReturn => Scenario::RegionFailure,
+            Self::RegionFailure | Self::RegionReturn => Scenario::REGION_FAILURE,
         }
     }
 }

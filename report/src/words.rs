@@ -1,7 +1,6 @@
 //! How times, lengths of time and names are said, in every form of the report.
 
 use jiff::Timestamp;
-use shared::recovery::Scenario;
 
 /// A length of time: `0.4 s`, `41 s`, `7 min 32 s`, `1 h 5 min`.
 pub fn length(seconds: f64) -> String {
@@ -101,18 +100,6 @@ fn is_hidden(character: char) -> bool {
         || matches!(character,
             '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
             | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
-}
-
-/// What a disaster is called.
-pub fn of_scenario(scenario: Scenario) -> &'static str {
-    match scenario {
-        Scenario::AzFailure => "Loss of an Availability Zone",
-        Scenario::DatabaseCorruption => "Wrong data in the database",
-        Scenario::RegionFailure => "Loss of a Region",
-        Scenario::AccidentalDeletion => "Deletion by accident",
-        Scenario::SecurityBreach => "Security breach",
-        Scenario::ServiceRecovery => "Recovery of the whole service",
-    }
 }
 
 /// What a step does, for somebody who does not know it; `here` and `other` are the Regions. Steps that are not known here are

@@ -21,6 +21,7 @@ pub mod recovery;
 pub mod request;
 #[cfg(feature = "sfn")]
 pub mod resume;
+pub mod scenario;
 pub mod scenario_run;
 pub mod slices;
 pub mod step;

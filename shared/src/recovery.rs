@@ -1,72 +1,11 @@
-//! The words of a recovery: scenario, mode, intent, outcome, and the reference that every step receives.
+//! The words of a recovery: mode, way, outcome, and the reference that every step receives.
 
 use std::fmt;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// One kind of disaster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scenario {
-    /// One Availability Zone is lost.
-    AzFailure,
-    /// The data is wrong.
-    DatabaseCorruption,
-    /// A whole Region is lost.
-    RegionFailure,
-    /// Objects were deleted that should not have been.
-    AccidentalDeletion,
-    /// Somebody is inside.
-    SecurityBreach,
-    /// Everything, in order.
-    ServiceRecovery,
-}
-
-impl Scenario {
-    /// Every scenario, in the order of the guide.
-    pub const ALL: [Self; 6] = [
-        Self::AzFailure,
-        Self::DatabaseCorruption,
-        Self::RegionFailure,
-        Self::AccidentalDeletion,
-        Self::SecurityBreach,
-        Self::ServiceRecovery,
-    ];
-
-    /// Its name in plans, inputs and on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AzFailure => "az-failure",
-            Self::DatabaseCorruption => "database-corruption",
-            Self::RegionFailure => "region-failure",
-            Self::AccidentalDeletion => "accidental-deletion",
-            Self::SecurityBreach => "security-breach",
-            Self::ServiceRecovery => "service-recovery",
-        }
-    }
-
-    /// The state machine that recovers from it, by the last words of its name; nothing, where there is none yet.
-    pub const fn machine(self) -> Option<&'static str> {
-        match self {
-            Self::RegionFailure => Some("region-switch"),
-            Self::AzFailure
-            | Self::DatabaseCorruption
-            | Self::AccidentalDeletion
-            | Self::SecurityBreach
-            | Self::ServiceRecovery => None,
-        }
-    }
-}
 
 /// The state machine that alarms and people start, whatever the scenario, by the last word of its name.
 pub const RECOVERY_MACHINE: &str = "recovery";
-
-impl fmt::Display for Scenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Against what a recovery runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,19 +36,6 @@ impl Mode {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
-}
-
-/// What whoever started a Region switch wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Intent {
-    /// A planned move: nothing is lost, and both Regions must be healthy.
-    Switchover,
-    /// The other Region is gone: promote at once, with the loss that replication lag means.
-    Failover,
-    /// Look, then take the way that loses least.
-    #[default]
-    Decide,
 }
 
 /// The way a database is promoted. "Neither" cannot be written.

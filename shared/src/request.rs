@@ -3,42 +3,43 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::recovery::{Intent, Mode, Scenario};
+use crate::recovery::Mode;
+use crate::scenario::{Fields, Scenario};
 
 /// The input of the recovery machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, try_from = "Unchecked")]
 pub struct Request {
     /// The scenario.
     pub scenario: Scenario,
     /// The mode.
     pub mode: Mode,
-    /// What is wanted; looked at first and then decided, if it is not said.
-    #[serde(default)]
-    pub intent: Intent,
+    /// What the scenario's machine is to do: fields of the scenario's own, each with its default where it is left out.
+    #[serde(skip_serializing_if = "Fields::is_empty")]
+    pub wants: Fields,
     /// What starts it.
     pub trigger: Trigger,
     /// Whether people approve even where the policy would ask nobody.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub always_ask: bool,
     /// SHA-256 of the plan that the start was decided by; another one in force by the time the recovery opens is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_sha256: Option<String>,
     /// Id of the recovery that fell short and is gone on with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
     /// Id of a running recovery whose lock is to be taken over, once people have approved that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub take_over: Option<String>,
 }
 
 impl Request {
     /// A request with nothing but what it must say.
-    pub fn new(scenario: Scenario, mode: Mode, intent: Intent, trigger: Trigger) -> Self {
+    pub fn new(scenario: Scenario, mode: Mode, wants: impl Into<Fields>, trigger: Trigger) -> Self {
         Self {
             scenario,
             mode,
-            intent,
+            wants: wants.into(),
             trigger,
             always_ask: false,
             plan_sha256: None,
@@ -48,22 +49,59 @@ impl Request {
     }
 }
 
+/// A request as it was written, before its scenario has read what is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    scenario: Scenario,
+    mode: Mode,
+    #[serde(default)]
+    wants: Fields,
+    trigger: Trigger,
+    #[serde(default)]
+    always_ask: bool,
+    #[serde(default)]
+    plan_sha256: Option<String>,
+    #[serde(default)]
+    resume: Option<String>,
+    #[serde(default)]
+    take_over: Option<String>,
+}
+
+impl TryFrom<Unchecked> for Request {
+    type Error = String;
+
+    /// Errors: a text that says what the scenario cannot be asked for.
+    fn try_from(written: Unchecked) -> Result<Self, String> {
+        Ok(Self {
+            wants: written.scenario.wants(written.wants)?,
+            scenario: written.scenario,
+            mode: written.mode,
+            trigger: written.trigger,
+            always_ask: written.always_ask,
+            plan_sha256: written.plan_sha256,
+            resume: written.resume,
+            take_over: written.take_over,
+        })
+    }
+}
+
 /// What is wanted of a scenario's machine: what its recovery was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Wants {
     /// The scenario.
     pub scenario: Scenario,
     /// The mode.
     pub mode: Mode,
-    /// What is wanted.
-    pub intent: Intent,
     /// Whether people approve even where the policy would ask nobody.
     pub always_ask: bool,
     /// ARN of who or what started it.
     pub started_by: String,
     /// When it was started.
     pub triggered_at: Timestamp,
+    /// The scenario's own fields.
+    #[serde(flatten)]
+    pub own: Fields,
 }
 
 impl From<Request> for Wants {
@@ -71,10 +109,10 @@ impl From<Request> for Wants {
         Self {
             scenario: request.scenario,
             mode: request.mode,
-            intent: request.intent,
             always_ask: request.always_ask,
             started_by: request.trigger.by,
             triggered_at: request.trigger.at,
+            own: request.wants,
         }
     }
 }
@@ -106,16 +144,23 @@ pub enum TriggerKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::region_failure::Intent;
 
     const LEAST: &str = r#"{"scenario":"region-failure","mode":"rehearsal","trigger":{"kind":"alarm","by":"a","at":"2026-01-02T03:04:05Z"}}"#;
 
     #[test]
     fn a_request_with_a_field_too_many_or_too_few_is_refused() {
         let request = |text: &str| serde_json::from_str::<Request>(text);
-        assert_eq!(request(LEAST).unwrap().intent, Intent::Decide);
+        assert_eq!(request(LEAST).unwrap().wants, Fields::from(Intent::Decide));
         for (from, to) in [
             ("\"mode\"", "\"mood\""),
             ("{\"scenario\"", "{\"x\":1,\"scenario\""),
+            ("{\"scenario\"", "{\"wants\":{\"intent\":\"win\"},\"scenario\""),
+            ("{\"scenario\"", "{\"wants\":{\"bucket\":\"b\"},\"scenario\""),
+            (
+                "{\"scenario\"",
+                "{\"wants\":{\"intent\":\"decide\"},\"scenario\":\"az-failure\",\"x\"",
+            ),
             ("region-failure", "moon-failure"),
             ("\"alarm\"", "\"whim\""),
             ("2026-01-02T03:04:05Z", "yesterday"),

@@ -30,7 +30,7 @@ pub async fn resume(aws: &Aws, plan: &Plan, id: &str, by: &str) -> Result<Resume
     let mut request = Request::new(
         header.scenario,
         header.mode,
-        header.intent,
+        header.wants.clone(),
         Trigger {
             kind: TriggerKind::Person,
             by: by.to_owned(),
@@ -140,7 +140,8 @@ fn recovery_machine(header: &Header) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::recovery::{Intent, Mode, Scenario};
+    use crate::recovery::Mode;
+    use crate::scenario::{Fields, Scenario};
     use crate::scenario_run::ScenarioRun;
     use jiff::Timestamp;
 
@@ -154,9 +155,9 @@ mod tests {
         Header {
             id: "r".into(),
             workload: "shop".into(),
-            scenario: Scenario::RegionFailure,
+            scenario: Scenario::REGION_FAILURE,
             mode: Mode::Live,
-            intent: Intent::Decide,
+            wants: Fields::new(),
             trigger: Trigger {
                 kind: TriggerKind::Person,
                 by: "arn:p".into(),

@@ -1,10 +1,12 @@
 //! The parts of the plan that machines hand to steps: names resolved to ARNs, durations to seconds, and seen from the
 //! Region that runs the recovery.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Duration, Function, Objectives, Plan, Site};
-use crate::recovery::Scenario;
+use crate::plan::{Objectives, Plan, ScenarioPolicy, Site};
+use crate::scenario::{Fields, Scenario, SetBy};
 
 /// What a recovery works on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,24 +15,21 @@ pub struct Slices {
     pub here: SiteSlice,
     /// The other Region.
     pub other: SiteSlice,
-    /// The database.
-    pub database: DatabaseSlice,
-    /// The platform's functions.
-    pub functions: Vec<Function>,
-    /// How the public name moves.
-    pub dns: DnsSlice,
     /// What counts as healthy.
     pub health: HealthSlice,
     /// The metric behind the alarm.
     pub probe: ProbeSlice,
-    /// How long each wait may last, in seconds.
-    pub deadlines: DeadlineSlice,
+    /// How long each wait may last, in seconds: `stop_seconds`, and the scenario's own.
+    pub deadlines: BTreeMap<String, u64>,
     /// What is aimed at.
     pub objectives: Objectives,
     /// Who is asked.
     pub approval: ApprovalSlice,
     /// Where the report is kept.
     pub reports: ReportsSlice,
+    /// The scenario's own part.
+    #[serde(flatten)]
+    pub own: Fields,
 }
 
 /// Where reports are kept.
@@ -152,32 +151,33 @@ pub struct ProbeSlice {
     pub workload: String,
 }
 
-/// How long each wait may last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeadlineSlice {
-    /// Until the database answers reads and writes, in seconds.
-    pub database_seconds: u64,
-    /// Until a switchover has ended, in seconds.
-    pub switchover_seconds: u64,
-    /// Until a changed record has reached every name server, in seconds. After it the health check has the last word.
-    pub dns_seconds: u64,
-    /// Until the public name answers healthily, in seconds.
-    pub health_seconds: u64,
-    /// Until what was started and is to stop has stopped, its functions included, in seconds: longer than any function
-    /// may be at work.
-    pub stop_seconds: u64,
+/// How long the recovery machine waits until what was started and is to stop has stopped, in seconds, its functions included:
+/// longer than any function may be at work.
+pub const STOP_SECONDS: u64 = 10 * 60;
+
+/// The deadlines of a scenario's machine by the names that it reads, in seconds, each the longest that it can be.
+pub fn longest_deadlines(scenario: Scenario) -> BTreeMap<String, u64> {
+    let own = scenario.definition().deadlines.iter();
+    own.map(|deadline| (format!("{}_seconds", deadline.name), deadline.longest.as_secs()))
+        .chain([("stop_seconds".to_owned(), STOP_SECONDS)])
+        .collect()
 }
 
-impl DeadlineSlice {
-    /// The longest that the machines are made for: with all of it used, an execution stays within its history.
-    pub const LONGEST: Self = Self {
-        database_seconds: 4 * 3600,
-        switchover_seconds: 30 * 60,
-        dns_seconds: 5 * 60,
-        health_seconds: 3600,
-        stop_seconds: 10 * 60,
-    };
+/// The same, each as long as the plan says.
+fn deadlines(scenario: Scenario, policy: &ScenarioPolicy) -> BTreeMap<String, u64> {
+    let mut deadlines = longest_deadlines(scenario);
+    for deadline in scenario.definition().deadlines {
+        let said = policy.deadlines.get(deadline.name).copied();
+        let seconds = match deadline.set_by {
+            SetBy::Plan => said,
+            SetBy::PlanOr(default) => said.or(Some(default)),
+            SetBy::Machine => None,
+        };
+        if let Some(seconds) = seconds {
+            deadlines.insert(format!("{}_seconds", deadline.name), seconds.as_secs());
+        }
+    }
+    deadlines
 }
 
 /// Who is asked whether a recovery may go on.
@@ -215,14 +215,6 @@ impl Slices {
         Ok(Self {
             here: site(plan, here),
             other: site(plan, other),
-            database: DatabaseSlice {
-                global_cluster: plan.database.global_cluster.clone(),
-                name: plan.database.name.clone(),
-                schema: plan.database.heartbeat.schema.clone(),
-                heartbeat_seconds: plan.database.heartbeat.every.as_secs(),
-            },
-            functions: plan.functions.clone(),
-            dns: dns(plan, here),
             health: HealthSlice {
                 url: plan.health.url.clone(),
                 consecutive: plan.health.consecutive,
@@ -233,13 +225,7 @@ impl Slices {
                 metric: plan.probe.metric.clone(),
                 workload: plan.workload.clone(),
             },
-            deadlines: DeadlineSlice {
-                database_seconds: Duration::as_secs(policy.deadlines.database),
-                switchover_seconds: Duration::as_secs(policy.deadlines.switchover),
-                dns_seconds: DeadlineSlice::LONGEST.dns_seconds,
-                health_seconds: Duration::as_secs(policy.deadlines.health),
-                stop_seconds: DeadlineSlice::LONGEST.stop_seconds,
-            },
+            deadlines: deadlines(scenario, policy),
             objectives: policy.objectives,
             approval: ApprovalSlice {
                 people: policy.approvals,
@@ -251,6 +237,7 @@ impl Slices {
                 bucket: here.reports.0.clone(),
                 prefix: REPORTS_PREFIX.to_owned(),
             },
+            own: (scenario.definition().slice)(plan, here)?,
         })
     }
 }
@@ -270,22 +257,37 @@ fn site(plan: &Plan, site: &Site) -> SiteSlice {
     }
 }
 
-fn dns(plan: &Plan, here: &Site) -> DnsSlice {
-    let method = match &plan.dns.switch_object {
-        Some(switch) => DnsMethod::SwitchObject {
-            region: plan.regions.standby.region.clone(),
-            bucket: switch.bucket.0.clone(),
-            key: switch.key.clone(),
-            present: here.region == plan.regions.standby.region,
-        },
-        None => DnsMethod::Record {
-            hosted_zone: plan.dns.hosted_zone.clone(),
-            ttl_seconds: plan.dns.ttl.as_secs(),
-            target: here.api.domain.clone(),
-        },
-    };
-    DnsSlice {
-        name: plan.dns.name.clone(),
-        method,
+impl DatabaseSlice {
+    /// The database of `plan`.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            global_cluster: plan.database.global_cluster.clone(),
+            name: plan.database.name.clone(),
+            schema: plan.database.heartbeat.schema.clone(),
+            heartbeat_seconds: plan.database.heartbeat.every.as_secs(),
+        }
+    }
+}
+
+impl DnsSlice {
+    /// How the public name of `plan` moves to `here`.
+    pub fn of(plan: &Plan, here: &Site) -> Self {
+        let method = match &plan.dns.switch_object {
+            Some(switch) => DnsMethod::SwitchObject {
+                region: plan.regions.standby.region.clone(),
+                bucket: switch.bucket.0.clone(),
+                key: switch.key.clone(),
+                present: here.region == plan.regions.standby.region,
+            },
+            None => DnsMethod::Record {
+                hosted_zone: plan.dns.hosted_zone.clone(),
+                ttl_seconds: plan.dns.ttl.as_secs(),
+                target: here.api.domain.clone(),
+            },
+        };
+        Self {
+            name: plan.dns.name.clone(),
+            method,
+        }
     }
 }

@@ -191,6 +191,7 @@ pub fn check(name: &str, text: &str, steps: &[StepInput]) -> Findings {
         }
     }
     breaches.extend(loops);
+    breaches.extend(loops::foreign_deadlines(name, text));
     findings.breaches.extend(breaches);
     findings
 }

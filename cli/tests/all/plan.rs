@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin_cmd;
-use shared::recovery::Scenario;
+use shared::scenario::Scenario;
 use tempfile::TempDir;
 
 fn root() -> PathBuf {
@@ -81,7 +81,7 @@ fn radiant_is_sound() {
     assert_eq!((code, stderr.as_str()), (0, ""));
     let warnings = stdout.strip_prefix(expected).unwrap_or_else(|| panic!("{stdout}"));
     // Every scenario of the plan but those that a machine recovers from.
-    let warned: Vec<&str> = Scenario::ALL
+    let warned: Vec<&str> = Scenario::all()
         .into_iter()
         .filter(|scenario| scenario.machine().is_none())
         .map(Scenario::name)

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::StepError;
 use shared::record::Record;
-use shared::recovery::{Mode, RecoveryRef, Scenario};
+use shared::recovery::{Mode, RecoveryRef};
+use shared::scenario::Scenario;
 use shared::step::Step;
 use shared::topic::Topics;
 

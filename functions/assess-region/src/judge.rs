@@ -4,7 +4,8 @@ use aws_sdk_rds::types::DbCluster;
 use shared::approval::Ask;
 use shared::global_database::{Promotion, serves};
 use shared::plan::Objective;
-use shared::recovery::{Intent, Way};
+use shared::recovery::Way;
+use shared::scenario::region_failure::Intent;
 
 use crate::evidence::{Evidence, Metrics};
 use crate::loss::{Against, ExpectedLoss, Known, expected_loss};

@@ -18,7 +18,8 @@ use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, describe_cluster};
 use shared::plan::Objective;
 use shared::record::{Record, Sighting};
-use shared::recovery::{Intent, RecoveryRef, Way};
+use shared::recovery::{RecoveryRef, Way};
+use shared::scenario::region_failure::Intent;
 use shared::slices::{ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
 use shared::step::Step;
 

@@ -514,8 +514,10 @@ fn achievements(objectives: &Objectives, closing: &Closing) -> String {
 #[cfg(test)]
 mod tests {
     use shared::plan::Objective;
-    use shared::recovery::{Intent, Mode, Scenario};
+    use shared::recovery::Mode;
     use shared::request::{Trigger, TriggerKind};
+    use shared::scenario::Scenario;
+    use shared::scenario::region_failure::Intent;
     use shared::scenario_run::ErrorOutput;
 
     use super::*;
@@ -532,9 +534,9 @@ mod tests {
         Header {
             id: "r".into(),
             workload: "shop".into(),
-            scenario: Scenario::RegionFailure,
+            scenario: Scenario::REGION_FAILURE,
             mode: Mode::Live,
-            intent: Intent::Decide,
+            wants: Intent::Decide.into(),
             trigger: Trigger {
                 kind: TriggerKind::Alarm,
                 by: "arn:a".into(),

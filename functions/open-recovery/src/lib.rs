@@ -16,8 +16,9 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::execution::{Seen, end_what_is_left, look_up};
 use shared::record::{Claim, Claimed, Header, Lock, Record};
-use shared::recovery::{Mode, RecoveryRef, Scenario};
+use shared::recovery::{Mode, RecoveryRef};
 use shared::request::{Request, Wants};
+use shared::scenario::Scenario;
 use shared::scenario_run::ScenarioRun;
 use shared::slices::{ApprovalSlice, Slices};
 use shared::step::Step;
@@ -100,6 +101,10 @@ impl Step for OpenRecovery {
         let request = &input.request;
         let slices = Slices::new(&plan, request.scenario, self.aws.region())
             .map_err(|why| StepError::new(ErrorKind::InvalidInput, why))?;
+        let announcement = plan
+            .site(self.aws.region())
+            .map(|here| (request.scenario.definition().announcement)(&plan, here))
+            .unwrap_or_default();
         let machine = input.machines.get(&request.scenario);
         let run = machine.map(|machine| ScenarioRun::new(machine, &input.execution));
         let mut opening = Opening {
@@ -141,7 +146,7 @@ impl Step for OpenRecovery {
             ask,
             warnings,
             recovery,
-            announcement: announcement(input.request.scenario, &slices),
+            announcement,
             wants: input.request.into(),
             run,
             plan: slices,
@@ -355,18 +360,6 @@ impl OpenRecovery {
 /// Clocks may differ by this much.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 
-/// What begins, for people.
-fn announcement(scenario: Scenario, slices: &Slices) -> String {
-    let region = &slices.here.region;
-    match scenario {
-        Scenario::RegionFailure => format!(
-            "A recovery has begun in {region}. It looks at both Regions, then promotes the database here and moves {}.",
-            slices.dns.name
-        ),
-        scenario => format!("A recovery from {scenario} has begun in {region}."),
-    }
-}
-
 fn header(
     input: &Input,
     recovery: &RecoveryRef,
@@ -380,7 +373,7 @@ fn header(
         workload: recovery.workload.clone(),
         scenario: request.scenario,
         mode: request.mode,
-        intent: request.intent,
+        wants: request.wants.clone(),
         trigger: request.trigger.clone(),
         plan_sha256,
         objectives: slices.objectives,
@@ -490,17 +483,18 @@ fn new_id(scenario: Scenario, execution: &str, started_at: Timestamp) -> String 
 
 #[cfg(test)]
 mod tests {
-    use shared::recovery::{Intent, Outcome};
+    use shared::recovery::Outcome;
     use shared::request::{Trigger, TriggerKind};
+    use shared::scenario::region_failure::Intent;
 
     use super::*;
 
     #[test]
     fn the_id_follows_from_the_execution() {
         let at: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
-        let id = new_id(Scenario::RegionFailure, "arn:one", at);
-        assert_eq!(id, new_id(Scenario::RegionFailure, "arn:one", at));
-        assert_ne!(id, new_id(Scenario::RegionFailure, "arn:two", at));
+        let id = new_id(Scenario::REGION_FAILURE, "arn:one", at);
+        assert_eq!(id, new_id(Scenario::REGION_FAILURE, "arn:one", at));
+        assert_ne!(id, new_id(Scenario::REGION_FAILURE, "arn:two", at));
         assert!(id.starts_with("20260102T030405Z-region-failure-"), "{id}");
     }
 
@@ -510,7 +504,7 @@ mod tests {
             let started_at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
             let mut input = Input {
                 request: Request::new(
-                    Scenario::RegionFailure,
+                    Scenario::REGION_FAILURE,
                     mode,
                     Intent::Decide,
                     Trigger {
@@ -519,7 +513,7 @@ mod tests {
                         at: started_at,
                     },
                 ),
-                machines: [(Scenario::RegionFailure, "arn:m".to_owned())].into(),
+                machines: [(Scenario::REGION_FAILURE, "arn:m".to_owned())].into(),
                 execution: "arn:e".into(),
                 started_at,
             };
@@ -536,7 +530,7 @@ mod tests {
         assert!(refused(Mode::Live, true, |_| {}).unwrap().contains("rehearsal"));
         assert!(refused(Mode::Drill, false, |_| {}).unwrap().contains("no drills yet"));
         assert!(refused(Mode::Drill, true, |_| {}).is_some());
-        let other = refused(Mode::Live, false, |input| input.request.scenario = Scenario::AzFailure).unwrap();
+        let other = refused(Mode::Live, false, |input| input.request.scenario = Scenario::AZ_FAILURE).unwrap();
         assert!(other.contains("no recovery from az-failure yet"), "{other}");
         let ahead = |input: &mut Input| input.request.trigger.at = "2026-01-02T04:00:00Z".parse().unwrap();
         assert!(refused(Mode::Live, false, ahead).unwrap().contains("in the future"));
@@ -581,9 +575,9 @@ mod tests {
         let mut header = Header {
             id: "r".into(),
             workload: "shop".into(),
-            scenario: Scenario::RegionFailure,
+            scenario: Scenario::REGION_FAILURE,
             mode: Mode::Live,
-            intent: Intent::Decide,
+            wants: Intent::Decide.into(),
             trigger: trigger.clone(),
             plan_sha256: "abc".into(),
             objectives,
@@ -595,7 +589,7 @@ mod tests {
             earlier: vec![],
         };
         change(&mut header);
-        let request = Request::new(Scenario::RegionFailure, Mode::Live, Intent::Decide, trigger);
+        let request = Request::new(Scenario::REGION_FAILURE, Mode::Live, Intent::Decide, trigger);
         may_not_resume(&header, &request, "shop")
     }
 
@@ -617,6 +611,6 @@ mod tests {
         }
         assert!(ended(Some(Failed), |header| header.workload = "mill".into()).is_some());
         assert!(ended(Some(Failed), |header| header.mode = Mode::Rehearsal).is_some());
-        assert!(ended(Some(Failed), |header| header.scenario = Scenario::AzFailure).is_some());
+        assert!(ended(Some(Failed), |header| header.scenario = Scenario::AZ_FAILURE).is_some());
     }
 }

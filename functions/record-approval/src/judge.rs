@@ -187,7 +187,7 @@ mod tests {
 
     fn header() -> Header {
         serde_json::from_value(json!({
-            "id": "r", "workload": "shop", "scenario": "region-failure", "mode": "live", "intent": "decide",
+            "id": "r", "workload": "shop", "scenario": "region-failure", "mode": "live", "wants": { "intent": "decide" },
             "trigger": { "kind": "person", "by": STARTER, "at": "2026-01-06T02:52:00Z" },
             "plan_sha256": "00", "objectives": { "rto": { "target": "5m", "maximum": "10m" } },
             "opened_at": "2026-01-06T02:52:01Z",

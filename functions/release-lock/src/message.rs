@@ -142,7 +142,7 @@ mod tests {
             })
         });
         let header = json!({
-            "id": "r", "workload": "shop", "scenario": "region-failure", "mode": "live", "intent": "decide",
+            "id": "r", "workload": "shop", "scenario": "region-failure", "mode": "live", "wants": { "intent": "decide" },
             "trigger": { "kind": "person", "by": "arn:p", "at": at }, "plan_sha256": "abc",
             "objectives": { "rto": { "target": "1h", "maximum": "4h" }, "rpo": null },
             "opened_at": at, "execution": EXECUTION, "closing": closing,

@@ -17,7 +17,8 @@ use shared::approval::{Ask, Question, Settled, TaskToken, Told, Verdict, told, v
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
-use shared::recovery::{Mode, RecoveryRef, Scenario};
+use shared::recovery::{Mode, RecoveryRef};
+use shared::scenario::Scenario;
 use shared::step::Step;
 use shared::topic::Topics;
 
@@ -235,7 +236,7 @@ mod tests {
                 token: 1,
                 execution: "arn:aws:states:us-west-2:123456789012:execution:region-switch:one".into(),
             },
-            scenario: Scenario::RegionFailure,
+            scenario: Scenario::REGION_FAILURE,
             mode: Mode::Rehearsal,
             topic_arn: "arn:aws:sns:us-west-2:123456789012:told".into(),
             ask: Ask {

@@ -5,7 +5,8 @@ use serde_json::Value;
 use shared::arn;
 use shared::plan::{Alarm, Duration, Plan, SiteName, Start};
 use shared::record::{Header, Switch};
-use shared::recovery::{Mode, Outcome, Scenario};
+use shared::recovery::{Mode, Outcome};
+use shared::scenario::Scenario;
 
 use crate::event::{StateChange, id_of, quoted};
 

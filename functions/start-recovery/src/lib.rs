@@ -20,8 +20,9 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::plan::Plan;
 use shared::record::{Header, Record, StartDecision, Started};
-use shared::recovery::{Intent, Mode};
+use shared::recovery::Mode;
 use shared::request::{Request, Trigger, TriggerKind};
+use shared::scenario::Fields;
 use shared::step::Step;
 use shared::topic::Topics;
 
@@ -249,7 +250,7 @@ fn request_of(begin: &Begin, mode: Mode, plan_sha256: String) -> Request {
     Request {
         always_ask: begin.always_ask,
         plan_sha256: Some(plan_sha256),
-        ..Request::new(begin.scenario, mode, Intent::Decide, trigger)
+        ..Request::new(begin.scenario, mode, Fields::new(), trigger)
     }
 }
 

@@ -1,5 +1,5 @@
 use serde_json::json;
-use shared::recovery::Scenario;
+use shared::scenario::Scenario;
 
 use super::*;
 
@@ -137,7 +137,7 @@ impl World {
 fn running() -> Past {
     let header = json!({
         "id": "20260106T015500Z-az-failure-abcdef", "workload": "shop", "scenario": "az-failure", "mode": "live",
-        "intent": "decide", "trigger": { "kind": "person", "by": "arn:person", "at": "2026-01-06T01:55:00Z" },
+        "wants": { "intent": "decide" }, "trigger": { "kind": "person", "by": "arn:person", "at": "2026-01-06T01:55:00Z" },
         "plan_sha256": "0", "objectives": { "rto": { "target": "1h", "maximum": "4h" } },
         "opened_at": "2026-01-06T01:55:00Z", "execution": "arn:aws:states:us-west-2:123456789012:execution:az:by-hand",
     });
@@ -171,7 +171,7 @@ fn ended(outcome: &str, closed_at: &str) -> Past {
 #[test]
 fn an_alarm_that_the_plan_binds_starts_its_scenario() {
     let begin = World::new().decide(&event()).unwrap();
-    assert_eq!(begin.scenario, Scenario::RegionFailure);
+    assert_eq!(begin.scenario, Scenario::REGION_FAILURE);
     assert_eq!(begin.alarm, "arn:aws:cloudwatch:us-west-2:123456789012:alarm:outside");
     assert_eq!(begin.at, at("2026-01-06T02:54:50.123Z"));
     assert!(!begin.always_ask);
@@ -182,7 +182,7 @@ fn an_alarm_that_the_plan_binds_starts_its_scenario() {
 #[test]
 fn an_alarm_with_start_approve_has_people_asked() {
     let begin = World::new().decide(&event_of("asked", "us-west-2")).unwrap();
-    assert_eq!((begin.scenario, begin.always_ask), (Scenario::AzFailure, true));
+    assert_eq!((begin.scenario, begin.always_ask), (Scenario::AZ_FAILURE, true));
 }
 
 #[test]
@@ -564,7 +564,7 @@ fn the_name_follows_from_the_alarm_and_the_time_and_is_short_enough() {
     assert_eq!(name, format!("region-failure-{id}"));
     assert_eq!(id.len(), 32);
     assert!(
-        Scenario::ALL
+        Scenario::all()
             .iter()
             .all(|scenario| format!("{scenario}-{id}").len() <= 80)
     );
@@ -604,7 +604,7 @@ fn an_execution_is_started_with_what_was_decided() {
     let begin = World::new().decide(&event_of("asked", "us-west-2")).unwrap();
     let request = request_of(&begin, Mode::Live, "abc".to_owned());
     let expected = json!({
-        "scenario": "az-failure", "mode": "live", "intent": "decide", "always_ask": true, "plan_sha256": "abc",
+        "scenario": "az-failure", "mode": "live", "wants": { "intent": "decide" }, "always_ask": true, "plan_sha256": "abc",
         "trigger": {
             "kind": "alarm", "by": "arn:aws:cloudwatch:us-west-2:123456789012:alarm:asked",
             "at": "2026-01-06T02:54:50.123Z",

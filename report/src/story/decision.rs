@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use shared::approval::{Answer, Verdict};
-use shared::recovery::Intent;
 use shared::request::{Trigger, TriggerKind};
+use shared::scenario::region_failure::{Intent, Wants};
 
 use super::loss;
 use crate::page::{Block, Text};
@@ -17,8 +17,11 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
     for resumed in &header.resumed {
         facts.push(("Gone on with by".into(), who_started(resumed)));
     }
-    if header.intent != Intent::Decide {
-        let wanted = match header.intent {
+    let wants: Result<Wants, String> = header.scenario.read_wants(&header.wants);
+    if let Ok(Wants { intent }) = wants
+        && intent != Intent::Decide
+    {
+        let wanted = match intent {
             Intent::Switchover => "a planned move, which loses nothing (switchover)",
             Intent::Failover | Intent::Decide => "to move at once, whatever that loses (failover)",
         };

@@ -15,7 +15,7 @@ use crate::Account;
 use crate::page::{Block, Figure, Page, Section, Table, Text, Tone};
 use crate::path::{CriticalPath, Span, WaitsFor};
 use crate::timeline::{span_in_words, timeline};
-use crate::words::{day, length, of_scenario, share};
+use crate::words::{day, length, share};
 
 /// The page of one recovery.
 pub(crate) fn page(account: &Account, path: &CriticalPath) -> Page {
@@ -23,7 +23,11 @@ pub(crate) fn page(account: &Account, path: &CriticalPath) -> Page {
     let state = crate::state(account);
     let outcome = outcome::outcome(account, &state);
     Page {
-        title: format!("{}: recovery of {}", of_scenario(header.scenario), header.workload),
+        title: format!(
+            "{}: recovery of {}",
+            header.scenario.definition().title,
+            header.workload
+        ),
         notice: Some(standing::notice(header.mode)),
         outcome: outcome.word,
         tone: outcome.tone,

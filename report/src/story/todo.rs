@@ -345,7 +345,7 @@ fn way_back(account: &Account, here: &str, other: &str) -> Todo {
         format!(
             "aws stepfunctions start-execution --region {other} --name back-$(date -u +%Y%m%dT%H%M%SZ) \
              --state-machine-arn {machine} --input \"$(printf '{{\"scenario\":\"{}\",\"mode\":\"live\",\
-             \"intent\":\"switchover\",\"trigger\":{{\"kind\":\"person\",\"by\":\"%s\",\"at\":\"%s\"}}}}' \
+             \"wants\":{{\"intent\":\"switchover\"}},\"trigger\":{{\"kind\":\"person\",\"by\":\"%s\",\"at\":\"%s\"}}}}' \
              \"$(aws sts get-caller-identity --query Arn --output text)\" \"$(date -u +%FT%TZ)\")\"",
             account.header.scenario.name()
         )

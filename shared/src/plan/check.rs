@@ -6,8 +6,7 @@ use std::net::Ipv4Addr;
 
 use super::{Duration, Objective, Plan, ScenarioPolicy, Site, SiteName, Start};
 use crate::arn::Arn;
-use crate::recovery::Scenario;
-use crate::slices::DeadlineSlice;
+use crate::scenario::{Scenario, SetBy};
 
 /// Something wrong with a plan, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -306,7 +305,7 @@ fn health(plan: &Plan, problems: &mut Problems) {
     let shortest = plan
         .scenarios
         .iter()
-        .map(|(scenario, policy)| (policy.deadlines.health, scenario))
+        .filter_map(|(scenario, policy)| Some((*policy.deadlines.get("health")?, scenario)))
         .min();
     if let Some((deadline, scenario)) = shortest.filter(|(deadline, _)| needed > *deadline) {
         let message = format!(
@@ -327,14 +326,6 @@ fn probe(plan: &Plan, problems: &mut Problems) {
     }
 }
 
-/// Whether a scenario loses writes even when everything goes well, so that its loss has to be measured.
-fn loses_writes(scenario: Scenario) -> bool {
-    matches!(
-        scenario,
-        Scenario::DatabaseCorruption | Scenario::RegionFailure | Scenario::ServiceRecovery
-    )
-}
-
 fn scenario(plan: &Plan, scenario: Scenario, policy: &ScenarioPolicy, problems: &mut Problems) {
     let at = |field: &str| format!("/scenarios/{scenario}/{field}");
     if !plan.severities.contains_key(&policy.severity) {
@@ -348,7 +339,7 @@ fn scenario(plan: &Plan, scenario: Scenario, policy: &ScenarioPolicy, problems: 
     objective(&at("objectives/rto"), rto, problems);
     match policy.objectives.rpo {
         Some(rpo) => objective(&at("objectives/rpo"), rpo, problems),
-        None if loses_writes(scenario) => {
+        None if scenario.definition().loses_writes => {
             problems.add(
                 at("objectives"),
                 format!("{scenario} can lose writes; add rpo with a target and a maximum"),
@@ -366,38 +357,55 @@ fn scenario(plan: &Plan, scenario: Scenario, policy: &ScenarioPolicy, problems: 
         );
         problems.add(at("approvals_without_evidence"), message);
     }
-    let deadlines = policy.deadlines;
-    for (name, deadline, longest) in [
-        ("database", deadlines.database, None),
-        ("health", deadlines.health, Some(DeadlineSlice::LONGEST.health_seconds)),
-        (
-            "switchover",
-            deadlines.switchover,
-            Some(DeadlineSlice::LONGEST.switchover_seconds),
-        ),
-    ] {
-        if deadline.is_zero() {
+    deadlines(scenario, policy, problems);
+}
+
+fn deadlines(scenario: Scenario, policy: &ScenarioPolicy, problems: &mut Problems) {
+    let at = |name: &str| format!("/scenarios/{scenario}/deadlines/{name}");
+    // The schema says so too; a stored plan is not held against it.
+    for name in policy.deadlines.keys() {
+        let known = scenario.deadline(name).filter(|known| known.set_by != SetBy::Machine);
+        if known.is_none() {
             problems.add(
-                at(&format!("deadlines/{name}")),
-                "is zero, so that the recovery would give up at once",
+                at(name),
+                format!("a recovery from {scenario} waits for no such thing; take it out"),
             );
         }
-        let longest = longest.map(Duration::from_secs).filter(|longest| deadline > *longest);
-        if let Some(longest) = longest {
-            let message = format!("{deadline} is more than the machines are made for; {longest} is the most");
-            problems.add(at(&format!("deadlines/{name}")), message);
+    }
+    for known in scenario.definition().deadlines {
+        let Some(deadline) = policy.deadlines.get(known.name) else {
+            if known.set_by == SetBy::Plan {
+                let message = format!("is missing; it says how long a recovery from {scenario} waits");
+                problems.add(at(known.name), message);
+            }
+            continue;
+        };
+        if deadline.is_zero() {
+            problems.add(at(known.name), "is zero, so that the recovery would give up at once");
+        }
+        if *deadline > known.longest {
+            let message = format!(
+                "{deadline} is more than the machines are made for; {} is the most",
+                known.longest
+            );
+            problems.add(at(known.name), message);
         }
     }
-    let waits = Duration::from_secs(deadlines.database.as_secs().saturating_add(deadlines.health.as_secs()));
-    let (limit, what) = if rto.maximum < LONGEST_WAITS {
-        (rto.maximum, "the RTO maximum")
+    let in_order = scenario.definition().one_after_the_other;
+    let seconds = in_order.iter().filter_map(|name| policy.deadlines.get(*name));
+    let waits = Duration::from_secs(seconds.fold(0, |sum: u64, next| sum.saturating_add(next.as_secs())));
+    let maximum = policy.objectives.rto.maximum;
+    let (limit, what) = if maximum < LONGEST_WAITS {
+        (maximum, "the RTO maximum")
     } else {
         (LONGEST_WAITS, "the limit")
     };
     if waits > limit {
-        let message =
-            format!("database and health together may wait {waits}, longer than {what} of {limit}; shorten them");
-        problems.add(at("deadlines"), message);
+        let message = format!(
+            "{} together may wait {waits}, longer than {what} of {limit}; shorten them",
+            in_order.join(" and ")
+        );
+        problems.add(format!("/scenarios/{scenario}/deadlines"), message);
     }
 }
 
@@ -423,12 +431,9 @@ fn alarms(plan: &Plan, problems: &mut Problems) {
             );
             problems.add(format!("/alarms/{i}/scenario"), message);
         }
-        // CloudWatch and EventBridge are Regional: what is lost cannot report its own loss.
-        let unheard = alarm.region == SiteName::Primary && alarm.start != Start::Off;
-        if unheard && alarm.scenario == Scenario::RegionFailure {
-            let message =
-                "an alarm in the primary Region is not heard when that Region is lost; use one in the standby Region";
-            problems.add(format!("/alarms/{i}/region"), message);
+        let unheard = (alarm.scenario.definition().unheard_alarm)(alarm.region);
+        if let Some(why) = unheard.filter(|_| alarm.start != Start::Off) {
+            problems.add(format!("/alarms/{i}/region"), why);
         }
     }
     for region in [SiteName::Primary, SiteName::Standby] {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Problem, check};
 pub use duration::Duration;
 
-use crate::recovery::Scenario;
+use crate::scenario::{Scenario, SetBy};
 
 /// The form of a secret's ARN.
 const SECRET_ARN: &str =
@@ -272,16 +272,15 @@ pub struct ScenarioPolicy {
     pub approvals_without_evidence: u8,
     /// How long after a recovery no other one starts by itself.
     pub cool_down: Duration,
-    /// How long each wait may last.
-    pub deadlines: Deadlines,
+    /// How long each wait of its machine may last, by what is waited for.
+    pub deadlines: BTreeMap<String, Duration>,
 }
 
-/// The schema of a map that may have one entry for each of `names`: the derived one would let any key pass.
-fn one_per<T: JsonSchema>(generator: &mut SchemaGenerator, names: impl IntoIterator<Item = &'static str>) -> Schema {
-    let policy = generator.subschema_for::<T>().to_value();
-    let properties: serde_json::Map<_, _> = names
+/// The schema of a map that may have these entries: the derived one would let any key pass.
+fn one_of_each(entries: impl IntoIterator<Item = (&'static str, serde_json::Value)>) -> Schema {
+    let properties: serde_json::Map<_, _> = entries
         .into_iter()
-        .map(|name| (name.to_owned(), policy.clone()))
+        .map(|(name, schema)| (name.to_owned(), schema))
         .collect();
     json_schema!({ "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 })
 }
@@ -293,20 +292,44 @@ fn secret_arns(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Each scenario's policy has deadlines of its own.
 fn one_per_scenario(generator: &mut SchemaGenerator) -> Schema {
-    one_per::<ScenarioPolicy>(generator, Scenario::ALL.map(Scenario::name))
+    let all = Scenario::all().into_iter();
+    one_of_each(all.map(|scenario| {
+        let mut policy = ScenarioPolicy::json_schema(generator).to_value();
+        policy["properties"]["deadlines"] = deadlines_schema(generator, scenario).to_value();
+        (scenario.name(), policy)
+    }))
+}
+
+fn deadlines_schema(generator: &mut SchemaGenerator, scenario: Scenario) -> Schema {
+    let (mut properties, mut required) = (serde_json::Map::new(), Vec::new());
+    for deadline in scenario.definition().deadlines {
+        let mut schema = Duration::json_schema(generator).to_value();
+        schema["description"] = deadline.until.into();
+        match deadline.set_by {
+            SetBy::Plan => required.push(deadline.name),
+            SetBy::PlanOr(default) => schema["default"] = default.to_string().into(),
+            SetBy::Machine => continue,
+        }
+        properties.insert(deadline.name.to_owned(), schema);
+    }
+    json_schema!({
+        "type": "object",
+        "description": "How long each wait may last.",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
 }
 
 fn one_per_severity(generator: &mut SchemaGenerator) -> Schema {
-    one_per::<SeverityPolicy>(generator, Severity::ALL.map(Severity::name))
+    let policy = generator.subschema_for::<SeverityPolicy>().to_value();
+    one_of_each(Severity::ALL.map(|severity| (severity.name(), policy.clone())))
 }
 
 fn two() -> u8 {
     2
-}
-
-fn ten_minutes() -> Duration {
-    Duration::from_secs(600)
 }
 
 /// Objectives of a scenario.
@@ -328,19 +351,6 @@ pub struct Objective {
     pub target: Duration,
     /// What must not be exceeded.
     pub maximum: Duration,
-}
-
-/// How long each wait of a recovery may last.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Deadlines {
-    /// Until the database is promoted and answers reads and writes.
-    pub database: Duration,
-    /// Until a switchover without loss has ended; after it, people are asked whether to fail over with loss.
-    #[serde(default = "ten_minutes")]
-    pub switchover: Duration,
-    /// Until the public name answers healthily.
-    pub health: Duration,
 }
 
 /// Which alarm starts what, and whether by itself.

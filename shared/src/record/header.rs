@@ -9,8 +9,9 @@ use super::{Record, recovery_key, workload_key};
 use crate::error::StepError;
 use crate::measure::{Achieved, MetObjectives, Observed};
 use crate::plan::Objectives;
-use crate::recovery::{Intent, Mode, Outcome, RecoveryRef, Scenario};
+use crate::recovery::{Mode, Outcome, RecoveryRef};
 use crate::request::Trigger;
+use crate::scenario::{Fields, Scenario};
 use crate::scenario_run::ScenarioRun;
 
 /// A recovery: what it is, and how it ended.
@@ -24,8 +25,9 @@ pub struct Header {
     pub scenario: Scenario,
     /// The mode.
     pub mode: Mode,
-    /// What whoever started it wants.
-    pub intent: Intent,
+    /// What whoever started it wants: the scenario's own fields.
+    #[serde(default)]
+    pub wants: Fields,
     /// What started it.
     pub trigger: Trigger,
     /// SHA-256 of the plan that it follows.

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::slices::DeadlineSlice;
+use shared::scenario::Scenario;
+use shared::slices::{STOP_SECONDS, longest_deadlines};
 use states_language::{Choice, State, StateKind, Template, Wait, Workflow};
 
 use super::graph::{self, Loop};
@@ -192,14 +193,38 @@ fn deadline_of<'a>(found: &Loop<'_>, state: &'a State) -> Result<Deadline<'a>, O
     Ok(deadline)
 }
 
-/// The deadlines that machines get from the plan, each with the longest that it may be, in seconds.
+/// The deadlines of all machines, each with the longest that one of them may have it, in seconds.
 fn known_deadlines() -> BTreeMap<String, u64> {
-    let fields = serde_json::to_value(DeadlineSlice::LONGEST)
-        .ok()
-        .and_then(|value| value.as_object().cloned());
-    let fields = fields.unwrap_or_default().into_iter();
-    fields
-        .filter_map(|(name, longest)| Some((name, longest.as_u64()?)))
+    let mut known = BTreeMap::new();
+    for (name, longest) in Scenario::all().into_iter().flat_map(longest_deadlines) {
+        let seconds = known.entry(name).or_insert(longest);
+        *seconds = longest.max(*seconds);
+    }
+    known
+}
+
+/// The deadlines that the machine `name` reads and does not get: those of another scenario.
+pub(super) fn foreign_deadlines(name: &str, text: &str) -> Vec<Breach> {
+    let own = Scenario::all()
+        .into_iter()
+        .find(|scenario| scenario.machine() == Some(name));
+    let own = own.map_or_else(
+        || BTreeMap::from([("stop_seconds".to_owned(), STOP_SECONDS)]),
+        longest_deadlines,
+    );
+    let read: BTreeSet<&str> = text
+        .split("$plan.deadlines.")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next())
+        .collect();
+    let foreign = read.into_iter().filter(|name| !own.contains_key(*name));
+    foreign
+        .map(|name| {
+            Breach::new(
+                Check::Loops,
+                format!("reads the deadline `{name}`, which its plan never has"),
+            )
+        })
         .collect()
 }
 

@@ -12,7 +12,8 @@ use request_approval::RequestApproval;
 use serde_json::{Value, json};
 use shared::approval::{Answer, Approval, Question, Settled, Verdict};
 use shared::error::ErrorKind;
-use shared::recovery::{Outcome, Scenario};
+use shared::recovery::Outcome;
+use shared::scenario::Scenario;
 use simulator::aws::sns::Message;
 
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
@@ -447,7 +448,7 @@ impl Asking {
     /// The one on call wants a failover whose loss nobody knows yet, which so many must approve.
     async fn people(people: u8) -> Self {
         let world = common::World::good_times(|plan| {
-            let policy = plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap();
+            let policy = plan.scenarios.get_mut(&Scenario::REGION_FAILURE).unwrap();
             policy.approvals_without_evidence = people;
         })
         .await;

@@ -6,7 +6,8 @@ use crate::common::{ON_CALL, PRIMARY, RECOVERY, SECOND, THIRD, World, in_virtual
 use serde_json::json;
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
-use shared::recovery::{Outcome, Scenario};
+use shared::recovery::Outcome;
+use shared::scenario::Scenario;
 use simulator::cloud::Reach;
 
 /// Two different people approve.
@@ -84,7 +85,7 @@ fn a_loss_above_the_target_is_for_two_people() {
 fn a_loss_above_the_maximum_is_overridden_only_with_a_reason_that_is_kept() {
     in_virtual_time(async {
         let maximum = |plan: &mut Plan| {
-            let policy = plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap();
+            let policy = plan.scenarios.get_mut(&Scenario::REGION_FAILURE).unwrap();
             policy.objectives.rpo.as_mut().unwrap().maximum = shared::plan::Duration::from_secs(420);
         };
         overridden(lost_with_lag(minutes(8), maximum).await).await;

@@ -146,7 +146,7 @@ fn open_input(_: &World) -> Value {
         "request": {
             "scenario": "region-failure",
             "mode": "rehearsal",
-            "intent": "decide",
+            "wants": { "intent": "decide" },
             "trigger": { "kind": "alarm", "by": "arn:alarm", "at": "2026-01-06T02:52:00Z" },
         },
         "machines": { "region-failure": common::SCENARIO_MACHINE },

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use shared::arn;
 use shared::measure::Observed;
 use shared::plan::{Function, Plan};
-use shared::recovery::{Mode, Outcome, Scenario};
+use shared::recovery::{Mode, Outcome};
+use shared::scenario::Scenario;
 use shared::scenario_run::{ScenarioEnd, ScenarioRun};
 use simulator::aws::states::ExecutionRecord;
 use simulator::faults::{CallEffect, CallFault, ExecutionFault};
@@ -564,7 +565,7 @@ fn an_execution_that_somebody_else_started_comes_to_nothing() {
 fn an_update_between_opening_and_running_leaves_a_recovery_with_the_version_it_was_made_with() {
     in_virtual_time(async {
         let plan = plan();
-        let deployed: Vec<Deployment> = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+        let deployed: Vec<Deployment> = deployments(&plan, Scenario::REGION_FAILURE, false).unwrap();
         let simulation: Rc<RefCell<Option<Simulation>>> = Rc::default();
         let updated = Rc::new(RefCell::new(None));
         let observer = {

@@ -7,7 +7,8 @@ use crate::common::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, 
 use serde_json::json;
 use shared::measure::{Met, RpoStatus};
 use shared::record::Record;
-use shared::recovery::{Outcome, Scenario};
+use shared::recovery::Outcome;
+use shared::scenario::Scenario;
 use simulator::aws::lambda::Function;
 use simulator::faults::{CallEffect, CallFault};
 use states_language::ExecutionStatus;
@@ -158,7 +159,7 @@ fn a_wrong_input_is_refused_and_leaves_nothing_locked() {
     in_virtual_time(async {
         for wrong in [json!({}), json!([]), json!("region-failure"), json!(null), {
             let mut input = request("decide");
-            input["intent"] = json!("destroy");
+            input["wants"]["intent"] = json!("destroy");
             input
         }] {
             let world = World::good_times(|_| {}).await;
@@ -257,8 +258,10 @@ fn a_recovery_in_the_other_region_is_seen() {
 fn a_database_that_does_not_come_fails_the_recovery_at_its_deadline() {
     in_virtual_time(async {
         let world = World::watched(|plan| {
-            let policy = plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap();
-            policy.deadlines.database = shared::plan::Duration::from_secs(30);
+            let policy = plan.scenarios.get_mut(&Scenario::REGION_FAILURE).unwrap();
+            policy
+                .deadlines
+                .insert("database".to_owned(), shared::plan::Duration::from_secs(30));
         })
         .await;
         world.simulation.cloud().take_region_away(PRIMARY);
@@ -285,10 +288,10 @@ fn a_name_that_does_not_answer_fails_the_recovery_at_its_deadline() {
             // More healthy answers in a row than the deadline has time for.
             plan.health.consecutive = 20;
             plan.scenarios
-                .get_mut(&Scenario::RegionFailure)
+                .get_mut(&Scenario::REGION_FAILURE)
                 .unwrap()
                 .deadlines
-                .health = shared::plan::Duration::from_secs(60);
+                .insert("health".to_owned(), shared::plan::Duration::from_secs(60));
         })
         .await;
         world.simulation.cloud().take_region_away(PRIMARY);

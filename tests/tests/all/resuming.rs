@@ -11,8 +11,9 @@ use shared::error::ErrorKind;
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
 use shared::record::{Claim, Header, TimelineStep, Undo};
-use shared::recovery::{Mode, Outcome, RecoveryRef, Scenario};
+use shared::recovery::{Mode, Outcome, RecoveryRef};
 use shared::resume::Resumed;
+use shared::scenario::Scenario;
 use simulator::aws::states::ExecutionRecord;
 
 /// The operations by which steps change what customers depend on.
@@ -71,20 +72,20 @@ const PLANNED: Play = Play {
 
 /// The plan asks two people before it fails over.
 fn two_approve(plan: &mut Plan) {
-    plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().approvals = 2;
+    plan.scenarios.get_mut(&Scenario::REGION_FAILURE).unwrap().approvals = 2;
 }
 
 /// The database has as long as a failover takes at most, so that a test need not wait for half an hour.
 fn fail_over_soon(plan: &mut Plan) {
-    let deadlines = &mut plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().deadlines;
-    deadlines.database = shared::plan::Duration::from_secs(300);
+    let deadlines = &mut plan.scenarios.get_mut(&Scenario::REGION_FAILURE).unwrap().deadlines;
+    deadlines.insert("database".to_owned(), shared::plan::Duration::from_secs(300));
 }
 
 /// So has a switchover; the database is there when that has ended.
 fn switch_over_soon(plan: &mut Plan) {
-    let deadlines = &mut plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap().deadlines;
-    deadlines.database = shared::plan::Duration::from_secs(60);
-    deadlines.switchover = shared::plan::Duration::from_secs(180);
+    let deadlines = &mut plan.scenarios.get_mut(&Scenario::REGION_FAILURE).unwrap().deadlines;
+    deadlines.insert("database".to_owned(), shared::plan::Duration::from_secs(60));
+    deadlines.insert("switchover".to_owned(), shared::plan::Duration::from_secs(180));
 }
 
 /// The name moves by its record, and not by the switch object.
@@ -823,7 +824,7 @@ fn a_recovery_from_another_scenario_is_not_gone_on_with() {
     in_virtual_time(async {
         let (world, header) = fell_short().await;
         let other = Header {
-            scenario: Scenario::AzFailure,
+            scenario: Scenario::AZ_FAILURE,
             ..header.clone()
         };
         world.record.put_header(&other).await.unwrap();

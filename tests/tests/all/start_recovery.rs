@@ -7,8 +7,9 @@ use crate::common::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, 
 use serde_json::{Value, json};
 use shared::plan::{Alarm, Plan};
 use shared::record::{Header, StartDecision, Started, Switch};
-use shared::recovery::{Outcome, Scenario};
+use shared::recovery::Outcome;
 use shared::request::TriggerKind;
+use shared::scenario::Scenario;
 use shared::step::Step;
 use simulator::aws::cloudwatch::StateValue;
 use simulator::aws::states::ExecutionRecord;
@@ -70,7 +71,7 @@ async fn decisions(world: &World) -> Vec<StartDecision> {
 async fn open(world: &World, status: &'static str) {
     let header = json!({
         "id": "20260106T015500Z-region-failure-abcdef", "workload": world.plan.workload, "scenario": "region-failure",
-        "mode": "rehearsal", "intent": "decide",
+        "mode": "rehearsal", "wants": { "intent": "decide" },
         "trigger": { "kind": "person", "by": ON_CALL, "at": "2026-01-06T01:55:00Z" },
         "plan_sha256": "0", "objectives": { "rto": { "target": "1h", "maximum": "4h" } },
         "opened_at": "2026-01-06T01:55:00Z", "execution": EXECUTION,
@@ -362,7 +363,7 @@ fn with_the_switch_off_the_alarm_starts_nothing_and_a_person_does() {
 fn an_alarm_after_a_recovery_waits_until_that_has_cooled_down() {
     in_virtual_time(async {
         let world = World::watched(|plan| {
-            let policy = plan.scenarios.get_mut(&Scenario::RegionFailure).unwrap();
+            let policy = plan.scenarios.get_mut(&Scenario::REGION_FAILURE).unwrap();
             policy.cool_down = shared::plan::Duration::from_secs(900);
         })
         .await;

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use rehearsal::deployment::STEPS;
 use serde_json::{Value, json};
-use shared::slices::DeadlineSlice;
+use shared::scenario::Scenario;
+use shared::slices::longest_deadlines;
 use states_language::{
     Execution, ExecutionIdentity, ExecutionStatus, HistoryEvent, Host, ItemReaderCall, ResultWriterCall, StateMachine,
     TaskCall, TaskFailure, TaskTokens,
@@ -38,7 +39,7 @@ impl Worst {
             let since = since.get().unwrap_or_else(|| panic!("{state} comes too early"));
             since.elapsed().as_secs() > deadline
         };
-        let longest = DeadlineSlice::LONGEST;
+        let longest = longest_deadlines(Scenario::REGION_FAILURE);
         let assessed = |way: &str, id: &str| {
             json!({
                 "blockers": [], "impact_at": null, "decided_at": "2026-01-01T00:00:00Z", "can_lose_writes": true,
@@ -52,13 +53,13 @@ impl Worst {
             "AssessFailover" => assessed("failover", "third"),
             "FenceRegion" => json!({ "confirmed": false, "summary": "not fenced" }),
             "PromoteDatabase" | "FailOver" => json!({}),
-            "CheckDatabase" if late(&self.promoted, longest.database_seconds) => {
+            "CheckDatabase" if late(&self.promoted, longest["database_seconds"]) => {
                 json!({ "ready": true, "last_surviving_at": null, "last_committed_at": null })
             }
             "ActivateRegion" => json!({ "active": 1, "of": 1, "failed": [] }),
             "SwitchDns" | "SubmitDnsAgain" => json!({ "change": "C1" }),
             "CheckDns" => json!({ "in_sync": false, "gone": true }),
-            "CheckHealth" if late(&self.switched, longest.health_seconds) => {
+            "CheckHealth" if late(&self.switched, longest["health_seconds"]) => {
                 json!({ "healthy": true, "so_far": { "first_at": null } })
             }
             // What is waited for fails to the last.
@@ -178,7 +179,7 @@ async fn what_is_added_up_is_what_happens() {
         "plan": {
             "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": { "region": "a" },
             "database": {}, "probe": {}, "functions": [], "dns": { "name": "n" }, "health": { "url": "u" },
-            "objectives": {}, "approval": { "answer_within_seconds": 900 }, "deadlines": DeadlineSlice::LONGEST,
+            "objectives": {}, "approval": { "answer_within_seconds": 900 }, "deadlines": longest_deadlines(Scenario::REGION_FAILURE),
             "reports": {},
         },
     });

@@ -46,7 +46,7 @@ pub fn made(timeline: Vec<Value>, healthy_at: f64) -> Value {
     let execution = "arn:aws:states:us-west-2:123456789012:execution:a-machine:one";
     json!({
         "header": {
-            "id": "made", "workload": "shop", "scenario": "az-failure", "mode": "rehearsal", "intent": "decide",
+            "id": "made", "workload": "shop", "scenario": "az-failure", "mode": "rehearsal", "wants": { "intent": "decide" },
             "trigger": { "kind": "alarm", "by": "arn:aws:cloudwatch:us-west-2:123456789012:alarm:down", "at": at(180.0) },
             "plan_sha256": "0", "objectives": { "rto": { "target": "15m", "maximum": "1h" } }, "opened_at": at(182.0),
             "execution": execution,

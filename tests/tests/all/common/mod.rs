@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use shared::error::StepError;
 use shared::plan::Plan;
 use shared::record::{Claim, Claimed, Closing, Header, Record};
-use shared::recovery::{Mode, Scenario};
+use shared::recovery::Mode;
 use shared::resume::{Resumed, resume};
+use shared::scenario::Scenario;
 use shared::step::{Handler, Step, handler};
 use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
@@ -123,7 +124,7 @@ impl World {
     async fn deployed(change: impl FnOnce(&mut Plan), alarm_is_heard: bool) -> Self {
         let mut plan = plan();
         change(&mut plan);
-        let deployed = deployments(&plan, Scenario::RegionFailure, alarm_is_heard).unwrap();
+        let deployed = deployments(&plan, Scenario::REGION_FAILURE, alarm_is_heard).unwrap();
         let mut world = Self::begin(plan, deployed, 11).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         world.before = world.cloud().snapshot();
@@ -133,7 +134,7 @@ impl World {
     /// What a plan asks for is deployed in both Regions, but for a change to each; ten minutes have gone well. The alarm starts
     /// nothing.
     pub async fn good_times_with(plan: Plan, change: impl FnMut(&mut Deployment)) -> Self {
-        let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+        let mut deployed = deployments(&plan, Scenario::REGION_FAILURE, false).unwrap();
         deployed.iter_mut().for_each(change);
         let world = Self::begin(plan, deployed, 11).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
@@ -386,7 +387,7 @@ impl World {
 
 /// Both Regions with everything but for alarms; the recovery machine waits for a minute only for the scenario's execution.
 pub async fn with_impatient_recovery_machine(plan: Plan) -> World {
-    let mut deployed = deployments(&plan, Scenario::RegionFailure, false).unwrap();
+    let mut deployed = deployments(&plan, Scenario::REGION_FAILURE, false).unwrap();
     let machines = deployed.iter_mut().flat_map(|deployment| &mut deployment.machines);
     for (_, text) in machines.filter(|(name, _)| *name == MACHINE) {
         let mut machine: Value = serde_json::from_str(text).unwrap();
@@ -421,7 +422,7 @@ pub fn request(intent: &str) -> Value {
     json!({
         "scenario": "region-failure",
         "mode": "rehearsal",
-        "intent": intent,
+        "wants": { "intent": intent },
         "trigger": { "kind": "person", "by": ON_CALL, "at": "2026-01-06T03:00:00Z" },
     })
 }
