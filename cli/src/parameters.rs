@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rehearsal::deployment::watching;
+use rehearsal::scenarios::region_failure;
 use serde_json::{Value, json};
 use shared::plan::{Plan, Site, SiteName};
-use shared::recovery::Scenario;
 
 /// How many policies the template has for the platform's functions, in each of the two Regions.
 const POLICIES: usize = 7;
@@ -44,7 +43,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     let alarms = plan.alarms.iter().filter(|alarm| alarm.region == name);
     let alarms: Vec<&str> = alarms.map(|alarm| alarm.name.as_str()).collect();
     let switch = plan.dns.switch_object.as_ref();
-    let watch = watching(plan, Scenario::RegionFailure)?.alarms;
+    let watch = region_failure::alarms(plan)?;
     let mut parameters = BTreeMap::from(
         [
             ("Prefix", json!(prefix(plan))),

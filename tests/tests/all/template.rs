@@ -10,10 +10,11 @@ use crate::common::{PRIMARY, RECOVERY, plan};
 use drctl::output::{Exit, Output};
 use drctl::parameters::parameters;
 use drctl::render;
-use rehearsal::deployment::{MACHINES, STEPS, deployments, watching};
+use rehearsal::deployment::{MACHINES, STEPS};
+use rehearsal::deployments;
+use rehearsal::scenarios::region_failure::{self, RegionFailure};
 use serde_json::{Value, json};
 use shared::plan::{BucketName, Function, Plan};
-use shared::recovery::Scenario;
 use simulator::aws::events::{Target, TargetInput, matches};
 use simulator::simulation::Deployment;
 use tests::policy::listed;
@@ -868,7 +869,7 @@ fn sorted(value: &Value) -> Value {
 #[test]
 fn what_starts_functions_is_what_is_rehearsed() {
     let plan = plan();
-    let rehearsed = deployments(&plan, Scenario::RegionFailure, true).unwrap();
+    let rehearsed = deployments(&plan, &RegionFailure, true).unwrap();
     let both = parameters(&plan).unwrap();
     for (region, mut parameters) in both {
         // A rehearsal's account has no other workload.
@@ -892,7 +893,7 @@ fn what_starts_functions_is_what_is_rehearsed() {
 #[test]
 fn the_alarms_are_those_that_are_rehearsed() {
     let plan = plan();
-    let rehearsed = watching(&plan, Scenario::RegionFailure).unwrap().alarms;
+    let rehearsed = region_failure::alarms(&plan).unwrap();
     let [primary, stack] = stacks();
     assert!(
         ["Watch", "WatchProbe"]
