@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +10,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use shared::plan::Plan;
 use shared::recovery::{Outcome, RECOVERY_MACHINE, Scenario};
-use simulator::aws::door::SERVICES;
+use simulator::aws::service::Service;
+use simulator::cloud::endpoints;
 use simulator::simulation::Deployment;
 
 use crate::deployment::{DeployedStep, MACHINES, STEPS, Watching, in_both_regions, recovery_that_runs};
@@ -64,6 +66,11 @@ pub trait Disaster: Sync {
     /// Machines beside the built-in ones: name and text. The recovery machine runs that one of them that is the scenario's.
     fn machines(&self) -> &'static [(&'static str, &'static str)] {
         &[]
+    }
+
+    /// Simulated services beside those of the simulator, made anew for each rehearsal.
+    fn services(&self) -> Vec<Arc<dyn Service>> {
+        Vec::new()
     }
 
     /// What watches the platform. Errors: a text, if nothing in the plan does.
@@ -219,13 +226,16 @@ pub fn vocabulary<'a>(disasters: impl IntoIterator<Item = &'a dyn Disaster>) -> 
     let mut vocabulary = Vocabulary {
         steps: STEPS.to_vec(),
         machines: machines.copied().collect(),
-        services: SERVICES.to_vec(),
+        services: endpoints().to_vec(),
         operations: COMMON_OPERATIONS.to_vec(),
     };
     for disaster in disasters {
         vocabulary.steps.extend(disaster.steps());
         vocabulary.machines.extend(disaster.machines());
         vocabulary.operations.extend(disaster.operations());
+        let services = disaster.services();
+        let endpoints = services.iter().filter_map(|service| service.endpoint());
+        vocabulary.services.extend(endpoints);
     }
     vocabulary.operations.sort_unstable();
     vocabulary.operations.dedup();

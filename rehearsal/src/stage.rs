@@ -82,7 +82,8 @@ impl<'a> Stage<'a> {
         let machines = deployments.iter().flat_map(|deployment| &deployment.machines);
         let machines = machines.map(|(name, _)| (*name).to_owned());
         let machines = machines.filter(|name| name != RECOVERY_MACHINE).collect();
-        let simulation = Simulation::begin(plan, deployments, seed, begins_at(script)?, observer).await?;
+        let (services, began_at) = (disaster.services(), begins_at(script)?);
+        let simulation = Simulation::begin_with_services(plan, deployments, services, seed, began_at, observer).await?;
         let regions = [&*plan.regions.standby.region, &*plan.regions.primary.region];
         for region in regions {
             let record = Record::in_region(&simulation.aws_in("drctl", region), region);
