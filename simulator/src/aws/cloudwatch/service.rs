@@ -82,6 +82,7 @@ impl Service for CloudWatch {
     fn journal(&self, _: &Environment) -> Parts {
         let regions = lock(&self.regions);
         let each = regions.iter().map(|(region, here)| (region, here.values_of_users()));
+        let each = each.filter(|(_, values)| *values > 0.0);
         parts([("metric_values", json!(each.collect::<BTreeMap<_, _>>()))])
     }
 }
