@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Crates that still have circles, and how many of their files are in one. These numbers must only become smaller.
-const KNOWN: [(&str, usize); 12] = [
+const KNOWN: [(&str, usize); 11] = [
     ("cli", 12),
     ("functions/assess-region", 6),
     ("functions/record-approval", 3),
@@ -17,7 +17,6 @@ const KNOWN: [(&str, usize); 12] = [
     ("rehearsal", 9),
     ("report", 20),
     ("shared", 15),
-    ("simulator", 8),
     ("simulator/states-language", 12),
     ("tests", 6),
 ];

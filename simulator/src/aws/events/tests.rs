@@ -1,8 +1,18 @@
 //! Tests of EventBridge.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
 use serde_json::json;
 
-use super::*;
+use super::pattern_check::check_pattern;
+use super::patterns::matches;
+use super::rules::{Rule, Target, TargetInput};
+use super::schedules::run_schedules;
+use super::state::{Delivery, Events, Schedule};
+use super::transformer::InputTransformer;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::faults::{DeliveryEffect, DeliveryFault, FaultId};

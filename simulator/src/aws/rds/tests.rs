@@ -1,9 +1,20 @@
 //! Tests of RDS.
 
-use super::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::clusters::{NewCluster, SqlRefusal};
+use super::replication::replicate;
 use crate::aws::service::reply_at_once;
+use crate::aws::wire::{Call, Reply};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
+use crate::database::Rows;
+use crate::database::Value;
+use crate::environment::Reach;
 use crate::timings::{Range, Timings};
 
 const EAST: &str = "us-east-1";

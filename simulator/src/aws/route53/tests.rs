@@ -1,9 +1,18 @@
 //! Tests of Route 53.
 
-use super::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::health::watch_health;
+use super::state::{FailoverRecord, HealthCheck, PlainRecord, Resolver};
 use crate::aws::service::reply_at_once;
+use crate::aws::wire::{Call, Reply};
+use crate::aws::xml::Element;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
+use crate::lock::lock;
 use crate::timings::{Range, Timings};
 
 const NAME: &str = "shop.example.com";

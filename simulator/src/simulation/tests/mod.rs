@@ -4,7 +4,9 @@ use std::pin::Pin;
 
 use serde_json::json;
 use shared::error::{ErrorKind, StepError};
+use shared::step::Handler;
 use states_language::ExecutionStatus;
+use states_language::HistoryEvent;
 
 use super::*;
 use crate::faults::{CallEffect, CallFault, DeliveryEffect, DeliveryFault};
