@@ -143,6 +143,10 @@ pub(super) fn parts<const N: usize>(parts: [(&str, Value); N]) -> Parts {
 #[cfg(test)]
 pub(crate) fn reply_at_once(service: &dyn Service, environment: &Arc<Environment>, call: &Call) -> Reply {
     let operation = service.operation(call);
+    let quota = service.quota().filter(|_| operation.is_some());
+    if quota.is_some_and(|quota| !quota.takes(&call.region, environment.now())) {
+        return service.throttled(call);
+    }
     match service.answer(environment, call, operation.as_deref().unwrap_or(super::wire::UNKNOWN)) {
         Answer::Now(reply) => reply,
         Answer::Later(_) => unreachable!("it is one that answers at once"),

@@ -14,8 +14,9 @@ use states_language::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::functions::{Invoker, invoke, region_and_name};
-use super::{EndedExecution, Inner, InvokedBy, in_region};
+use super::deployed::region_and_name;
+use super::functions::{Invoker, invoke};
+use super::running::{EndedExecution, Inner, InvokedBy, in_region};
 use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
 use crate::cloud::Cloud;
 use crate::faults::CallEffect;

@@ -8,4 +8,5 @@ mod faults;
 mod rds;
 mod retry_quota;
 mod services;
+mod snapshots;
 mod touched;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{CloudWatch, PATH, error};
+use super::regions::CloudWatch;
+use super::requests::PATH;
+use super::wire::error;
 use crate::aws::resources::{ANY, Resource, anything};
 use crate::aws::service::{Answer, INTERNAL_FAILURE, Parts, RATE_EXCEEDED, Service, not_authorized, parts};
 use crate::aws::wire::{Call, Reply};
@@ -82,6 +84,7 @@ impl Service for CloudWatch {
     fn journal(&self, _: &Environment) -> Parts {
         let regions = lock(&self.regions);
         let each = regions.iter().map(|(region, here)| (region, here.values_of_users()));
+        let each = each.filter(|(_, values)| *values > 0.0);
         parts([("metric_values", json!(each.collect::<BTreeMap<_, _>>()))])
     }
 }

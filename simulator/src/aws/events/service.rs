@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::Events;
+use super::state::Events;
 use crate::aws::resources::Resource;
 use crate::aws::service::{Answer, Parts, Service, parts};
 use crate::aws::wire::{Call, Reply};

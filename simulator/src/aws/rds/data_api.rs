@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::Rds;
+use super::state::Rds;
 use crate::aws::resources::Resource;
 use crate::aws::service::{self, Parts, Service};
 use crate::aws::wire::{Call, Reply, UNKNOWN};

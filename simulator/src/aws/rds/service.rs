@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::Rds;
+use super::state::Rds;
 use crate::aws::resources::{ANY, Resource};
 use crate::aws::service::{Answer, INTERNAL_FAILURE, Parts, RATE_EXCEEDED, Service, not_authorized, parts};
 use crate::aws::wire::{Call, Reply, query_operation, query_parameter};

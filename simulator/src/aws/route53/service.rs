@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Route53;
+use super::state::Route53;
 use crate::aws::quota::Quota;
 use crate::aws::resources::{Resource, is_plain};
 use crate::aws::service::{Answer, INTERNAL_FAILURE, Parts, RATE_EXCEEDED, Service, not_authorized, parts};
