@@ -8,7 +8,7 @@ use shared::plan::{Plan, Site, SiteName};
 use shared::recovery::Scenario;
 
 /// How many policies the template has for the platform's functions, in each of the two Regions.
-const POLICIES: usize = 7;
+pub const POLICIES: usize = 7;
 /// The longest a managed policy may be, without white space, in characters (IAM User Guide, "IAM and AWS STS quotas").
 const POLICY_LIMIT: usize = 6_144;
 /// What a policy of the template holds beside the functions' ARNs, in characters, and some room.

@@ -5,6 +5,7 @@ pub mod contract;
 pub mod iam;
 pub mod permissions;
 pub mod policy;
+pub mod render;
 pub mod stack;
 pub mod step_input;
 pub mod template;
