@@ -11,6 +11,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use rehearsal::deployment::{MACHINES, STEPS};
 use serde_json::{Value, json};
@@ -116,11 +118,11 @@ pub fn render(source: &str, functions: &[Function], machines: &[Machine]) -> Res
 fn filled(file: &str, source: &str, values: &Value) -> Result<String, String> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.map_err(|error| error.to_string())?);
     environment.add_filter("indent", indent);
     let text = environment
-        .render_str(source, values)
+        .render_str(source, minijinja::Value::from(Serde(values)))
         .map_err(|error| format!("{file}: {error:#}"))?;
     Ok(text.lines().map(|line| line.trim_end().to_owned() + "\n").collect())
 }
@@ -136,7 +138,13 @@ fn named(machine: &str) -> Value {
 
 /// What the template is told of a function.
 fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
-    let optional = ["MemorySize", "MaximumRetryAttempts", "PlatformFunctions", "Rules", "Schedules"];
+    let optional = [
+        "MemorySize",
+        "MaximumRetryAttempts",
+        "PlatformFunctions",
+        "Rules",
+        "Schedules",
+    ];
     let mut step = fields(file, entry, &["Statement"], &optional)?;
     let each = |key: &str, required: &[&str]| {
         let text = step[key].as_str().unwrap_or_default();
@@ -148,18 +156,30 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
         });
         sections.collect::<Result<Vec<Value>, String>>()
     };
-    let rules = each("Rules", &["Name", "Description", "EventPattern", "InputTemplate", "RetryPolicy"])?;
-    let schedules = each("Schedules", &["Name", "Description", "ScheduleExpression", "Input", "RetryPolicy"])?;
+    let rules = each(
+        "Rules",
+        &["Name", "Description", "EventPattern", "InputTemplate", "RetryPolicy"],
+    )?;
+    let schedules = each(
+        "Schedules",
+        &["Name", "Description", "ScheduleExpression", "Input", "RetryPolicy"],
+    )?;
     let is_called_by = |caller| function.called_by.contains(&caller);
     let is_asynchronous = is_called_by(Caller::Event) || is_called_by(Caller::Schedule);
     for (key, is_there, wanted) in [
         ("Rules", !rules.is_empty(), is_called_by(Caller::Event)),
         ("Schedules", !schedules.is_empty(), is_called_by(Caller::Schedule)),
-        ("MaximumRetryAttempts", !step["MaximumRetryAttempts"].is_null(), is_asynchronous),
+        (
+            "MaximumRetryAttempts",
+            !step["MaximumRetryAttempts"].is_null(),
+            is_asynchronous,
+        ),
     ] {
         if is_there != wanted {
             let (has, called_by) = (if is_there { "has" } else { "has no" }, &function.called_by);
-            return Err(format!("{file} {has} {key}, and the step says that it is called by {called_by:?}"));
+            return Err(format!(
+                "{file} {has} {key}, and the step says that it is called by {called_by:?}"
+            ));
         }
     }
     let region = &step["PlatformFunctions"];
@@ -196,7 +216,9 @@ fn workflow(
         } else if wanted == APPROVAL_URL {
             asks = true;
         } else {
-            return Err(format!("the machine {name} has ${{{wanted}}}, which is no function and no machine"));
+            return Err(format!(
+                "the machine {name} has ${{{wanted}}}, which is no function and no machine"
+            ));
         }
     }
     let id = machine_hole(name);
@@ -231,7 +253,10 @@ fn fields(file: &str, text: &str, required: &[&str], optional: &[&str]) -> Resul
         if !required.contains(&key.as_str()) && !optional.contains(&key.as_str()) {
             return Err(format!("{file}: {key} is not one of {required:?} and {optional:?}"));
         }
-        if fields.insert(key.clone(), json!(value)).is_some_and(|before| !before.is_null()) {
+        if fields
+            .insert(key.clone(), json!(value))
+            .is_some_and(|before| !before.is_null())
+        {
             return Err(format!("{file}: {key} is there twice"));
         }
     }
@@ -267,9 +292,13 @@ fn sections(file: &str, text: &str) -> Result<Vec<Section>, String> {
     }
     for section in &mut sections {
         if let Some(block) = section.value.strip_prefix('\n') {
-            let by = block.len() - block.trim_start().len();
-            let lines = block.lines().map(|line| line.get(by..).unwrap_or(line.trim_start()));
-            section.value = lines.collect::<Vec<_>>().join("\n");
+            let by = &block[..block.len() - block.trim_start().len()];
+            let line = |line: &str| match line.strip_prefix(by) {
+                Some(line) => Ok(line.to_owned()),
+                None => Err(format!("{file}: '{line}' stands too far to the left")),
+            };
+            let lines = block.lines().map(line).collect::<Result<Vec<_>, _>>()?;
+            section.value = lines.join("\n");
         }
     }
     Ok(sections)

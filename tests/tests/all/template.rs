@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use crate::common::{PRIMARY, RECOVERY, plan};
 use drctl::output::{Exit, Output};
 use drctl::parameters::parameters;
-use drctl::render;
+use drctl::render as write_parameters;
 use rehearsal::deployment::{MACHINES, STEPS, deployments, watching};
 use serde_json::{Value, json};
 use shared::plan::{BucketName, Function, Plan};
@@ -17,6 +17,7 @@ use shared::recovery::Scenario;
 use simulator::aws::events::{Target, TargetInput, matches};
 use simulator::simulation::Deployment;
 use tests::policy::listed;
+use tests::render::{functions, machines, render};
 use tests::stack::incomplete;
 use tests::template::{Stack, root, tool, transformed};
 
@@ -60,6 +61,28 @@ fn run(command: &mut Command) -> (bool, String) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What is committed is what is rendered. With UPDATE set, the test writes it.
+#[test]
+fn template_is_current() {
+    let file = root().join("infra/template.yaml");
+    let source = fs::read_to_string(root().join("infra/template.yaml.j2")).unwrap();
+    let rendered = render(&source, &functions().unwrap(), &machines().unwrap()).unwrap();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&file, &rendered).unwrap();
+    }
+    let committed = fs::read_to_string(&file).unwrap();
+    let line = committed
+        .lines()
+        .zip(rendered.lines())
+        .position(|(before, now)| before != now);
+    assert!(
+        committed == rendered,
+        "infra/template.yaml is not what its source says, from line {} on; write it again:\n    \
+         UPDATE=1 cargo test --package tests --test all template_is_current",
+        line.map_or("the end".to_owned(), |index| (index + 1).to_string())
+    );
 }
 
 #[test]
@@ -357,7 +380,7 @@ fn two_hundred_functions_fit_into_policies() {
 fn sam_reads_the_files_that_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut output = Output::new();
-    assert_eq!(render(&plan(), folder.path(), &mut output), Exit::Success);
+    assert_eq!(write_parameters(&plan(), folder.path(), &mut output), Exit::Success);
     for (region, parameters) in parameters(&plan()).unwrap() {
         let file = folder.path().join(format!("{region}.yaml"));
         let read = "import json, sys; from samcli.cli.types import CfnParameterOverridesType as T; \
