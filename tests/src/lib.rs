@@ -3,6 +3,7 @@
 
 pub mod contract;
 pub mod iam;
+pub mod limits;
 pub mod permissions;
 pub mod policy;
 pub mod render;

@@ -14,12 +14,14 @@ use rehearsal::deployment::{MACHINES, STEPS, deployments, watching};
 use serde_json::{Value, json};
 use shared::plan::{BucketName, Function, Plan};
 use shared::recovery::Scenario;
+use shared::step::Caller;
 use simulator::aws::events::{Target, TargetInput, matches};
-use simulator::simulation::Deployment;
+use simulator::simulation::{Deployment, hole, machine_hole};
+use tests::limits::Size;
 use tests::policy::listed;
-use tests::render::{functions, machines, render};
+use tests::render::{Function as StackFunction, Machine, functions, machines, render};
 use tests::stack::incomplete;
-use tests::template::{Stack, root, tool, transformed};
+use tests::template::{Stack, TEMPLATE, root, tool, transformed};
 
 /// The stacks of a plan, the primary Region's first.
 fn stacks_of(plan: &Plan) -> [Stack; 2] {
@@ -67,8 +69,7 @@ fn run(command: &mut Command) -> (bool, String) {
 #[test]
 fn template_is_current() {
     let file = root().join("infra/template.yaml");
-    let source = fs::read_to_string(root().join("infra/template.yaml.j2")).unwrap();
-    let rendered = render(&source, &functions().unwrap(), &machines().unwrap()).unwrap();
+    let rendered = render(&source(), &functions().unwrap(), &machines().unwrap()).unwrap();
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, &rendered).unwrap();
     }
@@ -83,6 +84,126 @@ fn template_is_current() {
          UPDATE=1 cargo test --package tests --test all template_is_current",
         line.map_or("the end".to_owned(), |index| (index + 1).to_string())
     );
+}
+
+fn source() -> String {
+    fs::read_to_string(root().join("infra/template.yaml.j2")).unwrap()
+}
+
+/// The size of a stack with as many functions and machines: the repository's own, and copies of those functions that
+/// machines alone call. Each machine that is made calls every function, and `recovery` starts each.
+fn size_of(functions_in_all: usize, machines_in_all: usize) -> Size {
+    let mut functions = functions().unwrap();
+    let called_by_machines = |function: &&StackFunction| function.called_by == [Caller::Machine];
+    let copied: Vec<StackFunction> = functions.iter().filter(called_by_machines).cloned().collect();
+    let more = functions_in_all - functions.len();
+    functions.extend(
+        copied
+            .into_iter()
+            .cycle()
+            .take(more)
+            .enumerate()
+            .map(|(index, copied)| {
+                let name = format!("{}-of-every-service-{index}", copied.name);
+                StackFunction { name, ..copied }
+            }),
+    );
+    let every_function: String = functions
+        .iter()
+        .map(|function| format!("${{{}}}", hole(&function.name)))
+        .collect();
+    let mut machines = machines().unwrap();
+    for index in machines.len()..machines_in_all {
+        let name = format!("accidental-deletion-{index}");
+        machines[0].definition += &format!("${{{}}}", machine_hole(&name));
+        machines.push(Machine {
+            name,
+            definition: every_function.clone() + "${ApprovalUrl}",
+            entry: String::new(),
+        });
+    }
+    let text = render(&source(), &functions, &machines).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("template.yaml");
+    fs::write(&file, &text).unwrap();
+    let plan = plan();
+    let [_, (region, parameters)] = parameters(&plan).unwrap();
+    let processed = transformed(&file, &region, &parameters).unwrap();
+    let stack = Stack::of(&processed, &plan.account, &region, &parameters).unwrap();
+    assert_eq!(stack.of_kind("AWS::Lambda::Function").count(), functions_in_all);
+    assert_eq!(
+        stack.of_kind("AWS::StepFunctions::StateMachine").count(),
+        machines_in_all
+    );
+    Size::of(&text, &processed, &stack)
+}
+
+#[test]
+fn sixty_functions_and_ten_machines_fit() {
+    let size = size_of(60, 10);
+    println!("{size}");
+    assert_eq!(size.too_much(), Vec::<String>::new());
+}
+
+#[test]
+fn a_stack_that_is_too_big_is_found() {
+    let too_much = size_of(150, 10).too_much();
+    for expected in ["Resources: ", "characters in the inline policies of "] {
+        assert!(too_much.iter().any(|text| text.starts_with(expected)), "{too_much:?}");
+    }
+}
+
+#[test]
+fn an_entry_that_says_too_much_or_too_little_is_refused() {
+    let refuses = |name: &str, from: &str, to: &str, expected: &str| {
+        let mut functions = functions().unwrap();
+        let function = functions.iter_mut().find(|function| function.name == name).unwrap();
+        assert!(function.entry.contains(from), "{from}");
+        function.entry = function.entry.replacen(from, to, 1);
+        let error = render(&source(), &functions, &machines().unwrap()).unwrap_err();
+        assert!(error.contains(name) && error.contains(expected), "{expected}: {error}");
+    };
+    refuses("announce", "Statement:", "Statements:", "Statements is not one of");
+    refuses(
+        "probe-health",
+        "Statement:",
+        "Statement: []\nStatement:",
+        "Statement is there twice",
+    );
+    refuses("probe-health", "    Input:", "    Inputs:", "Inputs is not one of");
+    refuses(
+        "release-lock",
+        "MaximumRetryAttempts: 2",
+        "",
+        "has no MaximumRetryAttempts",
+    );
+    refuses(
+        "announce",
+        "Statement:",
+        "MaximumRetryAttempts: 2\nStatement:",
+        "has MaximumRetryAttempts",
+    );
+    refuses("fence-region", "Other", "There", "Here or Other");
+    refuses("stop-scenario", "{{ machine.name }}", "{{ machine.nam }}", "undefined");
+    let mut machines = machines().unwrap();
+    machines[1].definition += "${RestoreDatabase}";
+    let error = render(&source(), &functions().unwrap(), &machines).unwrap_err();
+    assert_eq!(
+        error,
+        "the machine region-switch has ${RestoreDatabase}, which is no function and no machine"
+    );
+}
+
+#[test]
+fn statements_beside_a_machine_are_in_its_role() {
+    let mut machines = machines().unwrap();
+    machines[1].entry = "Statement:\n  - Effect: Allow\n    Action: s3:ListBucket\n    Resource: x\n".to_owned();
+    let text = render(&source(), &functions().unwrap(), &machines).unwrap();
+    let (_, role) = text.split_once("\n  RegionSwitchMachineRole:\n").unwrap();
+    let (role, _) = role.split_once("\n\n").unwrap();
+    let expected =
+        "              - Effect: Allow\n                Action: s3:ListBucket\n                Resource: x\n";
+    assert!(role.contains(expected), "{role}");
 }
 
 #[test]
@@ -709,7 +830,7 @@ fn the_topics_key_admits_who_publishes() {
 #[test]
 fn a_template_that_is_not_understood_is_said() {
     let [_, (region, parameters)] = parameters(&plan()).unwrap();
-    let mut template = transformed(&region, &parameters).unwrap();
+    let mut template = transformed(&root().join(TEMPLATE), &region, &parameters).unwrap();
     template["Resources"]["Records"]["Properties"]["TableName"] = json!({ "Fn::ImportValue": "x" });
     let error = Stack::of(&template, "1", &region, &parameters).unwrap_err();
     assert!(error.contains("Fn::ImportValue"), "{error}");
