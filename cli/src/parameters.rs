@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use rehearsal::deployment::watching;
 use serde_json::{Value, json};
 use shared::plan::{Plan, Site, SiteName};
 use shared::recovery::Scenario;
@@ -44,7 +43,9 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     let alarms = plan.alarms.iter().filter(|alarm| alarm.region == name);
     let alarms: Vec<&str> = alarms.map(|alarm| alarm.name.as_str()).collect();
     let switch = plan.dns.switch_object.as_ref();
-    let watch = watching(plan, Scenario::RegionFailure)?.alarms;
+    let watch = plan.alarm(Scenario::RegionFailure, SiteName::Standby);
+    let policy = plan.scenarios.get(&Scenario::RegionFailure);
+    let rpo = policy.and_then(|policy| policy.objectives.rpo);
     let mut parameters = BTreeMap::from(
         [
             ("Prefix", json!(prefix(plan))),
@@ -70,8 +71,11 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("HealthTimeoutSeconds", json!(plan.health.timeout.as_secs())),
             ("ProbeNamespace", json!(plan.probe.namespace)),
             ("ProbeMetric", json!(plan.probe.metric)),
-            ("WatchAlarm", json!(watch.composite.name)),
-            ("LagMaximumMilliseconds", json!(watch.replication.threshold as u64)),
+            ("WatchAlarm", json!(watch.map_or("", |alarm| &alarm.name))),
+            (
+                "LagMaximumMilliseconds",
+                json!(rpo.map_or(0, |rpo| rpo.target.as_std().as_millis())),
+            ),
             ("AlarmNames", json!(alarms.join(","))),
         ]
         .map(|(name, value)| (name.to_owned(), text(value))),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::aws::Aws;
-use shared::plan::{Plan, SiteName, Start};
+use shared::plan::{Plan, SiteName};
 use shared::recovery::{RECOVERY_MACHINE, Scenario};
 use shared::slices::Slices;
 use shared::step::{Caller, Change, Handler, Step, handler};
@@ -230,15 +230,8 @@ pub fn watching(plan: &Plan, scenario: Scenario) -> Result<Watching, String> {
         return Err(format!("{scenario} cannot be rehearsed yet"));
     }
     let alarm = plan
-        .alarms
-        .iter()
-        .filter(|alarm| alarm.scenario == scenario && alarm.region == SiteName::Standby)
         // What an alarm starts is for `start-recovery` to say: one that asks first, or starts nothing, is made all the same.
-        .min_by_key(|alarm| match alarm.start {
-            Start::Automatic => 0,
-            Start::Approve => 1,
-            Start::Off => 2,
-        })
+        .alarm(scenario, SiteName::Standby)
         .ok_or_else(|| format!("no alarm in {region} is for {scenario}; add one to the plan's alarms"))?;
     let slices = Slices::new(plan, scenario, region)?;
     Ok(Watching {

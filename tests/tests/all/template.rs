@@ -12,7 +12,7 @@ use drctl::parameters::parameters;
 use drctl::render as write_parameters;
 use rehearsal::deployment::{MACHINES, STEPS, deployments, watching};
 use serde_json::{Value, json};
-use shared::plan::{BucketName, Function, Plan};
+use shared::plan::{Alarm, BucketName, Function, Plan, SiteName, Start};
 use shared::recovery::Scenario;
 use shared::step::Caller;
 use simulator::aws::events::{Target, TargetInput, matches};
@@ -140,8 +140,9 @@ fn size_of(functions_in_all: usize, machines_in_all: usize) -> Size {
 
 #[test]
 fn sixty_functions_and_ten_machines_fit() {
+    println!("today\n{}", size_of(STEPS.len(), MACHINES.len()));
     let size = size_of(60, 10);
-    println!("{size}");
+    println!("then\n{size}");
     assert_eq!(size.too_much(), Vec::<String>::new());
 }
 
@@ -414,6 +415,68 @@ fn without_a_switch_object_the_record_may_be_changed_and_nothing_is_public() {
         assert!(!stack.resources.contains_key("Switch"));
         let role = stack.resource("SwitchDnsRole").properties.to_string();
         assert!(role.contains("hostedzone/Z654321") && !role.contains("s3:"), "{role}");
+    }
+}
+
+/// Alarms of any scenario, in either Region, start what `start-recovery` decides; the stack makes the one on the loss of a
+/// Region, where the plan has it in the standby Region.
+#[test]
+fn a_plan_without_an_alarm_on_the_other_regions_loss_is_deployed() {
+    let mut plan = plan();
+    let alarm = |name: &str, region, scenario, start| Alarm {
+        name: name.to_owned(),
+        region,
+        scenario,
+        start,
+    };
+    plan.alarms = vec![
+        alarm("zone", SiteName::Primary, Scenario::AzFailure, Start::Approve),
+        alarm("region", SiteName::Primary, Scenario::RegionFailure, Start::Off),
+        alarm(
+            "deleted",
+            SiteName::Standby,
+            Scenario::AccidentalDeletion,
+            Start::Automatic,
+        ),
+    ];
+    let heard =
+        |stack: &Stack| listed(&stack.resource("AlarmStateChange").properties["EventPattern"]["detail"]["alarmName"]);
+    let [primary, standby] = stacks_of(&plan);
+    assert_eq!(
+        (heard(&primary), heard(&standby)),
+        (vec!["zone".to_owned(), "region".to_owned()], vec!["deleted".to_owned()])
+    );
+    assert!(!standby.resources.keys().any(|name| name.starts_with("Watch")));
+    assert!(standby.resources.contains_key("ProbeHealthSchedule"));
+    let dashboard = |stack: &Stack| {
+        let body = stack.resource("Dashboard").properties["DashboardBody"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        serde_json::from_str::<Value>(&body).unwrap()["widgets"].clone()
+    };
+    assert_eq!(
+        dashboard(&standby)[0]["properties"]["alarms"].as_array().unwrap().len(),
+        4
+    );
+    assert!(dashboard(&standby)[1]["properties"]["annotations"].is_object());
+    plan.alarms.clear();
+    plan.scenarios.remove(&Scenario::RegionFailure);
+    let [primary, standby] = stacks_of(&plan);
+    assert!(!primary.resources.contains_key("AlarmStateChange"));
+    assert!(dashboard(&standby)[1]["properties"].get("annotations").is_none());
+}
+
+#[test]
+fn an_alarm_that_asks_first_or_starts_nothing_is_made_all_the_same() {
+    for start in [Start::Approve, Start::Off] {
+        let mut plan = plan();
+        plan.alarms[0].start = start;
+        let [_, standby] = stacks_of(&plan);
+        assert_eq!(
+            standby.resource("Watch").properties["AlarmName"],
+            json!(plan.alarms[0].name)
+        );
     }
 }
 
