@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::plan::Plan;
 use shared::recovery::RECOVERY_MACHINE;
-use shared::step::{Handler, Step, handler};
+use shared::step::{Caller, Change, Handler, Step, handler};
 use simulator::aws::cloudwatch::{Alarm, CompositeAlarm};
 use simulator::aws::events::{InputTransformer, Rule, Schedule, Target, TargetInput};
 use simulator::simulation::{Deployment, MakeHandler, function_arn, machine_arn, machine_hole};
@@ -52,6 +52,12 @@ const RECOVERY: &str = include_str!("../../statemachines/recovery.asl.json");
 pub struct DeployedStep {
     /// Its name.
     pub name: &'static str,
+    /// What it does.
+    pub description: &'static str,
+    /// Who invokes it.
+    pub called_by: &'static [Caller],
+    /// Everything that it may change.
+    pub changes: &'static [Change],
     /// Makes its handler.
     pub make: MakeHandler,
     /// How long one invocation may take.
@@ -62,6 +68,9 @@ pub struct DeployedStep {
 pub const fn step<S: Step>() -> DeployedStep {
     DeployedStep {
         name: S::NAME,
+        description: S::DESCRIPTION,
+        called_by: S::CALLED_BY,
+        changes: S::CHANGES,
         make: make::<S>,
         time_limit: S::TIME_LIMIT,
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
-use shared::plan::{Plan, SiteName, Start};
+use shared::plan::{Plan, SiteName};
 use shared::recovery::Scenario;
 use shared::slices::Slices;
 use shared::step::Step;
@@ -48,15 +48,8 @@ pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
     let region = &plan.regions.standby.region;
     let scenario = Scenario::RegionFailure;
     let alarm = plan
-        .alarms
-        .iter()
-        .filter(|alarm| alarm.scenario == scenario && alarm.region == SiteName::Standby)
         // What an alarm starts is for `start-recovery` to say: one that asks first, or starts nothing, is made all the same.
-        .min_by_key(|alarm| match alarm.start {
-            Start::Automatic => 0,
-            Start::Approve => 1,
-            Start::Off => 2,
-        })
+        .alarm(scenario, SiteName::Standby)
         .ok_or_else(|| format!("no alarm in {region} is for {scenario}; add one to the plan's alarms"))?;
     alarms_named(plan, &alarm.name, &Slices::new(plan, scenario, region)?)
 }
