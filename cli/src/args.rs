@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use rehearsal::deployment::STEPS;
+use rehearsal::scenarios::{self, ALL};
 use rehearsal::{Disaster, Fault};
 
 /// Recovery of a platform on AWS: check the plan, rehearse a disaster
@@ -273,7 +274,7 @@ impl ReportFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disasters {
     /// This one.
-    One(Disaster),
+    One(&'static dyn Disaster),
     /// Each of them, as a campaign draws it.
     All,
 }
@@ -282,13 +283,15 @@ pub(crate) enum Disasters {
 const ALL_DISASTERS: &str = "all";
 
 fn disasters_parser() -> impl TypedValueParser<Value = Disasters> {
-    let names = Disaster::ALL.map(Disaster::name).into_iter().chain([ALL_DISASTERS]);
-    PossibleValuesParser::new(names.collect::<Vec<_>>()).try_map(|name| {
+    let each = ALL
+        .iter()
+        .map(|disaster| PossibleValue::new(disaster.name()).help(disaster.description()));
+    let all = PossibleValue::new(ALL_DISASTERS).help("each of them, in a campaign");
+    PossibleValuesParser::new(each.chain([all])).try_map(|name| {
         if name == ALL_DISASTERS {
             return Ok(Disasters::All);
         }
-        let mut all = Disaster::ALL.into_iter();
-        all.find(|disaster| disaster.name() == name)
+        scenarios::named(&name)
             .map(Disasters::One)
             .ok_or_else(|| format!("no scenario '{name}'"))
     })

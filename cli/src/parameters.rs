@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rehearsal::deployment::watching;
 use serde_json::{Value, json};
 use shared::plan::{Plan, Site, SiteName};
 use shared::scenario::Scenario;
 
 /// How many policies the template has for the platform's functions, in each of the two Regions.
-const POLICIES: usize = 7;
+pub const POLICIES: usize = 7;
 /// The longest a managed policy may be, without white space, in characters (IAM User Guide, "IAM and AWS STS quotas").
 const POLICY_LIMIT: usize = 6_144;
 /// What a policy of the template holds beside the functions' ARNs, in characters, and some room.
@@ -44,7 +43,9 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     let alarms = plan.alarms.iter().filter(|alarm| alarm.region == name);
     let alarms: Vec<&str> = alarms.map(|alarm| alarm.name.as_str()).collect();
     let switch = plan.dns.switch_object.as_ref();
-    let watch = watching(plan, Scenario::REGION_FAILURE)?.alarms;
+    let watch = plan.alarm(Scenario::REGION_FAILURE, SiteName::Standby);
+    let policy = plan.scenarios.get(&Scenario::REGION_FAILURE);
+    let rpo = policy.and_then(|policy| policy.objectives.rpo);
     let mut parameters = BTreeMap::from(
         [
             ("Prefix", json!(prefix(plan))),
@@ -70,8 +71,11 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("HealthTimeoutSeconds", json!(plan.health.timeout.as_secs())),
             ("ProbeNamespace", json!(plan.probe.namespace)),
             ("ProbeMetric", json!(plan.probe.metric)),
-            ("WatchAlarm", json!(watch.composite.name)),
-            ("LagMaximumMilliseconds", json!(watch.replication.threshold as u64)),
+            ("WatchAlarm", json!(watch.map_or("", |alarm| &alarm.name))),
+            (
+                "LagMaximumMilliseconds",
+                json!(rpo.map_or(0, |rpo| rpo.target.as_std().as_millis())),
+            ),
             ("AlarmNames", json!(alarms.join(","))),
         ]
         .map(|(name, value)| (name.to_owned(), text(value))),

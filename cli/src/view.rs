@@ -73,9 +73,9 @@ impl Live {
     /// Shows one moment.
     pub fn show(&mut self, moment: &Moment, output: &mut Output) {
         match moment {
-            Moment::Disaster { at, region } => {
+            Moment::Disaster { at, what } => {
                 self.disaster_at = Some(*at);
-                let said = Said::bad(format!("{region} is lost: nothing in it answers"));
+                let said = Said::bad(what);
                 self.line(*at, "", &said, output);
             }
             Moment::Faults { at, faults } => {
@@ -83,8 +83,8 @@ impl Live {
                 let said = Said::bad(format!("goes wrong beside it: {}", faults.join(", ")));
                 self.line(*at, "", &said, output);
             }
-            Moment::RegionIsBack { at, region } => {
-                let said = Said::good(format!("{region} answers again"));
+            Moment::Back { at, what } => {
+                let said = Said::good(what);
                 self.line(*at, "", &said, output);
             }
             Moment::Machine(event) => self.show_event(event, output),

@@ -1,4 +1,4 @@
-//! What a rehearsal found: what the recovery did and measured, what the customers saw, and what must never be, and was.
+//! What a rehearsal found: what the recovery did and measured, and how that stands against the truth.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use shared::record::TimelineStep;
 use shared::recovery::Mode;
 use simulator::cloud::Touched;
 use simulator::simulation::Invoked;
-use states_language::HistoryEvent;
 
-use crate::faults::Fault;
-use crate::script::Disaster;
+use crate::disaster::Disaster;
+use crate::fault::Fault;
+use crate::truth::{Breach, Truth};
 
 /// A fault, and how often it applied.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,22 +25,11 @@ pub struct Applied {
     pub times: u64,
 }
 
-/// Something that must never be, and was.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Breach {
-    /// The name of what must hold.
-    pub invariant: &'static str,
-    /// When it did not.
-    pub at: Timestamp,
-    /// What was seen.
-    pub what: String,
-}
-
 /// What a rehearsal found; the object that `--json` prints. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rehearsal {
     /// What was rehearsed.
-    pub scenario: Disaster,
+    pub scenario: &'static dyn Disaster,
     /// What went wrong beside it, and how often it applied.
     pub faults: Vec<Applied>,
     /// What must never be, and was.
@@ -107,17 +96,6 @@ pub struct Earlier {
     pub reason: Option<String>,
 }
 
-/// What the customers saw.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Truth {
-    /// From the disaster until they were served for good; nothing if they never were.
-    pub rto_seconds: Option<f64>,
-    /// The age, at the disaster, of their last write that survived; nothing where no write may be lost.
-    pub rpo_seconds: Option<f64>,
-    /// How many of the writes that were acknowledged to them are gone.
-    pub lost_writes: usize,
-}
-
 /// Objectives, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ObjectiveSeconds {
@@ -167,32 +145,4 @@ impl Rehearsal {
         let without = self.faults.iter().filter(|applied| applied.times == 0);
         without.map(|applied| &applied.fault)
     }
-}
-
-/// Something that happens while a rehearsal goes on.
-#[derive(Clone, Debug)]
-pub enum Moment {
-    /// An event of an execution.
-    Machine(Box<HistoryEvent>),
-    /// The disaster.
-    Disaster {
-        /// When.
-        at: Timestamp,
-        /// The Region that is lost.
-        region: String,
-    },
-    /// Something else goes wrong from now on.
-    Faults {
-        /// Since when.
-        at: Timestamp,
-        /// What, as `--fault` takes it.
-        faults: Vec<String>,
-    },
-    /// The lost Region answers again.
-    RegionIsBack {
-        /// When.
-        at: Timestamp,
-        /// The Region.
-        region: String,
-    },
 }

@@ -1,22 +1,34 @@
 //! Rehearsals: a disaster, the recovery that it starts, and what both the recovery and the customers saw. The deployed state
 //! machines and the real step code run on a simulated AWS in virtual time.
 //!
-//! [`rehearse`] plays a [`Script`]; [`campaign`] plays many, each with faults that its seed draws.
+//! [`rehearse`] plays a [`Script`]; [`campaign`] plays many, each with faults that its seed draws. What is rehearsed is a
+//! [`Disaster`]: the built-in ones are [`scenarios::ALL`], and any other can be played by the same code.
 
 pub mod campaign;
 pub mod deployment;
-mod faults;
+mod disaster;
+pub mod fault;
+pub mod faults;
 mod found;
+pub mod happened;
 mod inject;
 mod invariants;
-mod people;
+mod moment;
+pub mod people;
+pub mod scenarios;
 mod script;
 mod spread;
 mod stage;
 mod summary;
+mod truth;
+mod world;
 
-pub use faults::{Fault, FaultKind, KINDS, compatible};
-pub use found::{Applied, Breach, CallCount, Earlier, Moment, ObjectiveSeconds, Rehearsal, TargetAndMaximum, Truth};
-pub use script::{Disaster, Replaced, Script};
+pub use disaster::{Disaster, Scene, Start, deployments, vocabulary};
+pub use fault::{Fault, FaultKind, compatible};
+pub use found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum};
+pub use moment::Moment;
+pub use script::{Replaced, Script};
 pub use spread::Spread;
 pub use stage::rehearse;
+pub use truth::{Breach, Truth};
+pub use world::World;

@@ -8,8 +8,6 @@ use serde_json::Value;
 use shared::plan::Plan;
 use simulator::simulation::Simulation;
 
-use crate::faults::Fault;
-
 /// How many people answer: as many as are ever asked.
 const PEOPLE: usize = 2;
 
@@ -22,7 +20,7 @@ const TRIES_AGAIN_AFTER: Duration = Duration::from_secs(20);
 
 /// What the simulated people do when they are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum People {
+pub enum People {
     /// They approve.
     #[default]
     Approve,
@@ -37,22 +35,9 @@ pub(crate) enum People {
     OneTwice,
 }
 
-impl People {
-    /// What these faults make of them.
-    pub(crate) fn under(faults: &[Fault]) -> Self {
-        let mut each = faults.iter().filter_map(|fault| match fault {
-            Fault::ApproverAsleep => Some(Self::Asleep),
-            Fault::ApproverDeclines(from) => Some(Self::Decline { from: *from }),
-            Fault::OneApproverTwice => Some(Self::OneTwice),
-            _ => None,
-        });
-        each.next().unwrap_or_default()
-    }
-}
-
 /// What people were asked, and how often they did something else than to approve.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub struct Heard {
     /// How many questions were asked.
     questions: Cell<usize>,
     /// How often they slept, declined, or answered again.
@@ -61,7 +46,7 @@ pub(crate) struct Heard {
 
 impl Heard {
     /// How often people did something else than to approve.
-    pub(crate) fn otherwise(&self) -> u64 {
+    pub fn otherwise(&self) -> u64 {
         self.otherwise.get()
     }
 

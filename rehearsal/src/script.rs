@@ -2,48 +2,17 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use serde_json::Value;
-use shared::scenario::Scenario;
 use simulator::simulation::MakeHandler;
 
-use crate::faults::Fault;
-
-/// What is rehearsed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Disaster {
-    /// A Region is lost.
-    RegionFailure,
-    /// A Region is lost, comes back, and the workload is moved back to it.
-    RegionReturn,
-}
-
-impl Disaster {
-    /// Everything that can be rehearsed.
-    pub const ALL: [Self; 2] = [Self::RegionFailure, Self::RegionReturn];
-
-    /// Its name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RegionFailure => "region-failure",
-            Self::RegionReturn => "region-return",
-        }
-    }
-
-    /// The scenario whose policy it follows.
-    pub const fn scenario(self) -> Scenario {
-        match self {
-            Self::RegionFailure | Self::RegionReturn => Scenario::REGION_FAILURE,
-        }
-    }
-}
+use crate::disaster::Disaster;
+use crate::fault::Fault;
 
 /// What happens in a rehearsal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Script {
     /// The disaster.
-    pub disaster: Disaster,
+    pub disaster: &'static dyn Disaster,
     /// What goes wrong beside it.
     pub faults: Vec<Fault>,
     /// An event that starts the recovery, in place of the alarm's own.
@@ -60,7 +29,7 @@ pub struct Script {
 
 impl Script {
     /// A disaster and nothing else.
-    pub fn new(disaster: Disaster) -> Self {
+    pub fn new(disaster: &'static dyn Disaster) -> Self {
         Self {
             disaster,
             faults: Vec::new(),

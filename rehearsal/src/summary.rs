@@ -11,11 +11,12 @@ use shared::recovery::{Mode, Outcome};
 use simulator::cost::dollars;
 use simulator::simulation::Simulation;
 
-use crate::faults::Fault;
-use crate::found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum, Truth};
-use crate::inject;
-use crate::invariants::{Happened, Recorded};
-use crate::script::{Disaster, Script};
+use crate::fault::Effect;
+use crate::found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum};
+use crate::happened::{Happened, Recorded};
+use crate::invariants::COMMON;
+use crate::script::Script;
+use crate::truth::Truth;
 
 /// What the customers went through, and what the recovery made of it.
 pub(crate) struct Played {
@@ -39,22 +40,26 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         ..
     } = played;
     let (recoveries, locks) = recorded(plan, simulation).await?;
+    let disaster = script.disaster;
+    let mut effects = script.faults.iter().map(|fault| fault.effect());
+    let skew = effects.clone().map(Effect::clocks_off_by).max().unwrap_or_default();
     let breaches = Happened {
         plan,
-        disaster: script.disaster,
         simulation,
         disaster_at: played.disaster_at,
         before: &played.before,
         recoveries: &recoveries,
         truth,
         foreign: &played.foreign,
-        skew_seconds: skew_seconds(&script.faults),
-        child_dies: script.faults.iter().any(|fault| matches!(fault, Fault::ChildDies(_))),
-        is_stopped: inject::is_stopped(&script.faults),
-        can_tell: !script.faults.iter().any(|fault| matches!(fault, Fault::SnsDown)),
+        skew_seconds: skew.as_secs_f64(),
+        interrupts: disaster.interrupts(),
+        changing_recoveries: disaster.changing_recoveries(),
+        child_dies: effects.clone().any(Effect::ends_the_scenario),
+        is_stopped: effects.clone().any(Effect::stops_the_recovery),
+        can_tell: !effects.any(Effect::silences_announcements),
         locks,
     }
-    .breaches();
+    .breaches(COMMON.iter().chain(disaster.invariants()));
     let mut closed: Vec<Ending> = recoveries.iter().flat_map(Ending::of).collect();
     closed.sort_by_key(|ending| ending.closing.closed_at);
     let last = closed.pop_if(|ending| ending.region == *region);
@@ -70,7 +75,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         }
         _ => None,
     };
-    let scenario = script.disaster.scenario();
+    let scenario = disaster.scenario();
     let objectives = plan.scenarios.get(&scenario).map(|policy| policy.objectives);
     let objectives = objectives.ok_or_else(|| format!("the plan has no policy for {scenario}"))?;
     let calls = simulation.calls();
@@ -99,9 +104,9 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         evidence,
         ..
     } = last.map_or_else(|| never_closed(&objectives), |last| last.closing);
-    let as_promised = script.disaster == Disaster::RegionFailure || truth.lost_writes == 0;
+    let as_promised = disaster.loses_writes() || truth.lost_writes == 0;
     Ok(Rehearsal {
-        scenario: script.disaster,
+        scenario: disaster,
         faults: played.faults.clone(),
         breaches,
         mode: Mode::Rehearsal,
@@ -123,7 +128,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
             rpo: objectives.rpo.map(seconds),
         },
         met,
-        within_objectives: outcome == Outcome::Recovered.name()
+        within_objectives: outcome == disaster.expected().name()
             && met.within()
             && undelivered.is_empty()
             && as_promised,
@@ -191,15 +196,6 @@ async fn recorded(plan: &Plan, simulation: &Simulation) -> Result<(Vec<Recorded>
         locks.extend(lock.map(|lock| (region.clone(), lock.execution)));
     }
     Ok((recoveries, locks))
-}
-
-/// How far clocks are off, in seconds.
-fn skew_seconds(faults: &[Fault]) -> f64 {
-    let each = faults.iter().map(|fault| match fault {
-        Fault::ClockSkew(by) => by.as_std().as_secs_f64(),
-        _ => 0.0,
-    });
-    each.fold(0.0, f64::max)
 }
 
 /// Why nothing was started: what was decided on the alarm's event, if there was one.

@@ -29,6 +29,12 @@ const MAY_OUTLIVE_ITS_NOTE: Duration = Duration::from_secs(4);
 pub trait Step: Sized + Send + Sync + 'static {
     /// `promote-database`: folder, package, binary and function name.
     const NAME: &'static str;
+    /// What it does, in one sentence without a full stop: the function's description in the stack.
+    const DESCRIPTION: &'static str;
+    /// Who invokes it.
+    const CALLED_BY: &'static [Caller] = &[Caller::Machine];
+    /// Everything that it may change, in whatever Region. The timeline is not in it: it is kept for every step alike.
+    const CHANGES: &'static [Change];
     /// How long one invocation may take; the machine's `TimeoutSeconds` is longer, so that a step that is too slow says so
     /// itself, and is not still at work when it is tried again.
     const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -42,6 +48,29 @@ pub trait Step: Sized + Send + Sync + 'static {
 
     /// Does the step.
     fn run(&self, input: Self::Input) -> impl Future<Output = Result<Self::Output, StepError>> + Send;
+}
+
+/// Who invokes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caller {
+    /// A state machine.
+    Machine,
+    /// A rule of EventBridge.
+    Event,
+    /// A schedule of EventBridge Scheduler.
+    Schedule,
+    /// A person, at the function's URL.
+    Url,
+}
+
+/// A kind of change that a step may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// By a call of AWS, other than one that writes to the table of records: the service, as its endpoint is called, and
+    /// the operation, `lambda:PutFunctionConcurrency`.
+    Call(&'static str),
+    /// Of items of the table of records: the first word of their sort key, `undo`. [`crate::record`] lists them.
+    Item(&'static str),
 }
 
 /// A step of any kind, ready to take invocations.

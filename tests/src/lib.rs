@@ -3,8 +3,10 @@
 
 pub mod contract;
 pub mod iam;
+pub mod limits;
 pub mod permissions;
 pub mod policy;
+pub mod render;
 pub mod stack;
 pub mod step_input;
 pub mod template;

@@ -206,7 +206,7 @@ fn version_is_wrong(stack: &Stack, name: &str, logical: &str, machine_arn: &str)
 }
 
 /// The names in `${Name}` of a text.
-fn holes(text: &str) -> BTreeSet<String> {
+pub fn holes(text: &str) -> BTreeSet<String> {
     let after = text.split("${").skip(1);
     after
         .filter_map(|after| after.split_once('}'))

@@ -12,6 +12,9 @@ use serde_json::{Map, Value, json};
 /// What `make tools` installs.
 const TOOLS: &str = "infra/.venv/bin";
 
+/// What is deployed in either Region, from the project's root.
+pub const TEMPLATE: &str = "infra/template.yaml";
+
 /// The stack in one Region.
 #[derive(Clone, Debug)]
 pub struct Stack {
@@ -63,7 +66,8 @@ impl Stack {
     /// The stack of `infra/template.yaml` in a Region. Errors: a text, if the transform refuses the template, or if it uses
     /// what is not understood here.
     pub fn render(account: &str, region: &str, parameters: &BTreeMap<String, String>) -> Result<Self, String> {
-        Self::of(&transformed(region, parameters)?, account, region, parameters)
+        let template = transformed(&root().join(TEMPLATE), region, parameters)?;
+        Self::of(&template, account, region, parameters)
     }
 
     /// The stack of a template that has gone through the transform.
@@ -129,10 +133,12 @@ impl Stack {
     }
 }
 
-/// The template after the SAM transform.
-pub fn transformed(region: &str, parameters: &BTreeMap<String, String>) -> Result<Value, String> {
+/// A template's file after the SAM transform.
+pub fn transformed(template: &Path, region: &str, parameters: &BTreeMap<String, String>) -> Result<Value, String> {
     let mut transform = tool("python")
-        .args(["tests/template/transform.py", "infra/template.yaml", region])
+        .arg("tests/template/transform.py")
+        .arg(template)
+        .arg(region)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

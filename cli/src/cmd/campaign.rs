@@ -24,7 +24,7 @@ const BREACHES_SHOWN: usize = 20;
 pub fn run(
     args: &RehearseArgs,
     plan: &Plan,
-    disasters: &[Disaster],
+    disasters: &[&'static dyn Disaster],
     runs: u32,
     seed: u64,
     output: &mut Output,

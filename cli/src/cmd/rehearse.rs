@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rehearsal::deployment::deployments;
-use rehearsal::{Disaster, FaultKind, KINDS, Moment, Rehearsal, Script, Spread, compatible, rehearse};
+use rehearsal::scenarios::{ALL, fault_kinds};
+use rehearsal::{FaultKind, Moment, Rehearsal, Script, Spread, compatible, deployments, rehearse};
 use report::Account;
 use serde::Serialize;
 use shared::aws::Aws;
@@ -30,11 +30,11 @@ pub(super) const INTERRUPTED: i32 = 130;
 pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
     let disasters = match args.disasters {
         Some(Disasters::One(disaster)) => vec![disaster],
-        Some(Disasters::All) | None => Disaster::ALL.to_vec(),
+        Some(Disasters::All) | None => ALL.to_vec(),
     };
     // Said before anything else is printed: nothing runs then.
     for disaster in &disasters {
-        if let Err(why) = deployments(plan, disaster.scenario(), true) {
+        if let Err(why) = deployments(plan, *disaster, true) {
             output.error(format_args!("{}: {why}", one_line(&args.plan.display())));
             return Exit::WrongUse;
         }
@@ -70,8 +70,12 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
 
 /// Shows every fault that can be rehearsed.
 pub fn list_faults(output: &mut Output) -> Exit {
-    let width = KINDS.iter().map(|kind| kind.form.len()).max().unwrap_or_default() + 2;
-    for FaultKind { form, what, expected } in KINDS {
+    let kinds = fault_kinds();
+    let width = kinds.iter().map(|kind| kind.form.len()).max().unwrap_or_default() + 2;
+    for FaultKind {
+        form, what, expected, ..
+    } in kinds
+    {
         if view::wide(output) {
             output.wrapped(format_args!("{form:<width$}{what}"), width);
             output.wrapped(
@@ -327,7 +331,7 @@ mod tests {
     #[test]
     fn the_command_that_is_printed_is_read_as_what_was_drawn() {
         for seed in 1..=300 {
-            let drawn = draw(&Disaster::ALL, seed);
+            let drawn = draw(ALL, seed);
             let line = command(&drawn, seed, None);
             let Verb::Rehearse(args) = Args::try_parse_from(line.split(' ')).unwrap().verb else {
                 panic!("{line}");

@@ -20,7 +20,7 @@ use shared::plan::Function;
 use shared::record::{Fenced, Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// How long looking and changing may take, together: with 200 functions, three calls for each.
 const LIMIT: Duration = Duration::from_secs(95);
@@ -66,6 +66,15 @@ pub struct ActivateRegion {
 
 impl Step for ActivateRegion {
     const NAME: &'static str = "activate-region";
+    const DESCRIPTION: &'static str = "Lets the platform's functions of this Region run";
+    const CHANGES: &'static [Change] = &[
+        Change::Call("apigateway:UpdateStage"),
+        Change::Call("lambda:DeleteFunctionConcurrency"),
+        Change::Call("lambda:PutFunctionConcurrency"),
+        Change::Call("lambda:UpdateEventSourceMapping"),
+        Change::Item("fenced"),
+        Change::Item("undo"),
+    ];
     const TIME_LIMIT: Duration = Duration::from_secs(110);
     type Input = Input;
     type Output = Output;

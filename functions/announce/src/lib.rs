@@ -12,7 +12,7 @@ use shared::error::StepError;
 use shared::record::Record;
 use shared::recovery::{Mode, RecoveryRef};
 use shared::scenario::Scenario;
-use shared::step::Step;
+use shared::step::{Change, Step};
 use shared::topic::Topics;
 
 /// What to tell.
@@ -49,6 +49,8 @@ pub struct Announce {
 
 impl Step for Announce {
     const NAME: &'static str = "announce";
+    const DESCRIPTION: &'static str = "Tells people what is going on";
+    const CHANGES: &'static [Change] = &[Change::Call("sns:Publish"), Change::Item("told")];
     const TIME_LIMIT: Duration = Duration::from_secs(5);
     type Input = Input;
     type Output = Output;

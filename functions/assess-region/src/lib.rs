@@ -21,7 +21,7 @@ use shared::record::{Record, Sighting};
 use shared::recovery::{RecoveryRef, Way};
 use shared::scenario::region_failure::Intent;
 use shared::slices::{ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 use crate::evidence::Evidence;
 pub use crate::loss::ExpectedLoss;
@@ -118,6 +118,8 @@ pub struct AssessRegion {
 
 impl Step for AssessRegion {
     const NAME: &'static str = "assess-region";
+    const DESCRIPTION: &'static str = "Gathers evidence on both Regions, and decides which way to go";
+    const CHANGES: &'static [Change] = &[Change::Item("decision"), Change::Item("observed")];
     const TIME_LIMIT: Duration = Duration::from_secs(35);
     type Input = Input;
     type Output = Output;

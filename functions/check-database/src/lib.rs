@@ -17,7 +17,7 @@ use shared::global_database::{GlobalDatabase, Promotion, describe_cluster, serve
 use shared::record::{Record, Sighting};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
 const STATEMENT: Duration = Duration::from_secs(47);
@@ -69,6 +69,9 @@ pub struct CheckDatabase {
 
 impl Step for CheckDatabase {
     const NAME: &'static str = "check-database";
+    const DESCRIPTION: &'static str =
+        "Checks whether the database takes reads and writes, and how old its last write is";
+    const CHANGES: &'static [Change] = &[Change::Call("rds-data:ExecuteStatement"), Change::Item("observed")];
     const TIME_LIMIT: Duration = Duration::from_secs(140);
     type Input = Input;
     type Output = Output;

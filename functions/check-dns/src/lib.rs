@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::StepError;
 use shared::recovery::RecoveryRef;
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// Which change to look at.
 #[derive(Debug, Deserialize)]
@@ -36,6 +36,8 @@ pub struct CheckDns {
 
 impl Step for CheckDns {
     const NAME: &'static str = "check-dns";
+    const DESCRIPTION: &'static str = "Checks whether a change of a DNS record has reached every name server";
+    const CHANGES: &'static [Change] = &[];
     type Input = Input;
     type Output = Output;
 

@@ -13,7 +13,7 @@ use shared::health::Health;
 use shared::record::{Record, Sighting};
 use shared::recovery::RecoveryRef;
 use shared::slices::HealthSlice;
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// What to ask, and what was answered so far.
 #[derive(Debug, Deserialize)]
@@ -59,6 +59,8 @@ pub struct CheckHealth {
 
 impl Step for CheckHealth {
     const NAME: &'static str = "check-health";
+    const DESCRIPTION: &'static str = "Asks the public name once whether the service is healthy";
+    const CHANGES: &'static [Change] = &[Change::Item("observed")];
     type Input = Input;
     type Output = Output;
 

@@ -21,7 +21,7 @@ use shared::record::{Closing, Header, Record, Released, Sighting, Undo, Untold};
 use shared::recovery::{Outcome, RecoveryRef};
 use shared::scenario_run::{Failure, Remaining, ScenarioEnd};
 use shared::slices::ProbeSlice;
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// How the recovery ended.
 #[derive(Debug, Deserialize)]
@@ -126,6 +126,13 @@ pub struct CloseRecovery {
 
 impl Step for CloseRecovery {
     const NAME: &'static str = "close-recovery";
+    const DESCRIPTION: &'static str = "Measures what a recovery achieved, keeps how it ended, and releases the lock";
+    const CHANGES: &'static [Change] = &[
+        Change::Call("monitoring:PutMetricData"),
+        Change::Item("header"),
+        Change::Item("lock"),
+        Change::Item("untold"),
+    ];
     type Input = Input;
     type Output = Output;
 

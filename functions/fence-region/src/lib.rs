@@ -19,7 +19,7 @@ use shared::plan::Function;
 use shared::record::{Fenced, Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// How long looking and changing may take, together. What is left then is not confirmed.
 const LIMIT: Duration = Duration::from_secs(51);
@@ -64,6 +64,15 @@ pub struct FenceRegion {
 
 impl Step for FenceRegion {
     const NAME: &'static str = "fence-region";
+    const DESCRIPTION: &'static str = "Makes sure that the other Region takes no more writes";
+    const CHANGES: &'static [Change] = &[
+        Change::Call("apigateway:UpdateStage"),
+        Change::Call("lambda:DeleteFunctionConcurrency"),
+        Change::Call("lambda:PutFunctionConcurrency"),
+        Change::Call("lambda:UpdateEventSourceMapping"),
+        Change::Item("fenced"),
+        Change::Item("undo"),
+    ];
     const TIME_LIMIT: Duration = Duration::from_secs(56);
     type Input = Input;
     type Output = Output;

@@ -21,7 +21,7 @@ use shared::request::{Request, Wants};
 use shared::scenario::Scenario;
 use shared::scenario_run::ScenarioRun;
 use shared::slices::{ApprovalSlice, Slices};
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// What is asked for, and by which execution.
 #[derive(Debug, Deserialize)]
@@ -78,6 +78,8 @@ enum Hold {
 
 impl Step for OpenRecovery {
     const NAME: &'static str = "open-recovery";
+    const DESCRIPTION: &'static str = "Takes the lock, opens the record of a recovery, and hands out the plan";
+    const CHANGES: &'static [Change] = &[Change::Item("header"), Change::Item("lock"), Change::Item("recovery")];
     type Input = Input;
     type Output = Output;
 

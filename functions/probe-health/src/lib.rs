@@ -11,7 +11,7 @@ use shared::error::StepError;
 use shared::health::Health;
 use shared::metric::{Datum, Metrics, Unit};
 use shared::slices::{HealthSlice, ProbeSlice};
-use shared::step::Step;
+use shared::step::{Caller, Change, Step};
 
 /// What to ask, and where to publish. The schedule passes it.
 #[derive(Debug, Deserialize)]
@@ -41,6 +41,9 @@ pub struct ProbeHealth {
 
 impl Step for ProbeHealth {
     const NAME: &'static str = "probe-health";
+    const DESCRIPTION: &'static str = "Asks the public name each minute, and publishes the metric behind the alarm";
+    const CALLED_BY: &'static [Caller] = &[Caller::Schedule];
+    const CHANGES: &'static [Change] = &[Change::Call("monitoring:PutMetricData")];
     // It is called each minute, and nobody waits for it.
     const TIME_LIMIT: Duration = Duration::from_secs(52);
     type Input = Input;

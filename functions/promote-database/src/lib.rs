@@ -16,7 +16,7 @@ use shared::global_database::{GlobalDatabase, Promotion};
 use shared::record::{Record, Undo};
 use shared::recovery::{RecoveryRef, Way};
 use shared::slices::{DatabaseSlice, SiteSlice};
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// What to promote, and how.
 #[derive(Debug, Deserialize)]
@@ -56,6 +56,12 @@ pub struct PromoteDatabase {
 
 impl Step for PromoteDatabase {
     const NAME: &'static str = "promote-database";
+    const DESCRIPTION: &'static str = "Starts the promotion of the database in this Region";
+    const CHANGES: &'static [Change] = &[
+        Change::Call("rds:FailoverGlobalCluster"),
+        Change::Call("rds:SwitchoverGlobalCluster"),
+        Change::Item("undo"),
+    ];
     const TIME_LIMIT: Duration = Duration::from_secs(50);
     type Input = Input;
     type Output = Output;

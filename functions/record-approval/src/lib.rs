@@ -22,7 +22,7 @@ use shared::approval::{Settled, TaskToken, Told, told};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
-use shared::step::Step;
+use shared::step::{Caller, Change, Step};
 
 pub use http::{Input, Output};
 
@@ -45,6 +45,13 @@ pub struct RecordApproval {
 
 impl Step for RecordApproval {
     const NAME: &'static str = "record-approval";
+    const DESCRIPTION: &'static str = "Takes a person's answer to what a recovery asks";
+    const CALLED_BY: &'static [Caller] = &[Caller::Url];
+    const CHANGES: &'static [Change] = &[
+        Change::Call("states:SendTaskSuccess"),
+        Change::Item("approval"),
+        Change::Item("verdict"),
+    ];
     type Input = Input;
     type Output = Output;
 

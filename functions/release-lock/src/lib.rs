@@ -16,7 +16,7 @@ use shared::execution::{Seen, end_what_is_left, look_up};
 use shared::metric::{Datum, Metrics, Unit};
 use shared::plan::Plan;
 use shared::record::{Header, Lock, Record, Released, Untold};
-use shared::step::Step;
+use shared::step::{Caller, Change, Step};
 use shared::topic::Topics;
 
 /// The metric that says that a lock had to be found by the schedule.
@@ -102,6 +102,17 @@ pub struct ReleaseLock {
 
 impl Step for ReleaseLock {
     const NAME: &'static str = "release-lock";
+    const DESCRIPTION: &'static str = "Frees the lock of an execution that was stopped";
+    const CALLED_BY: &'static [Caller] = &[Caller::Event, Caller::Schedule];
+    const CHANGES: &'static [Change] = &[
+        Change::Call("monitoring:PutMetricData"),
+        Change::Call("sns:Publish"),
+        Change::Call("states:StopExecution"),
+        Change::Item("header"),
+        Change::Item("lock"),
+        Change::Item("told"),
+        Change::Item("untold"),
+    ];
     // Nobody waits for it.
     const TIME_LIMIT: Duration = Duration::from_secs(60);
     type Input = Input;

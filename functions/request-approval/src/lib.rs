@@ -19,7 +19,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
 use shared::recovery::{Mode, RecoveryRef};
 use shared::scenario::Scenario;
-use shared::step::Step;
+use shared::step::{Change, Step};
 use shared::topic::Topics;
 
 /// How long telling people may take. A topic that does not answer must not use up the step's own time.
@@ -73,6 +73,14 @@ pub struct RequestApproval {
 
 impl Step for RequestApproval {
     const NAME: &'static str = "request-approval";
+    const DESCRIPTION: &'static str = "Asks people whether a recovery may go on";
+    const CHANGES: &'static [Change] = &[
+        Change::Call("sns:Publish"),
+        Change::Call("states:SendTaskSuccess"),
+        Change::Item("question"),
+        Change::Item("told"),
+        Change::Item("verdict"),
+    ];
     type Input = Input;
     type Output = Output;
 

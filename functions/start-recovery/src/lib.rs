@@ -23,7 +23,7 @@ use shared::record::{Header, Record, StartDecision, Started};
 use shared::recovery::Mode;
 use shared::request::{Request, Trigger, TriggerKind};
 use shared::scenario::Fields;
-use shared::step::Step;
+use shared::step::{Caller, Change, Step};
 use shared::topic::Topics;
 
 use decide::available;
@@ -62,6 +62,13 @@ pub struct StartRecovery {
 
 impl Step for StartRecovery {
     const NAME: &'static str = "start-recovery";
+    const DESCRIPTION: &'static str = "Decides whether an alarm starts a recovery, and starts it";
+    const CALLED_BY: &'static [Caller] = &[Caller::Event];
+    const CHANGES: &'static [Change] = &[
+        Change::Call("sns:Publish"),
+        Change::Call("states:StartExecution"),
+        Change::Item("start"),
+    ];
     // EventBridge does not wait for it, and it looks at every recovery there was.
     const TIME_LIMIT: Duration = Duration::from_secs(60);
     type Input = Input;

@@ -14,7 +14,7 @@ use shared::execution::{Ending, How, end};
 use shared::record::{Record, TimelineStep};
 use shared::recovery::RecoveryRef;
 use shared::scenario_run::{ErrorOutput, ScenarioEnd};
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// The longest explanation that is handed on, in characters: what it is handed to shows it to people.
 const CAUSE_LIMIT: usize = 2_000;
@@ -55,6 +55,8 @@ pub struct StopScenario {
 
 impl Step for StopScenario {
     const NAME: &'static str = "stop-scenario";
+    const DESCRIPTION: &'static str = "Makes sure that the scenario's part of a recovery has ended";
+    const CHANGES: &'static [Change] = &[Change::Call("states:StopExecution")];
     type Input = Input;
     type Output = Output;
 

@@ -5,7 +5,7 @@
 //! the name moves without Route 53's control plane, which lives in us-east-1. Otherwise the record itself is changed;
 //! `check-dns` says when every name server has it. Both are taken back by the same step, run in the other Region.
 
-use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType};
+use aws_sdk_route53::types::{self, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType};
 use aws_sdk_s3::primitives::ByteStream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::record::{Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DnsMethod, DnsSlice};
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// Where the name must point.
 #[derive(Debug, Deserialize)]
@@ -50,6 +50,13 @@ pub struct SwitchDns {
 
 impl Step for SwitchDns {
     const NAME: &'static str = "switch-dns";
+    const DESCRIPTION: &'static str = "Moves the public name";
+    const CHANGES: &'static [Change] = &[
+        Change::Call("route53:ChangeResourceRecordSets"),
+        Change::Call("s3:DeleteObject"),
+        Change::Call("s3:PutObject"),
+        Change::Item("undo"),
+    ];
     type Input = Input;
     type Output = Output;
 
@@ -244,7 +251,7 @@ fn upsert(name: &str, ttl: u64, target: &str) -> Result<ChangeBatch, aws_sdk_rou
         .ttl(i64::try_from(ttl).unwrap_or(i64::MAX))
         .resource_records(ResourceRecord::builder().value(target).build()?)
         .build()?;
-    let change = Change::builder()
+    let change = types::Change::builder()
         .action(ChangeAction::Upsert)
         .resource_record_set(set)
         .build()?;

@@ -16,7 +16,7 @@ use shared::global_database::{GlobalDatabase, Promotion};
 use shared::record::{Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// The step whose changes are taken back.
 const FENCE: &str = "fence-region";
@@ -71,6 +71,15 @@ pub struct UnfenceRegion {
 
 impl Step for UnfenceRegion {
     const NAME: &'static str = "unfence-region";
+    const DESCRIPTION: &'static str = "Gives the other Region back exactly what the fence took";
+    const CHANGES: &'static [Change] = &[
+        Change::Call("apigateway:UpdateStage"),
+        Change::Call("lambda:DeleteFunctionConcurrency"),
+        Change::Call("lambda:PutFunctionConcurrency"),
+        Change::Call("lambda:UpdateEventSourceMapping"),
+        Change::Item("fenced"),
+        Change::Item("undo"),
+    ];
     const TIME_LIMIT: Duration = Duration::from_secs(110);
     type Input = Input;
     type Output = Output;
@@ -132,7 +141,7 @@ impl Step for UnfenceRegion {
 }
 
 /// A change that is not taken back yet.
-struct Change {
+struct Standing {
     note: Undo,
     before: Setting,
 }
@@ -140,7 +149,7 @@ struct Change {
 impl UnfenceRegion {
     /// Puts everything back that is as the fence left it. Gives for each change, in their order, whether it is as it was
     /// before.
-    async fn restore(&self, input: &Input, changes: &[Change]) -> Vec<Result<(), StepError>> {
+    async fn restore(&self, input: &Input, changes: &[Standing]) -> Vec<Result<(), StepError>> {
         let fence = Fence::in_region(&self.aws, &input.other.region, LIMIT);
         let before: Vec<Setting> = changes.iter().map(|change| change.before.clone()).collect();
         let now = fence.look_again(&before).await;
@@ -210,7 +219,7 @@ impl UnfenceRegion {
 }
 
 /// The changes of the fence that are not taken back yet, and those whose notes cannot be read.
-fn standing(notes: Vec<Undo>) -> (Vec<Change>, Vec<Missing>) {
+fn standing(notes: Vec<Undo>) -> (Vec<Standing>, Vec<Missing>) {
     let standing: Vec<Undo> = notes
         .into_iter()
         .filter(|note| note.step == FENCE && note.taken_back_at.is_none())
@@ -218,7 +227,7 @@ fn standing(notes: Vec<Undo>) -> (Vec<Change>, Vec<Missing>) {
     let mut noted = Noted::read(standing.iter().map(|note| (note.resource.as_str(), &note.previous)));
     let changes = standing.into_iter().filter_map(|note| {
         let before = noted.before.remove(&note.resource)?;
-        Some(Change { note, before })
+        Some(Standing { note, before })
     });
     let changes = changes.collect();
     let unreadable = noted.unreadable.into_iter();

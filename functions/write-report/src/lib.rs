@@ -15,7 +15,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
 use shared::recovery::RecoveryRef;
 use shared::slices::ReportsSlice;
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// What to write, and where to.
 #[derive(Debug, Deserialize)]
@@ -45,6 +45,8 @@ pub struct WriteReport {
 
 impl Step for WriteReport {
     const NAME: &'static str = "write-report";
+    const DESCRIPTION: &'static str = "Writes the report of a recovery";
+    const CHANGES: &'static [Change] = &[Change::Call("s3:PutObject")];
     const TIME_LIMIT: Duration = Duration::from_secs(40);
     type Input = Input;
     type Output = Output;

@@ -6,9 +6,12 @@ use serde::Serialize;
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
 
-use crate::found::{Applied, Breach, Moment, Rehearsal};
-use crate::script::{Disaster, Script};
+use crate::disaster::Disaster;
+use crate::found::{Applied, Rehearsal};
+use crate::moment::Moment;
+use crate::script::Script;
 use crate::stage::rehearse;
+use crate::truth::Breach;
 
 /// The name of the breach of a rehearsal that could not be played to its end.
 const BROKE_OFF: &str = "plays-to-its-end";
@@ -19,7 +22,7 @@ pub struct Run {
     /// Its seed: all that was drawn follows from it.
     pub seed: u64,
     /// What was rehearsed.
-    pub scenario: Disaster,
+    pub scenario: &'static dyn Disaster,
     /// What went wrong beside it, and how often it applied.
     pub faults: Vec<Applied>,
     /// Whether faults were lifted after a failure, and the recovery was gone on with.

@@ -50,14 +50,14 @@ fn smaller(script: &Script) -> Vec<Script> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::Disaster;
+    use crate::scenarios::ALL;
 
     #[test]
     fn smaller_sets_come_first_and_the_whole_is_none_of_them() {
         let script = Script {
             faults: vec!["busy".parse().unwrap(), "sns-down".parse().unwrap()],
             resume: true,
-            ..Script::new(Disaster::RegionFailure)
+            ..Script::new(ALL[0])
         };
         let sizes: Vec<_> = smaller(&script)
             .iter()

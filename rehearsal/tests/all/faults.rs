@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use assess_region::ExpectedLoss;
-use rehearsal::deployment::{scenario_machines, states_of};
-use rehearsal::{Disaster, Fault, Moment, Rehearsal, Script, compatible, rehearse};
+use rehearsal::scenarios::ALL;
+use rehearsal::scenarios::region_failure::RegionFailure;
+use rehearsal::scenarios::region_return::RegionReturn;
+use rehearsal::{Disaster, Fault, Moment, Rehearsal, Script, compatible, rehearse, vocabulary};
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
 
@@ -15,7 +17,7 @@ use crate::PLAN;
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
 
 /// Plays a disaster with these faults in each seed.
-fn play(disaster: Disaster, faults: &[&str], resume: bool) -> Vec<Rehearsal> {
+fn play(disaster: &'static dyn Disaster, faults: &[&str], resume: bool) -> Vec<Rehearsal> {
     let faults: Vec<Fault> = faults.iter().map(|spec| spec.parse().unwrap()).collect();
     compatible(&faults).unwrap();
     let script = Script {
@@ -31,7 +33,7 @@ fn play(disaster: Disaster, faults: &[&str], resume: bool) -> Vec<Rehearsal> {
 /// Checks each seed of the loss of a Region with these faults: nothing that must not be, each fault applied, and `check`.
 #[track_caller]
 fn each(faults: &[&str], check: impl Fn(&Rehearsal)) {
-    all_are(&play(Disaster::RegionFailure, faults, false), check);
+    all_are(&play(&RegionFailure, faults, false), check);
 }
 
 #[track_caller]
@@ -153,10 +155,7 @@ fn both_databases() {
 /// It recovers, and takes longer in some seeds: the calls that failed are made again.
 #[track_caller]
 fn recovers_later(fault: &str) {
-    let (with, without) = (
-        play(Disaster::RegionFailure, &[fault], false),
-        play(Disaster::RegionFailure, &[], false),
-    );
+    let (with, without) = (play(&RegionFailure, &[fault], false), play(&RegionFailure, &[], false));
     all_are(&with, recovers);
     let own = |rehearsal: &Rehearsal| rehearsal.steps.iter().map(|step| step.waited_ms).sum::<u64>();
     let later = with
@@ -179,7 +178,7 @@ fn throttle_dynamodb() {
 #[test]
 fn throttle_the_data_api() {
     // So few calls go to it that in some seeds none of them is throttled.
-    for rehearsal in play(Disaster::RegionFailure, &["throttle:rds-data"], false) {
+    for rehearsal in play(&RegionFailure, &["throttle:rds-data"], false) {
         assert_eq!(rehearsal.breaches, [], "seed {}", rehearsal.seed);
         recovers_unmeasured_at_worst(&rehearsal);
     }
@@ -343,20 +342,14 @@ fn old_outage() {
 fn switchover_hangs() {
     // Two people are asked whether to fail over. AWS does not take that while the switchover hangs, and it can be gone on
     // with after.
-    all_are(
-        &play(Disaster::RegionReturn, &["switchover-hangs"], false),
-        |rehearsal| {
-            two_approved(rehearsal, "");
-            ends_as(rehearsal, "failed", "What was changed stands");
-        },
-    );
-    all_are(
-        &play(Disaster::RegionReturn, &["switchover-hangs"], true),
-        |rehearsal| {
-            ends_as(rehearsal, "recovered", "");
-            assert_eq!(rehearsal.truth.lost_writes, 0);
-        },
-    );
+    all_are(&play(&RegionReturn, &["switchover-hangs"], false), |rehearsal| {
+        two_approved(rehearsal, "");
+        ends_as(rehearsal, "failed", "What was changed stands");
+    });
+    all_are(&play(&RegionReturn, &["switchover-hangs"], true), |rehearsal| {
+        ends_as(rehearsal, "recovered", "");
+        assert_eq!(rehearsal.truth.lost_writes, 0);
+    });
 }
 
 /// It fails and says what is missing; once AWS works again it is gone on with, and recovers.
@@ -366,7 +359,7 @@ fn fails_and_can_be_resumed(fault: &str, why: &str) {
         ends_as(rehearsal, "failed", why);
         ends_as(rehearsal, "failed", "What was changed stands");
     });
-    all_are(&play(Disaster::RegionFailure, &[fault], true), |rehearsal| {
+    all_are(&play(&RegionFailure, &[fault], true), |rehearsal| {
         ends_as(rehearsal, "recovered", "");
         assert_eq!(
             rehearsal.earlier.len(),
@@ -437,31 +430,27 @@ fn busy() {
 }
 
 /// A disaster with faults, in which the scenario's machine takes one of its ways.
-type Way = (Disaster, &'static [&'static str], fn(&mut Plan, &mut Script));
+type Way = (
+    &'static dyn Disaster,
+    &'static [&'static str],
+    fn(&mut Plan, &mut Script),
+);
 
 /// Ways that together pass through the states of the scenario's machine.
 const WAYS: [Way; 11] = [
-    (Disaster::RegionFailure, &[], |_, _| {}),
-    (Disaster::RegionFailure, &["no-lag-metric"], |_, _| {}),
-    (
-        Disaster::RegionFailure,
-        &["no-lag-metric", "approver-declines"],
-        |_, _| {},
-    ),
-    (Disaster::RegionFailure, &["no-lag-metric", "grey-control"], |_, _| {}),
-    (Disaster::RegionFailure, &["stuck-failover"], |_, _| {}),
-    (Disaster::RegionFailure, &[], |plan, _| moves_by_record(plan)),
-    (Disaster::RegionFailure, &[], |_, script| {
+    (&RegionFailure, &[], |_, _| {}),
+    (&RegionFailure, &["no-lag-metric"], |_, _| {}),
+    (&RegionFailure, &["no-lag-metric", "approver-declines"], |_, _| {}),
+    (&RegionFailure, &["no-lag-metric", "grey-control"], |_, _| {}),
+    (&RegionFailure, &["stuck-failover"], |_, _| {}),
+    (&RegionFailure, &[], |plan, _| moves_by_record(plan)),
+    (&RegionFailure, &[], |_, script| {
         script.stop_at = Some("activate-region".to_owned())
     }),
-    (Disaster::RegionReturn, &[], |_, _| {}),
-    (Disaster::RegionReturn, &["switchover-hangs:2m"], |_, _| {}),
-    (Disaster::RegionReturn, &["switchover-hangs"], |_, _| {}),
-    (
-        Disaster::RegionReturn,
-        &["lost-reply:SwitchoverGlobalCluster"],
-        |_, _| {},
-    ),
+    (&RegionReturn, &[], |_, _| {}),
+    (&RegionReturn, &["switchover-hangs:2m"], |_, _| {}),
+    (&RegionReturn, &["switchover-hangs"], |_, _| {}),
+    (&RegionReturn, &["lost-reply:SwitchoverGlobalCluster"], |_, _| {}),
 ];
 
 /// The name moves by its record. Nothing of Route 53 answers while us-east-1 is lost, so that another Region is.
@@ -495,7 +484,7 @@ fn child_dies_at_every_state() {
         let watch = move |moment: Moment| match moment {
             Moment::Machine(event) => drop(seen.borrow_mut().insert(event.state.to_string())),
             // Faults begin on the way back.
-            Moment::RegionIsBack { .. } => seen.borrow_mut().clear(),
+            Moment::Back { .. } => seen.borrow_mut().clear(),
             _ => {}
         };
         rehearse(&plan, &script, 1, watch).unwrap_or_else(|why| panic!("{:?}: {why}", way.1));
@@ -503,7 +492,7 @@ fn child_dies_at_every_state() {
     };
     let passed = WAYS.map(passed);
     let mut missed = Vec::new();
-    for state in scenario_machines().into_iter().flat_map(states_of) {
+    for state in vocabulary(ALL.iter().copied()).states() {
         let mut ways = WAYS.iter().zip(&passed).filter(|(_, states)| states.contains(&state));
         let Some((way, _)) = ways.next_back() else {
             missed.push(state);
@@ -552,7 +541,7 @@ fn stop_denied() {
 #[track_caller]
 fn stopped_by_a_person(fault: &str) {
     let mut applied = 0;
-    for rehearsal in play(Disaster::RegionFailure, &[fault], true) {
+    for rehearsal in play(&RegionFailure, &[fault], true) {
         let Rehearsal {
             seed,
             breaches,

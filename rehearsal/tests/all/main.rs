@@ -2,6 +2,7 @@
 
 mod defects;
 mod faults;
+mod outside;
 mod planted;
 
 use std::sync::LazyLock;

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::AtomicBool;
 
+use rehearsal::Script;
 use rehearsal::campaign::{Run, command, draw, one, play, shrink};
-use rehearsal::{Disaster, Script};
+use rehearsal::scenarios::ALL;
 use shared::plan::Plan;
 
 use crate::PLAN;
@@ -18,7 +19,7 @@ const AT_ONCE: u32 = 50;
 fn first_breach(plan: &Plan, defect: Defect) -> (Run, u64) {
     let script = |seed| Script {
         replaced: vec![defect.replaced()],
-        ..draw(&Disaster::ALL, seed)
+        ..draw(ALL, seed)
     };
     for first in (1..=RUNS).step_by(AT_ONCE as usize) {
         let seed = u64::from(first);

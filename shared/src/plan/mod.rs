@@ -458,6 +458,17 @@ pub struct Contact {
 }
 
 impl Plan {
+    /// Of the alarms in a Region that are for `scenario`, the one that may start most.
+    pub fn alarm(&self, scenario: Scenario, region: SiteName) -> Option<&Alarm> {
+        let alarms = self.alarms.iter();
+        let alarms = alarms.filter(|alarm| alarm.scenario == scenario && alarm.region == region);
+        alarms.min_by_key(|alarm| match alarm.start {
+            Start::Automatic => 0,
+            Start::Approve => 1,
+            Start::Off => 2,
+        })
+    }
+
     /// The site in `region`, if the plan names that Region.
     pub fn site(&self, region: &str) -> Option<&Site> {
         [&self.regions.primary, &self.regions.standby]

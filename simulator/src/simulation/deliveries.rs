@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::functions::{Invoker, invoke, region_and_name};
-use super::{Inner, InvokedBy};
+use super::deployed::region_and_name;
+use super::functions::{Invoker, invoke};
+use super::running::{Inner, InvokedBy};
 use crate::aws::events::Delivery;
 
 /// How long Lambda waits before it invokes a function again that failed when it was invoked asynchronously. Source:

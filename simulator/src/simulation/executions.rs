@@ -14,8 +14,9 @@ use states_language::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::functions::{Invoker, invoke, region_and_name};
-use super::{EndedExecution, Inner, InvokedBy, in_region};
+use super::deployed::region_and_name;
+use super::functions::{Invoker, invoke};
+use super::running::{EndedExecution, Inner, InvokedBy, in_region};
 use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
 use crate::cloud::Cloud;
 use crate::faults::CallEffect;
@@ -161,9 +162,14 @@ impl StepFunctions {
         self.note(call, machine);
         let region = arn::region(&call.execution_arn);
         let starts = machine_of(&call.execution_arn);
-        let effect = cloud
-            .faults
-            .touch_task(cloud, region, arn::name(&starts), "states", "StartExecution");
+        let effect = cloud.faults.touch_task(
+            cloud.now(),
+            &cloud.chance,
+            region,
+            arn::name(&starts),
+            "states",
+            "StartExecution",
+        );
         match effect {
             Some(CallEffect::Throttled) => return Err(refused("ThrottlingException", "Rate exceeded")),
             Some(CallEffect::Denied) => return Err(refused("AccessDeniedException", "not authorized")),

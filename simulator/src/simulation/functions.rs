@@ -1,41 +1,20 @@
-//! The deployed functions: their instances, their invocations, and what a test does to them.
+//! Invocations of the deployed functions.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use serde_json::{Value, json};
-use shared::arn::Arn;
 use shared::error::StepError;
 use shared::step::Handler;
 use states_language::TaskFailure;
 
-use super::{Inner, MakeHandler, function_arn, in_region};
+use super::deployed::{function_arn, key};
+use super::running::{Inner, in_region};
 use crate::aws::states::uuid;
 use crate::cloud::Cloud;
-use crate::faults::{End, FaultId};
-
-/// A Region, and a function's name in it.
-type Key = (String, String);
-
-/// The functions of all Regions.
-pub(super) struct Functions {
-    makers: BTreeMap<Key, MakeHandler>,
-    warm: RefCell<BTreeMap<Key, Rc<dyn Handler>>>,
-    treatment: RefCell<BTreeMap<Key, Treatment>>,
-}
-
-/// What a test does to a function.
-#[derive(Clone, Default)]
-pub(super) struct Treatment {
-    /// With what each invocation fails at once.
-    pub broken: Option<TaskFailure>,
-    /// What kills each invocation, or did before it was lifted.
-    pub killed_by: Option<FaultId>,
-}
+use crate::faults::End;
 
 /// Who invokes a function.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,55 +23,6 @@ pub(super) enum Invoker {
     Machine,
     /// EventBridge, a schedule, or somebody through the function's URL.
     Other,
-}
-
-impl Functions {
-    pub fn new(makers: BTreeMap<Key, MakeHandler>) -> Self {
-        Self {
-            makers,
-            warm: RefCell::default(),
-            treatment: RefCell::default(),
-        }
-    }
-
-    /// Whether a function is deployed in a Region.
-    pub fn has(&self, region: &str, name: &str) -> bool {
-        self.makers.contains_key(&key(region, name))
-    }
-
-    /// The functions that are deployed in a Region.
-    pub fn names_in<'a>(&'a self, region: &'a str) -> impl Iterator<Item = &'a str> {
-        let deployed = self.makers.keys().filter(move |(deployed_in, _)| deployed_in == region);
-        deployed.map(|(_, name)| name.as_str())
-    }
-
-    /// Whether a function is deployed in any Region.
-    pub fn has_name(&self, name: &str) -> bool {
-        self.makers.keys().any(|(_, deployed)| deployed == name)
-    }
-
-    pub fn treatment(&self, region: &str, name: &str) -> Treatment {
-        let treatment = self.treatment.borrow();
-        treatment.get(&key(region, name)).cloned().unwrap_or_default()
-    }
-
-    pub fn change(&self, region: &str, name: &str, change: impl FnOnce(&mut Treatment)) -> Result<(), String> {
-        if !self.has(region, name) {
-            return Err(format!("there is no function {name} in {region}"));
-        }
-        change(self.treatment.borrow_mut().entry(key(region, name)).or_default());
-        Ok(())
-    }
-}
-
-fn key(region: &str, name: &str) -> Key {
-    (region.to_owned(), name.to_owned())
-}
-
-/// Region and name in a function's ARN, with a version or without.
-pub(super) fn region_and_name(arn: &str) -> Option<(&str, &str)> {
-    let arn = Arn::read(arn)?;
-    Some((arn.region, arn.name_of("lambda", "function")?))
 }
 
 /// Invokes a function; gives its answer, or the error that Step Functions sees. The function goes on when whoever
@@ -136,7 +66,9 @@ impl Inner {
             return Err(failure);
         }
         let cloud = &self.cloud;
-        let doom = cloud.faults.doom(cloud, region, name, invoker == Invoker::Machine);
+        let doom = cloud
+            .faults
+            .doom(&cloud.chance, region, name, invoker == Invoker::Machine);
         let timings = &cloud.timings;
         let mut starts_in = self.cloud.draw("function-start", &timings.function_start);
         let warm = self.functions.warm.borrow().get(&key).cloned();

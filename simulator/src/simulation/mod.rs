@@ -3,26 +3,23 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::aws::Aws;
 use shared::plan::Plan;
-use shared::step::Handler;
-use states_language::{ExecutionResult, HistoryEvent, StateMachine, TaskFailure};
+use states_language::{StateMachine, TaskFailure};
 
-use self::functions::Functions;
+use self::deployed::Functions;
+use self::running::Inner;
 use crate::aws::cloudwatch::{self, Alarm, CompositeAlarm};
-use crate::aws::door::Door;
 use crate::aws::events::{self, Rule, Schedule};
 use crate::aws::rds;
 use crate::aws::route53;
+use crate::aws::service::Service;
 use crate::clock::Clock;
 use crate::cloud::{AwsCall, Cloud, Touched};
 use crate::cost::Usage;
@@ -30,18 +27,17 @@ use crate::faults::{End, InvocationFault, Which};
 use crate::timings::Timings;
 use crate::workload::{self, Platform};
 
+pub use self::deployed::{MakeHandler, function_arn};
+pub use self::running::{EndedExecution, Invoked, InvokedBy, Observer};
+
 mod deliveries;
+mod deployed;
 mod executions;
 mod functions;
+mod running;
 #[cfg(test)]
 mod tests;
 mod urls;
-
-/// How often what stands still looks whether its Region is back.
-const LOOKS_EVERY: Duration = Duration::from_secs(1);
-
-/// Makes a function's handler in a world.
-pub type MakeHandler = fn(&Aws) -> Box<dyn Handler>;
 
 /// What is deployed in one Region beside the platform itself.
 #[derive(Clone)]
@@ -81,11 +77,6 @@ impl Deployment {
     }
 }
 
-/// ARN of a function that is deployed; machines invoke a published version.
-pub fn function_arn(account: &str, region: &str, name: &str) -> String {
-    format!("arn:aws:lambda:{region}:{account}:function:{name}:1")
-}
-
 /// ARN of the first version of a state machine that is deployed: what other machines start.
 fn version_arn(account: &str, region: &str, name: &str) -> String {
     format!("{}:1", machine_arn(account, region, name))
@@ -108,66 +99,12 @@ pub fn machine_hole(name: &str) -> String {
     hole(name) + "Machine"
 }
 
-/// Sees every event of every execution, as it happens.
-pub type Observer = Box<dyn Fn(&HistoryEvent)>;
-
 /// A running simulation. It lives on a current-thread runtime with a paused clock, inside a `LocalSet`, and goes on until
 /// that runtime ends. One at a time on a thread: the SDK's back-off draws from the thread's generator of chance. Clones
 /// are one and the same.
 #[derive(Clone)]
 pub struct Simulation {
     inner: Rc<Inner>,
-}
-
-struct Inner {
-    cloud: Arc<Cloud>,
-    platform: Arc<Platform>,
-    table: String,
-    region: String,
-    functions: Functions,
-    observer: Observer,
-    usage: RefCell<Usage>,
-    invoked_by_machines: RefCell<BTreeSet<String>>,
-    invoked: RefCell<BTreeSet<Invoked>>,
-    ended: RefCell<Vec<EndedExecution>>,
-}
-
-/// That somebody invoked something, whatever became of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Invoked {
-    /// Who.
-    pub by: InvokedBy,
-    /// How: `lambda:invoke`, `lambda:invokeFunctionUrl`, `states:startExecution`, or as a Task says it, such as `states:startExecution.sync:2`; to wait for
-    /// a task token takes no other permission, and is left out.
-    pub how: String,
-    /// ARN of the function's version or of the state machine.
-    pub target_arn: String,
-}
-
-/// Who invokes something.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum InvokedBy {
-    /// The state machine with this ARN.
-    Machine(String),
-    /// The rule with this ARN.
-    Rule(String),
-    /// The schedule with this ARN.
-    Schedule(String),
-    /// Whoever signed a request to a function's URL, by ARN.
-    Url(String),
-}
-
-/// An execution that has ended.
-#[derive(Clone, Debug)]
-pub struct EndedExecution {
-    /// Its ARN.
-    pub arn: String,
-    /// When it started.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// How.
-    pub result: ExecutionResult,
 }
 
 impl Simulation {
@@ -181,9 +118,22 @@ impl Simulation {
         began_at: Timestamp,
         observer: Observer,
     ) -> Result<Self, String> {
+        Self::begin_with_services(plan, deployments, Vec::new(), seed, began_at, observer).await
+    }
+
+    /// Likewise, with services beside those of the simulator.
+    pub async fn begin_with_services(
+        plan: &Plan,
+        deployments: Vec<Deployment>,
+        services: Vec<Arc<dyn Service>>,
+        seed: u64,
+        began_at: Timestamp,
+        observer: Observer,
+    ) -> Result<Self, String> {
         // The SDK's back-off draws from this thread's generator.
         fastrand::seed(seed);
-        let cloud = Cloud::new(&plan.account, seed, Clock::starting_at(began_at), Timings::built_in()?);
+        let (clock, timings) = (Clock::starting_at(began_at), Timings::built_in()?);
+        let cloud = Cloud::with_services(&plan.account, seed, clock, timings, services)?;
         let platform = Platform::deploy(&cloud, plan).await?;
         let mut regions: Vec<String> = Vec::new();
         let mut makers = BTreeMap::new();
@@ -219,11 +169,22 @@ impl Simulation {
         });
         tokio::spawn(workload::run_customers(Arc::clone(&cloud), Arc::clone(&platform)));
         tokio::spawn(workload::run_heartbeat(Arc::clone(&cloud), platform));
-        tokio::spawn(rds::replicate(Arc::clone(&cloud), plan.database.global_cluster.clone()));
-        tokio::spawn(route53::watch_health(Arc::clone(&cloud), plan.dns.name.clone()));
-        tokio::spawn(cloudwatch::evaluate_alarms(Arc::clone(&cloud)));
+        tokio::spawn(rds::replicate(
+            Arc::clone(&cloud.rds),
+            cloud.environment(),
+            plan.database.global_cluster.clone(),
+        ));
+        tokio::spawn(route53::watch_health(
+            Arc::clone(&cloud.route53),
+            cloud.environment(),
+            plan.dns.name.clone(),
+        ));
+        tokio::spawn(cloudwatch::evaluate_alarms(
+            Arc::clone(&cloud.cloudwatch),
+            cloud.environment(),
+        ));
         let deliveries = cloud.events.deliveries();
-        tokio::spawn(events::run_schedules(Arc::clone(&cloud)));
+        tokio::spawn(events::run_schedules(Arc::clone(&cloud.events), cloud.environment()));
         tokio::task::spawn_local(deliveries::deliver(Rc::clone(&inner), deliveries));
         let orders = cloud.executions.orders();
         tokio::task::spawn_local(executions::follow_orders(Rc::clone(&inner), orders));
@@ -498,44 +459,4 @@ fn parsed(
     };
     PARSED.with_borrow_mut(|parsed| parsed.push(new));
     Ok(machine)
-}
-
-/// Does `work` in `region`: while that is away it stands still, and time goes on.
-async fn in_region<T>(cloud: &Cloud, region: &str, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    loop {
-        let done = poll_fn(|context| {
-            if cloud.is_up(region) {
-                work.as_mut().poll(context).map(Some)
-            } else {
-                Poll::Ready(None)
-            }
-        });
-        match done.await {
-            Some(output) => return output,
-            None => tokio::time::sleep(LOOKS_EVERY).await,
-        }
-    }
-}
-
-impl Inner {
-    /// Keeps that somebody invokes something.
-    fn note_invocation(&self, by: InvokedBy, how: &str, target_arn: &str) {
-        self.invoked.borrow_mut().insert(Invoked {
-            by,
-            how: how.to_owned(),
-            target_arn: target_arn.to_owned(),
-        });
-    }
-
-    /// How an execution ended last.
-    fn last_end(&self, arn: &str) -> Option<ExecutionResult> {
-        let ended = self.ended.borrow();
-        let last = ended.iter().rev().find(|ended| ended.arn == arn);
-        last.map(|ended| ended.result.clone())
-    }
-
-    fn aws_in(&self, caller: &str, region: &str) -> Aws {
-        Door::new(&self.cloud, &self.platform, caller, region).aws(&self.table)
-    }
 }

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use states_language::TaskFailure;
 
+use super::deployed::function_arn;
 use super::functions::{Invoker, invoke};
-use super::{Inner, InvokedBy, function_arn};
+use super::running::{Inner, InvokedBy};
 use crate::aws::states::uuid;
 
 /// Where requests come from: an address for documentation (RFC 5737).

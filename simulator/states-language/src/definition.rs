@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::expression::Template;
+use crate::integration::Integration;
 
 /// A state machine that passed every check of [`StateMachine::parse`](crate::StateMachine::parse).
 #[derive(Debug)]
@@ -185,17 +186,6 @@ pub enum StateKind {
     Parallel(Parallel),
     /// Runs its processor once for every item.
     Map(Box<Map>),
-}
-
-/// How a Task talks to what it calls, told by the ending of its `Resource`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Integration {
-    /// No ending: it goes on with the answer.
-    RequestResponse,
-    /// `.sync` or `.sync:2`: it goes on when the job that it started is done.
-    Sync,
-    /// `.waitForTaskToken`: it goes on when somebody sends the token back.
-    WaitForTaskToken,
 }
 
 /// The fields of a Task.

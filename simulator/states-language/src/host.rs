@@ -6,10 +6,10 @@ use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::definition::Integration;
 use crate::errors::TaskFailure;
-use crate::execution::ExecutionStatus;
 use crate::history::HistoryEvent;
+use crate::integration::Integration;
+use crate::status::ExecutionStatus;
 
 /// Everything outside of the machine: clock, chance, and whatever Tasks call.
 ///

@@ -32,24 +32,31 @@ mod expression;
 mod functions;
 mod history;
 mod host;
+mod integration;
+mod journal;
 mod json;
 mod load;
 mod ordered;
 pub mod retry;
 mod run;
+mod running;
+mod status;
 mod strict;
 mod time;
 mod tokens;
 
 pub use definition::{
-    Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, Integration, ItemBatcher, ItemReader, Map,
-    MapMode, Parallel, ResultWriter, Retrier, State, StateKind, StateMachine, Task, Transition, Wait, Workflow,
+    Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, ItemBatcher, ItemReader, Map, MapMode,
+    Parallel, ResultWriter, Retrier, State, StateKind, StateMachine, Task, Transition, Wait, Workflow,
 };
 pub use errors::{LoadError, LoadErrors, TaskFailure, names};
-pub use execution::{AbortHandle, Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, MapRun, Unfinished};
+pub use execution::{Execution, ExecutionResult};
 pub use expression::{Expression, Template};
 pub use history::{EventDetails, EventKind, HISTORY_LIMIT, HistoryEvent};
 pub use host::{Host, ItemReaderCall, ResultWriterCall, TaskCall};
+pub use integration::Integration;
 pub use json::PAYLOAD_LIMIT_BYTES;
+pub use running::{AbortHandle, ExecutionIdentity, MapRun, Unfinished};
+pub use status::ExecutionStatus;
 pub use time::rfc3339;
 pub use tokens::{TaskTokens, TokenError};

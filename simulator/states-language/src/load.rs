@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::{Map as Object, Value};
 
 use crate::definition::{
-    Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, Integration, ItemBatcher, ItemReader, Map,
-    MapMode, Parallel, ResultWriter, Retrier, State, StateKind, StateMachine, Task, Transition, Wait, Workflow,
+    Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, ItemBatcher, ItemReader, Map, MapMode,
+    Parallel, ResultWriter, Retrier, State, StateKind, StateMachine, Task, Transition, Wait, Workflow,
 };
 use crate::errors::{LoadError, LoadErrors, names};
 use crate::expression::{self, Moment, Template, Text};
+use crate::integration::Integration;
 use crate::strict;
 
 /// The longest a Wait or a timeout may be, in seconds.

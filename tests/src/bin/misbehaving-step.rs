@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::step::Step;
+use shared::step::{Change, Step};
 
 /// What to do.
 #[derive(Debug, Deserialize)]
@@ -42,6 +42,8 @@ struct MisbehavingStep;
 
 impl Step for MisbehavingStep {
     const NAME: &'static str = "misbehaving-step";
+    const DESCRIPTION: &'static str = "Ends in every way in which a step can";
+    const CHANGES: &'static [Change] = &[];
     type Input = Input;
     type Output = Output;
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::common::{self, ON_CALL, PRIMARY, SECOND, World, in_virtual_time, plan, request};
 use drctl::parameters::parameters;
 use rehearsal::deployment::STEPS;
+use rehearsal::scenarios::region_failure::RegionFailure;
+use rehearsal::scenarios::{self, region_return::RegionReturn};
 use rehearsal::{Disaster, Fault, Script, rehearse};
 use serde_json::json;
 use shared::plan::Plan;
@@ -160,7 +162,7 @@ fn record_worlds(recorded: &mut Recorded) {
     }
 }
 
-fn script(disaster: Disaster, faults: &[&str]) -> Script {
+fn script(disaster: &'static dyn Disaster, faults: &[&str]) -> Script {
     Script {
         faults: faults.iter().map(|spec| spec.parse::<Fault>().unwrap()).collect(),
         resume: true,
@@ -176,14 +178,14 @@ static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
     by_record.dns.switch_object = None;
     std::mem::swap(&mut by_record.regions.primary, &mut by_record.regions.standby);
     let mut recorded = Recorded::default();
-    for disaster in Disaster::ALL {
-        recorded.play(&usual, &Script::new(disaster), 1);
+    for disaster in scenarios::ALL {
+        recorded.play(&usual, &Script::new(*disaster), 1);
     }
     for faults in FAULTS {
-        recorded.play(&usual, &script(Disaster::RegionFailure, faults), 1);
+        recorded.play(&usual, &script(&RegionFailure, faults), 1);
     }
     for faults in FAULTS_ON_RETURN {
-        recorded.play(&usual, &script(Disaster::RegionReturn, faults), 1);
+        recorded.play(&usual, &script(&RegionReturn, faults), 1);
     }
     for (stop_at, faults) in [
         ("promote-database", &["no-lag-metric"][..]),
@@ -192,14 +194,14 @@ static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
     ] {
         let script = Script {
             stop_at: Some(stop_at.to_owned()),
-            ..script(Disaster::RegionFailure, faults)
+            ..script(&RegionFailure, faults)
         };
         recorded.play(&usual, &script, 1);
     }
     record_worlds(&mut recorded);
     let mut recorded_by_record = Recorded::default();
-    for disaster in Disaster::ALL {
-        recorded_by_record.play(&by_record, &Script::new(disaster), 1);
+    for disaster in scenarios::ALL {
+        recorded_by_record.play(&by_record, &Script::new(*disaster), 1);
     }
     [(usual, recorded), (by_record, recorded_by_record)]
 });

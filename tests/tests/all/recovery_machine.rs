@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::common::{self, MACHINE, PRIMARY, RECOVERY, World, in_virtual_time, plan, request};
-use rehearsal::deployment::{MACHINES, deployments, states_of};
+use rehearsal::deployment::{MACHINES, states_of};
+use rehearsal::deployments;
+use rehearsal::scenarios::region_failure::RegionFailure;
 use serde_json::{Value, json};
 use shared::arn;
 use shared::measure::Observed;
 use shared::plan::{Function, Plan};
 use shared::recovery::{Mode, Outcome};
-use shared::scenario::Scenario;
 use shared::scenario_run::{ScenarioEnd, ScenarioRun};
 use simulator::aws::states::ExecutionRecord;
 use simulator::faults::{CallEffect, CallFault, ExecutionFault};
@@ -565,7 +566,7 @@ fn an_execution_that_somebody_else_started_comes_to_nothing() {
 fn an_update_between_opening_and_running_leaves_a_recovery_with_the_version_it_was_made_with() {
     in_virtual_time(async {
         let plan = plan();
-        let deployed: Vec<Deployment> = deployments(&plan, Scenario::REGION_FAILURE, false).unwrap();
+        let deployed: Vec<Deployment> = deployments(&plan, &RegionFailure, false).unwrap();
         let simulation: Rc<RefCell<Option<Simulation>>> = Rc::default();
         let updated = Rc::new(RefCell::new(None));
         let observer = {

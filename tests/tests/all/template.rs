@@ -9,16 +9,21 @@ use std::sync::LazyLock;
 use crate::common::{PRIMARY, RECOVERY, plan};
 use drctl::output::{Exit, Output};
 use drctl::parameters::parameters;
-use drctl::render;
-use rehearsal::deployment::{MACHINES, STEPS, deployments, watching};
+use drctl::render as write_parameters;
+use rehearsal::deployment::{MACHINES, STEPS};
+use rehearsal::deployments;
+use rehearsal::scenarios::region_failure::{self, RegionFailure};
 use serde_json::{Value, json};
-use shared::plan::{BucketName, Function, Plan};
+use shared::plan::{Alarm, BucketName, Function, Plan, SiteName, Start};
 use shared::scenario::Scenario;
+use shared::step::Caller;
 use simulator::aws::events::{Target, TargetInput, matches};
-use simulator::simulation::Deployment;
+use simulator::simulation::{Deployment, hole, machine_hole};
+use tests::limits::Size;
 use tests::policy::listed;
+use tests::render::{Function as StackFunction, Machine, functions, machines, render};
 use tests::stack::incomplete;
-use tests::template::{Stack, root, tool, transformed};
+use tests::template::{Stack, TEMPLATE, root, tool, transformed};
 
 /// The stacks of a plan, the primary Region's first.
 fn stacks_of(plan: &Plan) -> [Stack; 2] {
@@ -60,6 +65,148 @@ fn run(command: &mut Command) -> (bool, String) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What is committed is what is rendered. With UPDATE set, the test writes it.
+#[test]
+fn template_is_current() {
+    let file = root().join("infra/template.yaml");
+    let rendered = render(&source(), &functions().unwrap(), &machines().unwrap()).unwrap();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&file, &rendered).unwrap();
+    }
+    let committed = fs::read_to_string(&file).unwrap();
+    let line = committed
+        .lines()
+        .zip(rendered.lines())
+        .position(|(before, now)| before != now);
+    assert!(
+        committed == rendered,
+        "infra/template.yaml is not what its source says, from line {} on; write it again:\n    \
+         UPDATE=1 cargo test --package tests --test all template_is_current",
+        line.map_or("the end".to_owned(), |index| (index + 1).to_string())
+    );
+}
+
+fn source() -> String {
+    fs::read_to_string(root().join("infra/template.yaml.j2")).unwrap()
+}
+
+/// The size of a stack with as many functions and machines: the repository's own, and copies of those functions that
+/// machines alone call. Each machine that is made calls every function, and `recovery` starts each.
+fn size_of(functions_in_all: usize, machines_in_all: usize) -> Size {
+    let mut functions = functions().unwrap();
+    let called_by_machines = |function: &&StackFunction| function.called_by == [Caller::Machine];
+    let copied: Vec<StackFunction> = functions.iter().filter(called_by_machines).cloned().collect();
+    let more = functions_in_all - functions.len();
+    functions.extend(
+        copied
+            .into_iter()
+            .cycle()
+            .take(more)
+            .enumerate()
+            .map(|(index, copied)| {
+                let name = format!("{}-of-every-service-{index}", copied.name);
+                StackFunction { name, ..copied }
+            }),
+    );
+    let every_function: String = functions
+        .iter()
+        .map(|function| format!("${{{}}}", hole(&function.name)))
+        .collect();
+    let mut machines = machines().unwrap();
+    for index in machines.len()..machines_in_all {
+        let name = format!("accidental-deletion-{index}");
+        machines[0].definition += &format!("${{{}}}", machine_hole(&name));
+        machines.push(Machine {
+            name,
+            definition: every_function.clone() + "${ApprovalUrl}",
+            entry: String::new(),
+        });
+    }
+    let text = render(&source(), &functions, &machines).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("template.yaml");
+    fs::write(&file, &text).unwrap();
+    let plan = plan();
+    let [_, (region, parameters)] = parameters(&plan).unwrap();
+    let processed = transformed(&file, &region, &parameters).unwrap();
+    let stack = Stack::of(&processed, &plan.account, &region, &parameters).unwrap();
+    assert_eq!(stack.of_kind("AWS::Lambda::Function").count(), functions_in_all);
+    assert_eq!(
+        stack.of_kind("AWS::StepFunctions::StateMachine").count(),
+        machines_in_all
+    );
+    Size::of(&text, &processed, &stack)
+}
+
+#[test]
+fn sixty_functions_and_ten_machines_fit() {
+    println!("today\n{}", size_of(STEPS.len(), MACHINES.len()));
+    let size = size_of(60, 10);
+    println!("then\n{size}");
+    assert_eq!(size.too_much(), Vec::<String>::new());
+}
+
+#[test]
+fn a_stack_that_is_too_big_is_found() {
+    let too_much = size_of(150, 10).too_much();
+    for expected in ["Resources: ", "characters in the inline policies of "] {
+        assert!(too_much.iter().any(|text| text.starts_with(expected)), "{too_much:?}");
+    }
+}
+
+#[test]
+fn an_entry_that_says_too_much_or_too_little_is_refused() {
+    let refuses = |name: &str, from: &str, to: &str, expected: &str| {
+        let mut functions = functions().unwrap();
+        let function = functions.iter_mut().find(|function| function.name == name).unwrap();
+        assert!(function.entry.contains(from), "{from}");
+        function.entry = function.entry.replacen(from, to, 1);
+        let error = render(&source(), &functions, &machines().unwrap()).unwrap_err();
+        assert!(error.contains(name) && error.contains(expected), "{expected}: {error}");
+    };
+    refuses("announce", "Statement:", "Statements:", "Statements is not one of");
+    refuses(
+        "probe-health",
+        "Statement:",
+        "Statement: []\nStatement:",
+        "Statement is there twice",
+    );
+    refuses("probe-health", "    Input:", "    Inputs:", "Inputs is not one of");
+    refuses(
+        "release-lock",
+        "MaximumRetryAttempts: 2",
+        "",
+        "has no MaximumRetryAttempts",
+    );
+    refuses(
+        "announce",
+        "Statement:",
+        "MaximumRetryAttempts: 2\nStatement:",
+        "has MaximumRetryAttempts",
+    );
+    refuses("fence-region", "Other", "There", "Here or Other");
+    refuses("stop-scenario", "{{ machine.name }}", "{{ machine.nam }}", "undefined");
+    let mut machines = machines().unwrap();
+    machines[1].definition += "${RestoreDatabase}";
+    let error = render(&source(), &functions().unwrap(), &machines).unwrap_err();
+    assert_eq!(
+        error,
+        "the machine region-switch has ${RestoreDatabase}, which is no function and no machine"
+    );
+}
+
+#[test]
+fn statements_beside_a_machine_are_in_its_role() {
+    let mut machines = machines().unwrap();
+    machines[1].entry = "Statement:\n  - Effect: Allow\n    Action: s3:ListBucket\n    Resource: x\n".to_owned();
+    let text = render(&source(), &functions().unwrap(), &machines).unwrap();
+    let (_, role) = text.split_once("\n  RegionSwitchMachineRole:\n").unwrap();
+    let (role, _) = role.split_once("\n\n").unwrap();
+    let expected =
+        "              - Effect: Allow\n                Action: s3:ListBucket\n                Resource: x\n";
+    assert!(role.contains(expected), "{role}");
 }
 
 #[test]
@@ -273,6 +420,68 @@ fn without_a_switch_object_the_record_may_be_changed_and_nothing_is_public() {
     }
 }
 
+/// Alarms of any scenario, in either Region, start what `start-recovery` decides; the stack makes the one on the loss of a
+/// Region, where the plan has it in the standby Region.
+#[test]
+fn a_plan_without_an_alarm_on_the_other_regions_loss_is_deployed() {
+    let mut plan = plan();
+    let alarm = |name: &str, region, scenario, start| Alarm {
+        name: name.to_owned(),
+        region,
+        scenario,
+        start,
+    };
+    plan.alarms = vec![
+        alarm("zone", SiteName::Primary, Scenario::AZ_FAILURE, Start::Approve),
+        alarm("region", SiteName::Primary, Scenario::REGION_FAILURE, Start::Off),
+        alarm(
+            "deleted",
+            SiteName::Standby,
+            Scenario::named("accidental-deletion").unwrap(),
+            Start::Automatic,
+        ),
+    ];
+    let heard =
+        |stack: &Stack| listed(&stack.resource("AlarmStateChange").properties["EventPattern"]["detail"]["alarmName"]);
+    let [primary, standby] = stacks_of(&plan);
+    assert_eq!(
+        (heard(&primary), heard(&standby)),
+        (vec!["zone".to_owned(), "region".to_owned()], vec!["deleted".to_owned()])
+    );
+    assert!(!standby.resources.keys().any(|name| name.starts_with("Watch")));
+    assert!(standby.resources.contains_key("ProbeHealthSchedule"));
+    let dashboard = |stack: &Stack| {
+        let body = stack.resource("Dashboard").properties["DashboardBody"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        serde_json::from_str::<Value>(&body).unwrap()["widgets"].clone()
+    };
+    assert_eq!(
+        dashboard(&standby)[0]["properties"]["alarms"].as_array().unwrap().len(),
+        4
+    );
+    assert!(dashboard(&standby)[1]["properties"]["annotations"].is_object());
+    plan.alarms.clear();
+    plan.scenarios.remove(&Scenario::REGION_FAILURE);
+    let [primary, standby] = stacks_of(&plan);
+    assert!(!primary.resources.contains_key("AlarmStateChange"));
+    assert!(dashboard(&standby)[1]["properties"].get("annotations").is_none());
+}
+
+#[test]
+fn an_alarm_that_asks_first_or_starts_nothing_is_made_all_the_same() {
+    for start in [Start::Approve, Start::Off] {
+        let mut plan = plan();
+        plan.alarms[0].start = start;
+        let [_, standby] = stacks_of(&plan);
+        assert_eq!(
+            standby.resource("Watch").properties["AlarmName"],
+            json!(plan.alarms[0].name)
+        );
+    }
+}
+
 #[test]
 fn one_object_is_public_and_nothing_else() {
     let [primary, recovery] = stacks();
@@ -357,7 +566,7 @@ fn two_hundred_functions_fit_into_policies() {
 fn sam_reads_the_files_that_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut output = Output::new();
-    assert_eq!(render(&plan(), folder.path(), &mut output), Exit::Success);
+    assert_eq!(write_parameters(&plan(), folder.path(), &mut output), Exit::Success);
     for (region, parameters) in parameters(&plan()).unwrap() {
         let file = folder.path().join(format!("{region}.yaml"));
         let read = "import json, sys; from samcli.cli.types import CfnParameterOverridesType as T; \
@@ -686,7 +895,7 @@ fn the_topics_key_admits_who_publishes() {
 #[test]
 fn a_template_that_is_not_understood_is_said() {
     let [_, (region, parameters)] = parameters(&plan()).unwrap();
-    let mut template = transformed(&region, &parameters).unwrap();
+    let mut template = transformed(&root().join(TEMPLATE), &region, &parameters).unwrap();
     template["Resources"]["Records"]["Properties"]["TableName"] = json!({ "Fn::ImportValue": "x" });
     let error = Stack::of(&template, "1", &region, &parameters).unwrap_err();
     assert!(error.contains("Fn::ImportValue"), "{error}");
@@ -868,7 +1077,7 @@ fn sorted(value: &Value) -> Value {
 #[test]
 fn what_starts_functions_is_what_is_rehearsed() {
     let plan = plan();
-    let rehearsed = deployments(&plan, Scenario::REGION_FAILURE, true).unwrap();
+    let rehearsed = deployments(&plan, &RegionFailure, true).unwrap();
     let both = parameters(&plan).unwrap();
     for (region, mut parameters) in both {
         // A rehearsal's account has no other workload.
@@ -892,7 +1101,7 @@ fn what_starts_functions_is_what_is_rehearsed() {
 #[test]
 fn the_alarms_are_those_that_are_rehearsed() {
     let plan = plan();
-    let rehearsed = watching(&plan, Scenario::REGION_FAILURE).unwrap().alarms;
+    let rehearsed = region_failure::alarms(&plan).unwrap();
     let [primary, stack] = stacks();
     assert!(
         ["Watch", "WatchProbe"]

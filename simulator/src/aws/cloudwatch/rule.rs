@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::StateValue;
+use super::values::StateValue;
 
 /// The longest rule, in characters, the most elements (alarms, `TRUE` or `FALSE`, parentheses that group) and the most
 /// alarms of one (CloudWatch API Reference, PutCompositeAlarm).
@@ -12,17 +12,17 @@ const CHILDREN_LIMIT: usize = 100;
 
 /// A rule that was read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Rule {
+pub(super) enum AlarmRule {
     /// Holds always, or never.
     Always(bool),
     /// Holds if an alarm is in a state. The alarm is a name or an ARN, as it was written.
     Is(StateValue, String),
-    Not(Box<Rule>),
-    All(Vec<Rule>),
-    Any(Vec<Rule>),
+    Not(Box<AlarmRule>),
+    All(Vec<AlarmRule>),
+    Any(Vec<AlarmRule>),
 }
 
-impl Rule {
+impl AlarmRule {
     /// Reads a rule. Errors: a text, in AWS's words where they are known.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.trim() != text {
@@ -196,7 +196,7 @@ impl Reader {
         Ok(())
     }
 
-    fn expression(&mut self) -> Result<Rule, String> {
+    fn expression(&mut self) -> Result<AlarmRule, String> {
         let first = self.term()?;
         let operator = ["AND", "OR"].into_iter().find(|operator| self.next_is(operator));
         let Some(operator) = operator else {
@@ -215,13 +215,13 @@ impl Reader {
             );
         }
         Ok(if operator == "AND" {
-            Rule::All(rules)
+            AlarmRule::All(rules)
         } else {
-            Rule::Any(rules)
+            AlarmRule::Any(rules)
         })
     }
 
-    fn term(&mut self) -> Result<Rule, String> {
+    fn term(&mut self) -> Result<AlarmRule, String> {
         let token = self.next()?;
         let word = match &token.what {
             What::Open => {
@@ -239,13 +239,13 @@ impl Reader {
             }
         };
         if word == "NOT" {
-            return Ok(Rule::Not(Box::new(self.term()?)));
+            return Ok(AlarmRule::Not(Box::new(self.term()?)));
         }
         self.count(1)?;
         // The API Reference writes both `FALSE` and `false`.
         match word.to_ascii_uppercase().as_str() {
-            "TRUE" => return Ok(Rule::Always(true)),
-            "FALSE" => return Ok(Rule::Always(false)),
+            "TRUE" => return Ok(AlarmRule::Always(true)),
+            "FALSE" => return Ok(AlarmRule::Always(false)),
             _ => {}
         }
         let state: StateValue = word
@@ -261,7 +261,7 @@ impl Reader {
         }
         let alarm = alarm.clone();
         self.must_be(&What::Close, ")")?;
-        Ok(Rule::Is(state, alarm))
+        Ok(AlarmRule::Is(state, alarm))
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
             "c d" => Some(StateValue::InsufficientData),
             _ => None,
         };
-        Rule::parse(rule)
+        AlarmRule::parse(rule)
             .unwrap_or_else(|why| panic!("{rule}: {why}"))
             .holds(&state)
     }
@@ -340,7 +340,7 @@ mod tests {
             ("alarm(a)", "Unsupported token 'alarm' at char 0"),
             ("ALARM(a) AND ALARM(b) OR ALARM(c)", "put one of them into parentheses"),
         ] {
-            let error = Rule::parse(rule).unwrap_err();
+            let error = AlarmRule::parse(rule).unwrap_err();
             assert!(error.contains(why), "{rule}: {error}");
         }
     }
@@ -349,7 +349,7 @@ mod tests {
     fn the_limits_are_those_of_aws() {
         let many = |count: usize, each: &dyn Fn(usize) -> String| {
             let each: Vec<String> = (0..count).map(each).collect();
-            Rule::parse(&each.join(" OR "))
+            AlarmRule::parse(&each.join(" OR "))
         };
         assert!(many(100, &|n| format!("ALARM(a{n})")).is_ok());
         assert!(
@@ -360,9 +360,9 @@ mod tests {
         assert!(many(500, &|_| "ALARM(a)".to_owned()).is_ok());
         assert!(many(501, &|_| "TRUE".to_owned()).unwrap_err().contains("500 elements"));
         let nested = |depth: usize| format!("{}TRUE{}", "(".repeat(depth), ")".repeat(depth));
-        assert!(Rule::parse(&nested(249)).is_ok());
-        assert!(Rule::parse(&nested(250)).unwrap_err().contains("500 elements"));
+        assert!(AlarmRule::parse(&nested(249)).is_ok());
+        assert!(AlarmRule::parse(&nested(250)).unwrap_err().contains("500 elements"));
         let long = format!("ALARM({})", "a".repeat(LENGTH_LIMIT));
-        assert!(Rule::parse(&long).unwrap_err().contains("10240 characters"));
+        assert!(AlarmRule::parse(&long).unwrap_err().contains("10240 characters"));
     }
 }

@@ -4,7 +4,9 @@ use std::pin::Pin;
 
 use serde_json::json;
 use shared::error::{ErrorKind, StepError};
+use shared::step::Handler;
 use states_language::ExecutionStatus;
+use states_language::HistoryEvent;
 
 use super::*;
 use crate::faults::{CallEffect, CallFault, DeliveryEffect, DeliveryFault};
@@ -278,7 +280,7 @@ async fn what_cannot_be_loaded_or_is_not_there_cannot_be_started() {
 
 #[test]
 fn a_hole_is_the_name_in_pascal_case() {
-    assert_eq!(hole("promote-database"), "PromoteDatabase");
-    let arn = function_arn("1", "here", "promote-database");
-    assert_eq!(arn, "arn:aws:lambda:here:1:function:promote-database:1");
+    assert_eq!(hole("send-mail"), "SendMail");
+    let arn = function_arn("1", "here", "send-mail");
+    assert_eq!(arn, "arn:aws:lambda:here:1:function:send-mail:1");
 }

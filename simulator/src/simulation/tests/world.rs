@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use serde_json::{Value, json};
 use shared::error::{ErrorKind, StepError};
+use shared::step::Handler;
 use states_language::ExecutionStatus;
 use tokio::time::sleep;
 

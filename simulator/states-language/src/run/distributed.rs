@@ -10,12 +10,13 @@ use super::map::item_context;
 use super::{Extra, Visit};
 use crate::definition::{Distributed, ExecutionType, ItemBatcher, Map};
 use crate::errors::{TaskFailure, names};
-use crate::execution::{AbortHandle, Begin, ExecutionIdentity, ExecutionStatus, MapRun, Run, drive};
 use crate::expression::Template;
 use crate::history::{EventDetails, EventKind};
 use crate::host::{ItemReaderCall, ResultWriterCall};
 use crate::json::{PAYLOAD_LIMIT_BYTES, size};
 use crate::ordered::Ordered;
+use crate::running::{AbortHandle, Begin, ExecutionIdentity, MapRun, Run};
+use crate::status::ExecutionStatus;
 
 /// How many child executions run at once at most.
 const CONCURRENCY: usize = 10_000;
@@ -326,7 +327,7 @@ impl Visit<'_> {
             let abort = AbortHandle::default();
             let place = (prefix, Some(context));
             let begin = Begin { input, from: None };
-            let status = drive(&run, &map.processor, begin, limit, &abort, place).await;
+            let status = run.drive(&map.processor, begin, limit, &abort, place).await;
             (run, status)
         })
     }

@@ -21,12 +21,13 @@ use tokio::time::sleep;
 
 use crate::definition::{Assign, Catcher, State, StateKind, Transition, Workflow};
 use crate::errors::TaskFailure;
-use crate::execution::Run;
 use crate::expression::Template;
 use crate::functions;
-use crate::history::{EventDetails, EventKind, Place};
+use crate::history::{EventDetails, EventKind};
+use crate::journal::Place;
 use crate::json;
 use crate::retry;
+use crate::running::Run;
 use crate::time::rfc3339;
 
 /// The variables of one scope, and of those around it.

@@ -8,10 +8,11 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Extra, Visit};
-use crate::definition::{Integration, Task};
+use crate::definition::Task;
 use crate::errors::{TaskFailure, names};
 use crate::history::{EventDetails, EventKind};
 use crate::host::TaskCall;
+use crate::integration::Integration;
 use crate::tokens::OpenToken;
 
 /// How long a Task without `TimeoutSeconds` may take, in seconds.

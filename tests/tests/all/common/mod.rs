@@ -9,14 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rehearsal::deployment::deployments;
+use rehearsal::deployments;
+use rehearsal::scenarios::region_failure::RegionFailure;
 use serde_json::{Value, json};
 use shared::error::StepError;
 use shared::plan::Plan;
 use shared::record::{Claim, Claimed, Closing, Header, Record};
 use shared::recovery::Mode;
 use shared::resume::{Resumed, resume};
-use shared::scenario::Scenario;
 use shared::step::{Handler, Step, handler};
 use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
@@ -124,7 +124,7 @@ impl World {
     async fn deployed(change: impl FnOnce(&mut Plan), alarm_is_heard: bool) -> Self {
         let mut plan = plan();
         change(&mut plan);
-        let deployed = deployments(&plan, Scenario::REGION_FAILURE, alarm_is_heard).unwrap();
+        let deployed = deployments(&plan, &RegionFailure, alarm_is_heard).unwrap();
         let mut world = Self::begin(plan, deployed, 11).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         world.before = world.cloud().snapshot();
@@ -134,7 +134,7 @@ impl World {
     /// What a plan asks for is deployed in both Regions, but for a change to each; ten minutes have gone well. The alarm starts
     /// nothing.
     pub async fn good_times_with(plan: Plan, change: impl FnMut(&mut Deployment)) -> Self {
-        let mut deployed = deployments(&plan, Scenario::REGION_FAILURE, false).unwrap();
+        let mut deployed = deployments(&plan, &RegionFailure, false).unwrap();
         deployed.iter_mut().for_each(change);
         let world = Self::begin(plan, deployed, 11).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
@@ -387,7 +387,7 @@ impl World {
 
 /// Both Regions with everything but for alarms; the recovery machine waits for a minute only for the scenario's execution.
 pub async fn with_impatient_recovery_machine(plan: Plan) -> World {
-    let mut deployed = deployments(&plan, Scenario::REGION_FAILURE, false).unwrap();
+    let mut deployed = deployments(&plan, &RegionFailure, false).unwrap();
     let machines = deployed.iter_mut().flat_map(|deployment| &mut deployment.machines);
     for (_, text) in machines.filter(|(name, _)| *name == MACHINE) {
         let mut machine: Value = serde_json::from_str(text).unwrap();

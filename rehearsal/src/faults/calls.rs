@@ -1,0 +1,227 @@
+//! What goes wrong with calls of AWS.
+
+use jiff::SignedDuration;
+use simulator::faults::{CallEffect, CallFault, FaultId};
+
+use crate::fault::{Count, Effect, FaultKind, Said, Vocabulary, any_of, applied};
+use crate::world::World;
+
+/// How long a service is throttled, and which share of its calls.
+const THROTTLED_FOR: SignedDuration = SignedDuration::from_mins(10);
+const THROTTLED_SHARE: f64 = 0.5;
+/// How much of each minute a table is throttled, and for how many minutes.
+const TABLE_THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(20);
+const TABLE_THROTTLED_MINUTES: i64 = 60;
+/// The service that no recovery depends on: what AWS Health says is shown, and decides nothing.
+const NOT_DEPENDED_ON: &str = "health";
+
+/// Makes calls fail from now on.
+fn fail(world: &World<'_>, fault: CallFault) -> FaultId {
+    let cloud = world.cloud();
+    cloud.faults.on_calls(CallFault {
+        from: cloud.now(),
+        ..fault
+    })
+}
+
+fn service(said: &Said<'_>, name: &str) -> Result<String, String> {
+    let services = &said.vocabulary.services;
+    if services.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "the simulator has no service '{name}'; it has {}",
+        services.join(", ")
+    ))
+}
+
+fn some_service(rng: &mut fastrand::Rng, vocabulary: &Vocabulary) -> String {
+    let services = || {
+        vocabulary
+            .services
+            .iter()
+            .filter(|service| **service != NOT_DEPENDED_ON)
+    };
+    let drawn = rng.usize(..services().count());
+    services().nth(drawn).copied().unwrap_or_default().to_owned()
+}
+
+/// A service asks for fewer calls.
+pub static THROTTLE: FaultKind = FaultKind::with(
+    "throttle:<service>",
+    "half of the service's calls are throttled for 10 minutes",
+    "recovers, later",
+    |said| Ok(Box::new(Throttle(service(said, said.text("service")?)?))),
+    |rng, vocabulary| Box::new(Throttle(some_service(rng, vocabulary))),
+);
+
+struct Throttle(String);
+
+impl Effect for Throttle {
+    fn argument(&self) -> Option<String> {
+        Some(self.0.clone())
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        Some(applied(fail(
+            world,
+            CallFault {
+                service: Some(self.0.clone()),
+                until: world.now().checked_add(THROTTLED_FOR).ok(),
+                share: THROTTLED_SHARE,
+                ..CallFault::every(CallEffect::Throttled)
+            },
+        )))
+    }
+}
+
+/// A service fails a share of its calls.
+pub static ERRORS: FaultKind = FaultKind::with(
+    "errors:<service>:<rate>",
+    "this share of the service's calls fails with a server error; 0.2 is one of five",
+    "recovers, later",
+    |said| {
+        let (of, rate) = said
+            .text("service>:<rate")?
+            .split_once(':')
+            .ok_or("say how many: errors:<service>:<rate>")?;
+        let share: f64 = rate
+            .parse()
+            .map_err(|_| format!("{rate} is no share; 0.2 is one of five"))?;
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(format!("{share} is no share: it is more than 0 and at most 1"));
+        }
+        Ok(Box::new(Errors {
+            service: service(said, of)?,
+            share,
+        }))
+    },
+    |rng, vocabulary| {
+        let service = some_service(rng, vocabulary);
+        let share = [0.05, 0.1, 0.2, 0.4][rng.usize(..4)];
+        Box::new(Errors { service, share })
+    },
+);
+
+struct Errors {
+    service: String,
+    share: f64,
+}
+
+impl Effect for Errors {
+    fn argument(&self) -> Option<String> {
+        Some(format!("{}:{}", self.service, self.share))
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        Some(applied(fail(
+            world,
+            CallFault {
+                service: Some(self.service.clone()),
+                share: self.share,
+                ..CallFault::every(CallEffect::ServerError)
+            },
+        )))
+    }
+}
+
+/// An operation is done, and its answer never comes.
+pub static LOST_REPLY: FaultKind = FaultKind {
+    lots: 4,
+    ..FaultKind::with(
+        "lost-reply:<operation>",
+        "the operation's first call is done, and its answer never comes",
+        "recovers, with one effect",
+        |said| Ok(Box::new(LostReply(operation(said.text("operation")?)?))),
+        |rng, vocabulary| {
+            let operations = &vocabulary.operations;
+            Box::new(LostReply(operations[rng.usize(..operations.len())].to_owned()))
+        },
+    )
+};
+
+/// Which operations there are is AWS's to say: one that nothing calls is told at the end, since it never applied.
+fn operation(name: &str) -> Result<String, String> {
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric()) && name.starts_with(|c: char| c.is_ascii_uppercase());
+    if is_name {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "'{name}' is no operation; they are written as FailoverGlobalCluster"
+    ))
+}
+
+struct LostReply(String);
+
+impl Effect for LostReply {
+    fn argument(&self) -> Option<String> {
+        Some(self.0.clone())
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        Some(applied(fail(
+            world,
+            CallFault {
+                operation: Some(self.0.clone()),
+                at_most: Some(1),
+                ..CallFault::every(CallEffect::LostReply)
+            },
+        )))
+    }
+}
+
+/// SNS fails.
+pub static SNS_DOWN: FaultKind = FaultKind::plain::<SnsDown>(
+    "sns-down",
+    "SNS fails in every Region",
+    "recovers, and keeps that nobody was told",
+);
+
+#[derive(Default)]
+struct SnsDown;
+
+impl Effect for SnsDown {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        Some(applied(fail(
+            world,
+            CallFault {
+                service: Some("sns".to_owned()),
+                ..CallFault::every(CallEffect::ServerError)
+            },
+        )))
+    }
+
+    fn silences_announcements(&self) -> bool {
+        true
+    }
+}
+
+/// The table of records asks for fewer calls, most of the time.
+pub static TABLE_THROTTLED: FaultKind = FaultKind {
+    lots: 1,
+    ..FaultKind::plain::<TableThrottled>(
+        "table-throttled",
+        "20 s of each minute the table of records throttles every call",
+        "recovers",
+    )
+};
+
+#[derive(Default)]
+struct TableThrottled;
+
+impl Effect for TableThrottled {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let cloud = world.cloud();
+        let now = cloud.now();
+        let each = (0..TABLE_THROTTLED_MINUTES).filter_map(|minute| {
+            let from = now.checked_add(SignedDuration::from_mins(minute)).ok()?;
+            Some(cloud.faults.on_calls(CallFault {
+                service: Some("dynamodb".to_owned()),
+                from,
+                until: from.checked_add(TABLE_THROTTLED_FOR).ok(),
+                ..CallFault::every(CallEffect::Throttled)
+            }))
+        });
+        Some(any_of(each.collect()))
+    }
+}

@@ -1,0 +1,36 @@
+//! Clocks that are off.
+
+use std::time::Duration;
+
+use shared::plan;
+
+use crate::fault::{Count, Effect, FaultKind, applied, in_one_word};
+use crate::world::World;
+
+/// The functions' clocks are off.
+pub static SKEW: FaultKind = FaultKind {
+    lots: 1,
+    ..FaultKind::with(
+        "clock-skew:<duration>",
+        "the functions' clocks are off by up to this much, each by its own",
+        "recovers, with measured figures still right",
+        |said| Ok(Box::new(Skew(said.time()?))),
+        |_, _| Box::new(Skew(plan::Duration::from_secs(1))),
+    )
+};
+
+struct Skew(plan::Duration);
+
+impl Effect for Skew {
+    fn argument(&self) -> Option<String> {
+        Some(in_one_word(self.0))
+    }
+
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        Some(applied(world.cloud().skew_clocks(self.0.as_std())))
+    }
+
+    fn clocks_off_by(&self) -> Duration {
+        self.0.as_std()
+    }
+}

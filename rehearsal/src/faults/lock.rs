@@ -1,0 +1,53 @@
+//! Who holds the lock already.
+
+use shared::recovery::Mode;
+
+use crate::fault::{Count, Effect, FaultKind};
+use crate::world::World;
+
+/// What each of these says.
+const WHO_HOLDS_THE_LOCK: &str = "who holds the lock";
+
+/// A drill holds the lock.
+pub static DRILL_RUNNING: FaultKind = FaultKind {
+    lots: 1,
+    says: &[WHO_HOLDS_THE_LOCK],
+    ..FaultKind::plain::<DrillRunning>("drill-running", "a drill holds the lock", "takes over")
+};
+
+#[derive(Default)]
+struct DrillRunning;
+
+impl Effect for DrillRunning {
+    fn at_the_disaster(&self, _world: &World<'_>) -> Option<Count> {
+        Some(Box::new(|_| 1))
+    }
+
+    fn holds_the_lock(&self) -> Option<Mode> {
+        Some(Mode::Drill)
+    }
+}
+
+/// Another live recovery holds the lock.
+pub static BUSY: FaultKind = FaultKind {
+    lots: 1,
+    says: &[WHO_HOLDS_THE_LOCK],
+    ..FaultKind::plain::<Busy>(
+        "busy",
+        "another live recovery holds the lock",
+        "refuses, and says what is busy since when",
+    )
+};
+
+#[derive(Default)]
+struct Busy;
+
+impl Effect for Busy {
+    fn at_the_disaster(&self, _world: &World<'_>) -> Option<Count> {
+        Some(Box::new(|_| 1))
+    }
+
+    fn holds_the_lock(&self) -> Option<Mode> {
+        Some(Mode::Live)
+    }
+}

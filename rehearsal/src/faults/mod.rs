@@ -1,0 +1,46 @@
+//! The kinds of faults, a file for each thing that can go wrong.
+
+use crate::fault::FaultKind;
+
+pub mod calls;
+pub mod clock;
+pub mod database;
+pub mod delivery;
+pub mod execution;
+pub mod lock;
+pub mod people;
+pub mod processes;
+pub mod region;
+
+/// Every kind of fault that scenarios share, in the order in which they are listed.
+pub static KINDS: &[&FaultKind] = &[
+    &region::OUTAGE,
+    &region::GREY_REGION,
+    &region::GREY_CONTROL,
+    &database::BOTH,
+    &calls::THROTTLE,
+    &calls::ERRORS,
+    &calls::LOST_REPLY,
+    &processes::KILL,
+    &processes::KILL_RANDOM,
+    &delivery::DUPLICATE_EVENT,
+    &delivery::LATE_EVENT,
+    &delivery::FLAPPING_ALARM,
+    &database::LAG,
+    &database::NO_LAG_METRIC,
+    &region::OLD_OUTAGE,
+    &database::SWITCHOVER_HANGS,
+    &database::STUCK_FAILOVER,
+    &database::FAILED_FAILOVER,
+    &people::ASLEEP,
+    &people::DECLINES,
+    &people::ONE_TWICE,
+    &calls::SNS_DOWN,
+    &calls::TABLE_THROTTLED,
+    &clock::SKEW,
+    &execution::CHILD_DIES,
+    &execution::CHILD_NOT_STOPPED,
+    &execution::STOP_DENIED,
+    &lock::DRILL_RUNNING,
+    &lock::BUSY,
+];

@@ -1,0 +1,97 @@
+//! What people do when they are asked.
+
+use std::rc::Rc;
+
+use crate::fault::{Count, Effect, FaultKind};
+use crate::people::People;
+use crate::world::World;
+
+/// What each of these says.
+const WHAT_PEOPLE_DO: &str = "what people do";
+
+fn otherwise(world: &World<'_>) -> Option<Count> {
+    let heard = Rc::clone(&world.heard);
+    Some(Box::new(move |_| heard.otherwise()))
+}
+
+/// Nobody answers what is asked.
+pub static ASLEEP: FaultKind = FaultKind {
+    says: &[WHAT_PEOPLE_DO],
+    ..FaultKind::plain::<Asleep>("approver-asleep", "nobody answers what is asked", "expires")
+};
+
+#[derive(Default)]
+struct Asleep;
+
+impl Effect for Asleep {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        otherwise(world)
+    }
+
+    fn people(&self) -> Option<People> {
+        Some(People::Asleep)
+    }
+}
+
+/// The first one who answers declines.
+pub static DECLINES: FaultKind = FaultKind {
+    says: &[WHAT_PEOPLE_DO],
+    ..FaultKind::with(
+        "approver-declines[:<n>]",
+        "who answers first declines, from the n-th question on (the first)",
+        "declined, everything as before",
+        |said| {
+            let from = match said.argument {
+                None => 1,
+                Some(from) => match from.parse() {
+                    Ok(from) if from > 0 => from,
+                    _ => return Err(format!("{from} is no question's number; the first is 1")),
+                },
+            };
+            Ok(Box::new(Declines { from }))
+        },
+        |rng, _| Box::new(Declines { from: rng.usize(1..3) }),
+    )
+};
+
+struct Declines {
+    /// From which question on.
+    from: usize,
+}
+
+impl Effect for Declines {
+    fn argument(&self) -> Option<String> {
+        (self.from > 1).then(|| self.from.to_string())
+    }
+
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        otherwise(world)
+    }
+
+    fn people(&self) -> Option<People> {
+        Some(People::Decline { from: self.from })
+    }
+}
+
+/// One person answers twice, and nobody else does.
+pub static ONE_TWICE: FaultKind = FaultKind {
+    says: &[WHAT_PEOPLE_DO],
+    ..FaultKind::plain::<OneTwice>(
+        "one-approver-twice",
+        "one person answers twice, and nobody else",
+        "does not count as two",
+    )
+};
+
+#[derive(Default)]
+struct OneTwice;
+
+impl Effect for OneTwice {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        otherwise(world)
+    }
+
+    fn people(&self) -> Option<People> {
+        Some(People::OneTwice)
+    }
+}

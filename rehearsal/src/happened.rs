@@ -1,0 +1,168 @@
+//! What happened in a rehearsal, as the records of its Regions and the simulated AWS have it, for invariants to look at.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use shared::approval::{Approval, Question, Settled};
+use shared::arn;
+use shared::error::StepError;
+use shared::plan::Plan;
+use shared::record::{Announced, Closing, Header, Record, TimelineStep, Undo};
+use simulator::aws::sns::Message;
+use simulator::simulation::Simulation;
+
+use crate::truth::{Breach, Truth};
+
+/// One recovery, as its Region's record has it.
+pub struct Recorded {
+    /// The Region that ran it.
+    pub region: String,
+    /// Its header.
+    pub header: Header,
+    /// Its timeline.
+    pub timeline: Vec<TimelineStep>,
+    /// What it changed, and how that is taken back.
+    pub undos: Vec<Undo>,
+    /// What people were asked.
+    pub questions: Vec<Asked>,
+    /// What people were told.
+    pub announced: Vec<Announced>,
+}
+
+/// What people were asked, and what came of it.
+pub struct Asked {
+    /// The question.
+    pub question: Question,
+    /// What was answered.
+    pub approvals: Vec<Approval>,
+    /// What the answers came to, if they did.
+    pub settled: Option<Settled>,
+}
+
+impl Recorded {
+    /// Everything that a Region's record has of the workload's recoveries, oldest first. Errors: it cannot be read.
+    pub async fn all(record: &Record, region: &str, workload: &str) -> Result<Vec<Self>, StepError> {
+        let mut all = Vec::new();
+        for id in record.recoveries(workload).await? {
+            let Some(header) = record.header(&id).await? else {
+                continue;
+            };
+            let mut questions = Vec::new();
+            for question in record.questions(&id).await? {
+                questions.push(Asked {
+                    approvals: record.approvals(&id, &question.ask.id).await?,
+                    settled: record.settled(&id, &question.ask.id).await?,
+                    question,
+                });
+            }
+            all.push(Self {
+                region: region.to_owned(),
+                timeline: record.timeline(&id).await?,
+                undos: record.undo_notes(&id).await?,
+                announced: record.announced(&id).await?,
+                questions,
+                header,
+            });
+        }
+        Ok(all)
+    }
+
+    /// How each of its executions ended, oldest first.
+    pub fn closings(&self) -> impl Iterator<Item = &Closing> {
+        self.header.earlier.iter().chain(&self.header.closing)
+    }
+
+    /// Whether it changed anything that was not taken back.
+    pub fn changed_something(&self) -> bool {
+        self.undos.iter().any(|undo| undo.taken_back_at.is_none())
+    }
+
+    /// When a step of an execution last ended, or began.
+    pub fn step(&self, closing: &Closing, name: &str) -> Option<&TimelineStep> {
+        let execution = arn::name(&closing.execution);
+        let mut steps = self.timeline.iter();
+        steps.find(|step| step.name == name && step.execution == execution)
+    }
+}
+
+/// What happened, for the invariants to look at.
+pub struct Happened<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The simulated AWS and its customers.
+    pub simulation: &'a Simulation,
+    /// When the disaster was.
+    pub disaster_at: Timestamp,
+    /// What everything was like before the recovery that is rehearsed was begun, or tried again.
+    pub before: &'a Value,
+    /// Every recovery that was opened, by its Region.
+    pub recoveries: &'a [Recorded],
+    /// What the customers saw.
+    pub truth: &'a Truth,
+    /// The locks that somebody else holds, by execution.
+    pub foreign: &'a [String],
+    /// How far clocks are off.
+    pub skew_seconds: f64,
+    /// Whether customers suffer from the disaster from its beginning on.
+    pub interrupts: bool,
+    /// How many recoveries may change something.
+    pub changing_recoveries: usize,
+    /// Whether SNS took what was told.
+    pub can_tell: bool,
+    /// Whether the scenario's execution was made to end without its last state.
+    pub child_dies: bool,
+    /// Whether somebody stopped the recovery.
+    pub is_stopped: bool,
+    /// Locks that are held now, by Region.
+    pub locks: Vec<(String, String)>,
+}
+
+/// Something that must hold.
+pub struct Invariant {
+    /// Its name.
+    pub name: &'static str,
+    /// What was seen that must not be, and when.
+    pub check: fn(&Happened<'_>) -> Vec<Seen>,
+}
+
+/// When something was that must not be, and what was seen.
+pub type Seen = (Timestamp, String);
+
+impl Happened<'_> {
+    /// Every breach of these, in the order of time.
+    pub fn breaches<'a>(&self, invariants: impl IntoIterator<Item = &'a Invariant>) -> Vec<Breach> {
+        let each = invariants.into_iter().flat_map(|Invariant { name, check }| {
+            let seen = check(self).into_iter();
+            seen.map(|(at, what)| Breach {
+                invariant: name,
+                at,
+                what,
+            })
+        });
+        let mut breaches: Vec<Breach> = each.collect();
+        breaches.sort_by_key(|breach| breach.at);
+        breaches
+    }
+
+    /// How each execution of each recovery ended.
+    pub fn closings(&self) -> impl Iterator<Item = (&Recorded, &Closing)> {
+        let each = self.recoveries.iter();
+        each.flat_map(|recorded| recorded.closings().map(move |closing| (recorded, closing)))
+    }
+
+    /// The plan's other Region.
+    pub fn other_region(&self, region: &str) -> &str {
+        let regions = &self.plan.regions;
+        if regions.primary.region == region {
+            &regions.standby.region
+        } else {
+            &regions.primary.region
+        }
+    }
+
+    /// What people were told in a Region.
+    pub fn messages(&self, region: &str) -> Vec<Message> {
+        let site = self.plan.site(region);
+        site.map(|site| self.simulation.cloud().sns.messages(&self.plan.topic_arn(site)))
+            .unwrap_or_default()
+    }
+}

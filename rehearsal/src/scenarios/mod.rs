@@ -1,0 +1,128 @@
+//! The scenarios that can be rehearsed, a module for each.
+
+use std::str::FromStr;
+
+use crate::disaster::{Disaster, Start, vocabulary};
+use crate::fault::{Fault, FaultKind, Fits};
+use crate::faults::KINDS;
+
+pub mod region_failure;
+pub mod region_return;
+
+/// Every scenario that is built in.
+pub const ALL: &[&'static dyn Disaster] = &[&region_failure::RegionFailure, &region_return::RegionReturn];
+
+/// The scenario of that name.
+pub fn named(name: &str) -> Option<&'static dyn Disaster> {
+    ALL.iter().copied().find(|disaster| disaster.name() == name)
+}
+
+/// The kinds of faults that a scenario can be together with.
+pub fn kinds_that_fit(disaster: &dyn Disaster) -> Vec<&'static FaultKind> {
+    let fits = |kind: &&&'static FaultKind| match kind.fits {
+        Fits::Every => true,
+        Fits::StartedByAlarm => disaster.start() == Start::Alarm,
+        Fits::Named => false,
+    };
+    KINDS.iter().filter(fits).chain(disaster.faults()).copied().collect()
+}
+
+/// Every kind of fault of the built-in scenarios, in the order in which they are listed: first those that scenarios share.
+pub fn fault_kinds() -> Vec<&'static FaultKind> {
+    let mut kinds = KINDS.to_vec();
+    for kind in ALL.iter().flat_map(|disaster| disaster.faults()) {
+        if kinds.iter().all(|known| known.name() != kind.name()) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    /// One of the built-in scenarios' faults.
+    fn from_str(spec: &str) -> Result<Self, String> {
+        Self::read(spec, fault_kinds(), &vocabulary(ALL.iter().copied()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::compatible;
+
+    #[test]
+    fn every_kind_is_read_and_written_alike() {
+        for kind in fault_kinds() {
+            let spec = kind
+                .form
+                .replace("<service>", "rds")
+                .replace("<rate>", "0.2")
+                .replace("<operation>", "FailoverGlobalCluster")
+                .replace("<step>", "promote-database")
+                .replace("<state>", "PromoteDatabase")
+                .replace("<duration>", "15m")
+                .replace("[:<n>]", ":2")
+                .replace("[:15m]", ":15m");
+            let fault: Fault = spec.parse().unwrap();
+            assert_eq!(fault.to_string(), spec);
+            assert_eq!(fault.kind(), kind.name(), "{spec}");
+        }
+        for (spec, written) in [
+            ("kill:announce", "kill:announce"),
+            ("approver-declines", "approver-declines"),
+            ("approver-declines:1", "approver-declines"),
+            ("lag:60m", "lag:1h"),
+        ] {
+            assert_eq!(spec.parse::<Fault>().unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn what_is_no_fault_is_refused_with_what_there_is() {
+        for (spec, told) in [
+            ("rain", "--list-faults"),
+            ("busy:2", "takes nothing"),
+            ("throttle", "throttle:<service>"),
+            ("throttle:", "throttle:<service>"),
+            ("throttle:rdss", "rds-data"),
+            ("errors:rds", "errors:<service>:<rate>"),
+            ("errors:rds:2", "at most 1"),
+            ("errors:rds:0", "more than 0"),
+            ("errors:rds:NaN", "more than 0"),
+            ("errors:rds:many", "is no share"),
+            ("lost-reply:failover", "FailoverGlobalCluster"),
+            ("kill:nobody", "promote-database"),
+            ("kill:announce:soon", "the first is 1"),
+            ("child-dies:OpenRecovery", "PromoteDatabase"),
+            ("child-dies", "child-dies:<state>"),
+            ("lag:0s", "changes nothing"),
+            ("lag:soon", "lag"),
+            ("approver-declines:0", "the first is 1"),
+        ] {
+            let error = spec.parse::<Fault>().unwrap_err();
+            assert!(error.contains(told), "{spec}: {error}");
+        }
+    }
+
+    #[test]
+    fn faults_that_contradict_each_other_are_refused() {
+        let check = |specs: &[&str]| {
+            let faults: Vec<Fault> = specs.iter().map(|spec| spec.parse().unwrap()).collect();
+            compatible(&faults)
+        };
+        assert_eq!(check(&["lag:1s", "busy", "throttle:rds", "throttle:sns"]), Ok(()));
+        for pair in [
+            ["grey-region", "grey-control"],
+            ["busy", "drill-running"],
+            ["approver-asleep", "one-approver-twice"],
+            ["stuck-failover", "failed-failover"],
+            ["throttle:rds", "throttle:rds"],
+            ["lag:5s", "old-outage:90m"],
+            ["child-not-stopped", "child-dies:TakeBack"],
+        ] {
+            assert!(check(&pair).is_err(), "{pair:?}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What watches the platform for the loss of a Region.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use shared::plan::{Plan, SiteName};
+use shared::scenario::Scenario;
+use shared::slices::Slices;
+use shared::step::Step;
+use simulator::aws::cloudwatch::{Alarm, Comparison, CompositeAlarm, Metric, MissingData, Statistic, Suppressor};
+use simulator::aws::events::Schedule;
+use simulator::simulation::function_arn;
+
+use crate::deployment::{Watching, alarm_rule};
+
+/// Minutes that must be bad before an alarm is raised: one bad minute may be a release.
+const BAD_MINUTES: u32 = 3;
+/// Of how many minutes, for the outside probe: one that was good by chance delays nothing.
+const PROBED_MINUTES: u32 = 4;
+/// Of how many minutes, for replication, whose lag comes and goes.
+const REPLICATED_MINUTES: u32 = 5;
+/// How long the alarm waits for the maintenance alarm: not at all, as a person sets that one before, and the least that there
+/// is a documented behaviour for (`docs/decisions/0017-one-alarm-from-two.md`).
+const WAIT: Duration = Duration::from_secs(1);
+/// How long the alarm has to go to OK after a maintenance ended (CloudWatch User Guide, "Suppressing composite alarm
+/// actions", recommends a minute).
+const EXTENSION: Duration = Duration::from_secs(60);
+/// What nobody publishes, so that the maintenance alarm stays as a person set it.
+const MAINTENANCE_METRIC: &str = "Maintenance";
+
+/// The alarms that start a recovery together, all in the standby Region.
+#[derive(Clone, Debug)]
+pub struct Alarms {
+    /// Customers are not served, as the outside probe says. Without its word: insufficient data.
+    pub probe: Alarm,
+    /// Replication is further behind than the RPO target, or says nothing.
+    pub replication: Alarm,
+    /// A person sets it for as long as nothing must start, and nothing else does.
+    pub maintenance: Alarm,
+    /// The plan's alarm, whose events start the recovery.
+    pub composite: CompositeAlarm,
+}
+
+/// The alarms, all in the standby Region: that of the plan that may start most, and those that it is made of. Errors: a text,
+/// if the plan has none.
+pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
+    let region = &plan.regions.standby.region;
+    let scenario = Scenario::REGION_FAILURE;
+    let alarm = plan
+        // What an alarm starts is for `start-recovery` to say: one that asks first, or starts nothing, is made all the same.
+        .alarm(scenario, SiteName::Standby)
+        .ok_or_else(|| format!("no alarm in {region} is for {scenario}; add one to the plan's alarms"))?;
+    alarms_named(plan, &alarm.name, &Slices::new(plan, scenario, region)?)
+}
+
+/// What watches the platform, in the standby Region. Errors: a text, if the plan has no alarm.
+pub(crate) fn watching(plan: &Plan) -> Result<Watching, String> {
+    let region = &plan.regions.standby.region;
+    let alarms = alarms(plan)?;
+    let slices = Slices::new(plan, Scenario::REGION_FAILURE, region)?;
+    Ok(Watching {
+        rule: alarm_rule(plan, region, &alarms.composite.name),
+        flapping: alarms.probe.name.clone(),
+        region: region.clone(),
+        alarms: vec![alarms.probe, alarms.replication, alarms.maintenance],
+        composite_alarms: vec![alarms.composite],
+        schedules: vec![Schedule {
+            name: "probe-health".to_owned(),
+            region: region.clone(),
+            every: Duration::from_secs(60),
+            target_arn: function_arn(&plan.account, region, probe_health::ProbeHealth::NAME),
+            input: json!({ "health": slices.health, "probe": slices.probe }),
+        }],
+    })
+}
+
+/// The alarm `name` and those that it is made of (`docs/decisions/0017-one-alarm-from-two.md`).
+fn alarms_named(plan: &Plan, name: &str, slices: &Slices) -> Result<Alarms, String> {
+    let (site, scenario) = (&plan.regions.standby, Scenario::REGION_FAILURE);
+    let rpo = plan.scenarios.get(&scenario).and_then(|policy| policy.objectives.rpo);
+    let rpo = rpo.ok_or_else(|| format!("the plan has no RPO for {scenario}; add objectives/rpo to its policy"))?;
+    let own_metric = |metric: &str| Metric {
+        namespace: slices.probe.namespace.clone(),
+        name: metric.to_owned(),
+        dimensions: BTreeMap::from([("Workload".to_owned(), slices.probe.workload.clone())]),
+    };
+    let a_minute = Duration::from_secs(60);
+    let probe = Alarm {
+        name: format!("{name}-probe"),
+        description: format!("{} is not healthy, seen from {}", plan.dns.name, site.region),
+        metric: own_metric(&slices.probe.metric),
+        statistic: Statistic::Minimum,
+        period: a_minute,
+        evaluation_periods: PROBED_MINUTES,
+        datapoints_to_alarm: BAD_MINUTES,
+        threshold: 1.0,
+        comparison: Comparison::LessThan,
+        treat_missing_data: MissingData::Missing,
+        actions_enabled: true,
+    };
+    let replication = Alarm {
+        name: format!("{name}-replication"),
+        description: format!(
+            "replication to {} is more than {} behind, or says nothing",
+            site.cluster, rpo.target
+        ),
+        metric: Metric {
+            namespace: "AWS/RDS".to_owned(),
+            name: "AuroraGlobalDBRPOLag".to_owned(),
+            dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), site.cluster.clone())]),
+        },
+        statistic: Statistic::Maximum,
+        period: a_minute,
+        evaluation_periods: REPLICATED_MINUTES,
+        datapoints_to_alarm: BAD_MINUTES,
+        threshold: rpo.target.as_std().as_millis() as f64,
+        comparison: Comparison::GreaterThan,
+        treat_missing_data: MissingData::Breaching,
+        actions_enabled: true,
+    };
+    let maintenance = Alarm {
+        name: format!("{name}-maintenance"),
+        description: format!("a person works on {}, and no recovery is to start", plan.workload),
+        metric: own_metric(MAINTENANCE_METRIC),
+        statistic: Statistic::Maximum,
+        period: a_minute,
+        evaluation_periods: 1,
+        datapoints_to_alarm: 1,
+        threshold: 0.0,
+        comparison: Comparison::GreaterThan,
+        treat_missing_data: MissingData::Ignore,
+        actions_enabled: true,
+    };
+    let composite = CompositeAlarm {
+        name: name.to_owned(),
+        description: format!(
+            "{} is not healthy, seen from {}; or nobody sees it, and replication stands still",
+            plan.dns.name, site.region
+        ),
+        rule: format!(
+            r#"ALARM("{}") OR (INSUFFICIENT_DATA("{}") AND ALARM("{}"))"#,
+            probe.name, probe.name, replication.name
+        ),
+        actions_enabled: true,
+        suppressor: Some(Suppressor {
+            alarm: maintenance.name.clone(),
+            wait: WAIT,
+            extension: EXTENSION,
+        }),
+    };
+    Ok(Alarms {
+        probe,
+        replication,
+        maintenance,
+        composite,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alarm_is_made_of_the_probe_and_of_replication() {
+        let plan: Plan = serde_saphyr::from_str(include_str!("../../../../radiant.plan.yaml")).unwrap();
+        let watching = watching(&plan).unwrap();
+        let alarms = alarms(&plan).unwrap();
+        assert_eq!(
+            alarms.composite.rule,
+            "ALARM(\"radiant-unhealthy-from-outside-probe\") OR \
+             (INSUFFICIENT_DATA(\"radiant-unhealthy-from-outside-probe\") AND \
+             ALARM(\"radiant-unhealthy-from-outside-replication\"))"
+        );
+        assert_eq!(alarms.composite.name, plan.alarms[0].name);
+        assert_eq!(
+            watching.rule.pattern["detail"]["alarmName"],
+            json!([alarms.composite.name])
+        );
+        assert_eq!(
+            alarms.composite.suppressor.unwrap().alarm,
+            "radiant-unhealthy-from-outside-maintenance"
+        );
+        assert_eq!(alarms.replication.threshold, 300_000.0);
+        assert_eq!(
+            alarms.replication.metric.dimensions["DBClusterIdentifier"],
+            "radiant-dr-cluster"
+        );
+        assert_eq!(alarms.probe.metric.name, plan.probe.metric);
+        assert_ne!(alarms.maintenance.metric.name, plan.probe.metric);
+    }
+}

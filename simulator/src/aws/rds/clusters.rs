@@ -1,0 +1,179 @@
+//! How clusters are made and set, and statements run on them.
+
+use std::collections::BTreeMap;
+
+use super::state::{Cluster, Global, Rds};
+use crate::database::{Database, Rows, Value};
+use crate::environment::Environment;
+use crate::lock::lock;
+
+/// A cluster to be made.
+#[derive(Clone, Debug)]
+pub struct NewCluster {
+    /// Its ARN.
+    pub arn: String,
+    /// Its identifier.
+    pub id: String,
+    /// Its Region.
+    pub region: String,
+    /// ARN of the secret that the Data API takes.
+    pub secret_arn: String,
+}
+
+/// Why a statement was not run: the Data API's code and message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlRefusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The code.
+    pub code: &'static str,
+    /// The message.
+    pub message: String,
+}
+
+impl Rds {
+    /// Makes a global database whose first cluster is the writer; each has one instance and the Data API on. Errors: a
+    /// text, if a database cannot be made.
+    pub fn create_global_database(
+        &self,
+        environment: &Environment,
+        id: &str,
+        clusters: &[NewCluster],
+    ) -> Result<(), String> {
+        let mut state = lock(&self.state);
+        for (index, new) in clusters.iter().enumerate() {
+            let mut database = Database::new()?;
+            database.set_writable(index == 0);
+            let cluster = Cluster {
+                id: new.id.clone(),
+                region: new.region.clone(),
+                status: "available",
+                engine_version: ENGINE_VERSION.to_owned(),
+                secret_arn: new.secret_arn.clone(),
+                data_api: true,
+                takes_statements_from: environment.now(),
+                instances: vec![format!("{}-1", new.id)],
+                database,
+            };
+            state.clusters.insert(new.arn.clone(), cluster);
+        }
+        let members: Vec<String> = clusters.iter().map(|cluster| cluster.arn.clone()).collect();
+        let writer = members.first().cloned().ok_or("a global database needs a cluster")?;
+        let global = Global {
+            writer,
+            members,
+            transition: None,
+            left_behind: BTreeMap::new(),
+            lag: Vec::new(),
+            set_lag: None,
+            lag_is_published: true,
+            moves: Vec::new(),
+        };
+        state.globals.insert(id.to_owned(), global);
+        Ok(())
+    }
+
+    /// Runs one statement on a cluster, as the Data API does.
+    pub fn execute(
+        &self,
+        environment: &Environment,
+        region: &str,
+        cluster_arn: &str,
+        sql: &str,
+        parameters: &BTreeMap<String, Value>,
+    ) -> Result<Rows, SqlRefusal> {
+        let now = environment.now();
+        let mut state = lock(&self.state);
+        state.advance(environment, now);
+        let is_writer = !state.globals.values().any(|global| global.keeps_reading(cluster_arn));
+        let refuse = |status, code, message: &str| SqlRefusal {
+            status,
+            code,
+            message: message.to_owned(),
+        };
+        let is_away = environment.database_is_away(region);
+        if is_away {
+            state.note_taken_away(environment, region);
+        }
+        let cluster = state
+            .clusters
+            .get_mut(cluster_arn)
+            .filter(|cluster| cluster.region == region)
+            .ok_or_else(|| {
+                refuse(
+                    400,
+                    "BadRequestException",
+                    "HttpEndpoint is not found: there is no such cluster here",
+                )
+            })?;
+        if !cluster.data_api {
+            return Err(refuse(
+                400,
+                "HttpEndpointNotEnabledException",
+                "HttpEndpoint is not enabled for this cluster",
+            ));
+        }
+        if cluster.instances.is_empty() {
+            return Err(refuse(
+                404,
+                "DatabaseNotFoundException",
+                "The DB cluster doesn't have a DB instance",
+            ));
+        }
+        // The Data API speaks to writers only, and a secondary cluster has none.
+        if is_away || !is_writer || now < cluster.takes_statements_from {
+            return Err(refuse(
+                504,
+                "DatabaseUnavailableException",
+                "The writer instance in the DB cluster isn't available",
+            ));
+        }
+        cluster
+            .database
+            .execute(now, sql, parameters)
+            .map_err(|message| SqlRefusal {
+                status: 400,
+                code: "DatabaseErrorException",
+                message,
+            })
+    }
+
+    /// What a cluster's database holds, whether it answers anybody or not. Errors: a text, as for any statement.
+    pub(crate) fn look_into(
+        &self,
+        environment: &Environment,
+        cluster_arn: &str,
+        select: &str,
+        parameters: &BTreeMap<String, Value>,
+    ) -> Result<Rows, String> {
+        let now = environment.now();
+        let mut state = lock(&self.state);
+        state.advance(environment, now);
+        let cluster = state.clusters.get_mut(cluster_arn).ok_or("there is no such cluster")?;
+        cluster.database.execute(now, select, parameters)
+    }
+
+    /// Sets a cluster's engine version, such as `16.6`.
+    pub fn set_engine_version(&self, cluster_arn: &str, version: &str) {
+        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
+            cluster.engine_version = version.to_owned();
+        }
+    }
+
+    /// Turns a cluster's Data API on or off.
+    pub fn set_data_api(&self, cluster_arn: &str, on: bool) {
+        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
+            cluster.data_api = on;
+        }
+    }
+
+    /// Replaces a cluster's instances; the first is the writer, where the cluster has one.
+    pub fn set_instances(&self, cluster_arn: &str, instances: &[&str]) {
+        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
+            cluster.instances = instances.iter().map(|id| (*id).to_owned()).collect();
+        }
+    }
+}
+
+/// The version of a new cluster. From 15 on, clusters of a global database may differ in their patch level.
+pub(super) const ENGINE_VERSION: &str = "16.6";

@@ -1,0 +1,182 @@
+//! The RDS Data API.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::state::Rds;
+use crate::aws::resources::Resource;
+use crate::aws::service::{self, Parts, Service};
+use crate::aws::wire::{Call, Reply, UNKNOWN};
+use crate::database::{Rows, Value};
+use crate::environment::Environment;
+use crate::faults::CallEffect;
+
+/// The Data API of the clusters of [`Rds`].
+pub struct DataApi(Arc<Rds>);
+
+impl DataApi {
+    /// That of these clusters.
+    pub(crate) fn new(rds: &Arc<Rds>) -> Self {
+        Self(Arc::clone(rds))
+    }
+
+    fn execute_statement(&self, environment: &Environment, call: &Call) -> Reply {
+        let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
+        let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
+        let cluster = text("resourceArn");
+        let is_here = self.0.region_of(cluster).as_ref() == Some(&call.region);
+        if is_here && self.0.secret_of(cluster).as_deref() != Some(text("secretArn")) {
+            return Reply::json_error(
+                400,
+                "InvalidSecretException",
+                "The Secrets Manager secret used with the request isn't valid: it is not the cluster's",
+            );
+        }
+        if let Some(name) = unknown(&body) {
+            let message = format!("the simulated Data API does not know {name}");
+            return Reply::json_error(501, "NotSimulated", &message);
+        }
+        let parameters = match parameters(&body) {
+            Ok(parameters) => parameters,
+            Err(why) => return Reply::json_error(400, "BadRequestException", &why),
+        };
+        match self
+            .0
+            .execute(environment, &call.region, cluster, text("sql"), &parameters)
+        {
+            Ok(rows) => Reply::json(200, &answer(&rows)),
+            Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
+        }
+    }
+}
+
+impl Service for DataApi {
+    fn endpoint(&self) -> Option<&'static str> {
+        Some("rds-data")
+    }
+
+    fn operation<'a>(&self, call: &'a Call) -> Option<Cow<'a, str>> {
+        (call.path == "/Execute").then_some(Cow::Borrowed("ExecuteStatement"))
+    }
+
+    fn can_change(&self, call: &Call, _: &str) -> bool {
+        !only_reads(call)
+    }
+
+    /// The cluster, and the secret, which the Data API reads with the caller's permissions.
+    fn touched(&self, _: &Environment, call: &Call, _: &str) -> Option<Vec<Resource>> {
+        let OfCluster {
+            resource_arn,
+            secret_arn,
+        } = serde_json::from_slice(&call.body).ok()?;
+        Some(vec![Resource::new(resource_arn), Resource::new(secret_arn)])
+    }
+
+    fn failure(&self, environment: &Environment, region: &str) -> Option<CallEffect> {
+        self.0.failure(environment, region)
+    }
+
+    fn server_error(&self, _: &Call) -> Reply {
+        Reply::json_error(500, "InternalServerErrorException", "An internal error occurred.")
+    }
+
+    fn answer<'a>(
+        &'a self,
+        environment: &'a Arc<Environment>,
+        call: &'a Call,
+        operation: &'a str,
+    ) -> service::Answer<'a> {
+        if operation == UNKNOWN {
+            let message = format!("the simulated Data API has no {}", call.path);
+            return Reply::json_error(501, "NotSimulated", &message).into();
+        }
+        self.execute_statement(environment, call).into()
+    }
+
+    /// What there is to see is in that of RDS.
+    fn snapshot(&self, _: &Environment) -> Parts {
+        Parts::new()
+    }
+}
+
+/// As much of a call as names resources.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfCluster {
+    resource_arn: String,
+    secret_arn: String,
+}
+
+/// Whether a call's statement changes nothing.
+fn only_reads(call: &Call) -> bool {
+    let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
+    let sql = body.get("sql").and_then(Json::as_str).unwrap_or_default();
+    let verb = sql.split_whitespace().next().unwrap_or_default();
+    verb.eq_ignore_ascii_case("SELECT")
+}
+
+/// A member of the call that the simulator would not heed. A cluster has one database here, so its name says nothing.
+fn unknown(body: &Json) -> Option<&str> {
+    let known = ["resourceArn", "secretArn", "sql", "parameters", "database"];
+    let mut names = body.as_object()?.keys();
+    names.find(|name| !known.contains(&name.as_str())).map(String::as_str)
+}
+
+fn parameters(body: &Json) -> Result<BTreeMap<String, Value>, String> {
+    let list = body
+        .get("parameters")
+        .and_then(Json::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    list.iter()
+        .map(|parameter| {
+            let name = parameter
+                .get("name")
+                .and_then(Json::as_str)
+                .ok_or("a parameter has no name")?;
+            if parameter.get("typeHint").is_some() {
+                return Err(format!("the type hint of parameter {name} is not simulated"));
+            }
+            let value = parameter
+                .get("value")
+                .ok_or_else(|| format!("parameter {name} has no value"))?;
+            Ok((
+                name.to_owned(),
+                field(value).ok_or_else(|| format!("the type of parameter {name} is not simulated"))?,
+            ))
+        })
+        .collect()
+}
+
+fn field(value: &Json) -> Option<Value> {
+    let (kind, value) = value.as_object()?.iter().next()?;
+    match kind.as_str() {
+        "stringValue" => Some(Value::Text(value.as_str()?.to_owned())),
+        "longValue" => Some(Value::Integer(value.as_i64()?)),
+        "doubleValue" => Some(Value::Real(value.as_f64()?)),
+        "isNull" => Some(Value::Null),
+        _ => None,
+    }
+}
+
+fn answer(rows: &Rows) -> Json {
+    let records: Vec<Vec<Json>> = rows
+        .rows
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|value| match value {
+                    Value::Null => json!({ "isNull": true }),
+                    Value::Integer(number) => json!({ "longValue": number }),
+                    Value::Real(number) => json!({ "doubleValue": number }),
+                    Value::Text(text) => json!({ "stringValue": text }),
+                })
+                .collect()
+        })
+        .collect();
+    json!({ "records": records, "numberOfRecordsUpdated": rows.changed })
+}

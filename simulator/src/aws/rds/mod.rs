@@ -1,0 +1,22 @@
+//! RDS: Aurora clusters in a global database, their failover and switchover over time, and the databases inside.
+//!
+//! Simplified, always to the worse side: Aurora tries to stop the old side's writes when it fails over, and promises
+//! nothing; here it never manages to, and the old side takes writes until it has been made anew, when they are gone. A
+//! switchover during which either Region, or its databases, go away is cancelled at once.
+//!
+//! Replication and what has begun need no Region's public API, so that it may be away meanwhile.
+
+mod clusters;
+pub mod data_api;
+mod failures;
+mod replication;
+mod requests;
+mod service;
+mod state;
+#[cfg(test)]
+mod tests;
+mod transitions;
+
+pub use self::clusters::{NewCluster, SqlRefusal};
+pub use self::replication::replicate;
+pub use self::state::{Move, Rds};

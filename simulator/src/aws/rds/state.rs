@@ -1,0 +1,229 @@
+//! The clusters and global databases, as they are.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::aws::cloudwatch::CloudWatch;
+use crate::database::Database;
+use crate::environment::Environment;
+use crate::faults::FaultId;
+use crate::lock::lock;
+
+/// RDS in all Regions.
+pub struct Rds {
+    pub(super) cloudwatch: Arc<CloudWatch>,
+    pub(super) state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) clusters: BTreeMap<String, Cluster>,
+    pub(super) globals: BTreeMap<String, Global>,
+    /// What becomes of the next switchover, if it is to hang.
+    pub(super) next_switchover_hangs: Option<Hang>,
+    /// What becomes of the next failover, if it is not to end well.
+    pub(super) next_failover: Option<(FaultId, Fate)>,
+    /// Of which Regions the databases were taken away.
+    pub(super) taken_away: BTreeMap<String, FaultId>,
+}
+
+/// How long a switchover hangs before it is cancelled; nothing for ever.
+#[derive(Clone, Copy)]
+pub(super) struct Hang {
+    pub(super) fault: FaultId,
+    pub(super) how_long: Option<Duration>,
+}
+
+/// What AWS was asked for: to make another cluster of a global database the writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// When.
+    pub at: Timestamp,
+    /// The Region that was called.
+    pub region: String,
+    /// ARN of the cluster that was to be the writer.
+    pub target: String,
+    /// Whether that may lose writes: a failover, and not a switchover.
+    pub loses_data: bool,
+    /// Whether AWS took it.
+    pub accepted: bool,
+    /// When AWS gave it up, if it did.
+    pub given_up_at: Option<Timestamp>,
+}
+
+/// How a failover does not end well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It never ends.
+    Stuck,
+    /// It is cancelled at its end.
+    Cancelled,
+}
+
+pub(super) struct Cluster {
+    pub(super) id: String,
+    pub(super) region: String,
+    pub(super) status: &'static str,
+    pub(super) engine_version: String,
+    pub(super) secret_arn: String,
+    pub(super) data_api: bool,
+    pub(super) takes_statements_from: Timestamp,
+    pub(super) instances: Vec<String>,
+    pub(super) database: Database,
+}
+
+pub(super) struct Global {
+    pub(super) writer: String,
+    pub(super) members: Vec<String>,
+    pub(super) transition: Option<Transition>,
+    /// Old writers that failovers left behind, until they have been made anew.
+    pub(super) left_behind: BTreeMap<String, LeftBehind>,
+    /// Replication lag from each moment on.
+    pub(super) lag: Vec<(Timestamp, Duration)>,
+    /// The lag that holds in place of a drawn one.
+    pub(super) set_lag: Option<Duration>,
+    pub(super) lag_is_published: bool,
+    /// Every move that was asked for, in that order.
+    pub(super) moves: Vec<Move>,
+}
+
+/// A cluster that is to be made anew from the writer's data.
+pub(super) struct LeftBehind {
+    pub(super) since: Timestamp,
+    /// How long that takes while the Regions of both run.
+    pub(super) takes: Duration,
+}
+
+/// A failover or switchover.
+#[derive(Clone)]
+pub(super) struct Transition {
+    pub(super) to: String,
+    /// Whether it is a failover.
+    pub(super) loses_data: bool,
+    pub(super) called_at: Timestamp,
+    pub(super) begins_at: Timestamp,
+    /// Nothing, if it never ends.
+    pub(super) ends_at: Option<Timestamp>,
+    /// Whether it is cancelled at its end.
+    pub(super) is_cancelled: bool,
+    /// From when on AWS says that it is being cancelled.
+    pub(super) cancelling_from: Option<Timestamp>,
+    pub(super) begun: bool,
+    pub(super) is_cancelling: bool,
+    /// The fault that keeps it from its end; once that is lifted, it ends at once.
+    pub(super) held_by: Option<FaultId>,
+}
+
+impl Rds {
+    /// Empty; `cloudwatch` gets the metrics.
+    pub(crate) fn new(cloudwatch: &Arc<CloudWatch>) -> Self {
+        Self {
+            cloudwatch: Arc::clone(cloudwatch),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Every move of a global database's writer that was asked for, in that order, those that AWS refused included.
+    pub fn moves(&self, global: &str) -> Vec<Move> {
+        let state = lock(&self.state);
+        state
+            .globals
+            .get(global)
+            .map(|global| global.moves.clone())
+            .unwrap_or_default()
+    }
+
+    /// Each global database's writer, what goes on with it, and its members, by identifier.
+    pub(super) fn global_databases(&self, environment: &Environment) -> serde_json::Value {
+        let mut state = lock(&self.state);
+        state.advance(environment, environment.now());
+        let State { clusters, globals, .. } = &*state;
+        let globals = globals.iter().map(|(id, global)| {
+            let members = global.members.iter().map(|arn| {
+                let cluster = clusters.get(arn);
+                let member = json!({
+                    "status": cluster.map(|cluster| cluster.status),
+                    "engine_version": cluster.map(|cluster| &cluster.engine_version),
+                    "data_api": cluster.map(|cluster| cluster.data_api),
+                    "instances": cluster.map(|cluster| &cluster.instances),
+                    "synchronization": global.synchronization(arn),
+                });
+                (arn, member)
+            });
+            let global = json!({
+                "writer": global.writer,
+                "failover": global.transition.as_ref().map(|_| global.failover_status()),
+                "members": members.collect::<BTreeMap<_, _>>(),
+            });
+            (id, global)
+        });
+        json!(globals.collect::<BTreeMap<_, _>>())
+    }
+
+    /// The secret that a cluster's Data API takes.
+    pub fn secret_of(&self, cluster_arn: &str) -> Option<String> {
+        lock(&self.state)
+            .clusters
+            .get(cluster_arn)
+            .map(|cluster| cluster.secret_arn.clone())
+    }
+
+    /// The cluster that takes a global database's writes.
+    pub fn writer_of(&self, environment: &Environment, global: &str) -> Option<String> {
+        let mut state = lock(&self.state);
+        state.advance(environment, environment.now());
+        state.globals.get(global).map(|global| global.writer.clone())
+    }
+
+    /// ARNs of all clusters of a global database; none, if there is no such database.
+    pub(super) fn members_of(&self, global: &str) -> Vec<String> {
+        let state = lock(&self.state);
+        let global = state.globals.get(global);
+        global.map(|global| global.members.clone()).unwrap_or_default()
+    }
+
+    /// The Region of a cluster.
+    pub fn region_of(&self, cluster_arn: &str) -> Option<String> {
+        lock(&self.state)
+            .clusters
+            .get(cluster_arn)
+            .map(|cluster| cluster.region.clone())
+    }
+}
+
+impl Global {
+    /// Whether a cluster is a secondary: a member that does not write, nor is left behind from when it did.
+    pub(super) fn keeps_reading(&self, arn: &str) -> bool {
+        self.members.iter().any(|member| member == arn) && self.writer != arn && !self.left_behind.contains_key(arn)
+    }
+
+    pub(super) fn synchronization(&self, arn: &str) -> &'static str {
+        if self.left_behind.contains_key(arn) {
+            "pending-resync"
+        } else {
+            "connected"
+        }
+    }
+
+    pub(super) fn lag_at(&self, at: Timestamp) -> Duration {
+        self.lag
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= at)
+            .map(|(_, lag)| *lag)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn failover_status(&self) -> &'static str {
+        match &self.transition {
+            Some(transition) if transition.is_cancelling => "cancelling",
+            Some(transition) if transition.begun && transition.loses_data => "failing-over",
+            Some(transition) if transition.begun => "switching-over",
+            _ => "pending",
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The history while it is being written.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::errors::TaskFailure;
+use crate::history::{EventDetails, EventKind, HISTORY_LIMIT, HistoryEvent};
+use crate::host::Host;
+
+/// Which state of which branch an event is about.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub state: Arc<str>,
+    pub path: Arc<str>,
+}
+
+impl Place {
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            state: Arc::from(""),
+            path: Arc::from(""),
+        }
+    }
+}
+
+/// The history while it is being written.
+pub(crate) struct Journal {
+    execution_arn: Arc<str>,
+    host: Rc<dyn Host>,
+    events: RefCell<Vec<HistoryEvent>>,
+    /// After the last event nothing more is written, whatever is still being dropped.
+    closed: Cell<bool>,
+}
+
+impl Journal {
+    /// `events` are those that were written before a redrive.
+    pub(crate) fn new(execution_arn: Arc<str>, host: Rc<dyn Host>, events: Vec<HistoryEvent>) -> Self {
+        Self {
+            execution_arn,
+            host,
+            events: RefCell::new(events),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// The number of the last event; 0 before the first.
+    pub(crate) fn last(&self) -> u64 {
+        self.events.borrow().len() as u64
+    }
+
+    /// Writes an event and moves `previous` on to it.
+    ///
+    /// # Errors
+    /// `States.Runtime`, which nothing catches, when only the ending event still fits.
+    pub(crate) fn push(
+        &self,
+        previous: &Cell<u64>,
+        place: &Place,
+        kind: EventKind,
+        details: EventDetails,
+    ) -> Result<(), TaskFailure> {
+        let written = self.events.borrow().len() as u64;
+        if written + 1 >= HISTORY_LIMIT {
+            return Err(TaskFailure::runtime(format!(
+                "The execution reached the maximum number of history events ({HISTORY_LIMIT})."
+            )));
+        }
+        self.write(previous, place, kind, details);
+        Ok(())
+    }
+
+    /// Writes the event that ends the execution.
+    pub(crate) fn close(&self, previous: &Cell<u64>, kind: EventKind, details: EventDetails) {
+        self.write(previous, &Place::nowhere(), kind, details);
+        self.closed.set(true);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(crate) fn take(&self) -> Vec<HistoryEvent> {
+        std::mem::take(&mut self.events.borrow_mut())
+    }
+
+    fn write(&self, previous: &Cell<u64>, place: &Place, kind: EventKind, details: EventDetails) {
+        if self.closed.get() {
+            return;
+        }
+        let id = self.events.borrow().len() as u64 + 1;
+        let event = HistoryEvent {
+            execution_arn: Arc::clone(&self.execution_arn),
+            id,
+            previous: previous.replace(id),
+            timestamp: self.host.now(),
+            kind,
+            state: Arc::clone(&place.state),
+            path: Arc::clone(&place.path),
+            details,
+        };
+        // Observed before it is stored, and with no borrow held: an observer may look around.
+        self.host.observe(&event);
+        self.events.borrow_mut().push(event);
+    }
+}

@@ -1,0 +1,162 @@
+//! What the parts of an execution that runs have in common.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use jsonata_core::value::JValue;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::history::HistoryEvent;
+use crate::host::Host;
+use crate::journal::Journal;
+use crate::json;
+use crate::status::ExecutionStatus;
+use crate::time::rfc3339;
+use crate::tokens::TaskTokens;
+
+/// Who an execution is; `$states.context` tells it to the machine.
+#[derive(Clone, Debug)]
+pub struct ExecutionIdentity {
+    /// `arn:aws:states:REGION:ACCOUNT:execution:MACHINE:NAME`.
+    pub arn: String,
+    /// The execution's name.
+    pub name: String,
+    /// The role that the machine runs as.
+    pub role_arn: String,
+    /// `arn:aws:states:REGION:ACCOUNT:stateMachine:MACHINE`.
+    pub state_machine_arn: String,
+    /// The machine's name.
+    pub state_machine_name: String,
+    /// When it was started.
+    pub start_time: Timestamp,
+}
+
+/// Where an execution stopped that did not succeed: what a redrive goes on from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unfinished {
+    /// The state at the top level that it was in.
+    pub state: String,
+    /// The input of that state.
+    pub input: Arc<Value>,
+    /// The variables of the top level.
+    pub variables: BTreeMap<String, Value>,
+}
+
+/// What is left of one run of a distributed Map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapRun {
+    /// `arn:aws:states:REGION:ACCOUNT:mapRun:MACHINE/LABEL:UUID`.
+    pub arn: String,
+    /// The Map's path.
+    pub path: String,
+    /// How many items it was given.
+    pub items: usize,
+    /// How many of them succeeded.
+    pub succeeded: usize,
+    /// How many of them failed.
+    pub failed: usize,
+    /// How many child executions were started.
+    pub children: usize,
+    /// The length of the longest child history, in events.
+    pub longest_history: usize,
+}
+
+/// Stops an execution from outside, as `StopExecution` does: no catcher runs.
+#[derive(Clone, Debug, Default)]
+pub struct AbortHandle(Arc<Abort>);
+
+#[derive(Debug, Default)]
+struct Abort {
+    reason: Mutex<Option<(String, String)>>,
+    given: Notify,
+}
+
+impl AbortHandle {
+    /// Stops the execution at its next await; later calls change nothing.
+    pub fn stop(&self, error: &str, cause: &str) {
+        let mut reason = self.reason();
+        if reason.is_none() {
+            *reason = Some((error.to_owned(), cause.to_owned()));
+            self.0.given.notify_one();
+        }
+    }
+
+    fn reason(&self) -> std::sync::MutexGuard<'_, Option<(String, String)>> {
+        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn stopped(&self) -> (String, String) {
+        loop {
+            let reason = self.reason().clone();
+            match reason {
+                Some(reason) => return reason,
+                None => self.0.given.notified().await,
+            }
+        }
+    }
+}
+
+/// What all states of one execution share.
+pub(crate) struct Run {
+    pub identity: ExecutionIdentity,
+    pub host: Rc<dyn Host>,
+    pub tokens: TaskTokens,
+    pub journal: Journal,
+    pub transitions: Cell<u64>,
+    pub map_runs: RefCell<Vec<MapRun>>,
+    /// How the host ends it, once it has.
+    pub ended: RefCell<Option<ExecutionStatus>>,
+    /// The state at the top level that it is in.
+    pub reached: RefCell<Option<(String, Arc<Value>)>>,
+    pub unfinished: RefCell<Option<Unfinished>>,
+    /// `$states.context.Execution`.
+    pub execution_context: JValue,
+    /// `$states.context.StateMachine`.
+    pub machine_context: JValue,
+}
+
+impl Run {
+    pub(crate) fn new(
+        identity: ExecutionIdentity,
+        input: &Value,
+        host: Rc<dyn Host>,
+        tokens: TaskTokens,
+        history: Vec<HistoryEvent>,
+    ) -> Self {
+        let text = |s: &str| JValue::from(s);
+        let execution_context = json::object([
+            ("Id".to_owned(), text(&identity.arn)),
+            ("Input".to_owned(), json::to_jsonata(input)),
+            ("Name".to_owned(), text(&identity.name)),
+            ("RoleArn".to_owned(), text(&identity.role_arn)),
+            ("StartTime".to_owned(), text(&rfc3339(identity.start_time))),
+        ]);
+        let machine_context = json::object([
+            ("Id".to_owned(), text(&identity.state_machine_arn)),
+            ("Name".to_owned(), text(&identity.state_machine_name)),
+        ]);
+        Self {
+            journal: Journal::new(Arc::from(identity.arn.as_str()), Rc::clone(&host), history),
+            identity,
+            host,
+            tokens,
+            transitions: Cell::new(0),
+            map_runs: RefCell::default(),
+            ended: RefCell::default(),
+            reached: RefCell::default(),
+            unfinished: RefCell::default(),
+            execution_context,
+            machine_context,
+        }
+    }
+}
+
+/// What an execution begins with: its input, and where a redrive goes on from.
+pub(crate) struct Begin {
+    pub input: Arc<Value>,
+    pub from: Option<Unfinished>,
+}

@@ -1,0 +1,29 @@
+//! How executions end.
+
+use serde_json::Value;
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExecutionStatus {
+    /// Well, with this output.
+    Succeeded {
+        /// The output of the last state.
+        output: Value,
+    },
+    /// A failure that nothing caught, or a Fail state.
+    Failed {
+        /// The error's name; may be empty for a Fail state without `Error`.
+        error: String,
+        /// The explanation.
+        cause: String,
+    },
+    /// The machine's own `TimeoutSeconds` ran out.
+    TimedOut,
+    /// Stopped from outside.
+    Aborted {
+        /// As given by who stopped it.
+        error: String,
+        /// As given by who stopped it.
+        cause: String,
+    },
+}
