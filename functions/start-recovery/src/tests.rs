@@ -604,7 +604,7 @@ fn an_execution_is_started_with_what_was_decided() {
     let begin = World::new().decide(&event_of("asked", "us-west-2")).unwrap();
     let request = request_of(&begin, Mode::Live, "abc".to_owned());
     let expected = json!({
-        "scenario": "az-failure", "mode": "live", "wants": { "intent": "decide" }, "always_ask": true, "plan_sha256": "abc",
+        "scenario": "az-failure", "mode": "live", "always_ask": true, "plan_sha256": "abc",
         "trigger": {
             "kind": "alarm", "by": "arn:aws:cloudwatch:us-west-2:123456789012:alarm:asked",
             "at": "2026-01-06T02:54:50.123Z",

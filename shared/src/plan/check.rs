@@ -692,6 +692,12 @@ mod tests {
             assert_eq!(places(&[(&path, policy.clone())]), [format!("{path}/objectives")]);
         }
         policy["approvals"] = json!(1);
+        let database = "/scenarios/accidental-deletion/deadlines/database";
+        assert_eq!(
+            places(&[("/scenarios/accidental-deletion", policy.clone())]),
+            [database]
+        );
+        policy["deadlines"].as_object_mut().unwrap().remove("database");
         assert_eq!(places(&[("/scenarios/accidental-deletion", policy)]), [""; 0]);
     }
 
