@@ -193,6 +193,10 @@ fn a_drill_and_another_scenario_are_refused_and_told() {
             let world = World::good_times(|_| {}).await;
             let mut input = request("switchover");
             input[field] = json!(value);
+            if field == "scenario" {
+                // What is wanted of one scenario cannot be asked of another one.
+                input["wants"] = json!({});
+            }
             world.start("not-meant", input);
             world.wait().await;
             let closing = world.only_header().await.closing.unwrap();

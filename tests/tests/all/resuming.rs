@@ -13,7 +13,7 @@ use shared::plan::Plan;
 use shared::record::{Claim, Header, TimelineStep, Undo};
 use shared::recovery::{Mode, Outcome, RecoveryRef};
 use shared::resume::Resumed;
-use shared::scenario::Scenario;
+use shared::scenario::{Fields, Scenario};
 use simulator::aws::states::ExecutionRecord;
 
 /// The operations by which steps change what customers depend on.
@@ -825,6 +825,7 @@ fn a_recovery_from_another_scenario_is_not_gone_on_with() {
         let (world, header) = fell_short().await;
         let other = Header {
             scenario: Scenario::AZ_FAILURE,
+            wants: Fields::new(),
             ..header.clone()
         };
         world.record.put_header(&other).await.unwrap();
