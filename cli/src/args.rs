@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use rehearsal::deployment::STEPS;
 use rehearsal::scenarios::{self, ALL};
 use rehearsal::{Disaster, Fault};
+use shared::step::Caller;
 
 /// Recovery of a platform on AWS: check the plan, rehearse a disaster
 #[derive(Debug, Parser)]
@@ -299,25 +300,22 @@ fn disasters_parser() -> impl TypedValueParser<Value = Disasters> {
 
 /// The steps that machines call after they have opened a recovery.
 fn step_parser() -> PossibleValuesParser {
-    let called = STEPS.iter().map(|step| step.name);
+    let called = STEPS.iter().filter(|step| step.called_by.contains(&Caller::Machine));
+    let names = called.map(|step| step.name);
     PossibleValuesParser::new(
-        called
+        names
             .filter(|name| !NEVER_STOPS_A_RECOVERY.contains(name))
             .collect::<Vec<_>>(),
     )
 }
 
-/// Steps that a recovery does not call after it was opened, or that it goes on without.
-const NEVER_STOPS_A_RECOVERY: [&str; 12] = [
+/// Steps that a machine calls before a recovery is opened, or that it goes on without.
+const NEVER_STOPS_A_RECOVERY: [&str; 8] = [
     "announce",
     "check-dns",
     "fence-region",
     "open-recovery",
-    "probe-health",
-    "record-approval",
-    "release-lock",
     "request-approval",
-    "start-recovery",
     "stop-scenario",
     "unfence-region",
     "write-report",

@@ -9,7 +9,7 @@ use shared::scenario::Scenario;
 /// How many policies the template has for the platform's functions, in each of the two Regions.
 pub const POLICIES: usize = 7;
 /// The longest a managed policy may be, without white space, in characters (IAM User Guide, "IAM and AWS STS quotas").
-const POLICY_LIMIT: usize = 6_144;
+pub const POLICY_LIMIT: usize = 6_144;
 /// What a policy of the template holds beside the functions' ARNs, in characters, and some room.
 const POLICY_REST: usize = 700;
 /// The longest value of a parameter, in characters (CloudFormation User Guide, "CloudFormation quotas").

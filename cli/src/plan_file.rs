@@ -139,7 +139,7 @@ fn parse(text: &str) -> Result<Plan, Vec<Finding>> {
             match serde_json::from_value::<Plan>(value) {
                 Ok(read) => {
                     findings.extend(
-                        shared::plan::check(&read)
+                        shared::plan::check::check(&read)
                             .into_iter()
                             .map(|problem| problem_at(root, problem)),
                     );
@@ -165,7 +165,7 @@ fn parse(text: &str) -> Result<Plan, Vec<Finding>> {
     }
 }
 
-fn problem_at(root: &Node, problem: shared::plan::Problem) -> Finding {
+fn problem_at(root: &Node, problem: shared::plan::check::Problem) -> Finding {
     Finding {
         position: root.find(&problem.path),
         path: problem.path,

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
 use shared::plan::Plan;
 use shared::recovery::{Outcome, RECOVERY_MACHINE};
-use shared::scenario::Scenario;
+use shared::scenario::{Fields, Scenario};
 use simulator::aws::service::Service;
 use simulator::cloud::endpoints;
 use simulator::simulation::Deployment;
@@ -108,8 +107,8 @@ pub trait Disaster: Sync {
     }
 
     /// What a person who starts the recovery asks for.
-    fn wants(&self) -> Map<String, Value> {
-        Map::new()
+    fn wants(&self) -> Fields {
+        Fields::new()
     }
 
     /// What the customers saw, from the disaster on.

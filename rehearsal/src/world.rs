@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::plan::Plan;
 use shared::record::Record;
 use shared::recovery::{Mode, Outcome};
 use shared::request::{Request, Trigger, TriggerKind};
 use shared::resume::resume;
-use shared::scenario::Scenario;
+use shared::scenario::{Fields, Scenario};
 use shared::step::{Step, handler};
 use simulator::cloud::Cloud;
 use simulator::simulation::Simulation;
@@ -126,7 +126,7 @@ impl World<'_> {
 
     /// A person starts a recovery here, by an execution of this name, and waits until it has ended. Errors: a text, if it
     /// cannot be started.
-    pub async fn start_by_hand(&self, name: &str, wants: Map<String, Value>) -> Result<(), String> {
+    pub async fn start_by_hand(&self, name: &str, wants: Fields) -> Result<(), String> {
         let trigger = Trigger {
             kind: TriggerKind::Person,
             by: self.person(),

@@ -1,35 +1,35 @@
 //! What the recovery machine is started with, and what it hands to a scenario's machine.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::recovery::Mode;
 use crate::scenario::{Fields, Scenario};
 
 /// The input of the recovery machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, try_from = "Unchecked")]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Request {
     /// The scenario.
     pub scenario: Scenario,
     /// The mode.
     pub mode: Mode,
     /// What the scenario's machine is to do: fields of the scenario's own, each with its default where it is left out.
-    #[serde(skip_serializing_if = "Fields::is_empty")]
+    #[serde(default, skip_serializing_if = "Fields::is_empty")]
     pub wants: Fields,
     /// What starts it.
     pub trigger: Trigger,
     /// Whether people approve even where the policy would ask nobody.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub always_ask: bool,
     /// SHA-256 of the plan that the start was decided by; another one in force by the time the recovery opens is refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_sha256: Option<String>,
     /// Id of the recovery that fell short and is gone on with.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
     /// Id of a running recovery whose lock is to be taken over, once people have approved that.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub take_over: Option<String>,
 }
 
@@ -49,40 +49,19 @@ impl Request {
     }
 }
 
-/// A request as it was written, before its scenario has read what is wanted.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Unchecked {
-    scenario: Scenario,
-    mode: Mode,
-    #[serde(default)]
-    wants: Fields,
-    trigger: Trigger,
-    #[serde(default)]
-    always_ask: bool,
-    #[serde(default)]
-    plan_sha256: Option<String>,
-    #[serde(default)]
-    resume: Option<String>,
-    #[serde(default)]
-    take_over: Option<String>,
+impl Serialize for Request {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
-impl TryFrom<Unchecked> for Request {
-    type Error = String;
-
-    /// Errors: a text that says what the scenario cannot be asked for.
-    fn try_from(written: Unchecked) -> Result<Self, String> {
-        Ok(Self {
-            wants: written.scenario.wants(written.wants)?,
-            scenario: written.scenario,
-            mode: written.mode,
-            trigger: written.trigger,
-            always_ask: written.always_ask,
-            plan_sha256: written.plan_sha256,
-            resume: written.resume,
-            take_over: written.take_over,
-        })
+impl<'de> Deserialize<'de> for Request {
+    /// Errors: also what the scenario cannot be asked for.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut request = Self::deserialize(deserializer)?;
+        let wants = request.scenario.wants(request.wants);
+        request.wants = wants.map_err(serde::de::Error::custom)?;
+        Ok(request)
     }
 }
 

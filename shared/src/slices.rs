@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Objectives, Plan, ScenarioPolicy, Site};
-use crate::scenario::{Fields, Scenario, SetBy};
+use crate::scenario::module::SetBy;
+use crate::scenario::{Fields, Scenario};
 
 /// What a recovery works on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

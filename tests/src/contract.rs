@@ -11,10 +11,11 @@ mod scenarios;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use rehearsal::deployment::MACHINES;
+use rehearsal::deployment::{MACHINES, STEPS};
 use serde_json::Value;
 use shared::error::ErrorKind;
 use shared::recovery::RECOVERY_MACHINE;
+use shared::step::Caller;
 use simulator::simulation::machine_hole;
 use states_language::{Integration, Retrier, State, StateKind, StateMachine, Task, Template, names};
 
@@ -47,19 +48,11 @@ pub const START_ERRORS: [&str; 7] = [
     "StepFunctions.SdkClientException",
 ];
 
-/// Functions that no machine calls, each with who does.
-pub const NOT_FOR_MACHINES: [(&str, &str); 4] = [
-    ("probe-health", "EventBridge Scheduler calls it every minute"),
-    ("record-approval", "people call its function URL"),
-    (
-        "release-lock",
-        "EventBridge calls it when an execution ends, and every five minutes",
-    ),
-    ("start-recovery", "EventBridge calls it when an alarm changes its state"),
-];
-
-/// Functions that take what an AWS service sends, and not what a machine passes.
-pub const EVENTS_OF_AWS: [&str; 1] = ["record-approval"];
+/// Functions that no machine calls, as their steps say.
+pub fn not_for_machines() -> Vec<&'static str> {
+    let steps = STEPS.iter().filter(|step| !step.called_by.contains(&Caller::Machine));
+    steps.map(|step| step.name).collect()
+}
 
 /// Holes of machines that are filled with something else than a function, each with what that is.
 pub const OTHER_HOLES: [(&str, &str); 1] = [("ApprovalUrl", "https://approval.example")];
@@ -196,19 +189,19 @@ pub fn check(name: &str, text: &str, steps: &[StepInput]) -> Findings {
     findings
 }
 
-/// Lists the steps that no machine calls, though one should, and what [`NOT_FOR_MACHINES`] says wrongly. `called` are
+/// Lists the steps that no machine calls, though one should, and what `not_for_machines` says wrongly. `called` are
 /// the folders that all machines together call.
-pub fn uncalled(steps: &[StepInput], called: &BTreeSet<String>, not_for_machines: &[(&str, &str)]) -> Vec<Breach> {
-    let excused = |folder: &str| not_for_machines.iter().any(|(name, _)| *name == folder);
+pub fn uncalled(steps: &[StepInput], called: &BTreeSet<String>, not_for_machines: &[&str]) -> Vec<Breach> {
+    let excused = |folder: &str| not_for_machines.contains(&folder);
     let forgotten = steps
         .iter()
         .map(|step| step.folder.as_str())
         .filter(|folder| !called.contains(*folder) && !excused(folder));
     let forgotten = forgotten.map(|folder| format!("no machine calls functions/{folder}"));
-    let stale = not_for_machines.iter().map(|(folder, _)| *folder);
-    let stale = stale.filter(|folder| called.contains(*folder) || !steps.iter().any(|step| step.folder == *folder));
+    let stale = not_for_machines.iter();
+    let stale = stale.filter(|folder| called.contains(**folder) || !steps.iter().any(|step| step.folder == **folder));
     let stale =
-        stale.map(|folder| format!("NOT_FOR_MACHINES names {folder}, which does not exist or is called by a machine"));
+        stale.map(|folder| format!("not_for_machines names {folder}, which does not exist or is called by a machine"));
     forgotten
         .chain(stale)
         .map(|text| Breach::new(Check::Uncalled, text))

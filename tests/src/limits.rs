@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use drctl::parameters::POLICY_LIMIT;
 use serde_json::Value;
 
 use crate::policy::listed;
@@ -17,7 +18,6 @@ const OUTPUTS: usize = 200;
 const TEMPLATE: usize = 1_000_000;
 // IAM User Guide, "IAM and AWS STS quotas"; in characters, without white space.
 const INLINE_POLICIES_OF_A_ROLE: usize = 10_240;
-const MANAGED_POLICY: usize = 6_144;
 const MANAGED_POLICIES_OF_A_ROLE: usize = 10;
 /// In characters (Lambda API Reference, `CreateFunction`).
 const FUNCTION_NAME: usize = 64;
@@ -68,7 +68,7 @@ impl Size {
             }
             (name.to_owned(), document(&policy.properties["PolicyDocument"]))
         });
-        size.add_largest("characters in", managed.collect::<Vec<_>>().into_iter(), MANAGED_POLICY);
+        size.add_largest("characters in", managed.collect::<Vec<_>>().into_iter(), POLICY_LIMIT);
         size.add_largest("managed policies of", attached.into_iter(), MANAGED_POLICIES_OF_A_ROLE);
         for (kind, field, limit) in [
             ("AWS::Lambda::Function", "FunctionName", FUNCTION_NAME),

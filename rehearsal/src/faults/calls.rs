@@ -1,7 +1,7 @@
 //! What goes wrong with calls of AWS.
 
 use jiff::SignedDuration;
-use simulator::faults::{CallEffect, CallFault, FaultId};
+use simulator::faults::{CallEffect, CallFault};
 
 use crate::fault::{Count, Effect, FaultKind, Said, Vocabulary, any_of, applied};
 use crate::world::World;
@@ -15,13 +15,13 @@ const TABLE_THROTTLED_MINUTES: i64 = 60;
 /// The service that no recovery depends on: what AWS Health says is shown, and decides nothing.
 const NOT_DEPENDED_ON: &str = "health";
 
-/// Makes calls fail from now on.
-fn fail(world: &World<'_>, fault: CallFault) -> FaultId {
+/// Has calls fail from now on, and counts them.
+fn fail(world: &World<'_>, fault: CallFault) -> Option<Count> {
     let cloud = world.cloud();
-    cloud.faults.on_calls(CallFault {
+    Some(applied(cloud.faults.on_calls(CallFault {
         from: cloud.now(),
         ..fault
-    })
+    })))
 }
 
 fn service(said: &Said<'_>, name: &str) -> Result<String, String> {
@@ -63,7 +63,7 @@ impl Effect for Throttle {
     }
 
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        Some(applied(fail(
+        fail(
             world,
             CallFault {
                 service: Some(self.0.clone()),
@@ -71,7 +71,7 @@ impl Effect for Throttle {
                 share: THROTTLED_SHARE,
                 ..CallFault::every(CallEffect::Throttled)
             },
-        )))
+        )
     }
 }
 
@@ -114,14 +114,14 @@ impl Effect for Errors {
     }
 
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        Some(applied(fail(
+        fail(
             world,
             CallFault {
                 service: Some(self.service.clone()),
                 share: self.share,
                 ..CallFault::every(CallEffect::ServerError)
             },
-        )))
+        )
     }
 }
 
@@ -159,14 +159,14 @@ impl Effect for LostReply {
     }
 
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        Some(applied(fail(
+        fail(
             world,
             CallFault {
                 operation: Some(self.0.clone()),
                 at_most: Some(1),
                 ..CallFault::every(CallEffect::LostReply)
             },
-        )))
+        )
     }
 }
 
@@ -182,13 +182,13 @@ struct SnsDown;
 
 impl Effect for SnsDown {
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        Some(applied(fail(
+        fail(
             world,
             CallFault {
                 service: Some("sns".to_owned()),
                 ..CallFault::every(CallEffect::ServerError)
             },
-        )))
+        )
     }
 
     fn silences_announcements(&self) -> bool {

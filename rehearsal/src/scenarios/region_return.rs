@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::measure::seconds_between;
 use shared::plan::Plan;
-use shared::scenario::Scenario;
 use shared::scenario::region_failure::Intent;
+use shared::scenario::{Fields, Scenario};
 
 use crate::deployment::Watching;
 use crate::disaster::{Disaster, Scene, Start};
@@ -107,7 +107,7 @@ impl Disaster for RegionReturn {
         }
     }
 
-    fn wants(&self) -> Map<String, Value> {
+    fn wants(&self) -> Fields {
         Intent::Switchover.into()
     }
 

@@ -17,8 +17,7 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
     for resumed in &header.resumed {
         facts.push(("Gone on with by".into(), who_started(resumed)));
     }
-    let wants: Result<Wants, String> = header.scenario.read_wants(&header.wants);
-    if let Ok(Wants { intent }) = wants
+    if let Ok(Wants { intent }) = serde_json::from_value(Value::Object(header.wants.clone()))
         && intent != Intent::Decide
     {
         let wanted = match intent {

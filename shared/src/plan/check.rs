@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 
 use super::{Duration, Objective, Plan, ScenarioPolicy, Site, SiteName, Start};
 use crate::arn::Arn;
-use crate::scenario::{Scenario, SetBy};
+use crate::scenario::Scenario;
+use crate::scenario::module::SetBy;
 
 /// Something wrong with a plan, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,19 +3,19 @@
 //! Nothing about a particular platform is written in code; it is all here. The same types give the JSON Schema
 //! (`drctl plan schema`). What types cannot say (the same Region twice, a target above its maximum) is in [`check`].
 
-mod check;
+pub mod check;
 mod duration;
 mod form;
+mod schema;
 
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-pub use check::{Problem, check};
 pub use duration::Duration;
 
-use crate::scenario::{Scenario, SetBy};
+use crate::scenario::Scenario;
 
 /// The form of a secret's ARN.
 const SECRET_ARN: &str =
@@ -48,14 +48,12 @@ pub struct Plan {
     /// The outside probe and the metric behind the alarm.
     pub probe: Probe,
     /// Policy for each scenario.
-    #[schemars(schema_with = "one_per_scenario")]
     pub scenarios: BTreeMap<Scenario, ScenarioPolicy>,
     /// Which alarms start what.
     pub alarms: Vec<Alarm>,
     /// Where the automation itself keeps things.
     pub automation: Automation,
     /// How fast somebody must answer, and who is told, for each severity.
-    #[schemars(schema_with = "one_per_severity")]
     pub severities: BTreeMap<Severity, SeverityPolicy>,
     /// People, and who stands in for them.
     #[schemars(extend("minProperties" = 1))]
@@ -276,56 +274,11 @@ pub struct ScenarioPolicy {
     pub deadlines: BTreeMap<String, Duration>,
 }
 
-/// The schema of a map that may have these entries: the derived one would let any key pass.
-fn one_of_each(entries: impl IntoIterator<Item = (&'static str, serde_json::Value)>) -> Schema {
-    let properties: serde_json::Map<_, _> = entries
-        .into_iter()
-        .map(|(name, schema)| (name.to_owned(), schema))
-        .collect();
-    json_schema!({ "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 })
-}
-
 fn secret_arns(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "items": { "type": "string", "pattern": SECRET_ARN, "patternErrorMessage": form::SECRET },
     })
-}
-
-/// Each scenario's policy has deadlines of its own.
-fn one_per_scenario(generator: &mut SchemaGenerator) -> Schema {
-    let all = Scenario::all().into_iter();
-    one_of_each(all.map(|scenario| {
-        let mut policy = ScenarioPolicy::json_schema(generator).to_value();
-        policy["properties"]["deadlines"] = deadlines_schema(generator, scenario).to_value();
-        (scenario.name(), policy)
-    }))
-}
-
-fn deadlines_schema(generator: &mut SchemaGenerator, scenario: Scenario) -> Schema {
-    let (mut properties, mut required) = (serde_json::Map::new(), Vec::new());
-    for deadline in scenario.definition().deadlines {
-        let mut schema = Duration::json_schema(generator).to_value();
-        schema["description"] = deadline.until.into();
-        match deadline.set_by {
-            SetBy::Plan => required.push(deadline.name),
-            SetBy::PlanOr(default) => schema["default"] = default.to_string().into(),
-            SetBy::Machine => continue,
-        }
-        properties.insert(deadline.name.to_owned(), schema);
-    }
-    json_schema!({
-        "type": "object",
-        "description": "How long each wait may last.",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-    })
-}
-
-fn one_per_severity(generator: &mut SchemaGenerator) -> Schema {
-    let policy = generator.subschema_for::<SeverityPolicy>().to_value();
-    one_of_each(Severity::ALL.map(|severity| (severity.name(), policy.clone())))
 }
 
 fn two() -> u8 {
@@ -505,13 +458,5 @@ impl Plan {
             self.account,
             site.topic
         )
-    }
-
-    /// The plan's JSON Schema.
-    pub fn schema() -> serde_json::Value {
-        let mut schema = schemars::schema_for!(Plan).to_value();
-        // Some crates switch serde_json to the order of insertion; the committed schema must not depend on who is built.
-        schema.sort_all_objects();
-        schema
     }
 }

@@ -1,27 +1,16 @@
 //! One Availability Zone is lost.
 
-use super::module::{Deadline, Module, NothingMore};
-use crate::plan::{Duration, Plan, Site};
+use super::Scenario;
+use super::module::{DATABASE, Deadline, HEALTH, Module, NothingMore};
+use crate::plan::{Plan, Site};
 
 pub(super) struct AzFailure;
 
 impl Module for AzFailure {
-    const NAME: &'static str = "az-failure";
+    const SCENARIO: Scenario = Scenario::AZ_FAILURE;
     const TITLE: &'static str = "Loss of an Availability Zone";
-    const MACHINE: Option<&'static str> = None;
     const LOSES_WRITES: bool = false;
-    const DEADLINES: &'static [Deadline] = &[
-        Deadline::of_plan(
-            "database",
-            "Until the database answers reads and writes.",
-            Duration::from_secs(4 * 3600),
-        ),
-        Deadline::of_plan(
-            "health",
-            "Until the public name answers healthily.",
-            Duration::from_secs(3600),
-        ),
-    ];
+    const DEADLINES: &'static [Deadline] = &[DATABASE, HEALTH];
     const ONE_AFTER_THE_OTHER: &'static [&'static str] = &["database", "health"];
     type Wants = NothingMore;
     type Slice = NothingMore;

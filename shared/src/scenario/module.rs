@@ -2,12 +2,10 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::{Fields, Scenario};
 use crate::plan::{Duration, Plan, Site, SiteName};
-
-/// Fields of JSON that belong to one scenario: what is wanted of it, or its part of the plan.
-pub type Fields = Map<String, Value>;
 
 /// A scenario with no fields of its own at this place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,12 +14,12 @@ pub struct NothingMore {}
 
 /// One kind of disaster.
 pub trait Module {
-    /// Its name in plans, inputs, records and on the command line.
-    const NAME: &'static str;
+    /// The scenario.
+    const SCENARIO: Scenario;
     /// Its name for people, as a headline.
     const TITLE: &'static str;
     /// The state machine that recovers from it, by the last words of its name; nothing where there is none yet.
-    const MACHINE: Option<&'static str>;
+    const MACHINE: Option<&'static str> = None;
     /// Whether it loses writes even when everything goes well, so that the plan needs an RPO.
     const LOSES_WRITES: bool;
     /// How long its machine waits for what.
@@ -38,7 +36,7 @@ pub trait Module {
 
     /// What people are told when a recovery from it begins in `here`.
     fn announcement(_plan: &Plan, here: &Site) -> String {
-        format!("A recovery from {} has begun in {}.", Self::NAME, here.region)
+        format!("A recovery from {} has begun in {}.", Self::SCENARIO, here.region)
     }
 
     /// Why an alarm in that Region cannot start it; nothing where it can.
@@ -101,11 +99,24 @@ impl Deadline {
     }
 }
 
+/// Until the database answers reads and writes: what most scenarios wait for first.
+pub(super) const DATABASE: Deadline = Deadline::of_plan(
+    "database",
+    "Until the database answers reads and writes.",
+    Duration::from_secs(4 * 3600),
+);
+/// Until customers are served: what every scenario waits for last.
+pub(super) const HEALTH: Deadline = Deadline::of_plan(
+    "health",
+    "Until the public name answers healthily.",
+    Duration::from_secs(3600),
+);
+
 /// A [`Module`], as data.
 #[derive(Debug)]
 pub struct Definition {
-    /// See [`Module::NAME`].
-    pub name: &'static str,
+    /// See [`Module::SCENARIO`].
+    pub scenario: Scenario,
     /// See [`Module::TITLE`].
     pub title: &'static str,
     /// See [`Module::MACHINE`].
@@ -120,7 +131,7 @@ pub struct Definition {
     pub announcement: fn(&Plan, &Site) -> String,
     /// See [`Module::unheard_alarm`].
     pub unheard_alarm: fn(SiteName) -> Option<&'static str>,
-    pub(crate) wants: fn(Fields) -> Result<Fields, String>,
+    pub(super) wants: fn(Fields) -> Result<Fields, String>,
     pub(crate) slice: fn(&Plan, &Site) -> Result<Fields, String>,
 }
 
@@ -128,7 +139,7 @@ impl Definition {
     /// What `M` says.
     pub const fn of<M: Module>() -> Self {
         Self {
-            name: M::NAME,
+            scenario: M::SCENARIO,
             title: M::TITLE,
             machine: M::MACHINE,
             loses_writes: M::LOSES_WRITES,
@@ -157,7 +168,7 @@ fn slice<M: Module>(plan: &Plan, here: &Site) -> Result<Fields, String> {
 }
 
 /// The fields of a struct. Errors: a text, if it is no struct, which is a defect.
-pub(crate) fn fields(of: &impl Serialize) -> Result<Fields, String> {
+fn fields(of: &impl Serialize) -> Result<Fields, String> {
     match serde_json::to_value(of) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(other) => Err(format!("{other} has no fields; this is a defect")),

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::module::{Deadline, Fields, Module};
+use super::module::{Deadline, HEALTH, Module};
+use super::{Fields, Scenario};
 use crate::plan::{Duration, Function, Plan, Site, SiteName};
 use crate::slices::{DatabaseSlice, DnsSlice};
 
@@ -51,7 +52,7 @@ pub struct Slice {
 pub struct RegionFailure;
 
 impl Module for RegionFailure {
-    const NAME: &'static str = "region-failure";
+    const SCENARIO: Scenario = Scenario::REGION_FAILURE;
     const TITLE: &'static str = "Loss of a Region";
     const MACHINE: Option<&'static str> = Some("region-switch");
     const LOSES_WRITES: bool = true;
@@ -72,11 +73,7 @@ impl Module for RegionFailure {
             "Until a changed record has reached every name server; after it the health check has the last word.",
             Duration::from_secs(5 * 60),
         ),
-        Deadline::of_plan(
-            "health",
-            "Until the public name answers healthily.",
-            Duration::from_secs(3600),
-        ),
+        HEALTH,
     ];
     const ONE_AFTER_THE_OTHER: &'static [&'static str] = &["database", "health"];
     type Wants = Wants;

@@ -1,27 +1,16 @@
 //! Everything, in order.
 
-use super::module::{Deadline, Module, NothingMore};
-use crate::plan::{Duration, Plan, Site};
+use super::Scenario;
+use super::module::{DATABASE, Deadline, HEALTH, Module, NothingMore};
+use crate::plan::{Plan, Site};
 
 pub(super) struct ServiceRecovery;
 
 impl Module for ServiceRecovery {
-    const NAME: &'static str = "service-recovery";
+    const SCENARIO: Scenario = Scenario::SERVICE_RECOVERY;
     const TITLE: &'static str = "Recovery of the whole service";
-    const MACHINE: Option<&'static str> = None;
     const LOSES_WRITES: bool = true;
-    const DEADLINES: &'static [Deadline] = &[
-        Deadline::of_plan(
-            "database",
-            "Until the database answers reads and writes.",
-            Duration::from_secs(4 * 3600),
-        ),
-        Deadline::of_plan(
-            "health",
-            "Until the public name answers healthily.",
-            Duration::from_secs(3600),
-        ),
-    ];
+    const DEADLINES: &'static [Deadline] = &[DATABASE, HEALTH];
     const ONE_AFTER_THE_OTHER: &'static [&'static str] = &["database", "health"];
     type Wants = NothingMore;
     type Slice = NothingMore;

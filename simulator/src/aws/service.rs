@@ -56,6 +56,15 @@ impl From<Reply> for Answer<'_> {
     }
 }
 
+/// How a service writes its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// As JSON, with the code in a header too.
+    Json,
+    /// As XML of the query protocol, and of REST services that answer like it.
+    Query,
+}
+
 /// A simulated service. The errors that are given here are those that most services have in common.
 pub trait Service: Send + Sync {
     /// The prefix of its endpoints, by which faults and counts name it too: `rds`, `monitoring`. Nothing, if its API is not
@@ -98,21 +107,36 @@ pub trait Service: Send + Sync {
         None
     }
 
+    /// How it writes the errors that most services have in common.
+    fn protocol(&self) -> Protocol {
+        Protocol::Json
+    }
+
     /// The answer to one call too many.
     fn throttled(&self, call: &Call) -> Reply {
         let _ = call;
-        Reply::json_error(400, "ThrottlingException", RATE_EXCEEDED)
+        match self.protocol() {
+            Protocol::Json => Reply::json_error(400, "ThrottlingException", RATE_EXCEEDED),
+            Protocol::Query => Reply::query_error(400, "Throttling", RATE_EXCEEDED),
+        }
     }
 
     /// The answer to whoever may not make a call.
     fn denied(&self, call: &Call, operation: &str) -> Reply {
-        Reply::json_error(403, "AccessDeniedException", &not_authorized(call, operation))
+        let message = not_authorized(call, operation);
+        match self.protocol() {
+            Protocol::Json => Reply::json_error(403, "AccessDeniedException", &message),
+            Protocol::Query => Reply::query_error(403, "AccessDenied", &message),
+        }
     }
 
     /// The answer when it fails by itself: status 5xx.
     fn server_error(&self, call: &Call) -> Reply {
         let _ = call;
-        Reply::json_error(500, "InternalFailure", INTERNAL_FAILURE)
+        match self.protocol() {
+            Protocol::Json => Reply::json_error(500, "InternalFailure", INTERNAL_FAILURE),
+            Protocol::Query => Reply::query_error(500, "InternalFailure", INTERNAL_FAILURE),
+        }
     }
 
     /// Does what a call asks for. `operation` is what [`Service::operation`] said, or

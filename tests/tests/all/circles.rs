@@ -13,7 +13,7 @@ const KNOWN: [(&str, usize); 6] = [
     ("functions/assess-region", 5),
     ("functions/request-approval", 2),
     ("report", 19),
-    ("shared", 21),
+    ("shared", 8),
     ("tests", 5),
 ];
 

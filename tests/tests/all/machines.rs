@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rehearsal::deployment::STEPS;
 use serde_json::{Value, json};
-use tests::contract::{self, Breach, Check, EVENTS_OF_AWS, Findings, MOST_EVENTS, NOT_FOR_MACHINES};
+use shared::step::Caller;
+use tests::contract::{self, Breach, Check, Findings, MOST_EVENTS, not_for_machines};
 use tests::step_input::StepInput;
 
 fn root() -> PathBuf {
@@ -43,7 +45,8 @@ fn steps() -> Vec<StepInput> {
             fs::read_to_string(folder.join("src/lib.rs")).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
         let name = folder.file_name().unwrap().to_string_lossy();
         // What AWS sends has fields that nobody here knows.
-        if EVENTS_OF_AWS.contains(&name.as_ref()) {
+        let step = STEPS.iter().find(|step| *step.name == *name);
+        if step.is_some_and(|step| step.called_by.contains(&Caller::Url)) {
             return StepInput::of_events(&name);
         }
         StepInput::read(&name, &source).unwrap_or_else(|error| panic!("{error}"))
@@ -71,7 +74,7 @@ fn every_machine_keeps_the_contract() {
             breaches += &format!("\n{name}:{}", list(&findings.breaches));
         }
     }
-    breaches += &list(&contract::uncalled(&steps, &called, &NOT_FOR_MACHINES));
+    breaches += &list(&contract::uncalled(&steps, &called, &not_for_machines()));
     assert!(breaches.is_empty(), "{breaches}");
 }
 
@@ -792,16 +795,19 @@ fn a_function_that_no_machine_calls() {
     let another = |machine: &mut Value| *at(machine, "/Comment") = json!("another");
     let mut called = after(another).called;
     called.append(&mut after_in("recovery", another).called);
-    let uncalled = |excused: &[(&str, &str)]| list(&contract::uncalled(&steps(), &called, excused));
-    assert_eq!(uncalled(&NOT_FOR_MACHINES), "");
-    let expected: String = NOT_FOR_MACHINES
-        .map(|(folder, _)| format!("\n  Uncalled: no machine calls functions/{folder}"))
-        .concat();
-    assert_eq!(uncalled(&[]), expected);
+    let uncalled = |excused: &[&str]| list(&contract::uncalled(&steps(), &called, excused));
+    let not_for_machines = not_for_machines();
+    assert_eq!(not_for_machines.len(), 4, "{not_for_machines:?}");
+    assert_eq!(uncalled(&not_for_machines), "");
+    let expected: Vec<String> = not_for_machines
+        .iter()
+        .map(|folder| format!("\n  Uncalled: no machine calls functions/{folder}"))
+        .collect();
+    assert_eq!(uncalled(&[]), expected.concat());
     for stale in ["switch-dns", "gone"] {
-        let excused = [NOT_FOR_MACHINES.as_slice(), &[(stale, "no reason")]].concat();
+        let excused = [not_for_machines.as_slice(), &[stale]].concat();
         assert!(
-            uncalled(&excused).contains(&format!("NOT_FOR_MACHINES names {stale}")),
+            uncalled(&excused).contains(&format!("not_for_machines names {stale}")),
             "{}",
             uncalled(&excused)
         );

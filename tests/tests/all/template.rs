@@ -437,7 +437,7 @@ fn a_plan_without_an_alarm_on_the_other_regions_loss_is_deployed() {
         alarm(
             "deleted",
             SiteName::Standby,
-            Scenario::named("accidental-deletion").unwrap(),
+            Scenario::ACCIDENTAL_DELETION,
             Start::Automatic,
         ),
     ];

@@ -42,18 +42,6 @@ pub struct Alarms {
     pub composite: CompositeAlarm,
 }
 
-/// The alarms, all in the standby Region: that of the plan that may start most, and those that it is made of. Errors: a text,
-/// if the plan has none.
-pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
-    let region = &plan.regions.standby.region;
-    let scenario = Scenario::REGION_FAILURE;
-    let alarm = plan
-        // What an alarm starts is for `start-recovery` to say: one that asks first, or starts nothing, is made all the same.
-        .alarm(scenario, SiteName::Standby)
-        .ok_or_else(|| format!("no alarm in {region} is for {scenario}; add one to the plan's alarms"))?;
-    alarms_named(plan, &alarm.name, &Slices::new(plan, scenario, region)?)
-}
-
 /// What watches the platform, in the standby Region. Errors: a text, if the plan has no alarm.
 pub(crate) fn watching(plan: &Plan) -> Result<Watching, String> {
     let region = &plan.regions.standby.region;
@@ -75,21 +63,32 @@ pub(crate) fn watching(plan: &Plan) -> Result<Watching, String> {
     })
 }
 
-/// The alarm `name` and those that it is made of (`docs/decisions/0017-one-alarm-from-two.md`).
-fn alarms_named(plan: &Plan, name: &str, slices: &Slices) -> Result<Alarms, String> {
+/// The alarms, all in the standby Region: that of the plan that may start most, and those that it is made of
+/// (`docs/decisions/0017-one-alarm-from-two.md`). Errors: a text, if the plan has none.
+pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
     let (site, scenario) = (&plan.regions.standby, Scenario::REGION_FAILURE);
+    let alarm = plan
+        // What an alarm starts is for `start-recovery` to say: one that asks first, or starts nothing, is made all the same.
+        .alarm(scenario, SiteName::Standby)
+        .ok_or_else(|| {
+            format!(
+                "no alarm in {} is for {scenario}; add one to the plan's alarms",
+                site.region
+            )
+        })?;
+    let name = &alarm.name;
     let rpo = plan.scenarios.get(&scenario).and_then(|policy| policy.objectives.rpo);
     let rpo = rpo.ok_or_else(|| format!("the plan has no RPO for {scenario}; add objectives/rpo to its policy"))?;
     let own_metric = |metric: &str| Metric {
-        namespace: slices.probe.namespace.clone(),
+        namespace: plan.probe.namespace.clone(),
         name: metric.to_owned(),
-        dimensions: BTreeMap::from([("Workload".to_owned(), slices.probe.workload.clone())]),
+        dimensions: BTreeMap::from([("Workload".to_owned(), plan.workload.clone())]),
     };
     let a_minute = Duration::from_secs(60);
     let probe = Alarm {
         name: format!("{name}-probe"),
         description: format!("{} is not healthy, seen from {}", plan.dns.name, site.region),
-        metric: own_metric(&slices.probe.metric),
+        metric: own_metric(&plan.probe.metric),
         statistic: Statistic::Minimum,
         period: a_minute,
         evaluation_periods: PROBED_MINUTES,
@@ -133,7 +132,7 @@ fn alarms_named(plan: &Plan, name: &str, slices: &Slices) -> Result<Alarms, Stri
         actions_enabled: true,
     };
     let composite = CompositeAlarm {
-        name: name.to_owned(),
+        name: name.clone(),
         description: format!(
             "{} is not healthy, seen from {}; or nobody sees it, and replication stands still",
             plan.dns.name, site.region

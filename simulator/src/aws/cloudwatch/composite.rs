@@ -40,10 +40,7 @@ impl CloudWatch {
             .entry(region.to_owned())
             .or_default()
             .put_composite(environment, region, alarm)?;
-        self.alarm_was_put.notify_one();
-        for event in events {
-            self.events.publish(environment, region, event);
-        }
+        self.tell(environment, region, events);
         Ok(())
     }
 }

@@ -105,11 +105,16 @@ impl CloudWatch {
             let here = here.ok_or_else(|| format!("there is no alarm {alarm} in {region}"))?;
             here.set_alarm_state(environment, region, alarm, state, reason)?
         };
+        self.tell(environment, region, events);
+        Ok(())
+    }
+
+    /// Has what alarms follow looked at again, and publishes the events of those that changed.
+    pub(super) fn tell(&self, environment: &Arc<Environment>, region: &str, events: Vec<Value>) {
         self.alarm_was_put.notify_one();
         for event in events {
             self.events.publish(environment, region, event);
         }
-        Ok(())
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::state::Rds;
 use crate::aws::resources::{ANY, Resource};
-use crate::aws::service::{Answer, INTERNAL_FAILURE, Parts, RATE_EXCEEDED, Service, not_authorized, parts};
-use crate::aws::wire::{Call, Reply, query_operation, query_parameter};
+use crate::aws::service::{Answer, Parts, Protocol, Service, parts};
+use crate::aws::wire::{Call, query_operation, query_parameter};
 use crate::environment::Environment;
 use crate::faults::CallEffect;
 use crate::lock::lock;
@@ -57,16 +57,8 @@ impl Service for Rds {
         self.failing(environment, region)
     }
 
-    fn throttled(&self, _: &Call) -> Reply {
-        Reply::query_error(400, "Throttling", RATE_EXCEEDED)
-    }
-
-    fn denied(&self, call: &Call, operation: &str) -> Reply {
-        Reply::query_error(403, "AccessDenied", &not_authorized(call, operation))
-    }
-
-    fn server_error(&self, _: &Call) -> Reply {
-        Reply::query_error(500, "InternalFailure", INTERNAL_FAILURE)
+    fn protocol(&self) -> Protocol {
+        Protocol::Query
     }
 
     fn answer<'a>(&'a self, environment: &'a Arc<Environment>, call: &'a Call, operation: &'a str) -> Answer<'a> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::state::Route53;
 use crate::aws::quota::Quota;
 use crate::aws::resources::{Resource, is_plain};
-use crate::aws::service::{Answer, INTERNAL_FAILURE, Parts, RATE_EXCEEDED, Service, not_authorized, parts};
-use crate::aws::wire::{Call, Reply};
+use crate::aws::service::{Answer, Parts, Protocol, Service, parts};
+use crate::aws::wire::Call;
 use crate::aws::xml::Element;
 use crate::environment::Environment;
 
@@ -62,16 +62,8 @@ impl Service for Route53 {
         Some(&self.quota)
     }
 
-    fn throttled(&self, _: &Call) -> Reply {
-        Reply::query_error(400, "Throttling", RATE_EXCEEDED)
-    }
-
-    fn denied(&self, call: &Call, operation: &str) -> Reply {
-        Reply::query_error(403, "AccessDenied", &not_authorized(call, operation))
-    }
-
-    fn server_error(&self, _: &Call) -> Reply {
-        Reply::query_error(500, "InternalFailure", INTERNAL_FAILURE)
+    fn protocol(&self) -> Protocol {
+        Protocol::Query
     }
 
     fn answer<'a>(&'a self, environment: &'a Arc<Environment>, call: &'a Call, operation: &'a str) -> Answer<'a> {

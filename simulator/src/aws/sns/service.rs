@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Sns;
 use crate::aws::resources::Resource;
-use crate::aws::service::{Answer, INTERNAL_FAILURE, Parts, RATE_EXCEEDED, Service, not_authorized, parts};
+use crate::aws::service::{Answer, INTERNAL_FAILURE, Parts, Protocol, Service, parts};
 use crate::aws::wire::{Call, Reply, query_operation, query_parameter};
 use crate::environment::Environment;
 use crate::lock::lock;
@@ -26,12 +26,8 @@ impl Service for Sns {
         query_parameter(&call.body, "TopicArn").map(|arn| vec![Resource::new(arn)])
     }
 
-    fn throttled(&self, _: &Call) -> Reply {
-        Reply::query_error(400, "Throttling", RATE_EXCEEDED)
-    }
-
-    fn denied(&self, call: &Call, operation: &str) -> Reply {
-        Reply::query_error(403, "AccessDenied", &not_authorized(call, operation))
+    fn protocol(&self) -> Protocol {
+        Protocol::Query
     }
 
     fn server_error(&self, _: &Call) -> Reply {
