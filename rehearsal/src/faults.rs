@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 use shared::plan::Duration;
-use simulator::aws::door::SERVICES;
+use simulator::cloud::endpoints;
 
 use crate::deployment::{STEPS, scenario_machines, states_of};
 
@@ -419,12 +419,12 @@ impl FromStr for Fault {
 }
 
 fn service(name: &str) -> Result<String, String> {
-    if SERVICES.contains(&name) {
+    if endpoints().contains(&name) {
         return Ok(name.to_owned());
     }
     Err(format!(
         "the simulator has no service '{name}'; it has {}",
-        SERVICES.join(", ")
+        endpoints().join(", ")
     ))
 }
 

@@ -1,12 +1,10 @@
 //! The simulated AWS: two Regions' services behind one door, in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock, Mutex};
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::aws::apigateway::ApiGateway;
 use crate::aws::cloudwatch::CloudWatch;
@@ -14,322 +12,135 @@ use crate::aws::dynamodb::DynamoDb;
 use crate::aws::events::Events;
 use crate::aws::health::Health;
 use crate::aws::lambda::Lambda;
-use crate::aws::rds::Rds;
-use crate::aws::resources::Resources;
+use crate::aws::rds::{DataApi, Rds};
 use crate::aws::retry_quota::RetryQuotas;
 use crate::aws::route53::Route53;
 use crate::aws::s3::S3;
+use crate::aws::service::Service;
+use crate::aws::services::Services;
 use crate::aws::sns::Sns;
 use crate::aws::states::Executions;
+use crate::calls::Calls;
 use crate::clock::Clock;
-use crate::faults::{FaultId, Faults};
-use crate::timings::{Range, Timings};
+use crate::environment::Environment;
+use crate::lock::lock;
+use crate::timings::Timings;
 
-/// The simulated AWS account.
-pub struct Cloud {
-    /// The account's number.
-    pub account: String,
-    /// The virtual clock.
-    pub clock: Clock,
-    /// How long things take.
-    pub timings: Timings,
-    seed: u64,
-    chance: Mutex<BTreeMap<&'static str, fastrand::Rng>>,
-    outages: Mutex<BTreeMap<String, Vec<Outage>>>,
-    calls: Mutex<Calls>,
-    /// The SDK's quotas of retries, kept full.
-    pub(crate) retry_quotas: RetryQuotas,
-    /// What goes wrong in calls, deliveries, invocations, databases and clocks.
-    pub faults: Faults,
-    /// API Gateway stages.
-    pub apigateway: ApiGateway,
-    /// CloudWatch metrics and alarms.
-    pub cloudwatch: CloudWatch,
-    /// DynamoDB tables.
-    pub dynamodb: DynamoDb,
+pub use crate::calls::{AwsCall, Touched};
+pub use crate::environment::Reach;
+
+/// The list of services: what each is for, its name here, its type, and how it is made, perhaps of those before it.
+macro_rules! services {
+    ($($(#[$doc:meta])* $name:ident: $service:ty = $made:expr,)*) => {
+        /// The simulated AWS account: an [`Environment`], and the services in it.
+        pub struct Cloud {
+            environment: Arc<Environment>,
+            calls: Mutex<Calls>,
+            /// The SDK's quotas of retries, kept full.
+            pub(crate) retry_quotas: RetryQuotas,
+            /// All services, those that somebody brought among them.
+            pub(crate) services: Services,
+            $($(#[$doc])* pub $name: Arc<$service>,)*
+        }
+
+        impl Cloud {
+            /// An account with the services of the simulator, and `others` beside them. Errors: a text, if two services
+            /// have the same endpoint.
+            pub fn with_services(
+                account: &str,
+                seed: u64,
+                clock: Clock,
+                timings: Timings,
+                others: Vec<Arc<dyn Service>>,
+            ) -> Result<Arc<Self>, String> {
+                $(let $name: Arc<$service> = Arc::new($made);)*
+                let mut services: Vec<Arc<dyn Service>> = vec![$(Arc::clone(&$name) as _),*];
+                services.extend(others);
+                Ok(Arc::new(Self {
+                    environment: Environment::new(account, seed, clock, timings),
+                    calls: Mutex::default(),
+                    retry_quotas: RetryQuotas::default(),
+                    services: Services::new(services)?,
+                    $($name,)*
+                }))
+            }
+        }
+
+        static ENDPOINTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+            $(let $name: Arc<$service> = Arc::new($made);)*
+            let mut endpoints: Vec<&'static str> = [$($name.endpoint()),*].into_iter().flatten().collect();
+            endpoints.sort_unstable();
+            endpoints
+        });
+    };
+}
+
+services! {
     /// EventBridge rules and schedules.
-    pub events: Events,
+    events: Events = Events::default(),
+    /// API Gateway stages.
+    apigateway: ApiGateway = ApiGateway::default(),
+    /// CloudWatch metrics and alarms.
+    cloudwatch: CloudWatch = CloudWatch::new(&events),
+    /// DynamoDB tables.
+    dynamodb: DynamoDb = DynamoDb::default(),
     /// What AWS Health says about Regions.
-    pub health: Health,
+    health: Health = Health::default(),
     /// Lambda functions of the platform and their event sources.
-    pub lambda: Lambda,
+    lambda: Lambda = Lambda::default(),
     /// RDS clusters and their databases.
-    pub rds: Rds,
-    /// Route 53 records and health checks.
-    pub route53: Route53,
+    rds: Rds = Rds::new(&cloudwatch),
+    /// The way to the databases by SQL.
+    data_api: DataApi = DataApi::new(&rds),
     /// S3 buckets.
-    pub s3: S3,
+    s3: S3 = S3::default(),
+    /// Route 53 records and health checks.
+    route53: Route53 = Route53::new(&s3),
     /// SNS topics.
-    pub sns: Sns,
+    sns: Sns = Sns::default(),
     /// Step Functions executions.
-    pub executions: Executions,
+    executions: Executions = Executions::new(&events),
 }
 
-/// What of a Region is taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// All of it: nothing in it answers, and nothing in it reaches anything.
-    Whole,
-    /// Its control planes and APIs: no AWS call aimed at it is answered, and no alarm in it is evaluated. Customers reach
-    /// the platform there, whose functions reach their own database and the other Region, and replication goes on.
-    Apis,
-    /// The way of customers to it. AWS calls are answered, and replication goes on.
-    Customers,
-    /// RDS in it: its control plane and the Data API fail or do not answer, its clusters take neither reads nor writes, and
-    /// nothing is replicated from or to them. Everything else in the Region works.
-    Database,
+/// The endpoint prefixes of the services of the simulator, sorted.
+pub fn endpoints() -> &'static [&'static str] {
+    &ENDPOINTS
 }
 
-impl Reach {
-    /// Whether databases and their replication stand still.
-    fn stops_databases(self) -> bool {
-        matches!(self, Self::Whole | Self::Database)
+impl Deref for Cloud {
+    type Target = Arc<Environment>;
+
+    fn deref(&self) -> &Arc<Environment> {
+        &self.environment
     }
-}
-
-/// A time in which a Region, or a part of what it does, was away.
-#[derive(Clone, Debug)]
-pub(crate) struct Outage {
-    /// What is away.
-    pub what: Reach,
-    /// Since when.
-    pub from: Timestamp,
-    /// Until when; nothing while it lasts.
-    pub until: Option<Timestamp>,
-}
-
-/// A kind of AWS call, for counting.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AwsCall {
-    /// Who called.
-    pub function: String,
-    /// The Region that was called.
-    pub region: String,
-    /// The service.
-    pub service: String,
-    /// The operation.
-    pub operation: String,
-}
-
-/// What a kind of AWS call touched: what its caller has to be allowed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Touched {
-    /// Who called.
-    pub function: String,
-    /// The Region where the caller runs.
-    pub from_region: String,
-    /// The Region that was called.
-    pub region: String,
-    /// The service.
-    pub service: String,
-    /// The operation.
-    pub operation: String,
-    /// What it touched.
-    pub resources: Resources,
-}
-
-/// The calls that were made.
-#[derive(Default)]
-struct Calls {
-    by_kind: BTreeMap<AwsCall, u64>,
-    by_function: BTreeMap<String, u64>,
-    touched: BTreeSet<Touched>,
 }
 
 impl Cloud {
-    /// An empty account. The same seed draws the same durations.
+    /// An empty account with the services of the simulator. The same seed draws the same durations.
     pub fn new(account: &str, seed: u64, clock: Clock, timings: Timings) -> Arc<Self> {
-        Arc::new(Self {
-            account: account.to_owned(),
-            clock,
-            timings,
-            seed,
-            chance: Mutex::default(),
-            outages: Mutex::default(),
-            calls: Mutex::default(),
-            retry_quotas: RetryQuotas::default(),
-            faults: Faults::default(),
-            apigateway: ApiGateway::default(),
-            cloudwatch: CloudWatch::default(),
-            dynamodb: DynamoDb::default(),
-            events: Events::default(),
-            health: Health::default(),
-            lambda: Lambda::default(),
-            rds: Rds::default(),
-            route53: Route53::default(),
-            s3: S3::default(),
-            sns: Sns::default(),
-            executions: Executions::default(),
-        })
+        let cloud = Self::with_services(account, seed, clock, timings, Vec::new());
+        cloud.expect("each service of the simulator has an endpoint of its own")
     }
 
-    /// The virtual time.
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
+    /// What the services stand in, to keep.
+    pub fn environment(&self) -> Arc<Environment> {
+        Arc::clone(&self.environment)
     }
 
-    /// Draws from a stream of chance of its own name, so that one part drawing more leaves the others as they were.
-    pub fn chance<T>(&self, stream: &'static str, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
-        let mut streams = lock(&self.chance);
-        let rng = streams.entry(stream).or_insert_with(|| {
-            // DefaultHasher::new has fixed keys.
-            let mut hasher = DefaultHasher::new();
-            (self.seed, stream).hash(&mut hasher);
-            fastrand::Rng::with_seed(hasher.finish())
-        });
-        draw(rng)
-    }
-
-    /// Draws a duration, to the millisecond.
-    pub fn draw(&self, stream: &'static str, range: &Range) -> Duration {
-        let (from, to) = (range.from.as_millis() as u64, range.to.as_millis() as u64);
-        Duration::from_millis(self.chance(stream, |rng| rng.u64(from..=to)))
-    }
-
-    /// Takes a Region away: nothing in it answers from now on, and nothing in it reaches anything.
-    pub fn take_region_away(&self, region: &str) {
-        self.take_away(region, Reach::Whole);
-    }
-
-    /// Takes away what `what` says of a Region, on top of what is away already.
-    pub fn take_away(&self, region: &str, what: Reach) {
-        if !self.is_away(region, &[what]) {
-            let outage = Outage {
-                what,
-                from: self.now(),
-                until: None,
-            };
-            lock(&self.outages).entry(region.to_owned()).or_default().push(outage);
-        }
-    }
-
-    /// Gives a Region back, whatever of it was away.
-    pub fn give_region_back(&self, region: &str) {
-        self.end_outages(region, |_| true);
-    }
-
-    /// Gives back this part of a Region; what else of it is away stays away.
-    pub fn give_back(&self, region: &str, what: Reach) {
-        self.end_outages(region, |outage| outage.what == what);
-    }
-
-    fn end_outages(&self, region: &str, which: impl Fn(&Outage) -> bool) {
-        let now = self.now();
-        if let Some(outages) = lock(&self.outages).get_mut(region) {
-            for outage in outages.iter_mut().filter(|outage| which(outage)) {
-                outage.until.get_or_insert(now);
-            }
-        }
-    }
-
-    /// Whether neither a Region is away nor its APIs or the way of customers to it.
-    pub fn is_up(&self, region: &str) -> bool {
-        !self.is_away(region, &[Reach::Whole, Reach::Apis, Reach::Customers])
-    }
-
-    /// Whether what is in a Region runs, as far as it does not need its databases.
-    pub fn runs(&self, region: &str) -> bool {
-        !self.is_away(region, &[Reach::Whole])
-    }
-
-    /// Whether a Region's control planes and APIs answer.
-    pub fn apis_answer(&self, region: &str) -> bool {
-        !self.is_away(region, &[Reach::Whole, Reach::Apis])
-    }
-
-    /// Whether customers, and everybody else on the public internet, reach the platform in a Region.
-    pub fn customers_reach(&self, region: &str) -> bool {
-        !self.is_away(region, &[Reach::Whole, Reach::Customers])
-    }
-
-    /// Whether the databases in a Region and their replication run.
-    pub fn databases_run(&self, region: &str) -> bool {
-        !self.is_away(region, &[Reach::Whole, Reach::Database])
-    }
-
-    /// Whether the databases in a Region alone are away.
-    pub(crate) fn database_is_away(&self, region: &str) -> bool {
-        self.is_away(region, &[Reach::Database])
-    }
-
-    fn is_away(&self, region: &str, parts: &[Reach]) -> bool {
-        lock(&self.outages).get(region).is_some_and(|outages| {
-            let mut open = outages.iter().filter(|outage| outage.until.is_none());
-            open.any(|outage| parts.contains(&outage.what))
-        })
-    }
-
-    /// Since when the databases in a Region stood still, the first time that they did between `from` and `to`, both
-    /// included. Nothing, if they ran all the time.
-    pub(crate) fn databases_away_between(&self, region: &str, from: Timestamp, to: Timestamp) -> Option<Timestamp> {
-        lock(&self.outages)
-            .get(region)?
-            .iter()
-            .filter(|outage| outage.what.stops_databases())
-            .find(|outage| outage.from <= to && outage.until.is_none_or(|until| from < until))
-            .map(|outage| outage.from)
-    }
-
-    /// When the databases in these Regions had all run for `length` without a break, counted from `from` at the earliest.
-    /// Nothing, if some stand still and that is not known yet.
-    pub(crate) fn databases_had_run_for(
-        &self,
-        regions: &[&str],
-        from: Timestamp,
-        length: Duration,
-    ) -> Option<Timestamp> {
-        let outages = lock(&self.outages);
-        let of_these = regions.iter().filter_map(|region| outages.get(*region)).flatten();
-        let mut breaks: Vec<&Outage> = of_these.filter(|outage| outage.what.stops_databases()).collect();
-        breaks.sort_by_key(|outage| outage.from);
-        let mut start = from;
-        for outage in breaks {
-            if outage.from >= start.checked_add(length).unwrap_or(Timestamp::MAX) {
-                break;
-            }
-            start = start.max(outage.until?);
-        }
-        start.checked_add(length).ok()
-    }
-
-    /// Every outage that there was or is, of whatever part of a Region: the Region, and when.
-    pub(crate) fn outages(&self) -> Vec<(String, Outage)> {
-        let outages = lock(&self.outages);
-        let each = outages.iter().flat_map(|(region, outages)| {
-            let outages = outages.iter();
-            outages.map(|outage| (region.clone(), outage.clone()))
-        });
-        each.collect()
-    }
-
-    /// Sets the clocks of the functions that are deployed now off: each, by Region and function, by a time of its own,
-    /// drawn from up to `by` in either direction. What AWS itself writes stays right. It has come about once for each
-    /// function that has read its clock since.
-    pub fn skew_clocks(&self, by: Duration) -> FaultId {
-        self.faults.skew_clocks(self, by)
-    }
-
-    /// Everything that a recovery could change, as it is now: functions with their event sources, stages' settings, DNS
-    /// records, public objects, and clusters with their roles. Two snapshots are equal if nothing has changed in between.
+    /// Everything that a recovery could change and take back, as it is now, by the kind of resource. Two snapshots are equal
+    /// if nothing has changed in between.
     pub fn snapshot(&self) -> Value {
-        json!({
-            "functions": self.lambda.functions_snapshot(),
-            "event_sources": self.lambda.event_sources(self.now()),
-            "stages": self.apigateway.snapshot(),
-            "records": self.route53.snapshot(self),
-            "public_objects": self.s3.snapshot(),
-            "global_databases": self.rds.snapshot(self),
-        })
+        Value::Object(self.services.snapshot(&self.environment))
+    }
+
+    /// What was left behind until now and is never taken back, by its kind: messages, records, executions, datapoints.
+    pub fn journal(&self) -> Value {
+        Value::Object(self.services.journal(&self.environment))
     }
 
     /// Counts a call.
     pub(crate) fn count(&self, call: AwsCall) {
-        let mut calls = lock(&self.calls);
-        match calls.by_function.get_mut(&call.function) {
-            Some(made) => *made += 1,
-            None => drop(calls.by_function.insert(call.function.clone(), 1)),
-        }
-        *calls.by_kind.entry(call).or_default() += 1;
+        lock(&self.calls).count(call);
     }
 
     /// Keeps what a call touches.
@@ -350,132 +161,5 @@ impl Cloud {
     /// How many calls a caller of this name has made, in all Regions.
     pub fn calls_of(&self, function: &str) -> u64 {
         lock(&self.calls).by_function.get(function).copied().unwrap_or_default()
-    }
-}
-
-/// Locks; a panic elsewhere does not make the simulated state unusable.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn cloud(seed: u64) -> Arc<Cloud> {
-        Cloud::new(
-            "123456789012",
-            seed,
-            Clock::starting_at(at(0)),
-            Timings::built_in().unwrap(),
-        )
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn outages_are_remembered() {
-        let cloud = cloud(1);
-        cloud.give_region_back("us-west-2");
-        for (from, until) in [(10, 20), (30, 40)] {
-            cloud.clock.wait_until(at(from)).await;
-            cloud.take_region_away("us-west-2");
-            cloud.clock.wait_until(at(from + 5)).await;
-            // It is away already.
-            cloud.take_region_away("us-west-2");
-            assert!(!cloud.is_up("us-west-2") && cloud.is_up("us-east-1"));
-            cloud.clock.wait_until(at(until)).await;
-            cloud.give_region_back("us-west-2");
-            assert!(cloud.is_up("us-west-2"));
-        }
-        let away = |from, to| cloud.databases_away_between("us-west-2", at(from), at(to));
-        assert_eq!(
-            (away(0, 9), away(9, 10), away(19, 19)),
-            (None, Some(at(10)), Some(at(10)))
-        );
-        assert_eq!(
-            (away(20, 29), away(20, 35), away(15, 35)),
-            (None, Some(at(30)), Some(at(10)))
-        );
-        assert_eq!(
-            (away(40, 99), cloud.databases_away_between("us-east-1", at(0), at(99))),
-            (None, None)
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_part_of_a_region_is_away_alone_and_comes_back_with_the_rest() {
-        let cloud = cloud(1);
-        let answers = || {
-            let (cloud, region) = (&cloud, "us-west-2");
-            [
-                cloud.is_up(region),
-                cloud.runs(region),
-                cloud.apis_answer(region),
-                cloud.customers_reach(region),
-            ]
-        };
-        assert_eq!(answers(), [true; 4]);
-        for (what, expected) in [
-            (Reach::Whole, [false; 4]),
-            (Reach::Apis, [false, true, false, true]),
-            (Reach::Customers, [false, true, true, false]),
-            (Reach::Database, [true; 4]),
-        ] {
-            cloud.take_away("us-west-2", what);
-            assert_eq!(answers(), expected, "{what:?}");
-            let stops_databases = matches!(what, Reach::Whole | Reach::Database);
-            assert_eq!(cloud.databases_run("us-west-2"), !stops_databases, "{what:?}");
-            cloud.give_region_back("us-west-2");
-            assert_eq!(answers(), [true; 4], "{what:?}");
-        }
-        cloud.take_away("us-west-2", Reach::Apis);
-        cloud.take_away("us-west-2", Reach::Customers);
-        assert_eq!(answers(), [false, true, false, false]);
-        cloud.give_back("us-west-2", Reach::Apis);
-        assert_eq!(answers(), [false, true, true, false]);
-        cloud.take_region_away("us-west-2");
-        assert_eq!(answers(), [false; 4]);
-        cloud.give_region_back("us-west-2");
-        assert_eq!(answers(), [true; 4]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_takes_its_time_begins_anew_after_a_break() {
-        let cloud = cloud(1);
-        for (region, from, until) in [("a", 10, 20), ("b", 30, 40)] {
-            cloud.clock.wait_until(at(from)).await;
-            cloud.take_region_away(region);
-            cloud.clock.wait_until(at(until)).await;
-            cloud.give_region_back(region);
-        }
-        cloud.take_away("a", Reach::Apis);
-        let had_run = |regions: &[&str], from, length| {
-            let length = Duration::from_secs(length);
-            cloud
-                .databases_had_run_for(regions, at(from), length)
-                .map(Timestamp::as_second)
-        };
-        assert_eq!((had_run(&["a"], 0, 10), had_run(&["a"], 0, 11)), (Some(10), Some(31)));
-        assert_eq!((had_run(&["a"], 12, 5), had_run(&["a"], 25, 5)), (Some(25), Some(30)));
-        assert_eq!(
-            (had_run(&["a", "b"], 0, 10), had_run(&["b", "a"], 0, 11)),
-            (Some(10), Some(51))
-        );
-        cloud.take_region_away("b");
-        assert_eq!((had_run(&["a", "b"], 0, 11), had_run(&["b"], 0, 30)), (None, Some(30)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_of_chance_does_not_depend_on_the_others() {
-        let draw = |cloud: &Cloud, stream| cloud.chance(stream, |rng| rng.u64(..));
-        let (one, other, another) = (cloud(1), cloud(1), cloud(2));
-        let alone = [draw(&one, "a"), draw(&one, "a")];
-        let first = draw(&other, "a");
-        assert_ne!(draw(&other, "b"), first);
-        assert_eq!([first, draw(&other, "a")], alone);
-        assert_ne!(draw(&another, "a"), first);
     }
 }

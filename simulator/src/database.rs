@@ -9,7 +9,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-use crate::cloud::lock;
+use crate::lock::lock;
 
 /// A value in SQL.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,6 +154,11 @@ impl Database {
             rows,
             changed: self.connection.changes(),
         })
+    }
+
+    /// How many statements it holds the effects of.
+    pub(crate) fn commits(&self) -> usize {
+        self.log.len()
     }
 
     fn keep(&mut self, at: Timestamp, sql: &str, parameters: &BTreeMap<String, Value>) {

@@ -12,7 +12,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use states_language::ExecutionStatus;
 
-use crate::cloud::{Cloud, lock};
+use crate::chance::Chance;
+use crate::lock::lock;
 
 /// The faults of a simulation.
 #[derive(Default)]
@@ -331,7 +332,8 @@ impl Faults {
     /// How what a machine's own Task asks of a service fails; nothing, if it does not.
     pub(crate) fn touch_task(
         &self,
-        cloud: &Cloud,
+        now: Timestamp,
+        chance: &Chance,
         region: &str,
         machine: &str,
         service: &str,
@@ -353,7 +355,7 @@ impl Faults {
             operation,
             can_change: true,
         };
-        is_deployed.then(|| state.effect_on(cloud, &call)).flatten()
+        is_deployed.then(|| state.effect_on(now, chance, &call)).flatten()
     }
 
     /// Whether there was ever a fault.
@@ -390,12 +392,12 @@ impl Faults {
     }
 
     /// How a call fails; nothing, if it does not.
-    pub(crate) fn touch(&self, cloud: &Cloud, call: &Touchable<'_>) -> Option<CallEffect> {
+    pub(crate) fn touch(&self, now: Timestamp, chance: &Chance, call: &Touchable<'_>) -> Option<CallEffect> {
         let mut state = lock(&self.state);
         if !state.is_deployed(call.from_region, call.caller) {
             return None;
         }
-        state.effect_on(cloud, call)
+        state.effect_on(now, chance, call)
     }
 
     /// What becomes of a delivery to a target of a rule.
@@ -424,7 +426,7 @@ impl Faults {
 
     /// Whether an invocation that begins now is to end before its time. It must be said afterwards whether it did:
     /// [`Faults::ended`].
-    pub(crate) fn doom(&self, cloud: &Cloud, region: &str, function: &str, by_machine: bool) -> Option<Doom> {
+    pub(crate) fn doom(&self, chance: &Chance, region: &str, function: &str, by_machine: bool) -> Option<Doom> {
         if !self.any() {
             return None;
         }
@@ -436,13 +438,13 @@ impl Faults {
             };
             let is_about = is_or_any(fault.region.as_deref(), region)
                 && fault.function.as_ref().map_or(by_machine, |name| name == function);
-            if !is_about || !fault.which.takes(cloud, *chosen) {
+            if !is_about || !fault.which.takes(chance, *chosen) {
                 return None;
             }
             *chosen += 1;
             let (least, most) = (*fault.after_calls.start(), *fault.after_calls.end());
             let after_calls = if least < most {
-                cloud.chance("doomed-invocations", |rng| rng.u64(least..=most))
+                chance.draw("doomed-invocations", |rng| rng.u64(least..=most))
             } else {
                 least
             };
@@ -470,12 +472,12 @@ impl Faults {
     }
 
     /// Sets the clock of each deployed function off, by a time of its own of up to `by` in either direction.
-    pub(crate) fn skew_clocks(&self, cloud: &Cloud, by: Duration) -> FaultId {
+    pub(crate) fn skew_clocks(&self, chance: &Chance, by: Duration) -> FaultId {
         let most = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         let mut skews = BTreeMap::new();
         for (region, functions) in &lock(&self.state).functions {
             for function in functions {
-                let by = cloud.chance("clock-skews", |rng| rng.i64(-most..=most));
+                let by = chance.draw("clock-skews", |rng| rng.i64(-most..=most));
                 let skew = Skew {
                     by: SignedDuration::from_millis(by),
                     was_read: false,
@@ -515,11 +517,10 @@ impl State {
             .is_some_and(|functions| functions.contains(function))
     }
 
-    fn effect_on(&mut self, cloud: &Cloud, call: &Touchable<'_>) -> Option<CallEffect> {
-        let now = cloud.now();
+    fn effect_on(&mut self, now: Timestamp, chance: &Chance, call: &Touchable<'_>) -> Option<CallEffect> {
         self.in_force().find_map(|fault| match &fault.kind {
             Kind::Calls(calls)
-                if calls.is_about(call, now, fault.applied) && falls(cloud, "faulty-calls", calls.share) =>
+                if calls.is_about(call, now, fault.applied) && falls(chance, "faulty-calls", calls.share) =>
             {
                 fault.applied += 1;
                 Some(calls.effect)
@@ -546,11 +547,11 @@ impl CallFault {
 }
 
 impl Which {
-    fn takes(self, cloud: &Cloud, chosen: u64) -> bool {
+    fn takes(self, chance: &Chance, chosen: u64) -> bool {
         match self {
             Self::First(most) => chosen < most,
             Self::Share { share, at_most } => {
-                at_most.is_none_or(|most| chosen < most) && falls(cloud, "doomed-invocations", share)
+                at_most.is_none_or(|most| chosen < most) && falls(chance, "doomed-invocations", share)
             }
         }
     }
@@ -561,6 +562,6 @@ fn is_or_any(wanted: Option<&str>, value: &str) -> bool {
 }
 
 /// Whether the lot falls on something; nothing is drawn where it always does.
-fn falls(cloud: &Cloud, stream: &'static str, share: f64) -> bool {
-    share >= 1.0 || cloud.chance(stream, |rng| rng.f64()) < share
+fn falls(chance: &Chance, stream: &'static str, share: f64) -> bool {
+    share >= 1.0 || chance.draw(stream, |rng| rng.f64()) < share
 }

@@ -4,11 +4,15 @@
 //! none of them. The interpreter of the States Language is a crate of its own, `states-language`.
 
 pub mod aws;
+mod calls;
+pub mod chance;
 pub mod clock;
 pub mod cloud;
 pub mod cost;
 pub mod database;
+pub mod environment;
 pub mod faults;
+mod lock;
 pub mod simulation;
 pub mod timings;
 pub mod workload;

@@ -10,12 +10,12 @@ use shared::plan::{self, Plan};
 use shared::record::committed_heartbeat;
 
 use crate::aws::apigateway::{ALL_METHODS, MethodSettings};
-use crate::aws::door::Door;
 use crate::aws::lambda::Function;
 use crate::aws::rds::NewCluster;
 use crate::aws::route53::{FailoverRecord, HealthCheck, PlainRecord, Resolver};
-use crate::cloud::{Cloud, lock};
+use crate::cloud::Cloud;
 use crate::database::Value;
+use crate::lock::lock;
 
 /// How long a customer waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -100,7 +100,7 @@ impl Platform {
                 .create_table(&site.region, &plan.automation.table)
                 .await?;
             cloud.sns.create_topic(&plan.topic_arn(site));
-            cloud.s3.create_bucket(&site.region, &site.reports.0, &[]);
+            cloud.s3.create_journal_bucket(&site.region, &site.reports.0);
             deploy_entrances(cloud, plan, site, index == 0);
             for function in &plan.functions {
                 let environment = BTreeMap::from([
@@ -197,6 +197,12 @@ impl Platform {
             std::future::pending::<()>().await;
         }
         Some(answer)
+    }
+
+    /// Likewise, as somebody in a Region's network sees it.
+    pub async fn get_from(&self, cloud: &Arc<Cloud>, region: &str, host: &str, path: &str) -> Option<PlatformAnswer> {
+        let resolver = cloud.route53.resolver_of(region);
+        self.get(cloud, &resolver, host, path).await
     }
 
     fn serve(&self, cloud: &Cloud, site: &Site, path: &str) -> PlatformAnswer {
@@ -404,26 +410,25 @@ pub async fn run_heartbeat(cloud: Arc<Cloud>, platform: Arc<Platform>) {
             .mul_f64(cloud.chance("heartbeat-phase", |rng| rng.f64())),
     )
     .await;
-    // Each Region's way to the other Region's table.
+    // Each Region, and where its heartbeat leaves word.
     let mut ways = Vec::new();
     for site in &platform.sites {
         if let Some(other) = platform.sites.iter().find(|other| other.region != site.region) {
-            let door = Door::new(&cloud, &platform, PLATFORM, &site.region);
-            ways.push((site.region.clone(), other.region.clone(), door));
+            ways.push((site.region.clone(), other.region.clone()));
         }
     }
     loop {
         // In each Region whose functions run and whose cluster takes writes: there are two of these when a failover has
         // left a writer behind.
-        for (region, other, door) in &ways {
+        for (region, other) in &ways {
             let (cloud, platform) = (Arc::clone(&cloud), Arc::clone(&platform));
-            tokio::spawn(beat(cloud, platform, region.clone(), other.clone(), door.clone()));
+            tokio::spawn(beat(cloud, platform, region.clone(), other.clone()));
         }
         tokio::time::sleep(platform.heartbeat_every).await;
     }
 }
 
-async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>, region: String, other: String, door: Door) {
+async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>, region: String, other: String) {
     if !cloud.runs(&region) {
         return;
     }
@@ -433,21 +438,20 @@ async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>, region: String, other:
         return;
     }
     // The platform does not stop for want of a witness.
-    tokio::time::sleep(door.latency(&other) / 2).await;
-    if door.connects_to(&other) {
+    tokio::time::sleep(cloud.latency(&region, &other) / 2).await;
+    if cloud.connects(&region, &other) {
         let word = committed_heartbeat(&platform.workload, &region, now);
         cloud.dynamodb.put_behind(&other, &platform.table, word);
     }
 }
-
-/// The name under which the platform's own AWS calls are counted.
-pub const PLATFORM: &str = "(platform)";
 
 #[cfg(test)]
 mod tests {
     use shared::record::Record;
 
     use super::*;
+    use crate::aws::door::Door;
+    use crate::aws::service::reply_at_once;
     use crate::clock::Clock;
     use crate::cloud::Reach;
     use crate::timings::Timings;
@@ -485,7 +489,7 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: body.extend_pairs(parameters).finish().into(),
         };
-        cloud.rds.answer(cloud, &call).reply.status
+        reply_at_once(&*cloud.rds, cloud, &call).status
     }
 
     impl World {
@@ -603,7 +607,8 @@ mod tests {
         let World { plan, cloud, platform } = &world;
         tokio::spawn(run_customers(Arc::clone(cloud), Arc::clone(platform)));
         tokio::spawn(crate::aws::rds::replicate(
-            Arc::clone(cloud),
+            Arc::clone(&cloud.rds),
+            cloud.environment(),
             plan.database.global_cluster.clone(),
         ));
         tokio::time::sleep(Duration::from_secs(60)).await;

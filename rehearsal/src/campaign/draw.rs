@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fastrand::Rng;
 use shared::plan::Duration;
-use simulator::aws::door::SERVICES;
+use simulator::cloud::endpoints;
 
 use crate::deployment::STEPS;
 use crate::faults::{Fault, compatible, scenario_states};
@@ -127,7 +127,12 @@ fn minutes(minutes: u64) -> Duration {
 
 fn some_fault(rng: &mut Rng) -> Fault {
     let service = |rng: &mut Rng| {
-        let services = || SERVICES.into_iter().filter(|service| *service != NOT_DEPENDED_ON);
+        let services = || {
+            endpoints()
+                .iter()
+                .copied()
+                .filter(|service| *service != NOT_DEPENDED_ON)
+        };
         let drawn = rng.usize(..services().count());
         services().nth(drawn).unwrap_or_default().to_owned()
     };

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cloud::lock;
+use crate::lock::lock;
 
 /// A quota of so many requests in any stretch of time so long, in each Region.
 pub struct Quota {

@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Layer};
 use aws_smithy_types::retry::RetryConfig;
 
-use crate::cloud::lock;
+use crate::lock::lock;
 
 /// The SDK's own part that puts the process's bucket into an operation's configuration.
 const PROVIDER: &str = "TokenBucketProvider";

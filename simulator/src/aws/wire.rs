@@ -1,5 +1,6 @@
 //! What the services' wire formats have in common.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -27,14 +28,6 @@ pub struct Call {
 /// What stands for the name of an operation that a service does not have.
 pub const UNKNOWN: &str = "(unknown)";
 
-/// What a service answers, and which operation it was.
-pub struct Answer {
-    /// The operation's name.
-    pub operation: String,
-    /// The answer.
-    pub reply: Reply,
-}
-
 /// An HTTP answer.
 pub struct Reply {
     /// The status.
@@ -46,6 +39,7 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// An answer with a body of this type.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -96,20 +90,24 @@ pub fn query_parameters(body: &[u8]) -> BTreeMap<String, String> {
     form_urlencoded::parse(body).into_owned().collect()
 }
 
-/// The operation of a call that speaks the query protocol; empty if it names none.
-pub fn query_operation(body: &[u8]) -> String {
+/// The operation of a call that speaks the query protocol.
+pub fn query_operation(body: &[u8]) -> Option<Cow<'_, str>> {
+    let operation = query_parameter(body, "Action")?;
+    (!operation.is_empty()).then_some(operation)
+}
+
+/// A parameter of a call that speaks the query protocol, without reading what follows it.
+pub fn query_parameter<'a>(body: &'a [u8], wanted: &str) -> Option<Cow<'a, str>> {
     let mut parameters = form_urlencoded::parse(body);
-    let action = parameters.find(|(name, _)| name == "Action");
-    action.map(|(_, value)| value.into_owned()).unwrap_or_default()
+    let found = parameters.find(|(name, _)| name == wanted);
+    found.map(|(_, value)| value)
 }
 
 /// The operation of a call that names it in `x-amz-target`.
-pub fn target_operation(headers: &HeaderMap) -> String {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    target.rsplit('.').next().unwrap_or_default().to_owned()
+pub fn target_operation(headers: &HeaderMap) -> Option<&str> {
+    let target = headers.get("x-amz-target")?.to_str().ok()?;
+    let operation = target.rsplit('.').next()?;
+    (!operation.is_empty()).then_some(operation)
 }
 
 /// Text as XML.

@@ -161,9 +161,14 @@ impl StepFunctions {
         self.note(call, machine);
         let region = arn::region(&call.execution_arn);
         let starts = machine_of(&call.execution_arn);
-        let effect = cloud
-            .faults
-            .touch_task(cloud, region, arn::name(&starts), "states", "StartExecution");
+        let effect = cloud.faults.touch_task(
+            cloud.now(),
+            &cloud.chance,
+            region,
+            arn::name(&starts),
+            "states",
+            "StartExecution",
+        );
         match effect {
             Some(CallEffect::Throttled) => return Err(refused("ThrottlingException", "Rate exceeded")),
             Some(CallEffect::Denied) => return Err(refused("AccessDeniedException", "not authorized")),

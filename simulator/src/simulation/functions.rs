@@ -136,7 +136,9 @@ impl Inner {
             return Err(failure);
         }
         let cloud = &self.cloud;
-        let doom = cloud.faults.doom(cloud, region, name, invoker == Invoker::Machine);
+        let doom = cloud
+            .faults
+            .doom(&cloud.chance, region, name, invoker == Invoker::Machine);
         let timings = &cloud.timings;
         let mut starts_in = self.cloud.draw("function-start", &timings.function_start);
         let warm = self.functions.warm.borrow().get(&key).cloned();

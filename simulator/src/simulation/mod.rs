@@ -23,6 +23,7 @@ use crate::aws::door::Door;
 use crate::aws::events::{self, Rule, Schedule};
 use crate::aws::rds;
 use crate::aws::route53;
+use crate::aws::service::Service;
 use crate::clock::Clock;
 use crate::cloud::{AwsCall, Cloud, Touched};
 use crate::cost::Usage;
@@ -181,9 +182,22 @@ impl Simulation {
         began_at: Timestamp,
         observer: Observer,
     ) -> Result<Self, String> {
+        Self::begin_with_services(plan, deployments, Vec::new(), seed, began_at, observer).await
+    }
+
+    /// Likewise, with services beside those of the simulator.
+    pub async fn begin_with_services(
+        plan: &Plan,
+        deployments: Vec<Deployment>,
+        services: Vec<Arc<dyn Service>>,
+        seed: u64,
+        began_at: Timestamp,
+        observer: Observer,
+    ) -> Result<Self, String> {
         // The SDK's back-off draws from this thread's generator.
         fastrand::seed(seed);
-        let cloud = Cloud::new(&plan.account, seed, Clock::starting_at(began_at), Timings::built_in()?);
+        let (clock, timings) = (Clock::starting_at(began_at), Timings::built_in()?);
+        let cloud = Cloud::with_services(&plan.account, seed, clock, timings, services)?;
         let platform = Platform::deploy(&cloud, plan).await?;
         let mut regions: Vec<String> = Vec::new();
         let mut makers = BTreeMap::new();
@@ -219,11 +233,22 @@ impl Simulation {
         });
         tokio::spawn(workload::run_customers(Arc::clone(&cloud), Arc::clone(&platform)));
         tokio::spawn(workload::run_heartbeat(Arc::clone(&cloud), platform));
-        tokio::spawn(rds::replicate(Arc::clone(&cloud), plan.database.global_cluster.clone()));
-        tokio::spawn(route53::watch_health(Arc::clone(&cloud), plan.dns.name.clone()));
-        tokio::spawn(cloudwatch::evaluate_alarms(Arc::clone(&cloud)));
+        tokio::spawn(rds::replicate(
+            Arc::clone(&cloud.rds),
+            cloud.environment(),
+            plan.database.global_cluster.clone(),
+        ));
+        tokio::spawn(route53::watch_health(
+            Arc::clone(&cloud.route53),
+            cloud.environment(),
+            plan.dns.name.clone(),
+        ));
+        tokio::spawn(cloudwatch::evaluate_alarms(
+            Arc::clone(&cloud.cloudwatch),
+            cloud.environment(),
+        ));
         let deliveries = cloud.events.deliveries();
-        tokio::spawn(events::run_schedules(Arc::clone(&cloud)));
+        tokio::spawn(events::run_schedules(Arc::clone(&cloud.events), cloud.environment()));
         tokio::task::spawn_local(deliveries::deliver(Rc::clone(&inner), deliveries));
         let orders = cloud.executions.orders();
         tokio::task::spawn_local(executions::follow_orders(Rc::clone(&inner), orders));

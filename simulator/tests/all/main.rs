@@ -1,5 +1,6 @@
 //! Tests of the simulated AWS, through the real SDK clients. One program, since linking each file by itself takes longer than running it.
 
+mod brought;
 mod cloudwatch;
 mod common;
 mod control_planes;

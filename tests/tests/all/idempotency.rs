@@ -252,7 +252,7 @@ const CHANGE_RECORD: Case = Case {
             tokio::time::sleep(Duration::from_secs(120)).await;
             json!({
                 "calls": world.count("switch-dns", "ChangeResourceRecordSets"),
-                "records": world.cloud().snapshot()["route53"],
+                "records": world.cloud().snapshot()["records"],
                 "undo": undo_notes(world).await,
             })
         })

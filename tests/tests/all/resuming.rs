@@ -278,7 +278,7 @@ impl Left {
         }
         let mut snapshot = world.cloud().snapshot();
         // The switch object says by which recovery it was written.
-        for objects in snapshot["public_objects"].as_object_mut().unwrap().values_mut() {
+        for objects in snapshot["objects"].as_object_mut().unwrap().values_mut() {
             *objects = objects.as_object().unwrap().keys().cloned().collect();
         }
         Self { snapshot, changes }

@@ -10,10 +10,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::rule::Rule;
-use super::{
-    CloudWatch, Regional, State, StateValue, alarm_time, cbor_map, cbor_time, check_name, state_change, whole_seconds,
-};
-use crate::cloud::{Cloud, lock};
+use super::{CloudWatch, Regional, State, StateValue, alarm_time, check_name, state_change, whole_seconds};
+use crate::aws::cbor::{cbor_map, cbor_time};
+use crate::environment::Environment;
+use crate::lock::lock;
 
 /// How long after a wait could not end, as the Region was down, it is looked at again.
 const LOOKED_AT_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -87,21 +87,31 @@ impl CloudWatch {
     /// Must be called on the simulation's runtime.
     ///
     /// Errors: a text that says why AWS would refuse the alarm, or what of it is not simulated.
-    pub fn put_composite_alarm(&self, cloud: &Arc<Cloud>, region: &str, alarm: CompositeAlarm) -> Result<(), String> {
+    pub fn put_composite_alarm(
+        &self,
+        environment: &Arc<Environment>,
+        region: &str,
+        alarm: CompositeAlarm,
+    ) -> Result<(), String> {
         let events = lock(&self.regions)
             .entry(region.to_owned())
             .or_default()
-            .put_composite(cloud, region, alarm)?;
+            .put_composite(environment, region, alarm)?;
         self.alarm_was_put.notify_one();
         for event in events {
-            cloud.events.publish(cloud, region, event);
+            self.events.publish(environment, region, event);
         }
         Ok(())
     }
 }
 
 impl Regional {
-    fn put_composite(&mut self, cloud: &Cloud, region: &str, alarm: CompositeAlarm) -> Result<Vec<Value>, String> {
+    fn put_composite(
+        &mut self,
+        environment: &Environment,
+        region: &str,
+        alarm: CompositeAlarm,
+    ) -> Result<Vec<Value>, String> {
         let name = alarm.name.clone();
         check_name(&name)?;
         if self.alarms.contains_key(&name) {
@@ -110,7 +120,7 @@ impl Regional {
             ));
         }
         let of_rule = |reason: String| format!("composite alarm {name}: {reason}");
-        let prefix = format!("arn:aws:cloudwatch:{region}:{}:alarm:", cloud.account);
+        let prefix = format!("arn:aws:cloudwatch:{region}:{}:alarm:", environment.account);
         let named = |alarm: String| name_of(&alarm, &prefix);
         let rule = Rule::parse(&alarm.rule)
             .and_then(|rule| rule.renamed(&named))
@@ -142,7 +152,7 @@ impl Regional {
                 Some(suppressor)
             }
         };
-        let now = cloud.now();
+        let now = environment.now();
         let before = self.composites.remove(&name);
         let is_new = before.is_none();
         let mut composite = before.unwrap_or_else(|| Composite {
@@ -182,11 +192,11 @@ impl Regional {
             value.name()
         );
         let is_up = self.suppressor_is_up(&composite);
-        let event = composite.changes_to(cloud, region, value, reason, &children, is_up);
+        let event = composite.changes_to(environment, region, value, reason, &children, is_up);
         self.composites.insert(name.clone(), composite);
         let mut events = Vec::from_iter(event);
         if !events.is_empty() {
-            events.extend(self.follow(cloud, region, vec![name]));
+            events.extend(self.follow(environment, region, vec![name]));
         }
         Ok(events)
     }
@@ -194,7 +204,7 @@ impl Regional {
     /// Sets the state of a composite alarm; gives its event, if that is another one.
     pub(super) fn set_composite(
         &mut self,
-        cloud: &Cloud,
+        environment: &Environment,
         region: &str,
         name: &str,
         value: StateValue,
@@ -203,7 +213,7 @@ impl Regional {
         let mut composite =
             (self.composites.remove(name)).ok_or_else(|| format!("there is no alarm {name} in {region}"))?;
         let is_up = self.suppressor_is_up(&composite);
-        let event = composite.changes_to(cloud, region, value, reason.to_owned(), &[], is_up);
+        let event = composite.changes_to(environment, region, value, reason.to_owned(), &[], is_up);
         self.composites.insert(name.to_owned(), composite);
         Ok(event)
     }
@@ -212,7 +222,7 @@ impl Regional {
     /// events.
     ///
     /// Simplified: this takes no time.
-    pub(super) fn follow(&mut self, cloud: &Cloud, region: &str, changed: Vec<String>) -> Vec<Value> {
+    pub(super) fn follow(&mut self, environment: &Environment, region: &str, changed: Vec<String>) -> Vec<Value> {
         let mut events = Vec::new();
         let mut changed = VecDeque::from(changed);
         while let Some(child) = changed.pop_front() {
@@ -224,13 +234,13 @@ impl Regional {
                 };
                 let is_up = self.suppressor_is_up(&composite);
                 if composite.suppressor.as_deref() == Some(&child) {
-                    composite.suppressor_changed(is_up, cloud.now());
+                    composite.suppressor_changed(is_up, environment.now());
                 }
                 if composite.rule.children().contains(&child.as_str()) {
                     let value = self.value_of(&composite.rule);
                     let children: Vec<Child> = self.child(&child).into_iter().collect();
                     let reason = children.iter().map(Child::transition).collect();
-                    if let Some(event) = composite.changes_to(cloud, region, value, reason, &children, is_up) {
+                    if let Some(event) = composite.changes_to(environment, region, value, reason, &children, is_up) {
                         events.push(event);
                         changed.push_back(name.clone());
                     }
@@ -242,13 +252,13 @@ impl Regional {
     }
 
     /// Ends waits and extensions that are over. Gives the events.
-    pub(super) fn end_suppressions(&mut self, cloud: &Cloud, region: &str) -> Vec<Value> {
-        let now = cloud.now();
+    pub(super) fn end_suppressions(&mut self, environment: &Environment, region: &str) -> Vec<Value> {
+        let now = environment.now();
         let is_due = |composite: &&mut Composite| composite.suppressed_until.is_some_and(|until| until <= now);
         let mut events = Vec::new();
         for composite in self.composites.values_mut().filter(is_due) {
-            if cloud.apis_answer(region) {
-                events.push(composite.acts(cloud, region));
+            if environment.apis_answer(region) {
+                events.push(composite.acts(environment, region));
             } else {
                 composite.suppressed_until = now.checked_add(LOOKED_AT_AGAIN_AFTER).ok();
             }
@@ -327,14 +337,14 @@ impl Composite {
     /// Gives the alarm another value, and its event; nothing if it has that value.
     pub(super) fn changes_to(
         &mut self,
-        cloud: &Cloud,
+        environment: &Environment,
         region: &str,
         value: StateValue,
         reason: String,
         children: &[Child],
         suppressor_is_up: bool,
     ) -> Option<Value> {
-        let now = cloud.now();
+        let now = environment.now();
         if value == self.state.value {
             return None;
         }
@@ -361,7 +371,7 @@ impl Composite {
         };
         self.transitioned_at = now;
         let previous = std::mem::replace(&mut self.state, state);
-        Some(self.event(cloud, region, &previous))
+        Some(self.event(environment, region, &previous))
     }
 
     /// The suppressor went into ALARM, or left it.
@@ -390,18 +400,18 @@ impl Composite {
     /// The state is then a new one, with its own time, beside the one that was suppressed: so the User Guide has it in
     /// the event that a Lambda action gets ("Invoke a Lambda function from an alarm"). That EventBridge hears of it too
     /// is assumed: nothing documents it, so that nothing should depend on it.
-    fn acts(&mut self, cloud: &Cloud, region: &str) -> Value {
+    fn acts(&mut self, environment: &Environment, region: &str) -> Value {
         self.suppressed_until = None;
         let state = State {
-            updated_at: cloud.now(),
+            updated_at: environment.now(),
             suppressed_by: None,
             ..self.state.clone()
         };
         let previous = std::mem::replace(&mut self.state, state);
-        self.event(cloud, region, &previous)
+        self.event(environment, region, &previous)
     }
 
-    fn event(&self, cloud: &Cloud, region: &str, previous: &State) -> Value {
+    fn event(&self, environment: &Environment, region: &str, previous: &State) -> Value {
         let mut configuration = json!({ "alarmRule": self.alarm.rule });
         if !self.alarm.description.is_empty() {
             configuration["description"] = json!(self.alarm.description);
@@ -412,7 +422,7 @@ impl Composite {
             configuration["actionsSuppressorExtensionPeriod"] = json!(whole_seconds(suppressor.extension));
         }
         state_change(
-            cloud,
+            environment,
             region,
             (&self.alarm.name, &self.arn),
             configuration,
@@ -505,6 +515,7 @@ mod tests {
     use super::*;
     use crate::aws::cloudwatch::{Alarm, Comparison, Metric, MissingData, Statistic};
     use crate::clock::Clock;
+    use crate::cloud::Cloud;
     use crate::cloud::Reach;
     use crate::timings::Timings;
 

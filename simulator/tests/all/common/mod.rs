@@ -61,7 +61,11 @@ impl World {
         let cloud = Cloud::new(&plan.account, 7, Clock::starting_at(at(0)), timings);
         let platform = Platform::deploy(&cloud, &plan).await.unwrap();
         let aws = Door::new(&cloud, &platform, "caller", WEST).aws("table");
-        tokio::spawn(rds::replicate(Arc::clone(&cloud), GLOBAL.to_owned()));
+        tokio::spawn(rds::replicate(
+            Arc::clone(&cloud.rds),
+            cloud.environment(),
+            GLOBAL.to_owned(),
+        ));
         Self {
             cloud,
             platform,

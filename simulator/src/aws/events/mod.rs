@@ -1,5 +1,7 @@
 //! EventBridge: rules that pass events on, and schedules that call targets by the clock.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +12,8 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout_at;
 
-use crate::cloud::{Cloud, lock};
+use crate::environment::Environment;
+use crate::lock::lock;
 
 /// The longest event pattern, in characters (EventBridge User Guide, "Quotas").
 const PATTERN_LIMIT: usize = 2048;
@@ -160,15 +163,15 @@ impl Events {
     /// from `event_delivery`. Must be called on the simulation's runtime.
     ///
     /// Without an outage or a fault each is delivered once, where AWS promises "at least once".
-    pub fn publish(&self, cloud: &Arc<Cloud>, region: &str, event: Value) {
-        let ingested_at = cloud.now();
+    pub fn publish(self: &Arc<Self>, environment: &Arc<Environment>, region: &str, event: Value) {
+        let ingested_at = environment.now();
         for ((_, name), rule) in lock(&self.rules).iter().filter(|((of, _), _)| of == region) {
             if !matches(&rule.pattern, &event) {
                 continue;
             }
-            let source = format!("arn:aws:events:{region}:{}:rule/{name}", cloud.account);
+            let source = format!("arn:aws:events:{region}:{}:rule/{name}", environment.account);
             for target in &rule.targets {
-                let delay = cloud.draw("event-delivery", &cloud.timings.event_delivery);
+                let delay = environment.draw("event-delivery", &environment.timings.event_delivery);
                 let (arn, input) = target.parts();
                 let input = match input {
                     TargetInput::Event => Ok(event.clone()),
@@ -182,13 +185,18 @@ impl Events {
                 };
                 match input {
                     Ok(input) => {
-                        let disturbance = cloud.faults.disturb(region, name);
+                        let disturbance = environment.faults.disturb(region, name);
                         let delay = delay + disturbance.late;
                         for after in disturbance.again_after {
                             let again = delivery(input.clone());
-                            tokio::spawn(deliver(Arc::clone(cloud), again, delay + after));
+                            tokio::spawn(deliver(Arc::clone(self), Arc::clone(environment), again, delay + after));
                         }
-                        tokio::spawn(deliver(Arc::clone(cloud), delivery(input), delay));
+                        tokio::spawn(deliver(
+                            Arc::clone(self),
+                            Arc::clone(environment),
+                            delivery(input),
+                            delay,
+                        ));
                     }
                     Err(why) => self.fail(format!("{source} could not call {arn}: {why}")),
                 }
@@ -212,7 +220,7 @@ impl Events {
     /// Creates a schedule, or replaces it. It calls first at the next full multiple, which can be now.
     ///
     /// Errors: a text that says why AWS would refuse the schedule, or what of it is not simulated.
-    pub fn put_schedule(&self, cloud: &Cloud, schedule: Schedule) -> Result<(), String> {
+    pub fn put_schedule(&self, environment: &Environment, schedule: Schedule) -> Result<(), String> {
         let Schedule {
             name,
             region,
@@ -234,27 +242,30 @@ impl Events {
                 "schedule {name}: the simulator has no context attributes (<aws.scheduler.…>)"
             ));
         }
-        let delay = cloud.draw("schedule-delay", &cloud.timings.schedule_delay);
-        let next = full_multiple_from(cloud.now(), seconds);
+        let delay = environment.draw("schedule-delay", &environment.timings.schedule_delay);
+        let next = full_multiple_from(environment.now(), seconds);
         lock(&self.schedules).insert((region.clone(), name.clone()), Planned { schedule, delay, next });
         self.schedule_was_put.notify_one();
         Ok(())
     }
 
     /// What is due, and when something will be due next.
-    fn due_schedules(&self, cloud: &Cloud) -> (Vec<Delivery>, Option<Timestamp>) {
-        let now = cloud.now();
+    fn due_schedules(&self, environment: &Environment) -> (Vec<Delivery>, Option<Timestamp>) {
+        let now = environment.now();
         let mut due = Vec::new();
         let mut schedules = lock(&self.schedules);
         for ((region, name), planned) in schedules.iter_mut() {
             while planned.due() <= now {
                 planned.next += i64::try_from(planned.schedule.every.as_secs()).unwrap_or(i64::MAX);
-                if cloud.apis_answer(region) {
+                if environment.apis_answer(region) {
                     due.push(Delivery {
                         region: region.clone(),
                         target_arn: planned.schedule.target_arn.clone(),
                         input: planned.schedule.input.clone(),
-                        source: format!("arn:aws:scheduler:{region}:{}:schedule/default/{name}", cloud.account),
+                        source: format!(
+                            "arn:aws:scheduler:{region}:{}:schedule/default/{name}",
+                            environment.account
+                        ),
                     });
                 }
             }
@@ -279,26 +290,26 @@ impl Events {
 
 /// Runs the schedules; never ends. From a Region that is down nothing is delivered, and not later either. (The real
 /// Scheduler tries again for up to 24 hours.)
-pub async fn run_schedules(cloud: Arc<Cloud>) {
+pub async fn run_schedules(events: Arc<Events>, environment: Arc<Environment>) {
     loop {
-        let (due, next) = cloud.events.due_schedules(&cloud);
+        let (due, next) = events.due_schedules(&environment);
         for delivery in due {
-            cloud.events.send(delivery);
+            events.send(delivery);
         }
-        let was_put = cloud.events.schedule_was_put.notified();
+        let was_put = events.schedule_was_put.notified();
         match next {
             // Whichever comes first: both mean that it is time to look.
-            Some(next) => drop(timeout_at(cloud.clock.instant(next), was_put).await),
+            Some(next) => drop(timeout_at(environment.clock.instant(next), was_put).await),
             None => was_put.await,
         }
     }
 }
 
 /// Delivers after `delay`. An outage of the Region holds a delivery up; after a day it is given up.
-async fn deliver(cloud: Arc<Cloud>, delivery: Delivery, delay: Duration) {
+async fn deliver(events: Arc<Events>, environment: Arc<Environment>, delivery: Delivery, delay: Duration) {
     tokio::time::sleep(delay).await;
     let mut tried_for = Duration::ZERO;
-    while !cloud.apis_answer(&delivery.region) {
+    while !environment.apis_answer(&delivery.region) {
         if tried_for >= DELIVERY_TRIED_FOR {
             let Delivery {
                 source,
@@ -306,7 +317,7 @@ async fn deliver(cloud: Arc<Cloud>, delivery: Delivery, delay: Duration) {
                 region,
                 ..
             } = delivery;
-            cloud.events.fail(format!(
+            events.fail(format!(
                 "{source} could not call {target_arn}: {region} was down for a day"
             ));
             return;
@@ -314,7 +325,7 @@ async fn deliver(cloud: Arc<Cloud>, delivery: Delivery, delay: Duration) {
         tokio::time::sleep(DELIVERY_TRIED_EVERY).await;
         tried_for += DELIVERY_TRIED_EVERY;
     }
-    cloud.events.send(delivery);
+    events.send(delivery);
 }
 
 /// The first full multiple of `seconds`, counted from the epoch, that is not before `at`.
@@ -833,6 +844,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::cloud::Cloud;
     use crate::faults::{DeliveryEffect, DeliveryFault, FaultId};
     use crate::timings::Timings;
 
@@ -1302,7 +1314,7 @@ mod tests {
         let every_event = json!({"source": ["aws.cloudwatch"]});
         cloud.events.put_rule("us-west-2", rule("alarms", every_event)).unwrap();
         cloud.events.put_schedule(&cloud, schedule(60)).unwrap();
-        tokio::spawn(run_schedules(Arc::clone(&cloud)));
+        tokio::spawn(run_schedules(Arc::clone(&cloud.events), cloud.environment()));
         cloud.events.publish(&cloud, "us-west-2", alarm_event());
         let began = cloud.now();
         let mut got = Vec::new();
@@ -1416,7 +1428,7 @@ mod tests {
     async fn a_schedule_calls_evenly_and_not_from_a_region_that_is_down() {
         let cloud = cloud();
         let mut deliveries = cloud.events.deliveries();
-        tokio::spawn(run_schedules(Arc::clone(&cloud)));
+        tokio::spawn(run_schedules(Arc::clone(&cloud.events), cloud.environment()));
         tokio::task::yield_now().await;
         cloud.events.put_schedule(&cloud, schedule(120)).unwrap();
         let mut times = Vec::new();

@@ -1,5 +1,7 @@
 //! SNS topics.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -7,8 +9,9 @@ use jiff::Timestamp;
 use shared::arn;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::wire::{Answer, Call, Reply, element, query_parameters};
-use crate::cloud::{Cloud, lock};
+use crate::aws::wire::{Call, Reply, element, query_parameters};
+use crate::environment::Environment;
+use crate::lock::lock;
 
 /// SNS topics and what was published on them.
 #[derive(Default)]
@@ -46,22 +49,20 @@ impl Sns {
         receiver
     }
 
-    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
+    fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {
         let parameters = query_parameters(&call.body);
         let parameter = |name: &str| parameters.get(name).cloned().unwrap_or_default();
-        let operation = parameter("Action");
         let known = ["Action", "Version", "TopicArn", "Subject", "Message"];
         let unknown = parameters.keys().find(|name| !known.contains(&name.as_str()));
-        let reply = match (operation.as_str(), unknown) {
+        match (operation, unknown) {
             ("Publish", None) => {
                 let subject = parameters.get("Subject").cloned();
                 let text = parameter("Message");
-                self.publish(cloud.now(), &call.region, &parameter("TopicArn"), subject, text)
+                self.publish(environment.now(), &call.region, &parameter("TopicArn"), subject, text)
             }
             ("Publish", Some(name)) => not_simulated(name),
             (other, _) => not_simulated(other),
-        };
-        Answer { operation, reply }
+        }
     }
 
     fn publish(&self, at: Timestamp, region: &str, arn: &str, subject: Option<String>, text: String) -> Reply {

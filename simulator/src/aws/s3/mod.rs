@@ -1,13 +1,15 @@
 //! S3 buckets: whole objects, without versions.
 
+mod service;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::wire::{Answer, Call, Reply, UNKNOWN, element};
-use crate::cloud::lock;
+use crate::aws::wire::{Call, Reply, element};
+use crate::lock::lock;
 
 /// S3 buckets.
 #[derive(Default)]
@@ -20,20 +22,41 @@ struct Bucket {
     region: String,
     objects: BTreeMap<String, Vec<u8>>,
     public: BTreeSet<String>,
+    /// Whether it takes what is left behind and never taken back.
+    is_journal: bool,
 }
 
 impl S3 {
     /// Makes a bucket; the objects in `public` may be read by everybody.
     pub fn create_bucket(&self, region: &str, name: &str, public: &[&str]) {
-        let public = public.iter().map(|key| (*key).to_owned()).collect();
-        lock(&self.buckets).insert(
-            name.to_owned(),
-            Bucket {
-                region: region.to_owned(),
-                objects: BTreeMap::new(),
-                public,
-            },
-        );
+        let bucket = Bucket {
+            region: region.to_owned(),
+            public: public.iter().map(|key| (*key).to_owned()).collect(),
+            ..Bucket::default()
+        };
+        lock(&self.buckets).insert(name.to_owned(), bucket);
+    }
+
+    /// Makes a bucket for what is left behind and never taken back, such as reports: its objects are part of the journal, and
+    /// not of the snapshot.
+    pub fn create_journal_bucket(&self, region: &str, name: &str) {
+        let bucket = Bucket {
+            region: region.to_owned(),
+            is_journal: true,
+            ..Bucket::default()
+        };
+        lock(&self.buckets).insert(name.to_owned(), bucket);
+    }
+
+    /// Entity tags of the objects of each bucket of a kind, by bucket and key.
+    fn tags(&self, of_journals: bool) -> Value {
+        let buckets = lock(&self.buckets);
+        let of_kind = buckets.iter().filter(|(_, bucket)| bucket.is_journal == of_journals);
+        let each = of_kind.map(|(name, bucket)| {
+            let tags = bucket.objects.iter().map(|(key, body)| (key, etag(body)));
+            (name, tags.collect::<BTreeMap<_, _>>())
+        });
+        json!(each.collect::<BTreeMap<_, _>>())
     }
 
     /// The Region of a bucket.
@@ -48,24 +71,12 @@ impl S3 {
             .is_some_and(|bucket| bucket.public.contains(key) && bucket.objects.contains_key(key))
     }
 
-    /// Entity tags of the public objects that are there, by bucket and key.
-    pub(crate) fn snapshot(&self) -> Value {
-        let buckets = lock(&self.buckets);
-        let each = buckets.iter().map(|(name, bucket)| {
-            let objects = bucket.objects.iter().filter(|(key, _)| bucket.public.contains(*key));
-            let tags: BTreeMap<&String, String> = objects.map(|(key, body)| (key, etag(body))).collect();
-            (name, tags)
-        });
-        json!(each.collect::<BTreeMap<_, _>>())
-    }
-
-    pub(crate) fn answer(&self, call: &Call) -> Answer {
+    fn reply_to(&self, call: &Call, operation: &str) -> Reply {
         let (bucket, key) = call
             .path
             .trim_start_matches('/')
             .split_once('/')
             .unwrap_or((&call.path, ""));
-        let operation = operation(call);
         let mut reply = match unknown(call) {
             Some(what) => error(501, "NotImplemented", &format!("the simulated S3 does not know {what}")),
             None => self.object(operation, &call.region, bucket, key, &call.body),
@@ -74,10 +85,7 @@ impl S3 {
         if call.method == "HEAD" {
             reply.body.clear();
         }
-        Answer {
-            operation: operation.to_owned(),
-            reply,
-        }
+        reply
     }
 
     fn object(&self, operation: &str, region: &str, bucket: &str, key: &str, body: &[u8]) -> Reply {
@@ -122,17 +130,6 @@ impl S3 {
     }
 }
 
-/// The operation that a call asks for.
-pub(super) fn operation(call: &Call) -> &'static str {
-    match call.method.as_str() {
-        "PUT" => "PutObject",
-        "GET" => "GetObject",
-        "HEAD" => "HeadObject",
-        "DELETE" => "DeleteObject",
-        _ => UNKNOWN,
-    }
-}
-
 /// What of a call the simulator would not heed: what a query asks for, conditions, and keys that are not plain.
 fn unknown(call: &Call) -> Option<String> {
     let (_, query) = call.uri.split_once('?').unwrap_or_default();
@@ -164,7 +161,7 @@ fn etag(body: &[u8]) -> String {
 }
 
 /// An error as S3 tells it.
-pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
+fn error(status: u16, code: &str, message: &str) -> Reply {
     Reply::new(
         status,
         "application/xml",

@@ -2,6 +2,7 @@
 
 mod composite;
 mod rule;
+mod service;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -15,8 +16,11 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-use crate::aws::wire::{Answer, Call, Reply, UNKNOWN};
-use crate::cloud::{Cloud, lock};
+use crate::aws::cbor::{cbor_map, cbor_reply, cbor_time};
+use crate::aws::events::Events;
+use crate::aws::wire::{Call, Reply};
+use crate::environment::Environment;
+use crate::lock::lock;
 
 use composite::{Composite, SuppressedBy};
 pub use composite::{CompositeAlarm, Suppressor};
@@ -52,8 +56,8 @@ const REASON_LIMIT: usize = 1023;
 const FURTHER_PERIODS: u32 = 2;
 
 /// CloudWatch in all Regions.
-#[derive(Default)]
 pub struct CloudWatch {
+    events: Arc<Events>,
     regions: Mutex<BTreeMap<String, Regional>>,
     alarm_was_put: Notify,
 }
@@ -284,19 +288,25 @@ struct State {
 }
 
 impl CloudWatch {
-    /// Answers PutMetricData, GetMetricData and DescribeAlarms. Everything else, and every parameter that is not
-    /// simulated, is the error `NotSimulated`, with status 501.
-    pub fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let operation = operation(call).to_owned();
-        let result = self.perform(cloud, call, &operation);
-        let reply = match result {
-            Ok(output) => cbor_reply(200, &output),
-            Err(refusal) => refusal.reply(),
-        };
-        Answer { operation, reply }
+    /// Empty; `events` is told of each change of an alarm's state.
+    pub(crate) fn new(events: &Arc<Events>) -> Self {
+        Self {
+            events: Arc::clone(events),
+            regions: Mutex::default(),
+            alarm_was_put: Notify::new(),
+        }
     }
 
-    fn perform(&self, cloud: &Cloud, call: &Call, operation: &str) -> Result<Cbor, Refusal> {
+    /// Answers PutMetricData, GetMetricData and DescribeAlarms. Everything else, and every parameter that is not
+    /// simulated, is the error `NotSimulated`, with status 501.
+    fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {
+        match self.perform(environment, call, operation) {
+            Ok(output) => cbor_reply(200, &output),
+            Err(refusal) => refusal.reply(),
+        }
+    }
+
+    fn perform(&self, environment: &Environment, call: &Call, operation: &str) -> Result<Cbor, Refusal> {
         let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok());
         if header("smithy-protocol") != Some("rpc-v2-cbor") {
             return Err(not_simulated("CloudWatch by another protocol than Smithy RPC v2 CBOR"));
@@ -312,7 +322,7 @@ impl CloudWatch {
         let mut regions = lock(&self.regions);
         let here = regions.entry(call.region.clone()).or_default();
         match operation {
-            "PutMetricData" => here.put_metric_data(cloud.now(), input),
+            "PutMetricData" => here.put_metric_data(environment.now(), input),
             "GetMetricData" => here.get_metric_data(input),
             "DescribeAlarms" => here.describe_alarms(input),
             other => Err(not_simulated(format!("the operation {other}"))),
@@ -339,7 +349,7 @@ impl CloudWatch {
     /// of the period that goes on now.
     ///
     /// Errors: a text that says why AWS would refuse the alarm, or what of it is not simulated.
-    pub fn put_alarm(&self, cloud: &Cloud, region: &str, alarm: Alarm) -> Result<(), String> {
+    pub fn put_alarm(&self, environment: &Environment, region: &str, alarm: Alarm) -> Result<(), String> {
         let Alarm {
             name,
             period,
@@ -362,10 +372,10 @@ impl CloudWatch {
         if !alarm.threshold.is_finite() {
             return Err(format!("alarm {name}: the threshold is no number"));
         }
-        let now = cloud.now();
+        let now = environment.now();
         let mut watch = Watch {
-            arn: format!("arn:aws:cloudwatch:{region}:{}:alarm:{name}", cloud.account),
-            metric_id: uuid(cloud),
+            arn: format!("arn:aws:cloudwatch:{region}:{}:alarm:{name}", environment.account),
+            metric_id: uuid(environment),
             configured_at: now,
             state: State {
                 value: StateValue::InsufficientData,
@@ -374,7 +384,7 @@ impl CloudWatch {
                 updated_at: now,
                 suppressed_by: None,
             },
-            delay: cloud.draw("alarm-evaluation-delay", &cloud.timings.alarm_evaluation_delay),
+            delay: environment.draw("alarm-evaluation-delay", &environment.timings.alarm_evaluation_delay),
             period_end: beginning(now, seconds) + seconds,
             alarm,
         };
@@ -401,13 +411,13 @@ impl CloudWatch {
     /// Errors: a text, if the Region does not answer, if it has no such alarm, or if the reason is too long.
     pub fn set_alarm_state(
         &self,
-        cloud: &Arc<Cloud>,
+        environment: &Arc<Environment>,
         region: &str,
         alarm: &str,
         state: StateValue,
         reason: &str,
     ) -> Result<(), String> {
-        if !cloud.apis_answer(region) {
+        if !environment.apis_answer(region) {
             return Err(format!("{region} does not answer"));
         }
         if reason.chars().count() > REASON_LIMIT {
@@ -417,11 +427,11 @@ impl CloudWatch {
             let mut regions = lock(&self.regions);
             let here = regions.get_mut(region);
             let here = here.ok_or_else(|| format!("there is no alarm {alarm} in {region}"))?;
-            here.set_alarm_state(cloud, region, alarm, state, reason)?
+            here.set_alarm_state(environment, region, alarm, state, reason)?
         };
         self.alarm_was_put.notify_one();
         for event in events {
-            cloud.events.publish(cloud, region, event);
+            self.events.publish(environment, region, event);
         }
         Ok(())
     }
@@ -433,8 +443,8 @@ impl CloudWatch {
 
     /// Evaluates what is due. Gives the events of all changes of state, each with its Region, and when the next
     /// evaluation is due.
-    fn evaluate(&self, cloud: &Cloud) -> (Vec<(String, Value)>, Option<Timestamp>) {
-        let now = cloud.now();
+    fn evaluate(&self, environment: &Environment) -> (Vec<(String, Value)>, Option<Timestamp>) {
+        let now = environment.now();
         let mut events = Vec::new();
         let mut next = None;
         for (region, here) in lock(&self.regions).iter_mut() {
@@ -444,21 +454,21 @@ impl CloudWatch {
                 while watch.due() <= now {
                     let period_end = watch.period_end;
                     watch.period_end += whole_seconds(watch.alarm.period);
-                    if !cloud.apis_answer(region) {
+                    if !environment.apis_answer(region) {
                         continue;
                     }
                     let minutes = metrics.get(&watch.alarm.metric);
                     let state = judge(&watch.alarm, minutes, period_end, now, &watch.state);
                     if state.value != watch.state.value {
                         let previous = std::mem::replace(&mut watch.state, state);
-                        events.push((region.clone(), event(cloud, region, watch, &previous)));
+                        events.push((region.clone(), event(environment, region, watch, &previous)));
                         changed.push(watch.alarm.name.clone());
                     }
                 }
                 next = next.into_iter().chain([watch.due()]).min();
             }
-            let mut of_composites = here.end_suppressions(cloud, region);
-            of_composites.extend(here.follow(cloud, region, changed));
+            let mut of_composites = here.end_suppressions(environment, region);
+            of_composites.extend(here.follow(environment, region, changed));
             events.extend(of_composites.into_iter().map(|event| (region.clone(), event)));
             next = next.into_iter().chain(here.next_end_of_suppression()).min();
         }
@@ -472,24 +482,19 @@ impl CloudWatch {
 ///
 /// Simplified: periods begin at full multiples of their length, and an alarm is evaluated once in each; the real
 /// CloudWatch evaluates every minute, and its longer periods can begin at any minute.
-pub async fn evaluate_alarms(cloud: Arc<Cloud>) {
+pub async fn evaluate_alarms(cloudwatch: Arc<CloudWatch>, environment: Arc<Environment>) {
     loop {
-        let (events, next) = cloud.cloudwatch.evaluate(&cloud);
+        let (events, next) = cloudwatch.evaluate(&environment);
         for (region, event) in events {
-            cloud.events.publish(&cloud, &region, event);
+            cloudwatch.events.publish(&environment, &region, event);
         }
-        let was_put = cloud.cloudwatch.alarm_was_put.notified();
+        let was_put = cloudwatch.alarm_was_put.notified();
         match next {
             // Whichever comes first: both mean that it is time to look.
-            Some(next) => drop(timeout_at(cloud.clock.instant(next), was_put).await),
+            Some(next) => drop(timeout_at(environment.clock.instant(next), was_put).await),
             None => was_put.await,
         }
     }
-}
-
-/// The operation that a call asks for.
-pub(super) fn operation(call: &Call) -> &str {
-    call.path.strip_prefix(PATH).unwrap_or(UNKNOWN)
 }
 
 /// A period with data, as an alarm sees it.
@@ -691,7 +696,7 @@ impl ReasonData {
 }
 
 /// The event of a change of state.
-fn event(cloud: &Cloud, region: &str, watch: &Watch, previous: &State) -> Value {
+fn event(environment: &Environment, region: &str, watch: &Watch, previous: &State) -> Value {
     let Watch { alarm, state, .. } = watch;
     let mut configuration = json!({
         "metrics": [{
@@ -711,12 +716,19 @@ fn event(cloud: &Cloud, region: &str, watch: &Watch, previous: &State) -> Value 
     if !alarm.description.is_empty() {
         configuration["description"] = json!(alarm.description);
     }
-    state_change(cloud, region, (&alarm.name, &watch.arn), configuration, previous, state)
+    state_change(
+        environment,
+        region,
+        (&alarm.name, &watch.arn),
+        configuration,
+        previous,
+        state,
+    )
 }
 
 /// The event of an alarm of either kind: its name and ARN, how it is configured, and its state before and since.
 fn state_change(
-    cloud: &Cloud,
+    environment: &Environment,
     region: &str,
     (name, arn): (&str, &str),
     configuration: Value,
@@ -725,10 +737,10 @@ fn state_change(
 ) -> Value {
     json!({
         "version": "0",
-        "id": uuid(cloud),
+        "id": uuid(environment),
         "detail-type": "CloudWatch Alarm State Change",
         "source": "aws.cloudwatch",
-        "account": cloud.account,
+        "account": environment.account,
         "time": state.updated_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "region": region,
         "resources": [arn],
@@ -772,8 +784,8 @@ fn alarm_time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
 }
 
-fn uuid(cloud: &Cloud) -> String {
-    let digits = format!("{:032x}", cloud.chance("cloudwatch-ids", |rng| rng.u128(..)));
+fn uuid(environment: &Environment) -> String {
+    let digits = format!("{:032x}", environment.chance("cloudwatch-ids", |rng| rng.u128(..)));
     format!(
         "{}-{}-{}-{}-{}",
         &digits[..8],
@@ -809,7 +821,7 @@ impl Regional {
     /// Sets the state of an alarm of either kind. Gives the events, those of the composite alarms that follow it too.
     fn set_alarm_state(
         &mut self,
-        cloud: &Cloud,
+        environment: &Environment,
         region: &str,
         alarm: &str,
         value: StateValue,
@@ -820,19 +832,29 @@ impl Regional {
                 value,
                 reason: reason.to_owned(),
                 reason_data: None,
-                updated_at: cloud.now(),
+                updated_at: environment.now(),
                 suppressed_by: None,
             };
             let previous = std::mem::replace(&mut watch.state, set);
-            (previous.value != value).then(|| event(cloud, region, watch, &previous))
+            (previous.value != value).then(|| event(environment, region, watch, &previous))
         } else {
-            self.set_composite(cloud, region, alarm, value, reason)?
+            self.set_composite(environment, region, alarm, value, reason)?
         };
         let mut events = Vec::from_iter(own);
         if !events.is_empty() {
-            events.extend(self.follow(cloud, region, vec![alarm.to_owned()]));
+            events.extend(self.follow(environment, region, vec![alarm.to_owned()]));
         }
         Ok(events)
+    }
+
+    /// How many values were put of metrics that are not a service's own.
+    fn values_of_users(&self) -> f64 {
+        let metrics = self
+            .metrics
+            .iter()
+            .filter(|(metric, _)| !metric.namespace.starts_with("AWS/"));
+        let minutes = metrics.flat_map(|(_, minutes)| minutes.values());
+        minutes.map(|values| values.count).sum()
     }
 
     fn record(&mut self, metric: &Metric, at: Timestamp, values: Statistics) {
@@ -1254,7 +1276,7 @@ impl Refusal {
 }
 
 /// An error as CloudWatch tells it.
-pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
+fn error(status: u16, code: &str, message: &str) -> Reply {
     let mut reply = cbor_reply(
         status,
         &cbor_map([("__type", Cbor::from(code)), ("message", Cbor::from(message))]),
@@ -1263,24 +1285,6 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
     // CloudWatch spoke the query protocol before, and still tells that protocol's code.
     reply.headers.push(("x-amzn-query-error", format!("{code};{who}")));
     reply
-}
-
-pub(super) fn cbor_reply(status: u16, body: &Cbor) -> Reply {
-    let mut bytes = Vec::new();
-    // Writing to memory does not fail.
-    let _ = ciborium::into_writer(body, &mut bytes);
-    let mut reply = Reply::new(status, "application/cbor", bytes);
-    reply.headers.push(("smithy-protocol", "rpc-v2-cbor".to_owned()));
-    reply
-}
-
-pub(super) fn cbor_map<const N: usize>(fields: [(&str, Cbor); N]) -> Cbor {
-    Cbor::Map(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
-}
-
-/// A time: tag 1, seconds since the epoch (RFC 8949, section 3.4.2).
-pub(super) fn cbor_time(at: Timestamp) -> Cbor {
-    Cbor::Tag(1, Box::new(Cbor::Float(at.as_millisecond() as f64 / 1000.0)))
 }
 
 /// A structure's fields. Each is taken out once; what is left over at the end is not simulated.
@@ -1409,7 +1413,9 @@ mod tests {
 
     use super::*;
     use crate::aws::events::{Delivery, Rule, Target, TargetInput};
+    use crate::aws::service::{Service, reply_at_once};
     use crate::clock::Clock;
+    use crate::cloud::Cloud;
     use crate::cloud::Reach;
     use crate::timings::Timings;
 
@@ -1685,7 +1691,7 @@ mod tests {
             }],
         };
         cloud.events.put_rule(REGION, rule).unwrap();
-        tokio::spawn(evaluate_alarms(Arc::clone(&cloud)));
+        tokio::spawn(evaluate_alarms(Arc::clone(&cloud.cloudwatch), cloud.environment()));
         tokio::task::yield_now().await;
         cloud.cloudwatch.put_alarm(&cloud, REGION, alarm(3, 3, treat)).unwrap();
         for minute in 0..20 {
@@ -1901,8 +1907,8 @@ mod tests {
                 headers,
                 body: Bytes::copy_from_slice(request.body().bytes().unwrap()),
             };
-            let Answer { operation, reply } = self.0.cloudwatch.answer(&self.0, &call);
-            assert!(request.uri().ends_with(&operation));
+            assert!(request.uri().ends_with(&*self.0.cloudwatch.operation(&call).unwrap()));
+            let reply = reply_at_once(&*self.0.cloudwatch, &self.0, &call);
             let mut response = HttpResponse::new(reply.status.try_into().unwrap(), SdkBody::from(reply.body));
             for (name, value) in reply.headers {
                 response.headers_mut().insert(name, value);

@@ -6,6 +6,9 @@
 //!
 //! Replication and what has begun need no Region's public API, so that it may be away meanwhile.
 
+mod data_api;
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,15 +16,18 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::cloudwatch::Metric;
-use super::wire::{Answer, Call, Reply, element, query_parameters};
-use crate::cloud::{Cloud, Reach, lock};
+pub use self::data_api::DataApi;
+use crate::aws::cloudwatch::{CloudWatch, Metric};
+use crate::aws::wire::{Call, Reply, element, query_parameters};
 use crate::database::{Database, Rows, Value};
+use crate::environment::Environment;
+use crate::environment::Reach;
 use crate::faults::{CallEffect, FaultId};
+use crate::lock::lock;
 
 /// RDS in all Regions.
-#[derive(Default)]
 pub struct Rds {
+    cloudwatch: Arc<CloudWatch>,
     state: Mutex<State>,
 }
 
@@ -149,9 +155,22 @@ pub struct SqlRefusal {
 }
 
 impl Rds {
+    /// Empty; `cloudwatch` gets the metrics.
+    pub(crate) fn new(cloudwatch: &Arc<CloudWatch>) -> Self {
+        Self {
+            cloudwatch: Arc::clone(cloudwatch),
+            state: Mutex::default(),
+        }
+    }
+
     /// Makes a global database whose first cluster is the writer; each has one instance and the Data API on. Errors: a
     /// text, if a database cannot be made.
-    pub fn create_global_database(&self, cloud: &Cloud, id: &str, clusters: &[NewCluster]) -> Result<(), String> {
+    pub fn create_global_database(
+        &self,
+        environment: &Environment,
+        id: &str,
+        clusters: &[NewCluster],
+    ) -> Result<(), String> {
         let mut state = lock(&self.state);
         for (index, new) in clusters.iter().enumerate() {
             let mut database = Database::new()?;
@@ -163,7 +182,7 @@ impl Rds {
                 engine_version: ENGINE_VERSION.to_owned(),
                 secret_arn: new.secret_arn.clone(),
                 data_api: true,
-                takes_statements_from: cloud.now(),
+                takes_statements_from: environment.now(),
                 instances: vec![format!("{}-1", new.id)],
                 database,
             };
@@ -188,24 +207,24 @@ impl Rds {
     /// Runs one statement on a cluster, as the Data API does.
     pub fn execute(
         &self,
-        cloud: &Cloud,
+        environment: &Environment,
         region: &str,
         cluster_arn: &str,
         sql: &str,
         parameters: &BTreeMap<String, Value>,
     ) -> Result<Rows, SqlRefusal> {
-        let now = cloud.now();
+        let now = environment.now();
         let mut state = lock(&self.state);
-        state.advance(cloud, now);
+        state.advance(environment, now);
         let is_writer = !state.globals.values().any(|global| global.keeps_reading(cluster_arn));
         let refuse = |status, code, message: &str| SqlRefusal {
             status,
             code,
             message: message.to_owned(),
         };
-        let is_away = cloud.database_is_away(region);
+        let is_away = environment.database_is_away(region);
         if is_away {
-            state.note_taken_away(cloud, region);
+            state.note_taken_away(environment, region);
         }
         let cluster = state
             .clusters
@@ -253,22 +272,22 @@ impl Rds {
     /// What a cluster's database holds, whether it answers anybody or not. Errors: a text, as for any statement.
     pub(crate) fn look_into(
         &self,
-        cloud: &Cloud,
+        environment: &Environment,
         cluster_arn: &str,
         select: &str,
         parameters: &BTreeMap<String, Value>,
     ) -> Result<Rows, String> {
-        let now = cloud.now();
+        let now = environment.now();
         let mut state = lock(&self.state);
-        state.advance(cloud, now);
+        state.advance(environment, now);
         let cluster = state.clusters.get_mut(cluster_arn).ok_or("there is no such cluster")?;
         cluster.database.execute(now, select, parameters)
     }
 
     /// Makes the next switchover hang: it begins and does not go on, and after `how_long` (never, if there is nothing) AWS
     /// cancels it, so that the writer takes writes again. It comes about when that switchover is called.
-    pub fn hang_next_switchover(&self, cloud: &Cloud, how_long: Option<Duration>) -> FaultId {
-        let fault = cloud.faults.on_database();
+    pub fn hang_next_switchover(&self, environment: &Environment, how_long: Option<Duration>) -> FaultId {
+        let fault = environment.faults.on_database();
         lock(&self.state).next_switchover_hangs = Some(Hang { fault, how_long });
         fault
     }
@@ -293,45 +312,45 @@ impl Rds {
 
     /// Makes the next failover with data loss last for ever: AWS accepts it, it begins and does not end, and there can be
     /// no other. It comes about when that failover is called.
-    pub fn stick_next_failover(&self, cloud: &Cloud) -> FaultId {
-        self.decide_next_failover(cloud, Fate::Stuck)
+    pub fn stick_next_failover(&self, environment: &Environment) -> FaultId {
+        self.decide_next_failover(environment, Fate::Stuck)
     }
 
     /// Makes the next failover with data loss fail: AWS accepts it and begins, cancels it in the last quarter of the time
     /// that it would have taken, and then everything is as before. It comes about when that failover is called. (AWS says
     /// that a failover can be cancelled, and not when; that it takes a quarter is assumed.)
-    pub fn fail_next_failover(&self, cloud: &Cloud) -> FaultId {
-        self.decide_next_failover(cloud, Fate::Cancelled)
+    pub fn fail_next_failover(&self, environment: &Environment) -> FaultId {
+        self.decide_next_failover(environment, Fate::Cancelled)
     }
 
-    fn decide_next_failover(&self, cloud: &Cloud, fate: Fate) -> FaultId {
-        let fault = cloud.faults.on_database();
+    fn decide_next_failover(&self, environment: &Environment, fate: Fate) -> FaultId {
+        let fault = environment.faults.on_database();
         lock(&self.state).next_failover = Some((fault, fate));
         fault
     }
 
     /// Takes the databases of a Region away, and nothing else there: see [`Reach::Database`]. It comes about with each call
     /// that fails and each statement that is refused meanwhile.
-    pub fn take_database_away(&self, cloud: &Cloud, region: &str) -> FaultId {
-        cloud.take_away(region, Reach::Database);
-        let fault = cloud.faults.on_database();
+    pub fn take_database_away(&self, environment: &Environment, region: &str) -> FaultId {
+        environment.take_away(region, Reach::Database);
+        let fault = environment.faults.on_database();
         lock(&self.state).taken_away.insert(region.to_owned(), fault);
         fault
     }
 
     /// Gives the databases of a Region back, whatever else of it is away.
-    pub fn give_database_back(&self, cloud: &Cloud, region: &str) {
-        cloud.give_back(region, Reach::Database);
+    pub fn give_database_back(&self, environment: &Environment, region: &str) {
+        environment.give_back(region, Reach::Database);
     }
 
     /// How a call to RDS or to the Data API in a Region fails while the databases there are away: with an error or
     /// without an answer, as chance has it.
-    pub(super) fn failure(&self, cloud: &Cloud, region: &str) -> Option<CallEffect> {
-        if !cloud.database_is_away(region) {
+    fn failing(&self, environment: &Environment, region: &str) -> Option<CallEffect> {
+        if !environment.database_is_away(region) {
             return None;
         }
-        lock(&self.state).note_taken_away(cloud, region);
-        let answers = cloud.chance("databases-away", fastrand::Rng::bool);
+        lock(&self.state).note_taken_away(environment, region);
+        let answers = environment.chance("databases-away", fastrand::Rng::bool);
         Some(if answers {
             CallEffect::ServerError
         } else {
@@ -341,10 +360,10 @@ impl Rds {
 
     /// Makes a global database's replication lag what a test says, from now on; nothing: as drawn again, from the next
     /// minute on.
-    pub fn set_replication_lag(&self, cloud: &Cloud, global: &str, lag: Option<Duration>) {
+    pub fn set_replication_lag(&self, environment: &Environment, global: &str, lag: Option<Duration>) {
         if let Some(global) = lock(&self.state).globals.get_mut(global) {
             global.set_lag = lag;
-            global.lag.extend(lag.map(|lag| (cloud.now(), lag)));
+            global.lag.extend(lag.map(|lag| (environment.now(), lag)));
         }
     }
 
@@ -363,9 +382,9 @@ impl Rds {
     }
 
     /// Each global database's writer, what goes on with it, and its members, by identifier.
-    pub(crate) fn snapshot(&self, cloud: &Cloud) -> serde_json::Value {
+    fn global_databases(&self, environment: &Environment) -> serde_json::Value {
         let mut state = lock(&self.state);
-        state.advance(cloud, cloud.now());
+        state.advance(environment, environment.now());
         let State { clusters, globals, .. } = &*state;
         let globals = globals.iter().map(|(id, global)| {
             let members = global.members.iter().map(|arn| {
@@ -412,14 +431,14 @@ impl Rds {
     }
 
     /// The cluster that takes a global database's writes.
-    pub fn writer_of(&self, cloud: &Cloud, global: &str) -> Option<String> {
+    pub fn writer_of(&self, environment: &Environment, global: &str) -> Option<String> {
         let mut state = lock(&self.state);
-        state.advance(cloud, cloud.now());
+        state.advance(environment, environment.now());
         state.globals.get(global).map(|global| global.writer.clone())
     }
 
     /// ARNs of all clusters of a global database; none, if there is no such database.
-    pub(crate) fn members_of(&self, global: &str) -> Vec<String> {
+    fn members_of(&self, global: &str) -> Vec<String> {
         let state = lock(&self.state);
         let global = state.globals.get(global);
         global.map(|global| global.members.clone()).unwrap_or_default()
@@ -433,16 +452,15 @@ impl Rds {
             .map(|cluster| cluster.region.clone())
     }
 
-    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
+    fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {
         let parameters = query_parameters(&call.body);
-        let operation = parameters.get("Action").cloned().unwrap_or_default();
         let mut state = lock(&self.state);
-        state.advance(cloud, cloud.now());
-        let result = match operation.as_str() {
+        state.advance(environment, environment.now());
+        let result = match operation {
             "DescribeGlobalClusters" => state.describe_global_clusters(&parameters),
             "DescribeDBClusters" => state.describe_clusters(&call.region, &parameters),
             "FailoverGlobalCluster" | "SwitchoverGlobalCluster" => {
-                state.move_writer(cloud, &call.region, &operation, &parameters)
+                state.move_writer(environment, &call.region, operation, &parameters)
             }
             other => Err(Refusal(
                 501,
@@ -450,11 +468,10 @@ impl Rds {
                 format!("the simulated RDS has no {other}"),
             )),
         };
-        let reply = match result {
-            Ok(result) => Reply::query(&operation, &result),
+        match result {
+            Ok(result) => Reply::query(operation, &result),
             Err(Refusal(status, code, message)) => Reply::query_error(status, code, &message),
-        };
-        Answer { operation, reply }
+        }
     }
 }
 
@@ -464,19 +481,19 @@ type Parameters = BTreeMap<String, String>;
 
 impl State {
     /// Counts that the databases of a Region were not there for somebody.
-    fn note_taken_away(&self, cloud: &Cloud, region: &str) {
+    fn note_taken_away(&self, environment: &Environment, region: &str) {
         if let Some(fault) = self.taken_away.get(region) {
-            cloud.faults.apply(*fault);
+            environment.faults.apply(*fault);
         }
     }
 
     /// Brings everything to where it is at `now`.
-    fn advance(&mut self, cloud: &Cloud, now: Timestamp) {
+    fn advance(&mut self, environment: &Environment, now: Timestamp) {
         for global in self.globals.values_mut() {
-            advance_transition(&mut self.clusters, global, cloud, now);
+            advance_transition(&mut self.clusters, global, environment, now);
             let arns: Vec<String> = global.left_behind.keys().cloned().collect();
             for arn in arns {
-                rejoin(&mut self.clusters, global, &arn, cloud, now);
+                rejoin(&mut self.clusters, global, &arn, environment, now);
             }
         }
     }
@@ -527,16 +544,16 @@ impl State {
     /// `FailoverGlobalCluster` and `SwitchoverGlobalCluster`. Without `AllowDataLoss` a failover is a switchover.
     fn move_writer(
         &mut self,
-        cloud: &Cloud,
+        environment: &Environment,
         region: &str,
         operation: &str,
         parameters: &Parameters,
     ) -> Result<String, Refusal> {
-        let moved = self.begin_move(cloud, region, operation, parameters);
+        let moved = self.begin_move(environment, region, operation, parameters);
         let parameter = |name: &str| parameters.get(name).cloned().unwrap_or_default();
         if let Some(global) = self.globals.get_mut(&parameter("GlobalClusterIdentifier")) {
             global.moves.push(Move {
-                at: cloud.now(),
+                at: environment.now(),
                 region: region.to_owned(),
                 target: parameter("TargetDbClusterIdentifier"),
                 loses_data: parameter("AllowDataLoss") == "true",
@@ -549,7 +566,7 @@ impl State {
 
     fn begin_move(
         &mut self,
-        cloud: &Cloud,
+        environment: &Environment,
         region: &str,
         operation: &str,
         parameters: &Parameters,
@@ -610,8 +627,8 @@ impl State {
                 .unwrap_or_default()
         };
         let (from_region, to_region) = (region_of(&global.writer), region_of(&target));
-        let now = cloud.now();
-        let timings = &cloud.timings;
+        let now = environment.now();
+        let timings = &environment.timings;
         let (begins_in, lasts) = if loses_data {
             if region != to_region {
                 return Err(invalid(format!(
@@ -619,8 +636,8 @@ impl State {
                 )));
             }
             (
-                cloud.draw("global-failover", &timings.global_failover_pending),
-                cloud.draw("global-failover", &timings.global_failover),
+                environment.draw("global-failover", &timings.global_failover_pending),
+                environment.draw("global-failover", &timings.global_failover),
             )
         } else {
             if region != from_region {
@@ -628,23 +645,23 @@ impl State {
                     "a switchover is called in {from_region}, the Region of the writer"
                 )));
             }
-            if !cloud.databases_run(&to_region) {
+            if !environment.databases_run(&to_region) {
                 return Err(invalid(format!("{target} is not in sync with the writer")));
             }
-            let lasts = cloud.draw("global-switchover", &timings.global_switchover);
+            let lasts = environment.draw("global-switchover", &timings.global_switchover);
             (lasts / 4, lasts - lasts / 4)
         };
         let begins_at = now.checked_add(begins_in).unwrap_or(now);
         let hang = self.next_switchover_hangs.take_if(|_| !loses_data);
-        let hang = hang.filter(|hang| cloud.faults.holds(hang.fault));
+        let hang = hang.filter(|hang| environment.faults.holds(hang.fault));
         if let Some(hang) = hang {
-            cloud.faults.apply(hang.fault);
+            environment.faults.apply(hang.fault);
         }
         let fate = self.next_failover.take_if(|_| loses_data);
-        let fate = fate.filter(|(fault, _)| cloud.faults.holds(*fault));
+        let fate = fate.filter(|(fault, _)| environment.faults.holds(*fault));
         let stuck = fate.filter(|(_, fate)| *fate == Fate::Stuck).map(|(fault, _)| fault);
         let fate = fate.map(|(fault, fate)| {
-            cloud.faults.apply(fault);
+            environment.faults.apply(fault);
             fate
         });
         let after_begin = |duration| begins_at.checked_add(duration).unwrap_or(begins_at);
@@ -686,16 +703,21 @@ fn minor_version(version: &str) -> Vec<&str> {
     version.split('.').take(2).collect()
 }
 
-fn advance_transition(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, cloud: &Cloud, now: Timestamp) {
+fn advance_transition(
+    clusters: &mut BTreeMap<String, Cluster>,
+    global: &mut Global,
+    environment: &Environment,
+    now: Timestamp,
+) {
     let Some(transition) = global.transition.clone() else {
         return;
     };
-    if !transition.loses_data && interrupted(clusters, global, &transition, cloud, now) {
+    if !transition.loses_data && interrupted(clusters, global, &transition, environment, now) {
         cancel(clusters, global, &transition, now);
         return;
     }
-    if transition.held_by.is_some_and(|fault| !cloud.faults.holds(fault)) {
-        finish(global, clusters, &transition, now, cloud);
+    if transition.held_by.is_some_and(|fault| !environment.faults.holds(fault)) {
+        finish(global, clusters, &transition, now, environment);
         return;
     }
     if let Some(underway) = &mut global.transition
@@ -718,14 +740,20 @@ fn advance_transition(clusters: &mut BTreeMap<String, Cluster>, global: &mut Glo
     }
     match transition.ends_at.filter(|ends_at| now >= *ends_at) {
         Some(ended_at) if transition.is_cancelled => cancel(clusters, global, &transition, ended_at),
-        Some(ended_at) => finish(global, clusters, &transition, ended_at, cloud),
+        Some(ended_at) => finish(global, clusters, &transition, ended_at, environment),
         None => {}
     }
 }
 
 /// Makes an old writer a secondary again, if that has taken its time by `now`: with the writer's data, and without what
 /// it has taken itself since it was left behind.
-fn rejoin(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, arn: &str, cloud: &Cloud, now: Timestamp) {
+fn rejoin(
+    clusters: &mut BTreeMap<String, Cluster>,
+    global: &mut Global,
+    arn: &str,
+    environment: &Environment,
+    now: Timestamp,
+) {
     let Some(left) = global.left_behind.get(arn) else {
         return;
     };
@@ -736,7 +764,7 @@ fn rejoin(clusters: &mut BTreeMap<String, Cluster>, global: &mut Global, arn: &s
             .unwrap_or_default()
     };
     let regions = [region_of(arn), region_of(&global.writer)];
-    let Some(rejoined_at) = cloud
+    let Some(rejoined_at) = environment
         .databases_had_run_for(&regions, left.since, left.takes)
         .filter(|at| *at <= now)
     else {
@@ -772,14 +800,14 @@ fn interrupted(
     clusters: &BTreeMap<String, Cluster>,
     global: &Global,
     transition: &Transition,
-    cloud: &Cloud,
+    environment: &Environment,
     now: Timestamp,
 ) -> bool {
     [&global.writer, &transition.to]
         .into_iter()
         .filter_map(|arn| clusters.get(arn))
         .any(|cluster| {
-            cloud
+            environment
                 .databases_away_between(
                     &cluster.region,
                     transition.called_at,
@@ -809,7 +837,7 @@ fn finish(
     clusters: &mut BTreeMap<String, Cluster>,
     transition: &Transition,
     ended_at: Timestamp,
-    cloud: &Cloud,
+    environment: &Environment,
 ) {
     let old_arn = global.writer.clone();
     let reached = match clusters.get(&old_arn) {
@@ -817,7 +845,7 @@ fn finish(
         // the lag of that moment.
         Some(old) if transition.loses_data => {
             let began_at = transition.begins_at;
-            let cut = cloud
+            let cut = environment
                 .databases_away_between(&old.region, began_at, began_at)
                 .unwrap_or(began_at);
             cut.checked_sub(global.lag_at(cut)).unwrap_or(cut)
@@ -830,11 +858,11 @@ fn finish(
     if let (Some(target), Some(copy)) = (clusters.get_mut(&transition.to), copy) {
         target.database = copy;
         target.status = "available";
-        let ready_in = cloud.draw("data-api-ready", &cloud.timings.data_api_ready);
+        let ready_in = environment.draw("data-api-ready", &environment.timings.data_api_ready);
         target.takes_statements_from = ended_at.checked_add(ready_in).unwrap_or(ended_at);
     }
     if transition.loses_data {
-        let takes = cloud.draw("global-resync", &cloud.timings.global_resync);
+        let takes = environment.draw("global-resync", &environment.timings.global_resync);
         let left = LeftBehind { since: ended_at, takes };
         global.left_behind.insert(old_arn, left);
     }
@@ -955,54 +983,54 @@ fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool) -> String {
 
 /// Replicates a global database for ever, as if it had for some minutes before: each minute has its lag, which is published
 /// at the minute's end in the Region of each secondary that the writer reaches.
-pub async fn replicate(cloud: Arc<Cloud>, id: String) {
+pub async fn replicate(rds: Arc<Rds>, environment: Arc<Environment>, id: String) {
     let mut is_first = true;
     loop {
-        let drawn = cloud.draw("replication-lag", &cloud.timings.replication_lag);
+        let drawn = environment.draw("replication-lag", &environment.timings.replication_lag);
         {
-            let mut state = lock(&cloud.rds.state);
+            let mut state = lock(&rds.state);
             let Some(global) = state.globals.get_mut(&id) else {
                 return;
             };
             let lag = global.set_lag.unwrap_or(drawn);
-            global.lag.push((cloud.now(), lag));
+            global.lag.push((environment.now(), lag));
         }
         if std::mem::take(&mut is_first) {
             for minutes in (1..=RAN_BEFORE).rev() {
-                cloud.rds.publish_lags(&cloud, &id, SignedDuration::from_mins(minutes));
+                rds.publish_lags(&environment, &id, SignedDuration::from_mins(minutes));
             }
         }
         tokio::time::sleep(A_MINUTE).await;
         // A minute's lag is that minute's, at its last second.
-        cloud.rds.publish_lags(&cloud, &id, SignedDuration::from_secs(1));
+        rds.publish_lags(&environment, &id, SignedDuration::from_secs(1));
     }
 }
 
 impl Rds {
     /// Publishes the lag of now, of each cluster that replication reaches, as the lag of `ago`.
-    fn publish_lags(&self, cloud: &Cloud, id: &str, ago: SignedDuration) {
-        let now = cloud.now();
+    fn publish_lags(&self, environment: &Environment, id: &str, ago: SignedDuration) {
+        let now = environment.now();
         let at = now.checked_sub(ago).unwrap_or(now);
-        for (region, cluster, lag) in self.lags(cloud, id, now) {
+        for (region, cluster, lag) in self.lags(environment, id, now) {
             let metric = Metric {
                 namespace: "AWS/RDS".to_owned(),
                 name: "AuroraGlobalDBRPOLag".to_owned(),
                 dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), cluster)]),
             };
-            cloud.cloudwatch.publish(&region, &metric, at, lag.as_millis() as f64);
+            self.cloudwatch.publish(&region, &metric, at, lag.as_millis() as f64);
         }
     }
 
     /// Region and identifier of each cluster that replication reaches at `now`, and how far it is behind, where that is
     /// published.
-    fn lags(&self, cloud: &Cloud, id: &str, now: Timestamp) -> Vec<(String, String, Duration)> {
+    fn lags(&self, environment: &Environment, id: &str, now: Timestamp) -> Vec<(String, String, Duration)> {
         let mut state = lock(&self.state);
-        state.advance(cloud, now);
+        state.advance(environment, now);
         let State { clusters, globals, .. } = &*state;
         let runs = |arn: &str| {
             clusters
                 .get(arn)
-                .is_some_and(|cluster| cloud.databases_run(&cluster.region))
+                .is_some_and(|cluster| environment.databases_run(&cluster.region))
         };
         let published = globals.get(id).filter(|global| global.lag_is_published);
         let Some(global) = published.filter(|global| runs(&global.writer)) else {
@@ -1026,7 +1054,9 @@ const RAN_BEFORE: i64 = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::service::reply_at_once;
     use crate::clock::Clock;
+    use crate::cloud::Cloud;
     use crate::timings::{Range, Timings};
 
     const EAST: &str = "us-east-1";
@@ -1072,7 +1102,11 @@ mod tests {
             .rds
             .create_global_database(&cloud, "shops", &[cluster(OLD, EAST), cluster(NEW, WEST)])
             .unwrap();
-        tokio::spawn(replicate(Arc::clone(&cloud), "shops".to_owned()));
+        tokio::spawn(replicate(
+            Arc::clone(&cloud.rds),
+            cloud.environment(),
+            "shops".to_owned(),
+        ));
         sql(&cloud, OLD, "CREATE TABLE sales (second BIGINT)").unwrap();
         cloud
     }
@@ -1118,7 +1152,7 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: body.extend_pairs(parameters).finish().into(),
         };
-        let Reply { status, body, .. } = cloud.rds.answer(cloud, &call).reply;
+        let Reply { status, body, .. } = reply_at_once(&*cloud.rds, cloud, &call);
         let body = String::from_utf8(body).unwrap();
         match status {
             200 => Ok(body),
@@ -1353,7 +1387,7 @@ mod tests {
     async fn a_failover_that_fails_leaves_everything_as_before_and_the_next_one_works() {
         let cloud = world();
         sell(&cloud, OLD, &[10.0]).await;
-        let before = cloud.rds.snapshot(&cloud);
+        let before = cloud.rds.global_databases(&cloud);
         let fault = cloud.rds.fail_next_failover(&cloud);
         cloud.clock.wait_until(at(100.0)).await;
         fail_over(&cloud).unwrap();
@@ -1364,7 +1398,10 @@ mod tests {
         cloud.clock.wait_until(at(163.999)).await;
         assert_eq!(seen(&cloud).0.as_deref(), Some("cancelling"));
         cloud.clock.wait_until(at(164.0)).await;
-        assert_eq!((cloud.rds.snapshot(&cloud), cloud.faults.applied(fault)), (before, 1));
+        assert_eq!(
+            (cloud.rds.global_databases(&cloud), cloud.faults.applied(fault)),
+            (before, 1)
+        );
         sell(&cloud, OLD, &[170.0]).await;
         fail_over(&cloud).unwrap();
         cloud.clock.wait_until(at(240.0)).await;

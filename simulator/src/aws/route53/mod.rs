@@ -4,6 +4,8 @@
 //! The control plane is in us-east-1, behind one host for the whole world; what name servers answer needs no Region. A
 //! zone's own NS and SOA records are left out, and so is whether a name belongs to its zone.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,10 +13,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::quota::Quota;
-use super::wire::{Answer, Call, Reply, UNKNOWN, element};
-use super::xml::Element;
-use crate::cloud::{Cloud, lock};
+use crate::aws::quota::Quota;
+use crate::aws::s3::S3;
+use crate::aws::wire::{Call, Reply, UNKNOWN, element};
+use crate::aws::xml::Element;
+use crate::environment::Environment;
+use crate::lock::lock;
 
 /// Requests that an account may make in a second. Source: Route 53 Developer Guide, quotas, Route 53 API requests.
 const REQUESTS_PER_SECOND: usize = 5;
@@ -25,19 +29,10 @@ const CNAME: &str = "CNAME";
 
 /// Route 53.
 pub struct Route53 {
+    s3: Arc<S3>,
     state: Mutex<State>,
     resolvers: Mutex<BTreeMap<String, Resolver>>,
     quota: Quota,
-}
-
-impl Default for Route53 {
-    fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            resolvers: Mutex::default(),
-            quota: Quota::new(REQUESTS_PER_SECOND, SignedDuration::from_secs(1)),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -148,23 +143,19 @@ pub struct Resolver {
     kept: Arc<Mutex<BTreeMap<String, (String, Timestamp)>>>,
 }
 
-/// Code and message with which too many requests are refused.
-pub(super) const THROTTLED: (&str, &str) = ("Throttling", "Rate exceeded");
-
 struct Refusal(u16, &'static str, String);
 
-/// The operation that a call asks for.
-pub(super) fn operation(call: &Call) -> &'static str {
-    let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
-    match (call.method.as_str(), parts.as_slice()) {
-        ("POST", ["2013-04-01", "hostedzone", _, "rrset"]) => "ChangeResourceRecordSets",
-        ("GET", ["2013-04-01", "hostedzone", _, "rrset"]) => "ListResourceRecordSets",
-        ("GET", ["2013-04-01", "change", _]) => "GetChange",
-        _ => UNKNOWN,
-    }
-}
-
 impl Route53 {
+    /// Empty; health checks ask `s3` for objects.
+    pub(crate) fn new(s3: &Arc<S3>) -> Self {
+        Self {
+            s3: Arc::clone(s3),
+            state: Mutex::default(),
+            resolvers: Mutex::default(),
+            quota: Quota::new(REQUESTS_PER_SECOND, SignedDuration::from_secs(1)),
+        }
+    }
+
     /// Makes a name with a failover pair, and its health check, in a hosted zone, which is made if need be.
     pub fn put_record(&self, zone: &str, name: &str, record: FailoverRecord) {
         let health_check = record.health_check.id.clone();
@@ -207,9 +198,9 @@ impl Route53 {
 
     /// Loses the changes that are not in sync yet, as a control plane does that moves to another Region: GetChange knows
     /// them no more, and the records are as before.
-    pub fn forget_changes(&self, cloud: &Cloud) {
+    pub fn forget_changes(&self, environment: &Environment) {
         let mut state = lock(&self.state);
-        state.advance(cloud.now());
+        state.advance(environment.now());
         let State { zones, changes, .. } = &mut *state;
         for zone in zones.values_mut() {
             for (id, _, _) in zone.pending.drain(..) {
@@ -225,8 +216,8 @@ impl Route53 {
     }
 
     /// What `resolver` answers for `name`; nothing, if there is no such name.
-    pub fn resolve(&self, cloud: &Cloud, resolver: &Resolver, name: &str) -> Option<String> {
-        let now = cloud.now();
+    pub fn resolve(&self, environment: &Environment, resolver: &Resolver, name: &str) -> Option<String> {
+        let now = environment.now();
         let mut kept = lock(&resolver.kept);
         if let Some((target, until)) = kept.get(name)
             && now < *until
@@ -243,9 +234,9 @@ impl Route53 {
     }
 
     /// The record sets as the control plane has them, by zone, in the order of a listing.
-    pub(crate) fn snapshot(&self, cloud: &Cloud) -> Value {
+    fn records(&self, environment: &Environment) -> Value {
         let mut state = lock(&self.state);
-        state.advance(cloud.now());
+        state.advance(environment.now());
         let zones = state.zones.iter().map(|(id, zone)| {
             let sets = zone.records.values().map(|set| {
                 json!({
@@ -280,10 +271,9 @@ impl Route53 {
         }
     }
 
-    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let operation = operation(call);
+    fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {
         let id = call.path.trim_matches('/').split('/').nth(2).unwrap_or_default();
-        let now = cloud.now();
+        let now = environment.now();
         let mut state = lock(&self.state);
         state.advance(now);
         let query = call.uri.split_once('?').map(|(_, query)| query);
@@ -291,15 +281,11 @@ impl Route53 {
             (UNKNOWN, _) | ("ChangeResourceRecordSets" | "GetChange", Some(_)) => {
                 Err(not_simulated(&format!("{} {}", call.method, call.uri)))
             }
-            _ if !self.quota.takes(&call.region, now) => {
-                let (code, message) = THROTTLED;
-                Err(Refusal(400, code, message.to_owned()))
-            }
-            ("ChangeResourceRecordSets", _) => state.change(cloud, id, &call.body),
+            ("ChangeResourceRecordSets", _) => state.change(environment, id, &call.body),
             ("GetChange", _) => state.get_change(id, now),
             (_, query) => state.list(id, query.unwrap_or_default()),
         };
-        let reply = match result {
+        match result {
             Ok(body) => Reply::new(
                 200,
                 "text/xml",
@@ -308,10 +294,6 @@ impl Route53 {
                 ),
             ),
             Err(Refusal(status, code, message)) => Reply::query_error(status, code, &message),
-        };
-        Answer {
-            operation: operation.to_owned(),
-            reply,
         }
     }
 }
@@ -349,7 +331,7 @@ impl State {
     }
 
     /// `ChangeResourceRecordSets`: all the changes of the batch, or none.
-    fn change(&mut self, cloud: &Cloud, zone_id: &str, body: &[u8]) -> Result<String, Refusal> {
+    fn change(&mut self, environment: &Environment, zone_id: &str, body: &[u8]) -> Result<String, Refusal> {
         let zone = self.zones.get_mut(zone_id).ok_or_else(|| no_such_zone(zone_id))?;
         let request = std::str::from_utf8(body).ok().and_then(Element::read);
         let request = request.ok_or_else(|| invalid_input("the body is not XML"))?;
@@ -371,8 +353,8 @@ impl State {
             }
             apply(&mut records, change.text_of("Action").unwrap_or_default(), set)?;
         }
-        let now = cloud.now();
-        let takes = cloud.draw("dns-change", &cloud.timings.dns_change);
+        let now = environment.now();
+        let takes = environment.draw("dns-change", &environment.timings.dns_change);
         // Name servers learn of changes in their order.
         let earliest = zone.pending.last().map_or(now, |(_, in_sync_at, _)| *in_sync_at);
         let in_sync_at = now.checked_add(takes).unwrap_or(now).max(earliest);
@@ -614,44 +596,46 @@ fn no_such_zone(id: &str) -> Refusal {
 
 /// Watches the health check of `name` for ever, if it has one. Observations come at the interval; a status changes after
 /// as many observations in a row as its threshold says, and name servers follow a little later.
-pub async fn watch_health(cloud: Arc<Cloud>, name: String) {
-    let Some((check, mut status)) = cloud.route53.health_check_of(&name) else {
+pub async fn watch_health(route53: Arc<Route53>, environment: Arc<Environment>, name: String) {
+    let Some((check, mut status)) = route53.health_check_of(&name) else {
         return;
     };
     let mut contrary = 0;
     // The checkers are not in step with anything.
     tokio::time::sleep(
-        cloud
-            .draw("health-check-phase", &cloud.timings.health_check_interval)
-            .mul_f64(cloud.chance("health-check-phase", |rng| rng.f64())),
+        environment
+            .draw("health-check-phase", &environment.timings.health_check_interval)
+            .mul_f64(environment.chance("health-check-phase", |rng| rng.f64())),
     )
     .await;
     loop {
         // The checkers ask the public internet.
-        let is_up = cloud
+        let is_up = route53
             .s3
             .region_of(&check.bucket)
-            .is_some_and(|region| cloud.is_up(&region));
-        let observed = (is_up && cloud.s3.is_publicly_there(&check.bucket, &check.key)) != check.inverted;
+            .is_some_and(|region| environment.is_up(&region));
+        let observed = (is_up && route53.s3.is_publicly_there(&check.bucket, &check.key)) != check.inverted;
         contrary = if observed == status { 0 } else { contrary + 1 };
         if contrary >= check.failure_threshold {
             status = observed;
             contrary = 0;
-            let (cloud, id) = (Arc::clone(&cloud), check.id.clone());
-            let delay = cloud.draw("dns-propagation", &cloud.timings.dns_propagation);
+            let (route53, environment, id) = (Arc::clone(&route53), Arc::clone(&environment), check.id.clone());
+            let delay = environment.draw("dns-propagation", &environment.timings.dns_propagation);
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                cloud.route53.set_health(&id, status);
+                route53.set_health(&id, status);
             });
         }
-        tokio::time::sleep(cloud.draw("health-check", &cloud.timings.health_check_interval)).await;
+        tokio::time::sleep(environment.draw("health-check", &environment.timings.health_check_interval)).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::service::reply_at_once;
     use crate::clock::Clock;
+    use crate::cloud::Cloud;
     use crate::timings::{Range, Timings};
 
     const NAME: &str = "shop.example.com";
@@ -691,7 +675,11 @@ mod tests {
             },
         };
         cloud.route53.put_record(ZONE, NAME, record);
-        tokio::spawn(watch_health(Arc::clone(&cloud), NAME.to_owned()));
+        tokio::spawn(watch_health(
+            Arc::clone(&cloud.route53),
+            cloud.environment(),
+            NAME.to_owned(),
+        ));
         cloud
     }
 
@@ -705,7 +693,7 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: bytes::Bytes::new(),
         };
-        assert!(cloud.s3.answer(&call).reply.status < 300);
+        assert!(reply_at_once(&*cloud.s3, cloud, &call).status < 300);
     }
 
     /// What name servers answer.
@@ -802,7 +790,7 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: body.to_owned().into(),
         };
-        let Reply { status, body, .. } = cloud.route53.answer(cloud, &call).reply;
+        let Reply { status, body, .. } = reply_at_once(&*cloud.route53, cloud, &call);
         let body = String::from_utf8(body).unwrap();
         match status {
             200 => Ok(body),
@@ -870,13 +858,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn changes_that_are_forgotten_leave_the_records_as_before() {
         let cloud = plain_world();
-        let before = cloud.route53.snapshot(&cloud);
+        let before = cloud.route53.records(&cloud);
         change(&cloud, &one("UPSERT", &plain_set("plain.example.com", "west", 60))).unwrap();
-        assert_ne!(cloud.route53.snapshot(&cloud), before);
+        assert_ne!(cloud.route53.records(&cloud), before);
         tokio::time::sleep(Duration::from_secs(10)).await;
         cloud.route53.forget_changes(&cloud);
         assert_eq!(status(&cloud, "C00000000000000000001"), Err("NoSuchChange".to_owned()));
-        assert_eq!(cloud.route53.snapshot(&cloud), before);
+        assert_eq!(cloud.route53.records(&cloud), before);
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(answered(&cloud), "east");
         // One that is in sync stays.
@@ -923,7 +911,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_batch_is_taken_as_a_whole_or_not_at_all() {
         let cloud = plain_world();
-        let before = cloud.route53.snapshot(&cloud);
+        let before = cloud.route53.records(&cloud);
         let (east, west) = (
             plain_set("plain.example.com", "east", 60),
             plain_set("plain.example.com", "west", 60),
@@ -943,7 +931,7 @@ mod tests {
             assert_eq!(refused, Err("InvalidChangeBatch".to_owned()), "{changes}");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        assert_eq!(cloud.route53.snapshot(&cloud), before);
+        assert_eq!(cloud.route53.records(&cloud), before);
         change(&cloud, &(one("DELETE", &east) + &one("CREATE", &west))).unwrap();
         tokio::time::sleep(Duration::from_secs(20)).await;
         assert_eq!(answered(&cloud), "west");

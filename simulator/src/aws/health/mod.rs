@@ -3,6 +3,8 @@
 //! Its API answers in us-east-1 alone. The real one has a second, passive side in us-east-2, and moves the name
 //! `global.health.amazonaws.com` there at some time into an outage; that nobody gets that far is the worse side.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,9 +13,12 @@ use ciborium::Value as Cbor;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::cloudwatch::{cbor_map, cbor_reply, cbor_time};
-use super::wire::{Answer, Call, Reply, UNKNOWN};
-use crate::cloud::{Cloud, Outage, Reach, lock};
+use crate::aws::cbor::{cbor_map, cbor_reply, cbor_time};
+use crate::aws::wire::{Call, Reply};
+use crate::environment::Environment;
+use crate::environment::Outage;
+use crate::environment::Reach;
+use crate::lock::lock;
 
 /// AWS Health.
 #[derive(Default)]
@@ -50,33 +55,28 @@ impl Health {
         *lock(&self.has_no_plan) = !subscribed;
     }
 
-    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let operation = operation(call);
+    fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {
         let result = match operation {
-            "DescribeEvents" => self.describe_events(cloud, &call.body),
+            "DescribeEvents" => self.describe_events(environment, &call.body),
             other => Err(not_simulated(other)),
         };
-        let reply = match result {
+        match result {
             Ok(body) => cbor_reply(200, &body),
             Err(Refusal(status, code, message)) => error(status, code, &message),
-        };
-        Answer {
-            operation: operation.to_owned(),
-            reply,
         }
     }
 
-    fn describe_events(&self, cloud: &Cloud, body: &[u8]) -> Result<Cbor, Refusal> {
+    fn describe_events(&self, environment: &Environment, body: &[u8]) -> Result<Cbor, Refusal> {
         if *lock(&self.has_no_plan) {
             let message = "Amazon Web Services Premium Support Subscription is required to use this service.";
             return Err(Refusal(400, "SubscriptionRequiredException", message.to_owned()));
         }
         let Request { filter, max_results } =
             ciborium::from_reader(body).map_err(|error| not_simulated(&error.to_string()))?;
-        let events: Vec<Cbor> = cloud
+        let events: Vec<Cbor> = environment
             .outages()
             .into_iter()
-            .filter(|(region, outage)| self.is_known(cloud, region, outage) && filter.takes(region, outage))
+            .filter(|(region, outage)| self.is_known(environment, region, outage) && filter.takes(region, outage))
             .map(|(region, outage)| event(&region, &outage))
             .collect();
         match max_results {
@@ -88,19 +88,13 @@ impl Health {
     }
 
     /// Whether an outage has lasted until AWS Health knew of it.
-    fn is_known(&self, cloud: &Cloud, region: &str, outage: &Outage) -> bool {
+    fn is_known(&self, environment: &Environment, region: &str, outage: &Outage) -> bool {
         let delay = *lock(&self.delays)
             .entry((region.to_owned(), outage.from))
-            .or_insert_with(|| cloud.draw("health-event", &cloud.timings.health_event_delay));
+            .or_insert_with(|| environment.draw("health-event", &environment.timings.health_event_delay));
         let known_at = outage.from.checked_add(delay).unwrap_or(Timestamp::MAX);
-        outage.until.unwrap_or_else(|| cloud.now()) >= known_at
+        outage.until.unwrap_or_else(|| environment.now()) >= known_at
     }
-}
-
-/// The operation that a call asks for.
-pub(super) fn operation(call: &Call) -> &str {
-    let path = call.path.strip_prefix("/service/AWSHealth_20160804/operation/");
-    path.unwrap_or(UNKNOWN)
 }
 
 impl Filter {
@@ -158,7 +152,7 @@ fn not_simulated(what: &str) -> Refusal {
 }
 
 /// An error as AWS Health tells it.
-pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
+fn error(status: u16, code: &str, message: &str) -> Reply {
     cbor_reply(
         status,
         &cbor_map([("__type", code.into()), ("message", message.into())]),

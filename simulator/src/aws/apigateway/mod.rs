@@ -3,6 +3,8 @@
 //! Simplified: a limit above 0 is never reached, since no test has as many customers; a limit of 0 refuses everything from
 //! the moment it is set, where API Gateway takes seconds and promises a best effort.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -10,9 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::quota::Quota;
-use super::wire::{Answer, Call, Reply, UNKNOWN};
-use crate::cloud::{Cloud, lock};
+use crate::aws::quota::Quota;
+use crate::aws::wire::{Call, Reply, UNKNOWN};
+use crate::environment::Environment;
+use crate::lock::lock;
 
 /// The key of the settings that hold for every method without its own.
 pub const ALL_METHODS: &str = "*/*";
@@ -88,22 +91,19 @@ impl Default for MethodSettings {
     }
 }
 
-/// Code and message with which too many requests are refused.
-pub(super) const THROTTLED: (&str, &str) = ("TooManyRequestsException", "Too Many Requests");
-
 struct Refusal(u16, &'static str, String);
 
 impl ApiGateway {
     /// Makes a stage with these settings, by method: `*/*`, or a resource's path with `~1` for `/`, and the HTTP method.
     pub fn create_stage(
         &self,
-        cloud: &Cloud,
+        environment: &Environment,
         region: &str,
         rest_api: &str,
         stage: &str,
         settings: BTreeMap<String, MethodSettings>,
     ) {
-        let now = cloud.now();
+        let now = environment.now();
         let made = Stage {
             settings,
             created_at: now,
@@ -129,47 +129,29 @@ impl ApiGateway {
         })
     }
 
-    /// Every stage's settings, by Region, REST API and name.
-    pub(crate) fn snapshot(&self) -> Value {
-        let stages = lock(&self.stages);
-        let each = stages
-            .iter()
-            .map(|((region, rest_api, stage), made)| (format!("{region}/{rest_api}/{stage}"), &made.settings));
-        json!(each.collect::<BTreeMap<_, _>>())
-    }
-
-    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
+    fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {
         let parts = parts(call);
-        let operation = operation(call);
         let result = match parts.as_slice() {
             [_, rest_api, _, stage] if operation != UNKNOWN && !call.uri.contains('?') => {
-                self.on_stage(cloud, call, operation, rest_api, stage)
+                self.on_stage(environment, call, operation, rest_api, stage)
             }
             _ => Err(not_simulated(&format!("{} {}", call.method, call.uri))),
         };
-        let reply = match result {
+        match result {
             Ok(body) => Reply::json(200, &body),
             Err(Refusal(status, code, message)) => Reply::json_error(status, code, &message),
-        };
-        Answer {
-            operation: operation.to_owned(),
-            reply,
         }
     }
 
     fn on_stage(
         &self,
-        cloud: &Cloud,
+        environment: &Environment,
         call: &Call,
         operation: &str,
         rest_api: &str,
         stage: &str,
     ) -> Result<Value, Refusal> {
-        let now = cloud.now();
-        if !self.quota.takes(&call.region, now) {
-            let (code, message) = THROTTLED;
-            return Err(Refusal(429, code, message.to_owned()));
-        }
+        let now = environment.now();
         let mut stages = lock(&self.stages);
         let not_found = |what: &str| {
             let message = format!("Invalid {what} identifier specified");
@@ -201,15 +183,6 @@ impl ApiGateway {
 
 fn parts(call: &Call) -> Vec<&str> {
     call.path.trim_matches('/').split('/').collect()
-}
-
-/// The operation that a call asks for.
-pub(super) fn operation(call: &Call) -> &'static str {
-    match (call.method.as_str(), parts(call).as_slice()) {
-        ("GET", ["restapis", _, "stages", _]) => "GetStage",
-        ("PATCH", ["restapis", _, "stages", _]) => "UpdateStage",
-        _ => UNKNOWN,
-    }
 }
 
 fn key(region: &str, rest_api: &str, stage: &str) -> (String, String, String) {

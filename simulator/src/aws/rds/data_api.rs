@@ -1,35 +1,35 @@
-//! The RDS Data API's wire format.
+//! The RDS Data API.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::rds::Rds;
-use super::wire::{Answer, Call, Reply, UNKNOWN};
-use crate::cloud::Cloud;
+use super::Rds;
+use crate::aws::resources::Resource;
+use crate::aws::service::{self, Parts, Service};
+use crate::aws::wire::{Call, Reply, UNKNOWN};
 use crate::database::{Rows, Value};
+use crate::environment::Environment;
+use crate::faults::CallEffect;
 
-impl Rds {
-    pub(crate) fn answer_data(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let operation = operation(call);
-        let reply = if operation == UNKNOWN {
-            let message = format!("the simulated Data API has no {}", call.path);
-            Reply::json_error(501, "NotSimulated", &message)
-        } else {
-            self.execute_statement(cloud, call)
-        };
-        Answer {
-            operation: operation.to_owned(),
-            reply,
-        }
+/// The Data API of the clusters of [`Rds`].
+pub struct DataApi(Arc<Rds>);
+
+impl DataApi {
+    /// That of these clusters.
+    pub(crate) fn new(rds: &Arc<Rds>) -> Self {
+        Self(Arc::clone(rds))
     }
 
-    fn execute_statement(&self, cloud: &Cloud, call: &Call) -> Reply {
+    fn execute_statement(&self, environment: &Environment, call: &Call) -> Reply {
         let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
         let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
         let cluster = text("resourceArn");
-        let is_here = self.region_of(cluster).as_ref() == Some(&call.region);
-        if is_here && self.secret_of(cluster).as_deref() != Some(text("secretArn")) {
+        let is_here = self.0.region_of(cluster).as_ref() == Some(&call.region);
+        if is_here && self.0.secret_of(cluster).as_deref() != Some(text("secretArn")) {
             return Reply::json_error(
                 400,
                 "InvalidSecretException",
@@ -44,23 +44,75 @@ impl Rds {
             Ok(parameters) => parameters,
             Err(why) => return Reply::json_error(400, "BadRequestException", &why),
         };
-        match self.execute(cloud, &call.region, cluster, text("sql"), &parameters) {
+        match self
+            .0
+            .execute(environment, &call.region, cluster, text("sql"), &parameters)
+        {
             Ok(rows) => Reply::json(200, &answer(&rows)),
             Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
         }
     }
 }
 
-/// The operation that a call asks for.
-pub(super) fn operation(call: &Call) -> &'static str {
-    match call.path.as_str() {
-        "/Execute" => "ExecuteStatement",
-        _ => UNKNOWN,
+impl Service for DataApi {
+    fn endpoint(&self) -> Option<&'static str> {
+        Some("rds-data")
+    }
+
+    fn operation<'a>(&self, call: &'a Call) -> Option<Cow<'a, str>> {
+        (call.path == "/Execute").then_some(Cow::Borrowed("ExecuteStatement"))
+    }
+
+    fn can_change(&self, call: &Call, _: &str) -> bool {
+        !only_reads(call)
+    }
+
+    /// The cluster, and the secret, which the Data API reads with the caller's permissions.
+    fn touched(&self, _: &Environment, call: &Call, _: &str) -> Option<Vec<Resource>> {
+        let OfCluster {
+            resource_arn,
+            secret_arn,
+        } = serde_json::from_slice(&call.body).ok()?;
+        Some(vec![Resource::new(resource_arn), Resource::new(secret_arn)])
+    }
+
+    fn failure(&self, environment: &Environment, region: &str) -> Option<CallEffect> {
+        self.0.failure(environment, region)
+    }
+
+    fn server_error(&self, _: &Call) -> Reply {
+        Reply::json_error(500, "InternalServerErrorException", "An internal error occurred.")
+    }
+
+    fn answer<'a>(
+        &'a self,
+        environment: &'a Arc<Environment>,
+        call: &'a Call,
+        operation: &'a str,
+    ) -> service::Answer<'a> {
+        if operation == UNKNOWN {
+            let message = format!("the simulated Data API has no {}", call.path);
+            return Reply::json_error(501, "NotSimulated", &message).into();
+        }
+        self.execute_statement(environment, call).into()
+    }
+
+    /// What there is to see is in that of RDS.
+    fn snapshot(&self, _: &Environment) -> Parts {
+        Parts::new()
     }
 }
 
+/// As much of a call as names resources.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfCluster {
+    resource_arn: String,
+    secret_arn: String,
+}
+
 /// Whether a call's statement changes nothing.
-pub(super) fn only_reads(call: &Call) -> bool {
+fn only_reads(call: &Call) -> bool {
     let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
     let sql = body.get("sql").and_then(Json::as_str).unwrap_or_default();
     let verb = sql.split_whitespace().next().unwrap_or_default();

@@ -1,7 +1,10 @@
 //! Step Functions' control plane: the state machines and executions of this account, and the task tokens.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -11,8 +14,10 @@ use states_language::{ExecutionStatus, PAYLOAD_LIMIT_BYTES, StateMachine, TaskTo
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::wire::{Answer, Call, Reply, target_operation};
-use crate::cloud::{Cloud, lock};
+use crate::aws::events::Events;
+use crate::aws::wire::{Call, Reply};
+use crate::environment::Environment;
+use crate::lock::lock;
 
 /// The longest name of an execution, in characters (API Reference, StartExecution).
 const NAME_LIMIT: usize = 80;
@@ -30,8 +35,8 @@ const IN_EVENT_LIMIT: usize = 248 * 1024;
 /// them and says when they end. EventBridge is told of each change of an execution's status.
 ///
 /// [`orders`]: Executions::orders
-#[derive(Default)]
 pub struct Executions {
+    events: Arc<Events>,
     /// The versions of each machine by its ARN, oldest first; the newest is also its latest revision.
     machines: Mutex<BTreeMap<String, Vec<Arc<StateMachine>>>>,
     executions: Mutex<BTreeMap<String, ExecutionRecord>>,
@@ -40,6 +45,8 @@ pub struct Executions {
     map_runs: Mutex<BTreeMap<String, Vec<(String, bool)>>>,
     tokens: Mutex<BTreeMap<String, TaskTokens>>,
     outlet: Mutex<Option<UnboundedSender<Order>>>,
+    /// How many task tokens were answered.
+    answered: AtomicU64,
 }
 
 /// One execution.
@@ -160,7 +167,7 @@ impl ExecutionRecord {
     }
 
     /// The event of its last change of status, as the Developer Guide has it in "Execution Status Change".
-    fn event(&self, cloud: &Cloud, arn: &str) -> Value {
+    fn event(&self, environment: &Environment, arn: &str) -> Value {
         let escaped = |text: &str| Value::from(text).to_string().len();
         let output_size = self.output.as_deref().map_or(0, escaped);
         let output = self.output.as_deref().filter(|_| output_size <= IN_EVENT_LIMIT);
@@ -169,10 +176,10 @@ impl ExecutionRecord {
         let at = self.stopped_at.unwrap_or(self.started_at);
         json!({
             "version": "0",
-            "id": uuid_of(cloud, "execution-event"),
+            "id": uuid_of(environment, "execution-event"),
             "detail-type": "Step Functions Execution Status Change",
             "source": "aws.states",
-            "account": cloud.account,
+            "account": environment.account,
             "time": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             "region": arn::region(arn),
             "resources": [arn],
@@ -222,6 +229,21 @@ impl ExecutionRecord {
 }
 
 impl Executions {
+    /// None yet; `events` is told of each change of an execution's status.
+    pub(crate) fn new(events: &Arc<Events>) -> Self {
+        Self {
+            events: Arc::clone(events),
+            machines: Mutex::default(),
+            executions: Mutex::default(),
+            started: Mutex::default(),
+            one_ended: Notify::new(),
+            map_runs: Mutex::default(),
+            tokens: Mutex::default(),
+            outlet: Mutex::default(),
+            answered: AtomicU64::new(0),
+        }
+    }
+
     /// Makes a state machine known, or its next revision, and publishes a version of it: the first is 1. Gives the
     /// version's ARN.
     pub(crate) fn publish(&self, arn: &str, machine: Arc<StateMachine>) -> String {
@@ -288,13 +310,13 @@ impl Executions {
     /// a name it gets one. Gives its ARN and when it started. The same name and input while it runs give the same again.
     pub(crate) fn start(
         &self,
-        cloud: &Arc<Cloud>,
+        environment: &Arc<Environment>,
         region: &str,
         machine_arn: &str,
         name: Option<&str>,
         input: &str,
     ) -> Result<(String, Timestamp), Refusal> {
-        let name = name.map_or_else(|| uuid(cloud), str::to_owned);
+        let name = name.map_or_else(|| uuid(environment), str::to_owned);
         check_name(&name)?;
         if input.len() > PAYLOAD_LIMIT_BYTES {
             return Err(Refusal::too_long("input", PAYLOAD_LIMIT_BYTES));
@@ -317,7 +339,7 @@ impl Executions {
             let message = format!("Execution Already Exists: '{arn}'");
             return Err(Refusal::new("ExecutionAlreadyExists", message));
         }
-        let started_at = cloud.now();
+        let started_at = environment.now();
         let execution = ExecutionRecord {
             state_machine_version_arn: (unqualified != machine_arn).then(|| machine_arn.to_owned()),
             ..ExecutionRecord::running(&unqualified, &name, input, started_at)
@@ -325,7 +347,7 @@ impl Executions {
         executions.insert(arn.clone(), execution.clone());
         drop(executions);
         *lock(&self.started) += 1;
-        tell(cloud, &arn, &execution);
+        self.tell(environment, &arn, &execution);
         self.order(Order::Run {
             arn: arn.clone(),
             machine,
@@ -337,13 +359,19 @@ impl Executions {
 
     /// Stops an execution, as `StopExecution` does; it is `ABORTED` at once. Gives when it ended, which is earlier if it
     /// had ended; nothing if there is none.
-    pub(crate) fn stop(&self, cloud: &Arc<Cloud>, arn: &str, error: &str, cause: &str) -> Option<Timestamp> {
+    pub(crate) fn stop(
+        &self,
+        environment: &Arc<Environment>,
+        arn: &str,
+        error: &str,
+        cause: &str,
+    ) -> Option<Timestamp> {
         let (error, cause) = (error.to_owned(), cause.to_owned());
         let how = ExecutionStatus::Aborted {
             error: error.clone(),
             cause: cause.clone(),
         };
-        if self.end(cloud, arn, &how) {
+        if self.end(environment, arn, &how) {
             let arn = arn.to_owned();
             self.order(Order::Stop { arn, error, cause });
         }
@@ -351,7 +379,7 @@ impl Executions {
     }
 
     /// Restarts an execution that did not succeed, as `RedriveExecution` does; it is `RUNNING` at once. Gives when.
-    fn redrive(&self, cloud: &Arc<Cloud>, arn: &str) -> Result<Timestamp, Refusal> {
+    fn redrive(&self, environment: &Arc<Environment>, arn: &str) -> Result<Timestamp, Refusal> {
         let mut executions = lock(&self.executions);
         let execution = executions.get_mut(arn).ok_or_else(|| no_execution(arn))?;
         if matches!(execution.status, "RUNNING" | "SUCCEEDED") {
@@ -363,16 +391,16 @@ impl Executions {
         let execution = execution.clone();
         drop(executions);
         *lock(&self.started) += 1;
-        tell(cloud, arn, &execution);
+        self.tell(environment, arn, &execution);
         self.order(Order::Redrive {
             arn: arn.to_owned(),
             execution: Box::new(execution),
         });
-        Ok(cloud.now())
+        Ok(environment.now())
     }
 
     /// Is told how an execution ended. One that was stopped stays as it is. Says whether it was running.
-    pub(crate) fn end(&self, cloud: &Arc<Cloud>, arn: &str, how: &ExecutionStatus) -> bool {
+    pub(crate) fn end(&self, environment: &Arc<Environment>, arn: &str, how: &ExecutionStatus) -> bool {
         let mut executions = lock(&self.executions);
         let Some(execution) = executions
             .get_mut(arn)
@@ -380,10 +408,10 @@ impl Executions {
         else {
             return false;
         };
-        execution.end(cloud.now(), how);
+        execution.end(environment.now(), how);
         let ended = execution.clone();
         drop(executions);
-        tell(cloud, arn, &ended);
+        self.tell(environment, arn, &ended);
         self.one_ended.notify_waiters();
         true
     }
@@ -400,6 +428,12 @@ impl Executions {
         }
     }
 
+    /// Tells EventBridge of an execution's change of status.
+    fn tell(&self, environment: &Arc<Environment>, arn: &str, execution: &ExecutionRecord) {
+        let event = execution.event(environment, arn);
+        self.events.publish(environment, arn::region(arn), event);
+    }
+
     fn order(&self, order: Order) {
         if let Some(outlet) = lock(&self.outlet).as_ref() {
             // Whoever takes the orders has gone only when the simulation is over.
@@ -407,18 +441,16 @@ impl Executions {
         }
     }
 
-    pub(crate) fn answer(&self, cloud: &Arc<Cloud>, call: &Call) -> Answer {
-        let operation = target_operation(&call.headers);
-        let reply = match serde_json::from_slice::<Map<String, Value>>(&call.body) {
-            Ok(parameters) => self.on_operation(cloud, &call.region, &operation, &parameters),
+    fn reply_to(&self, environment: &Arc<Environment>, call: &Call, operation: &str) -> Reply {
+        match serde_json::from_slice::<Map<String, Value>>(&call.body) {
+            Ok(parameters) => self.on_operation(environment, &call.region, operation, &parameters),
             Err(error) => Reply::json_error(400, "SerializationException", &error.to_string()),
-        };
-        Answer { operation, reply }
+        }
     }
 
     fn on_operation(
         &self,
-        cloud: &Arc<Cloud>,
+        environment: &Arc<Environment>,
         region: &str,
         operation: &str,
         parameters: &Map<String, Value>,
@@ -443,19 +475,19 @@ impl Executions {
             "DescribeExecution" => self.describe_execution(region, text("executionArn")),
             "StartExecution" => {
                 let input = given("input").unwrap_or("{}");
-                self.start(cloud, region, text("stateMachineArn"), given("name"), input)
+                self.start(environment, region, text("stateMachineArn"), given("name"), input)
                     .map(|(arn, started_at)| json!({ "executionArn": arn, "startDate": seconds(started_at) }))
             }
             "StopExecution" => check_failure(text("error"), text("cause")).and_then(|()| {
                 let arn = text("executionArn");
                 let stopped_at = is_in(arn, region)
-                    .then(|| self.stop(cloud, arn, text("error"), text("cause")))
+                    .then(|| self.stop(environment, arn, text("error"), text("cause")))
                     .flatten()
                     .ok_or_else(|| no_execution(arn))?;
                 Ok(json!({ "stopDate": seconds(stopped_at) }))
             }),
             "RedriveExecution" => self
-                .redrive(cloud, text("executionArn"))
+                .redrive(environment, text("executionArn"))
                 .map(|at| json!({ "redriveDate": seconds(at) })),
             "ListMapRuns" => Ok(self.list_map_runs(text("executionArn"))),
             _ => self.on_token(region, operation, &text),
@@ -502,6 +534,9 @@ impl Executions {
             }
             _ => tokens.send_heartbeat(token),
         };
+        if answered.is_ok() {
+            self.answered.fetch_add(1, Ordering::Relaxed);
+        }
         answered.map(|()| json!({})).map_err(|error| match error {
             TokenError::TaskDoesNotExist => Refusal::new(
                 "TaskDoesNotExist",
@@ -518,20 +553,14 @@ impl Executions {
     }
 }
 
-/// Tells EventBridge of an execution's change of status.
-fn tell(cloud: &Arc<Cloud>, arn: &str, execution: &ExecutionRecord) {
-    let event = execution.event(cloud, arn);
-    cloud.events.publish(cloud, arn::region(arn), event);
-}
-
 /// A version 4 UUID from the seed.
-pub(crate) fn uuid(cloud: &Cloud) -> String {
-    uuid_of(cloud, "uuid")
+pub(crate) fn uuid(environment: &Environment) -> String {
+    uuid_of(environment, "uuid")
 }
 
 /// Likewise, from a stream of chance of its own.
-fn uuid_of(cloud: &Cloud, stream: &'static str) -> String {
-    let bits = cloud.chance(stream, |rng| rng.u128(..));
+fn uuid_of(environment: &Environment, stream: &'static str) -> String {
+    let bits = environment.chance(stream, |rng| rng.u128(..));
     let hex = format!(
         "{:032x}",
         (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62)

@@ -1,5 +1,7 @@
 //! DynamoDB: `winterbaume` carries wire format, expressions and state.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -7,8 +9,8 @@ use serde_json::{Value, json};
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_dynamodb::DynamoDbService;
 
-use super::wire::{Answer, Call, Reply, target_operation};
-use crate::cloud::lock;
+use crate::aws::wire::{Call, Reply};
+use crate::lock::lock;
 
 /// Where an item is: its Region, its table, and the two attributes of its key.
 type ItemPlace = (String, String, [String; 2]);
@@ -18,6 +20,8 @@ pub struct DynamoDb {
     service: DynamoDbService,
     /// What was put and that nobody could have seen yet: the requests.
     behind: Mutex<BTreeMap<ItemPlace, Value>>,
+    /// How many changes were done, by Region.
+    changes: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Default for DynamoDb {
@@ -25,6 +29,7 @@ impl Default for DynamoDb {
         Self {
             service: DynamoDbService::new(),
             behind: Mutex::default(),
+            changes: Mutex::default(),
         }
     }
 }
@@ -51,7 +56,7 @@ impl DynamoDb {
         }
     }
 
-    pub(crate) async fn answer(&self, call: &Call) -> Answer {
+    async fn reply_to(&self, call: &Call) -> Reply {
         self.catch_up(&call.region).await;
         let request = MockRequest {
             method: call.method.clone(),
@@ -60,11 +65,7 @@ impl DynamoDb {
             body: call.body.clone(),
         };
         let MockResponse { status, body, .. } = self.service.handle(request).await;
-        let reply = Reply::new(status, "application/x-amz-json-1.0", body.to_vec());
-        Answer {
-            operation: target_operation(&call.headers),
-            reply,
-        }
+        Reply::new(status, "application/x-amz-json-1.0", body.to_vec())
     }
 
     /// Makes a table with the keys `pk` and `sk` in `region`. Errors: a text, if it exists or the name is refused.

@@ -1,5 +1,7 @@
 //! Lambda's control plane: functions with their environment and reserved concurrency, and their event sources.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -7,9 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::quota::Quota;
-use super::wire::{Answer, Call, Reply, UNKNOWN};
-use crate::cloud::{Cloud, lock};
+use crate::aws::quota::Quota;
+use crate::aws::wire::{Call, Reply, UNKNOWN};
+use crate::environment::Environment;
+use crate::lock::lock;
 
 /// Concurrent executions of all functions of an account in a Region, until AWS is asked for more.
 const CONCURRENCY: u32 = 1_000;
@@ -127,30 +130,13 @@ impl Lambda {
     }
 
     /// The name of the function that an event source mapping invokes; nothing, if there is no such mapping.
-    pub(crate) fn function_of_event_source(&self, region: &str, uuid: &str) -> Option<String> {
+    fn function_of_event_source(&self, region: &str, uuid: &str) -> Option<String> {
         let mappings = lock(&self.event_sources);
         let mapping = mappings.get(&(region.to_owned(), uuid.to_owned()));
         mapping.map(|mapping| mapping.function.clone())
     }
 
-    /// Every function's environment and reserved concurrency, by Region and name.
-    pub(crate) fn functions_snapshot(&self) -> Value {
-        let mut regions: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
-        for ((region, name), function) in lock(&self.functions).iter() {
-            let function = json!({
-                "environment": function.environment,
-                "reserved_concurrency": function.reserved_concurrency,
-            });
-            regions
-                .entry(region.clone())
-                .or_default()
-                .insert(name.clone(), function);
-        }
-        json!(regions)
-    }
-
-    pub(crate) fn answer(&self, cloud: &Cloud, call: &Call) -> Answer {
-        let operation = operation(call);
+    fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {
         let name = call.path.trim_matches('/').split('/').nth(2).unwrap_or_default();
         let query = call.uri.split_once('?').map(|(_, query)| query);
         // A version or alias, or an ARN in place of the name.
@@ -158,27 +144,19 @@ impl Lambda {
             || name.contains([':', '%'])
             || (query.is_some() && operation != "ListEventSourceMappings")
         {
-            return unknown(call);
+            return not_simulated(&format!("{} {}", call.method, call.uri));
         }
-        let reply = if !self.quota.takes(&call.region, cloud.now()) {
-            throttled()
-        } else {
-            match operation {
-                "ListEventSourceMappings" => self.list_event_sources(cloud, &call.region, query.unwrap_or_default()),
-                "GetEventSourceMapping" | "UpdateEventSourceMapping" => {
-                    self.on_event_source(operation, cloud, &call.region, name, &call.body)
-                }
-                _ => self.on_function(operation, &call.region, name, &call.body),
+        match operation {
+            "ListEventSourceMappings" => self.list_event_sources(environment, &call.region, query.unwrap_or_default()),
+            "GetEventSourceMapping" | "UpdateEventSourceMapping" => {
+                self.on_event_source(operation, environment, &call.region, name, &call.body)
             }
-        };
-        Answer {
-            operation: operation.to_owned(),
-            reply,
+            _ => self.on_function(operation, &call.region, name, &call.body),
         }
     }
 
     /// `ListEventSourceMappings`, all or those of one function. A page's marker is the UUID that the next page begins with.
-    fn list_event_sources(&self, cloud: &Cloud, region: &str, query: &str) -> Reply {
+    fn list_event_sources(&self, environment: &Environment, region: &str, query: &str) -> Reply {
         let parameters: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let known = ["FunctionName", "Marker", "MaxItems"];
         if let Some(name) = parameters.keys().find(|name| !known.contains(&name.as_str())) {
@@ -187,7 +165,7 @@ impl Lambda {
         let function = match parameters.get("FunctionName") {
             None => None,
             Some(name) => {
-                let prefix = format!("arn:aws:lambda:{region}:{}:function:", cloud.account);
+                let prefix = format!("arn:aws:lambda:{region}:{}:function:", environment.account);
                 let name = name.strip_prefix(&prefix).unwrap_or(name);
                 if name.contains(':') {
                     return not_simulated("a version, an alias or a partial ARN as FunctionName");
@@ -216,7 +194,7 @@ impl Lambda {
         let listed: Vec<Value> = found
             .by_ref()
             .take(page)
-            .map(|((_, uuid), mapping)| described(cloud, region, uuid, mapping))
+            .map(|((_, uuid), mapping)| described(environment, region, uuid, mapping))
             .collect();
         let mut body = json!({ "EventSourceMappings": listed });
         if let Some(((_, next), _)) = found.next() {
@@ -225,15 +203,22 @@ impl Lambda {
         Reply::json(200, &body)
     }
 
-    fn on_event_source(&self, operation: &str, cloud: &Cloud, region: &str, uuid: &str, body: &[u8]) -> Reply {
-        let now = cloud.now();
+    fn on_event_source(
+        &self,
+        operation: &str,
+        environment: &Environment,
+        region: &str,
+        uuid: &str,
+        body: &[u8],
+    ) -> Reply {
+        let now = environment.now();
         let mut mappings = lock(&self.event_sources);
         let Some(mapping) = mappings.get_mut(&(region.to_owned(), uuid.to_owned())) else {
             let message = "The resource you requested does not exist.";
             return Reply::json_error(404, "ResourceNotFoundException", message);
         };
         if operation == "GetEventSourceMapping" {
-            return Reply::json(200, &described(cloud, region, uuid, mapping));
+            return Reply::json(200, &described(environment, region, uuid, mapping));
         }
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let fields = body.as_object().cloned().unwrap_or_default();
@@ -250,10 +235,10 @@ impl Lambda {
         // Assumed: an update to what holds already changes nothing.
         if enabled != mapping.enabled {
             mapping.enabled = enabled;
-            let takes = cloud.draw("event-source-change", &cloud.timings.event_source_change);
+            let takes = environment.draw("event-source-change", &environment.timings.event_source_change);
             mapping.change = Some((now, now.checked_add(takes).unwrap_or(now)));
         }
-        Reply::json(202, &described(cloud, region, uuid, mapping))
+        Reply::json(202, &described(environment, region, uuid, mapping))
     }
 
     fn on_function(&self, operation: &str, region: &str, name: &str, body: &[u8]) -> Reply {
@@ -303,26 +288,6 @@ impl Lambda {
     }
 }
 
-/// The operation that a call asks for.
-pub(super) fn operation(call: &Call) -> &'static str {
-    let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
-    match (call.method.as_str(), parts.as_slice()) {
-        ("GET", ["2015-03-31", "functions", _, "configuration"]) => "GetFunctionConfiguration",
-        ("GET", ["2019-09-30", "functions", _, "concurrency"]) => "GetFunctionConcurrency",
-        ("PUT", ["2017-10-31", "functions", _, "concurrency"]) => "PutFunctionConcurrency",
-        ("DELETE", ["2017-10-31", "functions", _, "concurrency"]) => "DeleteFunctionConcurrency",
-        ("GET", ["2015-03-31", "event-source-mappings"]) => "ListEventSourceMappings",
-        ("GET", ["2015-03-31", "event-source-mappings", _]) => "GetEventSourceMapping",
-        ("PUT", ["2015-03-31", "event-source-mappings", _]) => "UpdateEventSourceMapping",
-        _ => UNKNOWN,
-    }
-}
-
-/// The answer to one request too many.
-pub(super) fn throttled() -> Reply {
-    Reply::json_error(429, "TooManyRequestsException", "Rate exceeded")
-}
-
 fn concurrency(function: &Function) -> Value {
     match function.reserved_concurrency {
         Some(count) => json!({ "ReservedConcurrentExecutions": count }),
@@ -330,15 +295,15 @@ fn concurrency(function: &Function) -> Value {
     }
 }
 
-fn described(cloud: &Cloud, region: &str, uuid: &str, mapping: &Mapping) -> Value {
-    let account = &cloud.account;
+fn described(environment: &Environment, region: &str, uuid: &str, mapping: &Mapping) -> Value {
+    let account = &environment.account;
     let mut body = json!({
         "UUID": uuid,
         "BatchSize": 10,
         "EventSourceArn": mapping.source_arn,
         "EventSourceMappingArn": format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}"),
         "FunctionArn": format!("arn:aws:lambda:{region}:{account}:function:{}", mapping.function),
-        "State": mapping.state(cloud.now()),
+        "State": mapping.state(environment.now()),
         "StateTransitionReason": "USER_INITIATED",
     });
     if let Some((asked_at, _)) = mapping.change {
@@ -353,11 +318,4 @@ fn not_simulated(what: &str) -> Reply {
         "NotSimulated",
         &format!("the simulated Lambda does not know {what}"),
     )
-}
-
-fn unknown(call: &Call) -> Answer {
-    Answer {
-        operation: UNKNOWN.to_owned(),
-        reply: not_simulated(&format!("{} {}", call.method, call.uri)),
-    }
 }

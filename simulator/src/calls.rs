@@ -1,0 +1,53 @@
+//! The AWS calls that were made: how often, and what they touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::aws::resources::Resources;
+
+/// A kind of AWS call, for counting.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AwsCall {
+    /// Who called.
+    pub function: String,
+    /// The Region that was called.
+    pub region: String,
+    /// The service.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+}
+
+/// What a kind of AWS call touched: what its caller has to be allowed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Touched {
+    /// Who called.
+    pub function: String,
+    /// The Region where the caller runs.
+    pub from_region: String,
+    /// The Region that was called.
+    pub region: String,
+    /// The service.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+    /// What it touched.
+    pub resources: Resources,
+}
+
+/// The calls that were made.
+#[derive(Default)]
+pub(crate) struct Calls {
+    pub by_kind: BTreeMap<AwsCall, u64>,
+    pub by_function: BTreeMap<String, u64>,
+    pub touched: BTreeSet<Touched>,
+}
+
+impl Calls {
+    pub fn count(&mut self, call: AwsCall) {
+        match self.by_function.get_mut(&call.function) {
+            Some(made) => *made += 1,
+            None => drop(self.by_function.insert(call.function.clone(), 1)),
+        }
+        *self.by_kind.entry(call).or_default() += 1;
+    }
+}
