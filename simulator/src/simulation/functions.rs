@@ -9,11 +9,12 @@ use std::task::Poll;
 
 use serde_json::{Value, json};
 use shared::arn::Arn;
+use shared::aws::Aws;
 use shared::error::StepError;
 use shared::step::Handler;
 use states_language::TaskFailure;
 
-use super::{Inner, MakeHandler, function_arn, in_region};
+use super::{Inner, MakeHandler, Wrap, function_arn, in_region};
 use crate::aws::states::uuid;
 use crate::cloud::Cloud;
 use crate::faults::{End, FaultId};
@@ -24,6 +25,8 @@ type Key = (String, String);
 /// The functions of all Regions.
 pub(super) struct Functions {
     makers: BTreeMap<Key, MakeHandler>,
+    /// Makes the handlers in the place of their makers.
+    wrap: RefCell<Option<Wrap>>,
     warm: RefCell<BTreeMap<Key, Rc<dyn Handler>>>,
     treatment: RefCell<BTreeMap<Key, Treatment>>,
 }
@@ -50,8 +53,22 @@ impl Functions {
     pub fn new(makers: BTreeMap<Key, MakeHandler>) -> Self {
         Self {
             makers,
+            wrap: RefCell::default(),
             warm: RefCell::default(),
             treatment: RefCell::default(),
+        }
+    }
+
+    /// From the next cold start on, `wrap` makes the handlers.
+    pub fn wrap(&self, wrap: Wrap) {
+        self.warm.borrow_mut().clear();
+        *self.wrap.borrow_mut() = Some(wrap);
+    }
+
+    fn made(&self, name: &str, make: MakeHandler, aws: &Aws) -> Rc<dyn Handler> {
+        match &*self.wrap.borrow() {
+            Some(wrap) => Rc::from(wrap(name, make, aws)),
+            None => Rc::from(make(aws)),
         }
     }
 
@@ -146,7 +163,7 @@ impl Inner {
             Some(handler) => handler,
             None => {
                 starts_in += self.cloud.draw("function-start", &timings.function_cold_start);
-                let handler: Rc<dyn Handler> = Rc::from(make(&self.aws_in(name, region)));
+                let handler: Rc<dyn Handler> = self.functions.made(name, *make, &self.aws_in(name, region));
                 self.functions
                     .warm
                     .borrow_mut()

@@ -43,6 +43,8 @@ const LOOKS_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes a function's handler in a world.
 pub type MakeHandler = fn(&Aws) -> Box<dyn Handler>;
+/// Makes the handler of the function of this name around what its own maker makes.
+pub type Wrap = Box<dyn Fn(&str, MakeHandler, &Aws) -> Box<dyn Handler>>;
 
 /// What is deployed in one Region beside the platform itself.
 #[derive(Clone)]
@@ -353,6 +355,11 @@ impl Simulation {
         self.inner
             .functions
             .change(region, function, |treatment| treatment.broken = None)
+    }
+
+    /// From now on, `wrap` makes the handlers of all functions: for tests that watch invocations, or repeat them.
+    pub fn wrap_functions(&self, wrap: Wrap) {
+        self.inner.functions.wrap(wrap);
     }
 
     /// Each invocation of a function in a Region that begins from now on is dropped when it has made `after_calls` AWS

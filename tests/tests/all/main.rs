@@ -6,6 +6,7 @@ mod arbitrary_inputs;
 mod asking;
 mod asl_validator;
 mod common;
+mod effects;
 mod features;
 mod fencing;
 mod idempotency;
