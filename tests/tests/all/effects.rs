@@ -408,3 +408,9 @@ fn an_undeclared_change_and_a_missing_case_are_found() {
         ["fence-region never changes s3:DeleteBucket"]
     );
 }
+#[test]
+fn scratch() {
+    for t in on_trial(Trial::KilledAfter(1, [("start-recovery".to_owned(), None)].into()), PLAYS[0]) {
+        println!("{:?} {} {:?}", t.which, t.input, t.runs.iter().map(|r| (r.effects.len(), r.output.is_some())).collect::<Vec<_>>());
+    }
+}
