@@ -30,6 +30,8 @@ pub struct Touched {
     pub service: String,
     /// The operation.
     pub operation: String,
+    /// Whether it can change something.
+    pub can_change: bool,
     /// What it touched.
     pub resources: Resources,
 }

@@ -67,7 +67,6 @@ impl Step for FenceRegion {
     const DESCRIPTION: &'static str = "Makes sure that the other Region takes no more writes";
     const CHANGES: &'static [Change] = &[
         Change::Call("apigateway:UpdateStage"),
-        Change::Call("lambda:DeleteFunctionConcurrency"),
         Change::Call("lambda:PutFunctionConcurrency"),
         Change::Call("lambda:UpdateEventSourceMapping"),
         Change::Item("fenced"),

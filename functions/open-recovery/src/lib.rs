@@ -79,7 +79,12 @@ enum Hold {
 impl Step for OpenRecovery {
     const NAME: &'static str = "open-recovery";
     const DESCRIPTION: &'static str = "Takes the lock, opens the record of a recovery, and hands out the plan";
-    const CHANGES: &'static [Change] = &[Change::Item("header"), Change::Item("lock"), Change::Item("recovery")];
+    const CHANGES: &'static [Change] = &[
+        Change::Call("states:StopExecution"),
+        Change::Item("header"),
+        Change::Item("lock"),
+        Change::Item("recovery"),
+    ];
     type Input = Input;
     type Output = Output;
 

@@ -108,7 +108,6 @@ impl Step for ReleaseLock {
         Change::Call("monitoring:PutMetricData"),
         Change::Call("sns:Publish"),
         Change::Call("states:StopExecution"),
-        Change::Item("header"),
         Change::Item("lock"),
         Change::Item("told"),
         Change::Item("untold"),

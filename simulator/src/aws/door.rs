@@ -145,6 +145,7 @@ impl Door {
     /// Keeps what a call touches, before anything becomes of it: its caller has to be allowed to make it.
     fn touch(&self, service: &dyn Service, call: &Call, operation: Option<&str>) {
         let known = operation.and_then(|operation| service.touched(&self.cloud, call, operation));
+        let can_change = operation.is_none_or(|operation| service.can_change(call, operation));
         let operation = operation.unwrap_or(UNKNOWN);
         self.cloud.touch(Touched {
             function: self.function.clone(),
@@ -152,6 +153,7 @@ impl Door {
             region: call.region.clone(),
             service: call.service.clone(),
             operation: operation.to_owned(),
+            can_change,
             resources: resources::of(known, call, operation),
         });
     }

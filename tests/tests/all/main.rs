@@ -7,6 +7,7 @@ mod asking;
 mod asl_validator;
 mod circles;
 mod common;
+mod effects;
 mod features;
 mod fencing;
 mod idempotency;

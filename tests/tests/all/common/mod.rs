@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod plays;
+pub mod trial;
+
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
@@ -80,6 +83,7 @@ impl World {
         let simulation = Simulation::begin(&plan, deployments, seed, begins_at, observer)
             .await
             .unwrap();
+        trial::attach(&simulation, &plan.automation.table);
         for region in [PRIMARY, RECOVERY] {
             let record = Record::in_region(&simulation.aws_in("test", region), region);
             record.put_plan(&plan).await.unwrap();
