@@ -25,7 +25,7 @@ use super::resources;
 use super::service::Service;
 use super::services::Services;
 use super::wire::{Call, Reply, UNKNOWN};
-use crate::cloud::{AwsCall, Cloud, Touched};
+use crate::cloud::{AwsCall, Cloud, Moment, Touched};
 use crate::faults::{CallEffect, Touchable};
 use crate::workload::Platform;
 
@@ -118,8 +118,22 @@ impl Door {
         let cloud = &self.cloud;
         match service.quota() {
             Some(quota) if !quota.takes(&call.region, cloud.now()) => service.throttled(call),
-            _ => service.answer(cloud, call, operation).reply().await,
+            _ => self.watched(service, call, operation).await,
         }
+    }
+
+    /// Has a service answer, while the watcher looks if there is one.
+    async fn watched(&self, service: &dyn Service, call: &Call, operation: &str) -> Reply {
+        let watcher = self.cloud.watcher().filter(|_| service.can_change(call, operation));
+        let watch = |moment| {
+            if let Some(watcher) = watcher {
+                watcher(&self.kind_of(call, operation), moment);
+            }
+        };
+        watch(Moment::Before);
+        let reply = service.answer(&self.cloud, call, operation).reply().await;
+        watch(Moment::After);
+        reply
     }
 
     /// How a call fails; nothing, if it does not.
@@ -159,12 +173,16 @@ impl Door {
     }
 
     fn count(&self, call: &Call, operation: &str) {
-        self.cloud.count(AwsCall {
+        self.cloud.count(self.kind_of(call, operation));
+    }
+
+    fn kind_of(&self, call: &Call, operation: &str) -> AwsCall {
+        AwsCall {
             function: self.function.clone(),
             region: call.region.clone(),
             service: call.service.clone(),
             operation: operation.to_owned(),
-        });
+        }
     }
 }
 

@@ -386,40 +386,6 @@ fn what_was_settled_first_holds() {
     });
 }
 
-#[test]
-fn killed_anywhere_it_is_repaired_by_the_next_answer_of_the_same_person() {
-    let mut places: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut ended = false;
-    for call in 1.. {
-        in_virtual_time(async {
-            let world = World::opened().await;
-            world.asked(1, "s3cret-1").await;
-            let said = world.said("approve");
-            let first = world.step::<RecordApproval>();
-            let was_killed = killed_after(&world, "record-approval", call, first.invoke(event(SECOND, &said))).await;
-            let told = world.count("record-approval", "SendTaskSuccess");
-            let kept = world.record.approvals(world.recovery(), QUESTION).await.unwrap();
-            let place = place(!kept.is_empty(), world.settled().await.is_some(), told > 0);
-            *places.entry(place).or_default() += 1;
-            ended = !was_killed;
-            if ended {
-                return;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            world.answered(SECOND, &said).await;
-            let Verdict::Approved { by, .. } = world.settled().await.unwrap().verdict else {
-                panic!("not approved");
-            };
-            assert_eq!(by, [SECOND]);
-            assert!(world.count("record-approval", "SendTaskSuccess") > 0, "call {call}");
-        });
-        if ended {
-            break;
-        }
-    }
-    assert_eq!(places.len(), 4, "it was not killed everywhere: {places:?}");
-}
-
 /// How far an answer had come.
 fn place(kept: bool, settled: bool, told: bool) -> &'static str {
     match (kept, settled, told) {

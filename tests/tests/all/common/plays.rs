@@ -92,6 +92,7 @@ async fn lost() -> World {
 /// The workload is moved there and back while both Regions are well.
 async fn there_and_back(plan: Plan) -> World {
     let world = World::good_times(move |usual| *usual = plan).await;
+    world.prepare_primary();
     world.start("there", request("switchover"));
     world.wait().await;
     tokio::time::sleep(HOUR).await;
@@ -126,6 +127,7 @@ async fn taken_over() -> World {
 /// People approve, the promotion fails and the fence is taken back; the recovery is resumed, and what people answered holds.
 async fn resumed() -> World {
     let world = World::good_times(|plan| *plan = usual()).await;
+    world.prepare_primary();
     let promote = "promote-database";
     world
         .simulation
@@ -135,6 +137,8 @@ async fn resumed() -> World {
     world.approve().await;
     world.wait().await;
     world.simulation.mend_function(RECOVERY, promote).unwrap();
+    // Event sources take up to a minute to become what they are told.
+    tokio::time::sleep(HOUR / 30).await;
     world.resume(&world.only_header().await.id).await.unwrap();
     tokio::time::sleep(HOUR).await;
     world

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rehearsal::deployment::STEPS;
+use rehearsal::deployment::{DeployedStep, STEPS};
 use serde_json::{Map, Value};
 use shared::aws::Aws;
 use shared::error::StepError;
 use shared::step::{Caller, Handler};
-use simulator::cloud::Cloud;
+use simulator::cloud::{AwsCall, Cloud, Moment};
 use simulator::simulation::{MakeHandler, Simulation};
-use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::plays::Play;
 use super::{PRIMARY, RECOVERY, in_virtual_time};
@@ -35,25 +35,52 @@ const TRIED_AFTER: Duration = Duration::from_secs(5);
 /// again. Source: Lambda Developer Guide, "Error handling for asynchronous invocation".
 const STARTED_AGAIN_AFTER: Duration = Duration::from_secs(61);
 
-/// What is done with invocations.
-#[derive(Clone, PartialEq, Eq)]
+/// What is done with invocations. Those with which nothing is done are watched.
+#[derive(Clone)]
 pub enum Trial {
-    /// Nothing: they are watched.
-    Watched,
-    /// Each is run once more with the same input after it has succeeded.
+    /// Of those that are alike, the first that change something run once more with the same input after they have succeeded.
     Twice,
-    /// The first of each of these that changes something so many times is killed then: its call is done, and the answer has
-    /// not come. Then it is run again.
-    KilledAfter(usize, BTreeSet<Which>),
+    /// One is killed after a change of a kind after which none that is alike has died, and then after each of its other
+    /// changes, as long as its machine waits: the call is done, and the answer has not come. Then it runs again. After these
+    /// kinds of changes some have died before.
+    Killed(BTreeSet<(Which, Kind)>),
 }
 
-/// What was changed at one moment.
+/// What was changed by one call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effect {
-    /// `service:operation` of the calls that did.
-    pub calls: BTreeSet<String>,
+    /// `service:operation` of the call.
+    pub call: String,
     /// By path, what was there and what is.
     pub changed: BTreeMap<String, (Value, Value)>,
+}
+
+/// A kind of change: the call, and the kinds of what it changed.
+pub type Kind = (String, BTreeSet<String>);
+
+impl Effect {
+    pub fn kind(&self) -> Kind {
+        let kinds = self.changed.keys().map(|path| kind(path).to_owned());
+        (self.call.clone(), kinds.collect())
+    }
+
+    /// What is alike in it when the step runs again.
+    fn exactly(&self) -> Exactly {
+        (self.call.clone(), self.changed.keys().cloned().collect())
+    }
+}
+
+/// A call, and the paths of what it changed.
+type Exactly = (String, Vec<String>);
+
+/// What kind of thing a path is of: the first word of an item's sort key, or the part of the snapshot or the journal.
+pub fn kind(path: &str) -> &str {
+    let mut parts = path.split('/').skip(1);
+    match parts.next() {
+        Some("items") => parts.nth(2).and_then(|sort_key| sort_key.split('#').next()),
+        part => part,
+    }
+    .unwrap_or(path)
 }
 
 /// One run of a step; where it ends with an error that may pass, with the runs after that.
@@ -64,41 +91,62 @@ pub struct Run {
     pub effects: Vec<Effect>,
 }
 
-/// One invocation that was on trial: its runs.
+/// One invocation: its runs.
 pub struct Tried {
     pub which: Which,
     pub input: Value,
     pub runs: Vec<Run>,
 }
 
+impl Tried {
+    pub fn deaths(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.output.is_none())
+    }
+}
+
 struct Court {
     trial: Trial,
+    /// After which kinds of changes some have died.
+    died: Mutex<BTreeSet<(Which, Kind)>>,
     tried: Mutex<Vec<Tried>>,
     /// Of which kinds one is on trial now, where some are killed.
     on_trial: Mutex<BTreeSet<Which>>,
-    /// Everything that was to be killed was, and has run again.
-    is_over: Notify,
+}
+
+/// What is done with one invocation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sentence {
+    Watched,
+    Twice,
+    Killed,
+}
+
+/// What the run that is polled now changes.
+#[derive(Default)]
+struct Watch {
+    before: Option<State>,
+    effects: Vec<Effect>,
 }
 
 thread_local! {
     static COURT: RefCell<Option<Arc<Court>>> = const { RefCell::new(None) };
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Plays with invocations on trial. Where some are killed, it ends when all of them were, and have run again.
+/// Plays with invocations on trial.
 pub fn on_trial(trial: Trial, play: Play) -> Vec<Tried> {
+    let died = match &trial {
+        Trial::Killed(before) => before.clone(),
+        Trial::Twice => BTreeSet::new(),
+    };
     let court = Arc::new(Court {
         trial,
+        died: Mutex::new(died),
         tried: Mutex::default(),
         on_trial: Mutex::default(),
-        is_over: Notify::new(),
     });
     COURT.set(Some(Arc::clone(&court)));
-    in_virtual_time(async {
-        tokio::select! {
-            _ = (play.play)() => {}
-            () = court.is_over.notified() => {}
-        }
-    });
+    in_virtual_time(async { drop((play.play)().await) });
     COURT.set(None);
     let mut tried = court.tried.lock().unwrap();
     std::mem::take(&mut *tried)
@@ -109,25 +157,43 @@ pub fn attach(simulation: &Simulation, table: &str) {
     let Some(court) = COURT.with_borrow(Option::clone) else {
         return;
     };
-    let (cloud, table) = (Arc::clone(simulation.cloud()), table.to_owned());
+    let (cloud, table) = (Arc::downgrade(simulation.cloud()), table.to_owned());
+    simulation.cloud().watch(Box::new(move |call, moment| {
+        WATCH.with_borrow_mut(|watch| {
+            if let Some(watch) = watch {
+                watch.see(call, moment, || State::of(&cloud.upgrade().unwrap(), &table));
+            }
+        });
+    }));
     simulation.wrap_functions(Box::new(move |name, make, aws| {
         Box::new(OnTrial {
-            step: name.to_owned(),
+            step: STEPS.iter().find(|step| step.name == name).unwrap(),
             make,
             aws: aws.clone(),
-            cloud: Arc::clone(&cloud),
-            table: table.clone(),
             court: Arc::clone(&court),
         })
     }));
 }
 
+impl Watch {
+    fn see(&mut self, call: &AwsCall, moment: Moment, state: impl FnOnce() -> State) {
+        match moment {
+            Moment::Before => self.before = Some(state()),
+            Moment::After => {
+                let changed = self.before.take().unwrap().difference(&state());
+                if !changed.is_empty() {
+                    let call = format!("{}:{}", call.service, call.operation);
+                    self.effects.push(Effect { call, changed });
+                }
+            }
+        }
+    }
+}
+
 struct OnTrial {
-    step: String,
+    step: &'static DeployedStep,
     make: MakeHandler,
     aws: Aws,
-    cloud: Arc<Cloud>,
-    table: String,
     court: Arc<Court>,
 }
 
@@ -135,31 +201,25 @@ impl Handler for OnTrial {
     fn invoke(&self, input: Value) -> Pin<Box<dyn Future<Output = Result<Value, StepError>> + Send + '_>> {
         Box::pin(async move {
             let state = input.pointer("/state/Name").and_then(Value::as_str);
-            let which = (self.step.clone(), state.map(str::to_owned));
-            let Some(trial) = self.court.summon(&which) else {
-                return (self.make)(&self.aws).invoke(input).await;
-            };
+            let which = (self.step.name.to_owned(), state.map(str::to_owned));
+            let sentence = self.court.summon(&which);
+            let began = Instant::now();
+            let patience = is_waited_for(self.step).then(|| self.step.time_limit / 2);
+            // How often it died after each effect.
+            let mut died = BTreeMap::new();
             let mut runs = Vec::new();
-            match trial {
-                Trial::Watched => runs.push(self.run(&input, usize::MAX).await),
-                Trial::Twice => {
-                    let first = self.run(&input, usize::MAX).await;
-                    let has_succeeded = matches!(first.output, Some(Ok(_)));
-                    runs.push(first);
-                    if has_succeeded {
-                        runs.push(self.run(&input, usize::MAX).await);
-                    }
+            loop {
+                let is_patient = runs.is_empty() || patience.is_none_or(|patience| began.elapsed() < patience);
+                let kills = sentence == Sentence::Killed && is_patient;
+                let run = self.run(&which, &input, kills.then_some(&mut died)).await;
+                let (has_died, has_succeeded) = (run.output.is_none(), matches!(run.output, Some(Ok(_))));
+                runs.push(run);
+                if has_died && patience.is_none() {
+                    tokio::time::sleep(STARTED_AGAIN_AFTER).await;
                 }
-                Trial::KilledAfter(changes, _) => {
-                    let first = self.run(&input, *changes).await;
-                    let was_killed = first.output.is_none();
-                    runs.push(first);
-                    if was_killed {
-                        if !self.is_waited_for() {
-                            tokio::time::sleep(STARTED_AGAIN_AFTER).await;
-                        }
-                        runs.push(self.run(&input, usize::MAX).await);
-                    }
+                let again = sentence == Sentence::Twice && has_succeeded && runs.len() == 1;
+                if !has_died && !again {
+                    break;
                 }
             }
             let answer = runs.iter().find_map(|run| run.output.clone());
@@ -170,52 +230,44 @@ impl Handler for OnTrial {
 }
 
 impl Court {
-    /// What is done with an invocation that begins; nothing if it is not even watched.
-    fn summon(&self, which: &Which) -> Option<&Trial> {
+    /// What is done with an invocation that begins.
+    fn summon(&self, which: &Which) -> Sentence {
         let tried = self.tried.lock().unwrap();
-        let mut alike = tried.iter().filter(|tried| tried.which == *which);
-        let trial = match &self.trial {
-            Trial::Watched => true,
-            Trial::Twice => alike.filter(|tried| !tried.runs[0].effects.is_empty()).count() < REPEATED,
-            Trial::KilledAfter(_, targets) => targets.contains(which) && !alike.any(|tried| tried.runs.len() > 1),
-        };
-        if !trial {
-            return None;
-        }
-        let kills = matches!(self.trial, Trial::KilledAfter(..));
-        // Another one that begins while one dies and runs again lives.
-        match kills && !self.on_trial.lock().unwrap().insert(which.clone()) {
-            true => Some(&Trial::Watched),
-            false => Some(&self.trial),
+        let alike: Vec<_> = tried.iter().filter(|tried| tried.which == *which).collect();
+        match &self.trial {
+            Trial::Twice => {
+                let changed = alike.iter().filter(|tried| !tried.runs[0].effects.is_empty());
+                match changed.count() < REPEATED {
+                    true => Sentence::Twice,
+                    false => Sentence::Watched,
+                }
+            }
+            // Another one that begins while one dies and runs again lives.
+            Trial::Killed(_) => match self.on_trial.lock().unwrap().insert(which.clone()) {
+                true => Sentence::Killed,
+                false => Sentence::Watched,
+            },
         }
     }
 
+    /// Whether an invocation dies after a change of this kind that has not died yet.
+    fn condemns(&self, which: &Which, kind: Kind) -> bool {
+        !self.died.lock().unwrap().contains(&(which.clone(), kind))
+    }
+
     fn keep(&self, tried: Tried) {
-        let mut all = self.tried.lock().unwrap();
         self.on_trial.lock().unwrap().remove(&tried.which);
-        all.push(tried);
-        if let Trial::KilledAfter(_, targets) = &self.trial {
-            let was_killed = |which: &Which| all.iter().any(|tried| tried.which == *which && tried.runs.len() > 1);
-            if targets.iter().all(was_killed) {
-                self.is_over.notify_one();
-            }
-        }
+        self.tried.lock().unwrap().push(tried);
     }
 }
 
 impl OnTrial {
-    fn is_waited_for(&self) -> bool {
-        let step = STEPS.iter().find(|step| step.name == self.step).unwrap();
-        let mut callers = step.called_by.iter();
-        callers.any(|caller| matches!(caller, Caller::Machine | Caller::Url))
-    }
-
-    /// Runs the step until it has changed something so many times, and again as its machine does where it ends with an error
-    /// that may pass.
-    async fn run(&self, input: &Value, lives_for: usize) -> Run {
+    /// Runs the step, and again as its machine does where it ends with an error that may pass. With `died` it may die, but not
+    /// where it did before.
+    async fn run(&self, which: &Which, input: &Value, mut died: Option<&mut BTreeMap<Exactly, usize>>) -> Run {
         let mut effects = Vec::new();
         for _ in 0..TRIED_AGAIN {
-            let output = self.run_once(input, lives_for, &mut effects).await;
+            let output = self.run_once(which, input, died.as_deref_mut(), &mut effects).await;
             match &output {
                 Some(Err(error)) if error.kind.is_retryable() => tokio::time::sleep(TRIED_AFTER).await,
                 _ => return Run { output, effects },
@@ -223,64 +275,55 @@ impl OnTrial {
         }
         panic!(
             "{} was tried {TRIED_AGAIN} times, and always ended with an error that may pass",
-            self.step
+            self.step.name
         );
     }
 
     /// Runs the step as a Lambda that has just started, and adds what it changes. Nothing if it died.
     async fn run_once(
         &self,
+        which: &Which,
         input: &Value,
-        lives_for: usize,
+        mut died: Option<&mut BTreeMap<Exactly, usize>>,
         effects: &mut Vec<Effect>,
     ) -> Option<Result<Value, StepError>> {
         let handler = (self.make)(&self.aws);
         let mut invocation = pin!(handler.invoke(input.clone()));
+        let mut made: BTreeMap<Exactly, usize> = BTreeMap::new();
         poll_fn(|context| {
-            // Nothing else moves meanwhile, so what changes is changed by this run.
-            let (before, calls_before) = (self.state(), self.calls());
+            WATCH.set(Some(Watch::default()));
             let moved = invocation.as_mut().poll(context);
-            let calls = self.calls();
-            if calls != calls_before {
-                let changed = before.difference(&self.state());
-                if !changed.is_empty() {
-                    let made = calls
-                        .iter()
-                        .filter(|(call, count)| calls_before.get(*call) != Some(count));
-                    let calls = made.map(|(call, _)| call.clone()).collect();
-                    effects.push(Effect { calls, changed });
+            let new = WATCH.take().unwrap().effects;
+            let mut dies = false;
+            for effect in &new {
+                let times = made.entry(effect.exactly()).or_default();
+                *times += 1;
+                let Some(died) = &mut died else { continue };
+                let is_new = died.get(&effect.exactly()).is_none_or(|before| *before < *times);
+                dies |= is_new && (!died.is_empty() || self.court.condemns(which, effect.kind()));
+            }
+            dies &= moved.is_pending();
+            if let Some(died) = died.as_deref_mut().filter(|_| dies) {
+                for effect in &new {
+                    died.insert(effect.exactly(), made[&effect.exactly()]);
+                    self.court.died.lock().unwrap().insert((which.clone(), effect.kind()));
                 }
             }
+            effects.extend(new);
             match moved {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending if effects.len() >= lives_for => Poll::Ready(None),
+                Poll::Pending if dies => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         })
         .await
     }
+}
 
-    /// How often this step's function has called each operation.
-    fn calls(&self) -> BTreeMap<String, u64> {
-        let calls = self.cloud.calls().into_iter();
-        let own = calls.filter(|(call, _)| call.function == self.step);
-        let mut counts = BTreeMap::new();
-        for (call, count) in own {
-            *counts
-                .entry(format!("{}:{}", call.service, call.operation))
-                .or_default() += count;
-        }
-        counts
-    }
-
-    fn state(&self) -> State {
-        let items = [PRIMARY, RECOVERY].map(|region| at_once(self.cloud.dynamodb.items(region, &self.table)));
-        State {
-            snapshot: self.cloud.snapshot(),
-            journal: self.cloud.journal(),
-            items,
-        }
-    }
+/// Whether a machine or a person waits for the step's answer.
+pub fn is_waited_for(step: &DeployedStep) -> bool {
+    let mut callers = step.called_by.iter();
+    callers.any(|caller| matches!(caller, Caller::Machine | Caller::Url))
 }
 
 /// Everything that a step can change.
@@ -293,6 +336,14 @@ struct State {
 }
 
 impl State {
+    fn of(cloud: &Cloud, table: &str) -> Self {
+        Self {
+            snapshot: cloud.snapshot(),
+            journal: cloud.journal(),
+            items: [PRIMARY, RECOVERY].map(|region| at_once(cloud.dynamodb.items(region, table))),
+        }
+    }
+
     /// What is different afterwards, but for the timeline and for what the platform keeps.
     fn difference(self, after: &Self) -> BTreeMap<String, (Value, Value)> {
         if self == *after {
