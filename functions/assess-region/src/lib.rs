@@ -22,6 +22,7 @@ use shared::recovery::{RecoveryRef, Way};
 use shared::scenario::region_failure::Intent;
 use shared::slices::{ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 use crate::evidence::Evidence;
 pub use crate::loss::ExpectedLoss;
@@ -78,6 +79,16 @@ pub struct Output {
     pub ask: Ask,
     /// When this was decided.
     pub decided_at: Timestamp,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        if !self.blockers.is_empty() {
+            return Summary::failed(self.blockers.join("; "));
+        }
+        let loss = self.expected_loss.in_words();
+        Summary::done(format!("{}; expected loss: {loss}", self.way.name())).warning(&self.warnings)
+    }
 }
 
 /// Where AWS Health is asked: it lives there, whatever Region it is asked about.

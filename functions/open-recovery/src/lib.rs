@@ -22,6 +22,7 @@ use shared::scenario::Scenario;
 use shared::scenario_run::ScenarioRun;
 use shared::slices::{ApprovalSlice, Slices};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// What is asked for, and by which execution.
 #[derive(Debug, Deserialize)]
@@ -56,6 +57,16 @@ pub struct Output {
     pub announcement: String,
     /// What it works on.
     pub plan: Slices,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match (&self.refused, &self.ask) {
+            (Some(refused), _) => Summary::failed(refused),
+            (None, Some(ask)) => Summary::waiting(format!("people are asked first: {}", ask.headline)),
+            (None, None) => Summary::done("the recovery is open").warning(&self.warnings),
+        }
+    }
 }
 
 /// The step.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::approval::Answer;
 use shared::arn::Arn;
+use shared::summary::{Summarise, Summary};
 
 /// The largest body, in bytes.
 const LARGEST_BODY: usize = 16 * 1024;
@@ -74,6 +75,15 @@ pub struct Output {
     pub headers: BTreeMap<&'static str, &'static str>,
     /// `{"result": …, "message": …}`: a word for programs, and a sentence for people.
     pub body: String,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match self.status_code {
+            200..300 => Summary::done(&self.body),
+            _ => Summary::failed(&self.body),
+        }
+    }
 }
 
 impl Output {

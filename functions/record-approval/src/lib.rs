@@ -129,8 +129,7 @@ impl RecordApproval {
     }
 
     async fn tell_machine(&self, said: &Said, settled: &Settled, token: &TaskToken) -> Result<Told, StepError> {
-        let output = serde_json::to_string(&settled.verdict)
-            .map_err(|error| StepError::new(ErrorKind::Internal, format!("the verdict is not JSON: {error}")))?;
+        let output = settled.verdict.for_the_machine()?;
         let sent = self
             .machines
             .send_task_success()
