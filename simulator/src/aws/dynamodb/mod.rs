@@ -1,14 +1,16 @@
 //! DynamoDB: `winterbaume` carries wire format, expressions and state.
 
 mod service;
+mod without_snapshots;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_dynamodb::DynamoDbService;
 
+use self::without_snapshots::WithoutSnapshots;
 use crate::aws::wire::{Call, Reply};
 use crate::lock::lock;
 
@@ -27,7 +29,7 @@ pub struct DynamoDb {
 impl Default for DynamoDb {
     fn default() -> Self {
         Self {
-            service: DynamoDbService::new(),
+            service: DynamoDbService::with_backend(Arc::new(WithoutSnapshots::default())),
             behind: Mutex::default(),
             changes: Mutex::default(),
         }
