@@ -22,3 +22,7 @@ mod stopped;
 mod template;
 mod time_limits;
 mod worst_case;
+
+// Most tests play rehearsals, which are many small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
