@@ -10,7 +10,10 @@ use shared::recovery::RECOVERY_MACHINE;
 use shared::scenario_run::ScenarioEnd;
 use states_language::{State, StateKind, Template, Workflow};
 
-use super::{Breach, Check, START_ERRORS, called_folder, calls_function, field, graph, starts_execution};
+use super::breach::{Breach, Check};
+use super::errors::START_ERRORS;
+use super::graph;
+use super::task::{called_folder, calls_function, field, starts_execution};
 
 /// The one end of a scenario's machine.
 const ENDED: &str = "ScenarioEnded";
@@ -23,6 +26,9 @@ const NOT_FOR_SCENARIOS: [&str; 5] = [
     "stop-scenario",
     "write-report",
 ];
+
+/// The evidence that closing and reports look for: what the first look found and asked people, and what they answered.
+const EVIDENCE: [&str; 2] = ["assessment", "approval"];
 
 /// What says who calls a function: it belongs to the call, and not to the step.
 pub(super) const CALLER: &str = "caller";
@@ -150,6 +156,13 @@ fn endings(top: &Workflow) -> Vec<String> {
         _ => None,
     };
     compare("`observed` of its output", observed, &end["observed"]);
+    let evidence = match ended.output.as_ref() {
+        Some(Template::Object(fields)) => field(fields, "evidence"),
+        _ => None,
+    };
+    let says = |name: &str| matches!(evidence, Some(Template::Object(fields)) if field(fields, name).is_some());
+    let missing = EVIDENCE.into_iter().filter(|name| !says(name));
+    texts.extend(missing.map(|name| format!("`evidence` of its output lacks `{name}`")));
     texts
 }
 
