@@ -13,6 +13,7 @@ mod idempotency;
 mod lambda_runtime;
 mod locks;
 mod machines;
+mod names;
 mod permissions;
 mod recovery_machine;
 mod region_switch;
