@@ -13,6 +13,7 @@ mod idempotency;
 mod lambda_runtime;
 mod locks;
 mod machines;
+mod message_loss;
 mod names;
 mod permissions;
 mod recovery_machine;
