@@ -28,7 +28,7 @@ impl StepInput {
 
     /// Reads `pub struct Input` in the text of a step. Errors: the text is not Rust, has no such struct, or the struct reads
     /// its fields in a way that is not understood here; the message says which.
-    fn read(folder: &str, source: &str) -> Result<Self, String> {
+    pub fn read(folder: &str, source: &str) -> Result<Self, String> {
         let file = syn::parse_file(source).map_err(|error| format!("functions/{folder} is not Rust: {error}"))?;
         let input = file.items.iter().find_map(|item| match item {
             Item::Struct(found) if found.ident == "Input" => Some(found),

@@ -61,6 +61,11 @@ pub(crate) fn not_found(message: impl Into<String>) -> LambdaFunctionUrlResponse
     reply(404, "not-found", message)
 }
 
+/// A reply to what is not answered at all.
+fn refuse(status_code: u16, result: &str, message: impl Into<String>) -> Box<LambdaFunctionUrlResponse> {
+    Box::new(reply(status_code, result, message))
+}
+
 /// Who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Person {
@@ -112,32 +117,36 @@ pub(crate) struct Said {
 }
 
 /// Who says what. Errors: the HTTP answer that says what is wrong with the request.
-pub(crate) fn read(input: &Input) -> Result<(Person, Said), LambdaFunctionUrlResponse> {
+pub(crate) fn read(input: &Input) -> Result<(Person, Said), Box<LambdaFunctionUrlResponse>> {
     let context = input.request_context.as_ref();
     let arn = context
         .and_then(|context| context.authorizer.as_ref()?.iam.as_ref()?.user_arn.as_deref())
         .ok_or_else(|| {
             let message = "who you are is not known; sign the request with your own AWS credentials (service lambda)";
-            reply(401, "not-signed-in", message)
+            refuse(401, "not-signed-in", message)
         })?;
     let person = Person::read(arn).ok_or_else(|| {
         let message = format!("{arn} does not stand for one person; answer as an IAM user, or in a session of a role");
-        reply(403, "not-allowed", message)
+        refuse(403, "not-allowed", message)
     })?;
     let method = context.and_then(|context| context.http.as_ref()?.method.as_deref());
     if method != Some("POST") {
-        return Err(reply(405, "not-post", "send the answer with POST"));
+        return Err(refuse(405, "not-post", "send the answer with POST"));
     }
     let body = body(input)?;
     let mut said: Said = serde_json::from_slice(&body).map_err(|error| not_understood(&error.to_string()))?;
     said.reason = said.reason.filter(|reason| !reason.trim().is_empty());
     if [&said.recovery, &said.question].iter().any(|id| id.len() > LONGEST_ID) {
-        return Err(not_found("no recovery and no question has so long an id"));
+        return Err(refuse(
+            404,
+            "not-found",
+            "no recovery and no question has so long an id",
+        ));
     }
     Ok((person, said))
 }
 
-fn body(input: &Input) -> Result<Vec<u8>, LambdaFunctionUrlResponse> {
+fn body(input: &Input) -> Result<Vec<u8>, Box<LambdaFunctionUrlResponse>> {
     let text = input.body.as_deref().unwrap_or_default();
     let body = if input.is_base64_encoded {
         let decoded = aws_smithy_types::base64::decode(text);
@@ -147,15 +156,15 @@ fn body(input: &Input) -> Result<Vec<u8>, LambdaFunctionUrlResponse> {
     };
     if body.len() > LARGEST_BODY {
         let message = format!("the body has {} bytes; the largest has {LARGEST_BODY}", body.len());
-        return Err(reply(413, "too-long", message));
+        return Err(refuse(413, "too-long", message));
     }
     Ok(body)
 }
 
-fn not_understood(why: &str) -> LambdaFunctionUrlResponse {
+fn not_understood(why: &str) -> Box<LambdaFunctionUrlResponse> {
     let form =
         r#"{"recovery": "…", "question": "…", "answer": "approve" or "decline", "reason": "…" where one is needed}"#;
-    reply(400, "not-understood", format!("the body must be {form}: {why}"))
+    refuse(400, "not-understood", format!("the body must be {form}: {why}"))
 }
 
 #[cfg(test)]
@@ -203,7 +212,7 @@ mod tests {
         })
     }
 
-    fn read_event(event: Value) -> Result<(Person, Said), LambdaFunctionUrlResponse> {
+    fn read_event(event: Value) -> Result<(Person, Said), Box<LambdaFunctionUrlResponse>> {
         read(&serde_json::from_value(event).unwrap())
     }
 

@@ -67,7 +67,7 @@ impl Step for RecordApproval {
     async fn run(&self, input: Input) -> Result<LambdaFunctionUrlResponse, StepError> {
         let (person, said) = match function_url::read(&input) {
             Ok(read) => read,
-            Err(refusal) => return Ok(refusal),
+            Err(refusal) => return Ok(*refusal),
         };
         let answer = match tokio::time::timeout(ANSWERING, self.answer(&person, &said)).await {
             Ok(Ok(answer)) => answer,
