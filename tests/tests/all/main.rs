@@ -14,6 +14,7 @@ mod lambda_runtime;
 mod locks;
 mod machines;
 mod message_loss;
+mod names;
 mod permissions;
 mod recovery_machine;
 mod region_switch;
