@@ -24,7 +24,7 @@ use super::resources;
 use super::service::Service;
 use super::services::Services;
 use super::wire::{Call, Reply, UNKNOWN};
-use crate::cloud::{AwsCall, Cloud, Touched};
+use crate::cloud::{AwsCall, Cloud, Moment, Touched};
 use crate::faults::{CallEffect, Touchable};
 use crate::workload::Platform;
 
@@ -117,8 +117,22 @@ impl Door {
         let cloud = &self.cloud;
         match service.quota() {
             Some(quota) if !quota.takes(&call.region, cloud.now()) => service.throttled(call),
-            _ => service.answer(cloud, call, operation).reply().await,
+            _ => self.watched(service, call, operation).await,
         }
+    }
+
+    /// Has a service answer, while the watcher looks if there is one.
+    async fn watched(&self, service: &dyn Service, call: &Call, operation: &str) -> Reply {
+        let watcher = self.cloud.watcher().filter(|_| service.can_change(call, operation));
+        let watch = |moment| {
+            if let Some(watcher) = watcher {
+                watcher(&self.kind_of(call, operation), moment);
+            }
+        };
+        watch(Moment::Before);
+        let reply = service.answer(&self.cloud, call, operation).reply().await;
+        watch(Moment::After);
+        reply
     }
 
     /// How a call fails; nothing, if it does not.
@@ -144,6 +158,7 @@ impl Door {
     /// Keeps what a call touches, before anything becomes of it: its caller has to be allowed to make it.
     fn touch(&self, service: &dyn Service, call: &Call, operation: Option<&str>) {
         let known = operation.and_then(|operation| service.touched(&self.cloud, call, operation));
+        let can_change = operation.is_none_or(|operation| service.can_change(call, operation));
         let operation = operation.unwrap_or(UNKNOWN);
         self.cloud.touch(Touched {
             function: self.function.clone(),
@@ -151,17 +166,22 @@ impl Door {
             region: call.region.clone(),
             service: call.service.clone(),
             operation: operation.to_owned(),
+            can_change,
             resources: resources::of(known, call, operation),
         });
     }
 
     fn count(&self, call: &Call, operation: &str) {
-        self.cloud.count(AwsCall {
+        self.cloud.count(self.kind_of(call, operation));
+    }
+
+    fn kind_of(&self, call: &Call, operation: &str) -> AwsCall {
+        AwsCall {
             function: self.function.clone(),
             region: call.region.clone(),
             service: call.service.clone(),
             operation: operation.to_owned(),
-        });
+        }
     }
 }
 

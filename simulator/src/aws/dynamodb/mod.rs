@@ -93,6 +93,24 @@ impl DynamoDb {
         }
     }
 
+    /// All items of a table, in no order, as they come over the wire.
+    pub async fn items(&self, region: &str, table: &str) -> Vec<Value> {
+        self.catch_up(region).await;
+        let mut request = json!({ "TableName": table });
+        let mut items = Vec::new();
+        loop {
+            let page = self.call(region, "Scan", &request).await;
+            let mut page: Value = serde_json::from_slice(&page.body).unwrap_or_default();
+            if let Value::Array(found) = page["Items"].take() {
+                items.extend(found);
+            }
+            match page["LastEvaluatedKey"].take() {
+                Value::Null => return items,
+                last => request["ExclusiveStartKey"] = last,
+            }
+        }
+    }
+
     async fn call(&self, region: &str, operation: &str, body: &Value) -> MockResponse {
         let mut headers = http::HeaderMap::new();
         if let Ok(target) = http::HeaderValue::try_from(format!("DynamoDB_20120810.{operation}")) {
