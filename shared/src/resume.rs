@@ -157,6 +157,7 @@ mod tests {
             scenario: Scenario::RegionFailure,
             mode: Mode::Live,
             intent: Intent::Decide,
+            regions: None,
             trigger: Trigger {
                 kind: TriggerKind::Person,
                 by: "arn:p".into(),
