@@ -86,7 +86,10 @@ fn a_record_from_before_is_reported_and_says_less() {
         assert_eq!(about_other.count(), 0, "{name}: {commands:?}");
         let said = report::markdown(&account);
         assert!(said.contains("the other Region"), "{said}");
-        assert!(said.contains("function orders in us-west-2"), "{said}");
+        assert!(
+            said.contains("function radiant-production-admin in us-west-2"),
+            "{said}"
+        );
     }
     let said = report::markdown(&before("recovered"));
     // A warning is shown, also without a code.
