@@ -9,7 +9,7 @@ use serde_json::Value;
 use shared::arn::Arn;
 use shared::measure::{Met, RpoStatus, seconds_between};
 use shared::plan::{Duration, Plan};
-use shared::record::TimelineStep;
+use shared::record::{TimelineStep, Warning};
 use shared::recovery::{Outcome, RECOVERY_MACHINE};
 use states_language::{EventKind, HistoryEvent};
 
@@ -297,13 +297,12 @@ fn what_it_says(output: &Value) -> Said {
         .or_else(|| is("changed").map(|changed| if changed { "done" } else { "was so already" }.to_owned()));
     let mut found = found.unwrap_or_else(|| "done".to_owned());
     if let Some(failed) = list("failed").first() {
-        let part = |name: &str| failed.get(name).and_then(Value::as_str).unwrap_or_default();
-        return Said::bad(format!("{found}; {}: {}", part("function"), part("reason")));
+        let part = |pointer: &str| failed.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        return Said::bad(format!("{found}; {}: {}", part("/resource/text"), part("/reason")));
     }
     // Only what could not be done; its cause is a chain of errors, and is on the record.
-    for warning in list("warnings").iter().filter_map(Value::as_str) {
-        let what = warning.split(": ").next().unwrap_or(warning);
-        found.push_str(&format!("; warning: {what}"));
+    for warning in Warning::all_in(output) {
+        found.push_str(&format!("; warning: {}", warning.text));
     }
     match text("outcome") {
         Some(outcome) if outcome != Outcome::Recovered.name() => Said::bad(found),
@@ -731,7 +730,7 @@ mod tests {
             (json!({ "ready": true, "waiting_for": null }), "done"),
             (json!({ "changed": false }), "was so already"),
             (
-                json!({ "refused": null, "warnings": ["it cannot be seen: Unavailable: no answer"] }),
+                json!({ "refused": null, "warnings": [{ "code": "unknown", "text": "it cannot be seen", "cause": "no answer" }] }),
                 "done; warning: it cannot be seen",
             ),
             (json!({ "outcome": "recovered", "summary": "back" }), "back"),
@@ -763,7 +762,7 @@ mod tests {
             (json!({ "refused": "another one runs" }), "another one runs"),
             (json!({ "blockers": ["a", "b"], "way": "failover" }), "a; b"),
             (
-                json!({ "active": 4, "of": 5, "failed": [{ "function": "f", "reason": "no memory" }] }),
+                json!({ "active": 4, "of": 5, "failed": [{ "resource": { "kind": "function", "name": "f", "text": "f" }, "reason": "no memory" }] }),
                 "4 of 5 functions run; f: no memory",
             ),
             (json!({ "announced": false }), "not announced; the recovery goes on"),

@@ -4,6 +4,7 @@ use aws_sdk_rds::types::DbCluster;
 use shared::approval::Ask;
 use shared::global_database::{Promotion, serves};
 use shared::plan::Objective;
+use shared::record::{Warning, WarningCode};
 use shared::recovery::Way;
 use shared::scenario::region_failure::Intent;
 
@@ -21,13 +22,16 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     let metrics = evidence.metrics.as_ref().unwrap_or(&none);
     let mut warnings = Vec::new();
     if let Err(error) = &evidence.metrics {
-        warnings.push(format!("the metrics could not be read: {error}"));
+        warnings.push(Warning::new(WarningCode::MetricsUnread, "the metrics could not be read").because(error));
     }
     if let Err(error) = &evidence.last_committed {
-        warnings.push(format!(
-            "the last heartbeat of {} could not be read: {error}",
-            input.other.region
-        ));
+        let region = &input.other.region;
+        let text = format!("the last heartbeat of {region} could not be read");
+        warnings.push(
+            Warning::new(WarningCode::HeartbeatUnread, text)
+                .about(region)
+                .because(error),
+        );
     }
     let last_committed = evidence.last_committed.as_ref().ok().copied().flatten();
     let outage = beginning_of_outage(&metrics.probe, last_committed, evidence.now);
@@ -54,7 +58,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         (None, None) => {
             if input.intent != Intent::Switchover {
                 let text = "the probe's metric shows no outage; the time of the start stands in for the impact";
-                warnings.push(text.to_owned());
+                warnings.push(Warning::new(WarningCode::NoOutageSeen, text));
             }
             input.triggered_at
         }
@@ -71,7 +75,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         ),
         (Promotion::Done, None) => {
             let text = "this Region's cluster is the writer already; what was lost is not known any more";
-            warnings.push(text.to_owned());
+            warnings.push(Warning::new(WarningCode::PromotedBefore, text));
             blockers.extend(way(input, &signals).err());
             (Way::Failover, evidence.now)
         }
@@ -114,13 +118,15 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             (_, None) => Begun::BySomebody,
         },
     };
-    let ask = proposal.ask(&warnings, &evidence.health);
+    let ask = proposal.ask(&warnings, &evidence.health.says);
     Output {
         signals,
         blockers,
         warnings,
-        health: evidence.health.clone(),
+        health: evidence.health.says.clone(),
+        health_answered: evidence.health.answered,
         impact_at,
+        expected_loss_in_words: expected_loss.in_words(),
         expected_loss,
         way,
         can_lose_writes: way == Way::Failover,
@@ -262,7 +268,7 @@ enum Begun {
 
 impl Proposal<'_> {
     /// What people are asked, and how many of them; nobody only where the policy allows it and the evidence holds.
-    fn ask(&self, warnings: &[String], health: &[String]) -> Ask {
+    fn ask(&self, warnings: &[Warning], health: &[String]) -> Ask {
         let rpo = self.input.rpo;
         let (people, because) = self.people(rpo);
         let confirmable = if self.fence_confirmable {
@@ -297,7 +303,7 @@ impl Proposal<'_> {
         }
     }
 
-    fn shown(&self, warnings: &[String], health: &[String]) -> Vec<String> {
+    fn shown(&self, warnings: &[Warning], health: &[String]) -> Vec<String> {
         let other = &self.input.other.region;
         let mut shown = vec![format!("Expected loss: {}", self.expected_loss.in_words())];
         for signal in self.signals {
@@ -421,6 +427,7 @@ mod tests {
     use shared::slices::{ApiSlice, ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
 
     use super::*;
+    use crate::evidence::Health;
 
     const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
     const OTHER: &str = "arn:aws:rds:us-east-1:123456789012:cluster:other";
@@ -513,7 +520,7 @@ mod tests {
             here: cluster("available"),
             other: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
             last_committed: Ok(Some(minute(10))),
-            health: vec![],
+            health: Health::default(),
         }
     }
 
@@ -670,7 +677,10 @@ mod tests {
     #[test]
     fn an_approver_sees_loss_evidence_fence_and_what_else_is_to_be_known() {
         let evidence = Evidence {
-            health: vec!["AWS Health: an issue".into()],
+            health: Health {
+                answered: true,
+                says: vec!["AWS Health: an issue".into()],
+            },
             ..lost_region()
         };
         let shown = judged(&input(Intent::Failover), &evidence).ask.shown.join("\n");
@@ -830,7 +840,7 @@ mod tests {
                 && output
                     .warnings
                     .iter()
-                    .any(|warning| warning.contains("not known any more"))
+                    .any(|warning| warning.code == WarningCode::PromotedBefore)
         );
     }
 

@@ -17,7 +17,7 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, describe_cluster};
 use shared::plan::Objective;
-use shared::record::{Record, Sighting};
+use shared::record::{Record, Sighting, Warning};
 use shared::recovery::{RecoveryRef, Way};
 use shared::scenario::region_failure::Intent;
 use shared::slices::{ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
@@ -61,13 +61,17 @@ pub struct Output {
     /// What forbids going on. Empty means go.
     pub blockers: Vec<String>,
     /// What a person should know.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// What AWS Health says, for people.
     pub health: Vec<String>,
+    /// Whether it answered.
+    pub health_answered: bool,
     /// When customers first suffered, as far as is known.
     pub impact_at: Timestamp,
     /// How much would be lost.
     pub expected_loss: ExpectedLoss,
+    /// The same in words, with what it follows from.
+    pub expected_loss_in_words: String,
     /// The way to go, if nothing forbids it.
     pub way: Way,
     /// Whether that way can lose writes.

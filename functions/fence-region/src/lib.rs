@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Looked, Missing, Noted, Setting, function_in, side_by_side};
+use shared::fence::{Fence, Looked, Noted, Setting, side_by_side};
 use shared::plan::Function;
-use shared::record::{Fenced, Record, Undo};
+use shared::record::{Fenced, Missing, Record, Resource, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -49,6 +49,8 @@ pub struct Output {
     pub resources: usize,
     /// Those that were not seen to be fenced, and why.
     pub unconfirmed: Vec<Missing>,
+    /// How many more of those there are than are named.
+    pub more_unconfirmed: usize,
     /// How many were changed now; the others were fenced before, or are not.
     pub changed: usize,
     /// All of this in a sentence.
@@ -99,17 +101,17 @@ impl Step for FenceRegion {
         let resources = looked.len();
         let (mut seen, mut unconfirmed) = seen_and_not(looked);
         // What could not be given back is not touched.
-        seen.retain(|now| !unreadable.contains_key(&now.resource(region)));
-        unconfirmed.extend(
-            unreadable
-                .into_iter()
-                .map(|(resource, error)| Missing::new(resource, error)),
-        );
+        seen.retain(|now| !unreadable.contains_key(&now.resource(region).text));
+        unconfirmed.extend(unreadable.into_values());
 
         let left_behind = self.left_behind(&input, &seen, &noted).await;
         let (left_behind, not_noted) = self.note_undos(&input, left_behind).await?;
         unconfirmed.extend(not_noted);
-        noted.extend(left_behind.into_iter().map(|before| (before.resource(region), before)));
+        noted.extend(
+            left_behind
+                .into_iter()
+                .map(|before| (before.resource(region).text, before)),
+        );
         let (open, not_noted) = self.note_undos(&input, open(&seen)).await?;
         unconfirmed.extend(not_noted);
         if !seen.is_empty() {
@@ -137,7 +139,7 @@ impl FenceRegion {
         let fenced: BTreeSet<String> = seen
             .iter()
             .filter(|now| now.is_fenced())
-            .map(|now| now.resource(region))
+            .map(|now| now.resource(region).text)
             .filter(|resource| !noted.contains_key(resource))
             .collect();
         if fenced.is_empty() {
@@ -155,10 +157,13 @@ impl FenceRegion {
                 return Vec::new();
             }
         };
-        let left = notes.iter().filter(|note| fenced.contains(&note.resource));
-        let left = Noted::read(left.map(|note| (note.resource.as_str(), &note.previous)));
-        for error in left.unreadable.values() {
-            tracing::warn!(error = %error, "what an earlier recovery fenced is not given back");
+        let left = notes.iter().filter(|note| fenced.contains(&note.resource.text));
+        let left = Noted::read(left.map(|note| (&note.resource, &note.previous)));
+        for missing in left.unreadable.values() {
+            tracing::warn!(
+                error = missing.reason,
+                "what an earlier recovery fenced is not given back"
+            );
         }
         left.before.into_values().filter(|before| !before.is_fenced()).collect()
     }
@@ -182,7 +187,7 @@ impl FenceRegion {
     }
 
     /// Keeps in the other Region what was there before. It is tried and not more: the undo notes are there.
-    async fn note_in_the_other_region(&self, input: &Input, before: &BTreeMap<String, Setting>) {
+    async fn note_in_the_other_region(&self, input: &Input, before: &BTreeMap<Resource, Setting>) {
         let workload = &input.recovery.workload;
         let there = Record::in_region(&self.aws, &input.other.region);
         let noting = async {
@@ -207,7 +212,7 @@ fn first_notes(notes: &[Undo]) -> Noted {
     let standing = notes
         .iter()
         .filter(|undo| undo.step == FenceRegion::NAME && undo.taken_back_at.is_none());
-    Noted::read(standing.map(|undo| (undo.resource.as_str(), &undo.previous)))
+    Noted::read(standing.map(|undo| (&undo.resource, &undo.previous)))
 }
 
 fn seen_and_not(looked: Vec<Looked>) -> (Vec<Setting>, Vec<Missing>) {
@@ -233,10 +238,10 @@ fn open(seen: &[Setting]) -> Vec<Setting> {
 }
 
 /// What each resource was before this recovery changed anything.
-fn before(seen: Vec<Setting>, noted: &BTreeMap<String, Setting>, region: &str) -> BTreeMap<String, Setting> {
+fn before(seen: Vec<Setting>, noted: &BTreeMap<String, Setting>, region: &str) -> BTreeMap<Resource, Setting> {
     let each = seen.into_iter().map(|now| {
         let resource = now.resource(region);
-        let before = noted.get(&resource).cloned().unwrap_or(now);
+        let before = noted.get(&resource.text).cloned().unwrap_or(now);
         (resource, before)
     });
     each.collect()
@@ -246,7 +251,7 @@ fn before(seen: Vec<Setting>, noted: &BTreeMap<String, Setting>, region: &str) -
 /// function could run, so that nobody enables these later. A note of this recovery stays as it is; one of another recovery
 /// is out of date, since the resource was opened again in between.
 fn missing_notes(
-    before: &BTreeMap<String, Setting>,
+    before: &BTreeMap<Resource, Setting>,
     there: &[Fenced],
     input: &Input,
     at: Timestamp,
@@ -255,10 +260,10 @@ fn missing_notes(
     let ours: BTreeSet<&str> = there
         .iter()
         .filter(|note| note.recovery == *recovery)
-        .map(|note| note.resource.as_str())
+        .map(|note| note.resource.text.as_str())
         .collect();
     let could_run = |function: &str| {
-        let function = before.get(&function_in(function, &input.other.region));
+        let function = before.get(&Resource::function(function, &input.other.region));
         function.is_some_and(|function| !function.is_fenced())
     };
     let wanted = before.iter().filter(|(resource, setting)| {
@@ -266,7 +271,7 @@ fn missing_notes(
             Setting::EventSource { function, .. } => !setting.is_fenced() || could_run(function),
             _ => !setting.is_fenced(),
         };
-        is_worth_it && !ours.contains(resource.as_str())
+        is_worth_it && !ours.contains(resource.text.as_str())
     });
     wanted
         .map(|(resource, setting)| {
@@ -281,11 +286,13 @@ fn missing_notes(
 }
 
 fn undo(now: &Setting, region: &str) -> Result<Undo, StepError> {
+    let by_hand = now.by_hand(&now.fenced(), region);
     Ok(Undo {
         step: FenceRegion::NAME.to_owned(),
         resource: now.resource(region),
         previous: kept(now)?,
-        taken_back_by: Some(format!("unfence-region, or: {}", now.by_hand(&now.fenced(), region))),
+        taken_back_by: Some(format!("unfence-region, or: {by_hand}")),
+        by_hand: Some(by_hand),
         taken_back_at: None,
     })
 }
@@ -322,10 +329,13 @@ fn output(region: &str, resources: usize, changed: usize, unconfirmed: Vec<Missi
             "{region} may still take writes: {fenced} of {resources} resources are seen to be fenced, {changed} of them changed now"
         )
     };
+    let confirmed = unconfirmed.is_empty();
+    let (unconfirmed, more_unconfirmed) = Missing::shortened(unconfirmed);
     Output {
-        confirmed: unconfirmed.is_empty(),
+        confirmed,
         resources,
-        unconfirmed: Missing::shortened(unconfirmed),
+        unconfirmed,
+        more_unconfirmed,
         changed,
         summary,
     }
@@ -354,11 +364,11 @@ mod tests {
         }
     }
 
-    fn world(settings: &[Setting]) -> BTreeMap<String, Setting> {
+    fn world(settings: &[Setting]) -> BTreeMap<Resource, Setting> {
         before(settings.to_vec(), &BTreeMap::new(), REGION)
     }
 
-    fn noted(before: &BTreeMap<String, Setting>, there: &[Fenced], recovery: &str) -> Vec<Fenced> {
+    fn noted(before: &BTreeMap<Resource, Setting>, there: &[Fenced], recovery: &str) -> Vec<Fenced> {
         let input = json!({
             "recovery": { "id": recovery, "workload": "shop", "token": 1, "execution": "arn:e" },
             "other": {
@@ -377,13 +387,13 @@ mod tests {
         let now = vec![function("f", Some(0)), function("g", Some(3))];
         let before_it = before(now.clone(), &first_notes(std::slice::from_ref(&note)).before, REGION);
         assert_eq!(before_it[&note.resource], function("f", Some(7)));
-        assert_eq!(before_it["function g in us-east-1"], function("g", Some(3)));
+        assert_eq!(before_it[&Resource::function("g", REGION)], function("g", Some(3)));
         let taken_back = Undo {
             taken_back_at: Some(Timestamp::UNIX_EPOCH),
-            ..note
+            ..note.clone()
         };
         let again = before(now, &first_notes(&[taken_back]).before, REGION);
-        assert_eq!(again["function f in us-east-1"], function("f", Some(0)));
+        assert_eq!(again[&note.resource], function("f", Some(0)));
     }
 
     #[test]

@@ -264,7 +264,7 @@ fn a_report_is_written_where_it_is_said_to_be_and_the_same_each_time() {
 }
 
 #[test]
-#[ignore = "records the fixtures anew: cargo test -p report --test recorded -- --ignored"]
+#[ignore = "records the fixtures anew: cargo test -p report --test all recorded::record -- --ignored"]
 fn record() {
     in_virtual_time(async {
         for (name, account) in played().await {

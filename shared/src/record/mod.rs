@@ -28,9 +28,11 @@ mod lock;
 mod observed;
 mod plan;
 mod questions;
+mod resource;
 mod timeline;
 mod undo;
 mod untold;
+mod warning;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -41,12 +43,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use automation::{StartDecision, Started, Switch};
-pub use header::{Closing, Header};
+pub use header::{Closing, Header, Regions};
 pub use lock::{Claim, Claimed, Lock};
 pub use observed::Sighting;
+pub use resource::{Missing, Resource, ResourceKind};
 pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, Undo};
 pub use untold::{Released, Untold};
+pub use warning::{Warning, WarningCode};
 
 use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};

@@ -386,10 +386,7 @@ fn a_region_that_is_away_is_a_result_within_seconds() {
         // All functions, their event sources as one, and the stage.
         assert_eq!((&output["resources"], &output["changed"]), (&json!(202), &json!(0)));
         let unconfirmed = output["unconfirmed"].as_array().unwrap();
-        assert_eq!(
-            (unconfirmed.len(), &unconfirmed[20]["resource"]),
-            (21, &json!("and 182 more"))
-        );
+        assert_eq!((unconfirmed.len(), &output["more_unconfirmed"]), (20, &json!(182)));
         let asked: u64 = world
             .cloud()
             .calls()

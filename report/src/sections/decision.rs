@@ -3,29 +3,25 @@
 use serde_json::Value;
 use shared::approval::{Answer, Verdict};
 use shared::request::{Trigger, TriggerKind};
-use shared::scenario::region_failure::{Intent, Wants};
 
-use super::loss;
+use crate::account::{Account, Asked, in_evidence};
 use crate::page::{Block, Text};
+use crate::story::told::Tale;
 use crate::words::{in_short, name};
-use crate::{Account, Asked};
 
 /// Who decided, and why.
-pub(crate) fn blocks(account: &Account) -> Vec<Block> {
+pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
+    let account = tale.account;
     let header = &account.header;
     let mut facts = vec![("Started by".into(), who_started(&header.trigger))];
     for resumed in &header.resumed {
         facts.push(("Gone on with by".into(), who_started(resumed)));
     }
-    if let Ok(Wants { intent }) = serde_json::from_value(Value::Object(header.wants.clone()))
-        && intent != Intent::Decide
-    {
-        let wanted = match intent {
-            Intent::Switchover => "a planned move, which loses nothing (switchover)",
-            Intent::Failover | Intent::Decide => "to move at once, whatever that loses (failover)",
-        };
-        facts.push(("What was wanted".into(), wanted.into()));
-    }
+    facts.extend(
+        tale.story
+            .wanted(account)
+            .map(|wanted| ("What was wanted".into(), wanted)),
+    );
     if let Some(ask) = proposal(account) {
         let text = |name: &str| ask.get(name).and_then(Value::as_str);
         facts.extend(text("headline").map(|headline| ("What was decided on".into(), headline.into())));
@@ -33,9 +29,7 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
     if let Some(at) = account.decided_at() {
         facts.push(("Decided at".into(), Text::at(at)));
     }
-    if let Some(loss) = loss::expected_loss_in_words(account) {
-        facts.push(("Expected loss, at that time".into(), loss.into()));
-    }
+    facts.extend(tale.story.decided(account));
     facts.extend(who_approved(account));
     vec![Block::Facts(facts)]
 }
@@ -191,21 +185,5 @@ fn came_to(account: &Account, asked: &Asked) -> Text {
     match settled.told_at {
         Some(told) => text.and("; the recovery heard of it at ").and_at(told),
         None => text.and("; it is not known whether the recovery heard of it"),
-    }
-}
-
-/// What evidence says under `name`: in one of its parts, or at the top.
-fn in_evidence<'a>(evidence: &'a Value, name: &str) -> Option<&'a Value> {
-    let parts = evidence.as_object().into_iter().flat_map(|parts| parts.values());
-    let mut found = parts.filter_map(|part| part.get(name));
-    found.next().or_else(|| evidence.get(name))
-}
-
-impl Account {
-    /// What its last evidence, or else its decision, says under `name`.
-    pub(crate) fn found(&self, name: &str) -> Option<&Value> {
-        let closing = self.header.closing.as_ref();
-        let found = closing.and_then(|closing| in_evidence(&closing.evidence, name));
-        found.or_else(|| self.decision.as_ref()?.get(name))
     }
 }
