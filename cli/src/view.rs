@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rehearsal::{Applied, Breach, Earlier, Moment, Rehearsal, Spread, TargetAndMaximum};
 use serde_json::Value;
-use shared::arn::Arn;
+use shared::arn::{Arn, display_name};
 use shared::measure::{Met, RpoStatus, seconds_between};
 use shared::plan::{Duration, Plan};
 use shared::record::{TimelineStep, Warning};
@@ -247,7 +247,7 @@ fn what_it_says(output: &Value) -> Said {
     }
     if let (Some(answer), Some(by)) = (text("answer"), output.get("by")) {
         let by = by.as_array().map_or(std::slice::from_ref(by), Vec::as_slice);
-        let people: Vec<&str> = by.iter().filter_map(Value::as_str).map(person).collect();
+        let people: Vec<&str> = by.iter().filter_map(Value::as_str).map(display_name).collect();
         let said = format!("{answer} by {}", people.join(" and "));
         return if answer == "approved" {
             Said::good(said)
@@ -308,11 +308,6 @@ fn what_it_says(output: &Value) -> Said {
         Some(outcome) if outcome != Outcome::Recovered.name() => Said::bad(found),
         _ => Said::good(found),
     }
-}
-
-/// What an ARN calls a person: the user's or the session's name.
-fn person(arn: &str) -> &str {
-    arn.rsplit(['/', ':']).next().unwrap_or(arn)
 }
 
 /// How much is shown of a cause that is not understood, in characters: one that was cut off may be long.

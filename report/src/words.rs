@@ -57,17 +57,6 @@ pub fn is_moment(text: &str, known: Option<Timestamp>) -> bool {
     known.is_some() && text.parse().ok() == known
 }
 
-/// What people call whoever an ARN names: a user, the session of a role, an alarm; the ARN itself where it is none.
-pub fn name(arn: &str) -> &str {
-    if !arn.starts_with("arn:") {
-        return arn;
-    }
-    arn.rsplit(['/', ':'])
-        .next()
-        .filter(|name| !name.is_empty())
-        .unwrap_or(arn)
-}
-
 /// A name of ours in words: `last_committed_at`, `AssessRegion` and `fence-region` become `Last committed at`,
 /// `Assess region` and `Fence region`.
 pub fn humanised(name: &str) -> String {
@@ -174,13 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_last_part_of_an_arn() {
-        assert_eq!(
-            name("arn:aws:sts::1:assumed-role/on-call/one@example.com"),
-            "one@example.com"
-        );
-        assert_eq!(name("arn:aws:cloudwatch:us-west-2:1:alarm:down"), "down");
-        assert_eq!(name("a/b"), "a/b");
+    fn names_of_ours_are_said_in_words() {
         assert_eq!(humanised("AssessRegion"), "Assess region");
         assert_eq!(humanised("last_committed_at"), "Last committed at");
     }

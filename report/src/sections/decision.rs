@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 use shared::approval::{Answer, Verdict};
+use shared::arn::display_name;
 use shared::request::{Trigger, TriggerKind};
 
 use crate::account::{Account, Asked, in_evidence};
 use crate::page::{Block, Text};
 use crate::story::told::Tale;
-use crate::words::{in_short, name};
+use crate::words::in_short;
 
 /// Who decided, and why.
 pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
@@ -41,7 +42,7 @@ fn who_started(trigger: &Trigger) -> Text {
         TriggerKind::Schedule => "the schedule ",
     };
     Text::plain(kind)
-        .strong(name(&trigger.by))
+        .strong(display_name(&trigger.by))
         .and(", at ")
         .and_at(trigger.at)
         .and("; ")
@@ -89,7 +90,10 @@ fn answers_in_short(asked: &Asked) -> Vec<(Text, Text)> {
             Answer::Approve => "Approved by",
             Answer::Decline => "Declined by",
         };
-        let text = Text::default().strong(name(&answer.by)).and(", at ").and_at(answer.at);
+        let text = Text::default()
+            .strong(display_name(&answer.by))
+            .and(", at ")
+            .and_at(answer.at);
         (said.into(), text)
     });
     answers.collect()
@@ -142,7 +146,7 @@ fn question(account: &Account, asked: &Asked) -> Vec<Block> {
         };
         let mut text = Text::at(answer.at)
             .and(", by ")
-            .strong(name(&answer.by))
+            .strong(display_name(&answer.by))
             .and(" ")
             .and_code(answer.by.as_str());
         if let Some(reason) = &answer.reason {
@@ -176,10 +180,10 @@ fn came_to(account: &Account, asked: &Asked) -> Text {
     };
     let text = match &settled.verdict {
         Verdict::Approved { by, .. } => {
-            let names: Vec<&str> = by.iter().map(|by| name(by)).collect();
+            let names: Vec<&str> = by.iter().map(|by| display_name(by)).collect();
             Text::plain(format!("approved by {}, at ", names.join(" and ")))
         }
-        Verdict::Declined { by, .. } => Text::plain(format!("declined by {}, at ", name(by))),
+        Verdict::Declined { by, .. } => Text::plain(format!("declined by {}, at ", display_name(by))),
     };
     let text = text.and_at(settled.at);
     match settled.told_at {

@@ -1,6 +1,7 @@
 //! What happened when, and what it waited for: the critical path, drawn and part by part.
 
 use jiff::Timestamp;
+use shared::arn;
 use shared::record::{Closing, TimelineStep};
 
 use crate::account::{Account, cause};
@@ -9,7 +10,7 @@ use crate::path::{self, CriticalPath, Span, WaitsFor, What, polls};
 use crate::steps::CLOSES;
 use crate::story::told::Tale;
 use crate::timeline::{Row, Segment, SegmentKind, Timeline};
-use crate::words::{humanised, in_short, length, name, share};
+use crate::words::{humanised, in_short, length, share};
 
 /// The section.
 pub(crate) fn blocks(tale: &Tale<'_>, path: &CriticalPath) -> Vec<Block> {
@@ -242,7 +243,7 @@ fn row_of_step(tale: &Tale<'_>, path: &CriticalPath, step: &TimelineStep) -> Row
 fn row_of_silent_failure(tale: &Tale<'_>, closing: &Closing) -> Option<Row> {
     let account = tale.account;
     let state = account.silent_failure(closing)?;
-    let execution = name(&closing.execution);
+    let execution = arn::name(&closing.execution);
     let of_it = || account.timeline.iter().filter(|step| step.execution == execution);
     let to = of_it()
         .find(|step| step.name == CLOSES)

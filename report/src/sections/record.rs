@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use shared::arn;
 use shared::fence::Setting;
 use shared::record::{Announced, Undo};
 use shared::recovery::Outcome;
@@ -11,7 +12,6 @@ use super::evidence::in_words;
 use crate::account::{Account, Asked};
 use crate::page::{Block, Table, Text};
 use crate::story::told::Tale;
-use crate::words::name;
 
 /// Each change, with its undo: a table for each step, in the order in which the steps began.
 pub(crate) fn changes(tale: &Tale<'_>) -> Vec<Block> {
@@ -186,7 +186,7 @@ fn names_people(account: &Account) -> bool {
 /// Which of the recovery's executions told something; those that have not ended come last.
 fn execution_of(account: &Account, told: &Announced) -> usize {
     let mut endings = account.endings();
-    let index = endings.position(|closing| name(&closing.execution) == told.execution);
+    let index = endings.position(|closing| arn::name(&closing.execution) == told.execution);
     index.unwrap_or(usize::MAX)
 }
 

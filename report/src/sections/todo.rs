@@ -1,6 +1,7 @@
 //! What is left to be done, and how to go on: what follows from the outcome and the record.
 
 use shared::approval::Answer;
+use shared::arn::{self, display_name};
 use shared::error::ErrorKind;
 use shared::record::{Closing, Warning, WarningCode};
 use shared::recovery::Outcome;
@@ -9,7 +10,6 @@ use crate::account::Account;
 use crate::commands::{executions_in, is_plain};
 use crate::page::{Block, Text, Todo};
 use crate::story::told::Tale;
-use crate::words::name;
 
 pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
     let account = tale.account;
@@ -68,7 +68,7 @@ fn while_it_runs(account: &Account) -> Vec<Todo> {
         Text::plain("Watch it in the console of Step Functions")
             .and(in_region(account))
             .and(", execution ")
-            .and_code(name(&account.header.execution))
+            .and_code(arn::name(&account.header.execution))
             .and(". If that has stopped, nobody is told, and what it changed stands: then, and only then, go on with it."),
     )
     .by(MAY_RESUME)
@@ -165,7 +165,7 @@ fn preempted(account: &Account) -> Todo {
         Some(other) => Text::plain("Watch the recovery that took over: ")
             .and_code(other.id.as_str())
             .and(", started by ")
-            .strong(name(&other.trigger.by))
+            .strong(display_name(&other.trigger.by))
             .and(", opened at ")
             .and_at(other.opened_at)
             .and("."),

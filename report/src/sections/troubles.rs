@@ -1,6 +1,7 @@
 //! What was refused, what failed, and what was tried again.
 
 use serde_json::Value;
+use shared::arn;
 use shared::record::{Closing, TimelineStep, Warning, WarningCode};
 use shared::recovery::Outcome;
 
@@ -8,7 +9,7 @@ use crate::account::{Account, cause};
 use crate::page::{Block, Table, Text};
 use crate::path::polls;
 use crate::story::told::Tale;
-use crate::words::{in_short, name};
+use crate::words::in_short;
 
 pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
     let account = tale.account;
@@ -116,7 +117,7 @@ fn ending(account: &Account, closing: &Closing) -> Vec<Text> {
         Text::at(closing.closed_at),
         Text::plain(closing.outcome.name()),
         Text::plain(why),
-        Text::code(name(&closing.execution)),
+        Text::code(arn::name(&closing.execution)),
     ]
 }
 
