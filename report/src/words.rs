@@ -1,6 +1,7 @@
 //! How times, lengths of time and names are said, in every form of the report.
 
 use jiff::Timestamp;
+use shared::error::{ErrorKind, without_advice};
 
 /// A length of time: `0.4 s`, `41 s`, `7 min 32 s`, `1 h 5 min`.
 pub fn length(seconds: f64) -> String {
@@ -110,21 +111,13 @@ pub fn step_of(state: &str) -> String {
 
 /// An error without what was advice at the time, and with a time limit in plain words. The JSON form has it word for word.
 pub fn in_short(error: &str) -> String {
-    const ADVICE: &str = "; it is tried again; if it goes on, ";
     const LATE: (&str, &str) = ("request has timed out: ", " occurred after ");
-    let mut text = error;
-    let without_advice;
-    if let Some((before, after)) = text.split_once(ADVICE) {
-        // The advice ends with the error.
-        let rest = after.find(". ").map_or("", |end| &after[end..]);
-        without_advice = format!("{before}{rest}");
-        text = &without_advice;
-    }
+    let text = without_advice(error, ErrorKind::is_retryable);
     let late = text.split_once(LATE.0).and_then(|(before, after)| {
         let (_, limit) = after.split_once(LATE.1)?;
         Some(format!("{before}no answer within {limit}"))
     });
-    late.unwrap_or_else(|| text.to_owned())
+    late.unwrap_or(text)
 }
 
 #[cfg(test)]

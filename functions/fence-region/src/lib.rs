@@ -16,7 +16,7 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, Looked, Noted, Setting, side_by_side};
 use shared::plan::Function;
-use shared::record::{Fenced, Missing, Record, Resource, Undo};
+use shared::record::{Fenced, Missing, Record, Resource, Undo, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -53,6 +53,8 @@ pub struct Output {
     pub more_unconfirmed: usize,
     /// How many were changed now; the others were fenced before, or are not.
     pub changed: usize,
+    /// What this recovery cannot give back, although it is fenced.
+    pub warnings: Vec<Warning>,
     /// All of this in a sentence.
     pub summary: String,
 }
@@ -96,15 +98,20 @@ impl Step for FenceRegion {
         );
         let Noted {
             before: mut noted,
-            unreadable,
+            mut unreadable,
         } = first_notes(&noted?);
         let resources = looked.len();
         let (mut seen, mut unconfirmed) = seen_and_not(looked);
         // What could not be given back is not touched.
-        seen.retain(|now| !unreadable.contains_key(&now.resource(region).text));
-        unconfirmed.extend(unreadable.into_values());
+        seen.retain(|now| match unreadable.remove(&now.resource(region).text) {
+            Some(missing) => {
+                unconfirmed.push(missing);
+                false
+            }
+            None => true,
+        });
 
-        let left_behind = self.left_behind(&input, &seen, &noted).await;
+        let (left_behind, warnings) = self.left_behind(&input, &seen, &noted).await;
         let (left_behind, not_noted) = self.note_undos(&input, left_behind).await?;
         unconfirmed.extend(not_noted);
         noted.extend(
@@ -122,19 +129,27 @@ impl Step for FenceRegion {
         let made = fence.change(&changes).await;
         let mut changed = 0;
         for ((now, made), again) in open.iter().zip(made).zip(fence.look_again(&open).await) {
-            match confirm(now, made, again) {
+            match confirm(now, region, made, again) {
                 Ok(()) => changed += 1,
-                Err(reason) => unconfirmed.push(Missing::new(now.resource(region), reason)),
+                Err(missing) => unconfirmed.push(missing),
             }
         }
-        Ok(output(region, resources, changed, unconfirmed))
+        Ok(Output {
+            warnings,
+            ..output(region, resources, changed, unconfirmed)
+        })
     }
 }
 
 impl FenceRegion {
     /// What was there before an earlier recovery fenced it that ended without giving it back: this one gives it back in its
-    /// place, if it does not go on. As the other Region's own notes tell.
-    async fn left_behind(&self, input: &Input, seen: &[Setting], noted: &BTreeMap<String, Setting>) -> Vec<Setting> {
+    /// place, if it does not go on. As the other Region's own notes tell. And what of this is not known.
+    async fn left_behind(
+        &self,
+        input: &Input,
+        seen: &[Setting],
+        noted: &BTreeMap<String, Setting>,
+    ) -> (Vec<Setting>, Vec<Warning>) {
         let region = &input.other.region;
         let fenced: BTreeSet<String> = seen
             .iter()
@@ -143,29 +158,33 @@ impl FenceRegion {
             .filter(|resource| !noted.contains_key(resource))
             .collect();
         if fenced.is_empty() {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         }
+        let unread = |why: String| {
+            let text = format!(
+                "{} resources in {region} are fenced already, and what was there before is not known; this recovery does not give them back",
+                fenced.len()
+            );
+            let warning = Warning::new(WarningCode::NotesUnread, text).about(region).because(why);
+            (Vec::new(), vec![warning])
+        };
         let there = Record::in_region(&self.aws, region);
         let notes = match tokio::time::timeout(NOTES_LIMIT, there.fenced(&input.recovery.workload)).await {
             Ok(Ok(notes)) => notes,
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "what an earlier recovery fenced is not known");
-                return Vec::new();
-            }
-            Err(_) => {
-                tracing::warn!("what an earlier recovery fenced is not known: no answer in {NOTES_LIMIT:?}");
-                return Vec::new();
-            }
+            Ok(Err(error)) => return unread(error.to_string()),
+            Err(_) => return unread(format!("no answer in {NOTES_LIMIT:?}")),
         };
         let left = notes.iter().filter(|note| fenced.contains(&note.resource.text));
         let left = Noted::read(left.map(|note| (&note.resource, &note.previous)));
-        for missing in left.unreadable.values() {
-            tracing::warn!(
-                error = missing.reason,
-                "what an earlier recovery fenced is not given back"
-            );
-        }
-        left.before.into_values().filter(|before| !before.is_fenced()).collect()
+        let (unreadable, more) = Missing::shortened(left.unreadable.into_values().collect());
+        let warning = |text: String| Warning::new(WarningCode::NotesUnread, text).about(region);
+        let named = unreadable.into_iter().map(|missing| Warning {
+            resource: Some(missing.resource),
+            ..warning(missing.reason)
+        });
+        let more = (more > 0).then(|| warning(format!("{more} more such notes are named in the log of this function")));
+        let before = left.before.into_values().filter(|before| !before.is_fenced());
+        (before.collect(), named.chain(more).collect())
     }
 
     /// Notes what takes the fence back. Gives what was noted, and so may be changed, and what was not. Errors: `Preempted`.
@@ -179,7 +198,7 @@ impl FenceRegion {
                 Err(error) if error.kind == ErrorKind::Preempted => return Err(error),
                 Err(error) => failed.extend(settings.iter().map(|now| {
                     let reason = format!("not changed, since what takes it back could not be noted: {error}");
-                    Missing::new(now.resource(&input.other.region), reason)
+                    Missing::new(now.resource(&input.other.region), reason).because(&error)
                 })),
             }
         }
@@ -220,7 +239,7 @@ fn seen_and_not(looked: Vec<Looked>) -> (Vec<Setting>, Vec<Missing>) {
     for looked in looked {
         match looked.setting {
             Ok(setting) => seen.push(setting),
-            Err(error) => not_seen.push(Missing::new(looked.resource, error)),
+            Err(error) => not_seen.push(Missing::new(looked.resource, &error).because(&error)),
         }
     }
     (seen, not_seen)
@@ -307,16 +326,24 @@ fn kept(setting: &Setting) -> Result<serde_json::Value, StepError> {
 }
 
 /// Whether a resource that was changed is fenced. What is seen counts, whatever the call answered. Errors: why not.
-fn confirm(was: &Setting, made: Result<(), StepError>, again: Result<Setting, StepError>) -> Result<(), String> {
+fn confirm(
+    was: &Setting,
+    region: &str,
+    made: Result<(), StepError>,
+    again: Result<Setting, StepError>,
+) -> Result<(), Missing> {
+    let missing = |reason: String| Missing::new(was.resource(region), reason);
     match (made, again) {
         (_, Ok(now)) if now.is_fenced() => Ok(()),
-        (Err(error), Ok(now)) if now == *was => Err(error.to_string()),
-        (_, Ok(now)) => Err(format!(
+        (Err(error), Ok(now)) if now == *was => Err(missing(error.to_string()).because(&error)),
+        (_, Ok(now)) => Err(missing(format!(
             "it was fenced, and is {} again; see what changes it",
             now.describe()
-        )),
-        (Ok(()), Err(error)) => Err(format!("AWS took the change, but it was not seen: {error}")),
-        (Err(error), Err(_)) => Err(format!("it may have been changed or not: {error}")),
+        ))),
+        (Ok(()), Err(error)) => {
+            Err(missing(format!("AWS took the change, but it was not seen: {error}")).because(&error))
+        }
+        (Err(error), Err(_)) => Err(missing(format!("it may have been changed or not: {error}")).because(&error)),
     }
 }
 
@@ -337,6 +364,7 @@ fn output(region: &str, resources: usize, changed: usize, unconfirmed: Vec<Missi
         unconfirmed,
         more_unconfirmed,
         changed,
+        warnings: Vec::new(),
         summary,
     }
 }
@@ -417,22 +445,11 @@ mod tests {
     fn what_is_seen_counts_and_not_what_the_call_answered() {
         let lost = || Err(StepError::new(ErrorKind::Unavailable, "no answer"));
         let (was, fenced) = (function("f", None), function("f", Some(0)));
-        assert_eq!(confirm(&was, lost(), Ok(fenced.clone())), Ok(()));
-        assert!(
-            confirm(&was, lost(), Ok(was.clone()))
-                .unwrap_err()
-                .contains("no answer")
-        );
-        assert!(
-            confirm(&was, Ok(()), Ok(was.clone()))
-                .unwrap_err()
-                .contains("no reserved concurrency again")
-        );
+        let why = |made, again| confirm(&was, REGION, made, again).unwrap_err().reason;
+        assert_eq!(confirm(&was, REGION, lost(), Ok(fenced.clone())), Ok(()));
+        assert!(why(lost(), Ok(was.clone())).contains("no answer"));
+        assert!(why(Ok(()), Ok(was.clone())).contains("no reserved concurrency again"));
         let unseen = StepError::new(ErrorKind::Unavailable, "no time");
-        assert!(
-            confirm(&was, Ok(()), Err(unseen))
-                .unwrap_err()
-                .contains("AWS took the change")
-        );
+        assert!(why(Ok(()), Err(unseen)).contains("AWS took the change"));
     }
 }

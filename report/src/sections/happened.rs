@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use shared::arn;
+use shared::error::without_advice;
 use shared::record::{Closing, TimelineStep};
 
 use crate::account::{Account, cause};
@@ -251,7 +252,7 @@ fn row_of_silent_failure(tale: &Tale<'_>, closing: &Closing) -> Option<Row> {
     let ended = of_it().filter_map(|step| step.ended_at).filter(|ended| *ended <= to);
     let error = cause(closing).map_or_else(|| "no error is known".to_owned(), in_short);
     // What it advises is said where it is said why the recovery ended.
-    let error = error.split("; ").next().unwrap_or_default();
+    let error = without_advice(&error, |_| true);
     Some(Row {
         from: ended.max().unwrap_or(to),
         to,
@@ -260,7 +261,7 @@ fn row_of_silent_failure(tale: &Tale<'_>, closing: &Closing) -> Option<Row> {
             .state(state)
             .into_iter()
             .chain([
-                error.to_owned(),
+                error,
                 "its function did not come so far as to leave a line in the record".to_owned(),
             ])
             .collect(),

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::arn;
-use shared::fence::Setting;
 use shared::record::{Announced, Undo};
 use shared::recovery::Outcome;
 use shared::request::TriggerKind;
@@ -86,10 +85,8 @@ fn change(tale: &Tale<'_>, undo: &Undo) -> Vec<Text> {
         (Some(how), None) => Text::plain(how.as_str()),
         (None, None) => "nothing: it cannot be taken back".into(),
     };
-    let was = match serde_json::from_value::<Setting>(undo.previous.clone()) {
-        Ok(setting) => setting.describe().into(),
-        Err(_) => before(tale, &undo.previous),
-    };
+    let was = tale.story.before(undo);
+    let was = was.unwrap_or_else(|| before(tale, &undo.previous));
     vec![Text::plain(undo.resource.text.as_str()), was, taken_back_by, now]
 }
 

@@ -98,6 +98,7 @@ fn follows_on(code: &WarningCode) -> &'static str {
         | WarningCode::NoOutageSeen
         | WarningCode::PromotedBefore => "it was decided without that, or with what stood in for it",
         WarningCode::CommittedUnread | WarningCode::SurvivingUnread => "what was lost is not measured, or less exactly",
+        WarningCode::NotesUnread => "what an earlier recovery changed is not taken back by this one",
         WarningCode::Unknown | WarningCode::Other(_) => "it went on without that",
     }
 }

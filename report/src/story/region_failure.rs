@@ -7,8 +7,9 @@ mod loss;
 mod moved;
 
 use serde_json::{Map, Value};
+use shared::fence::Noted;
 use shared::measure::{Achieved, RpoStatus};
-use shared::record::Closing;
+use shared::record::{Closing, Undo};
 use shared::recovery::Outcome;
 use shared::scenario::region_failure::{Intent, Wants};
 
@@ -153,6 +154,12 @@ impl Story for RegionFailure {
             format!("{} was not seen to be shut off from writing{parts}", account.other()),
             "what is written there is not here; see what is to be done now".to_owned(),
         ]]
+    }
+
+    fn before(&self, undo: &Undo) -> Option<Text> {
+        let noted = Noted::read([(&undo.resource, &undo.previous)]);
+        let before = noted.before.into_values().next();
+        before.map(|setting| setting.describe().into())
     }
 
     fn where_changes_stand(&self) -> &'static str {

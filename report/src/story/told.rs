@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use shared::measure::{Achieved, RpoStatus};
-use shared::record::Closing;
+use shared::record::{Closing, Undo};
 
 use crate::account::Account;
 use crate::figures;
@@ -91,6 +91,11 @@ pub trait Story: Sync {
     /// What did not achieve its purpose, and what follows.
     fn in_vain(&self, _account: &Account) -> Vec<[String; 2]> {
         Vec::new()
+    }
+
+    /// What was there before a change, where it is kept in the scenario's own form.
+    fn before(&self, _undo: &Undo) -> Option<Text> {
+        None
     }
 
     /// What to know where changes stand after an end that is not plainly good.

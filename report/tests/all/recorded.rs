@@ -66,7 +66,8 @@ async fn declined() -> Account {
 /// The step that moves the name lacks a permission: the recovery fails, and then is gone on with.
 async fn failed_and_resumed() -> [Account; 2] {
     let world = World::watched(|_| {}).await;
-    let broken = "s3:PutObject on the switch object: AccessDenied; give the function's role this action";
+    let broken =
+        "s3:PutObject on the switch object: AccessDenied; give the function's role this action on this resource";
     world
         .simulation
         .break_function(RECOVERY, "switch-dns", "Denied", broken)

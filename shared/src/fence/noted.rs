@@ -56,7 +56,7 @@ mod tests {
         let [fine, spoiled] = ["good", "bad"].map(|name| Resource::new(ResourceKind::Function, name));
         let noted = Noted::read([(&fine, &good), (&spoiled, &json!({ "what": "moon" }))]);
         assert_eq!(noted.before.keys().collect::<Vec<_>>(), ["good"]);
-        let Missing { resource, reason } = &noted.unreadable["bad"];
+        let Missing { resource, reason, .. } = &noted.unreadable["bad"];
         assert_eq!(*resource, spoiled);
         assert!(
             reason.starts_with("Internal: the note of what bad was before"),

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::StepError;
+
 /// How many resources an answer names.
 const NAMED: usize = 20;
 
@@ -175,6 +177,9 @@ pub struct Missing {
     pub resource: Resource,
     /// Why, and what to do.
     pub reason: String,
+    /// What came of the call to AWS behind it, without what was called on which resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 impl Missing {
@@ -183,6 +188,16 @@ impl Missing {
         Self {
             resource,
             reason: reason.to_string(),
+            cause: None,
+        }
+    }
+
+    /// The error behind it.
+    #[must_use]
+    pub fn because(self, error: &StepError) -> Self {
+        Self {
+            cause: error.answer.clone(),
+            ..self
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Resource;
+use super::resource::Resource;
 
 /// What a person should know, although it went on: any step's output may have a list of them, `warnings`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub enum WarningCode {
     CommittedUnread,
     /// Likewise the last one that survived.
     SurvivingUnread,
+    /// What an earlier recovery fenced and did not give back could not be read.
+    NotesUnread,
     /// No outage is seen: the start stands in for the impact.
     NoOutageSeen,
     /// The database is here already: what was lost is not known any more.

@@ -9,8 +9,8 @@ use crate::common::{self, PRIMARY, RECOVERY, in_virtual_time, killed_after};
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
 use shared::plan::Function;
-use shared::record::{Claim, Claimed, Record};
-use shared::recovery::Mode;
+use shared::record::{Claim, Claimed, Record, Resource, ResourceKind, Warning, WarningCode};
+use shared::recovery::{Mode, RecoveryRef};
 use simulator::aws::apigateway::MethodSettings;
 
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
@@ -329,6 +329,39 @@ fn an_event_source_that_is_still_being_disabled_is_tried_again_by_the_machine() 
         assert_eq!(world.unfence().await["complete"], true);
         tokio::time::sleep(Duration::from_secs(61)).await;
         world.assert_as_before();
+    });
+}
+
+#[test]
+fn what_an_earlier_recovery_fenced_is_told_where_its_note_cannot_be_read() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        world.fence().await;
+        let workload = &world.plan.workload;
+        let recovery: RecoveryRef = serde_json::from_value(world.opened["recovery"].clone()).unwrap();
+        let of_function = |resource: &Resource| resource.kind == ResourceKind::Function;
+        // As if this recovery had fenced nothing: the other Region's notes are all that is there.
+        let undos = world.record.undo_notes(&recovery.id).await.unwrap();
+        let now = world.simulation.aws("test").now();
+        for undo in undos.iter().filter(|undo| of_function(&undo.resource)) {
+            world.record.note_taken_back(&recovery, undo, now).await.unwrap();
+        }
+        let noted = world.other_record.fenced(workload).await.unwrap();
+        let mut spoiled = noted.into_iter().find(|note| of_function(&note.resource)).unwrap();
+        spoiled.previous = json!({ "what": "moon" });
+        world.other_record.note_fenced(workload, &spoiled).await.unwrap();
+        let output = world.fence().await;
+        let warnings = Warning::all_in(&output);
+        let about: Vec<_> = warnings
+            .iter()
+            .map(|warning| (&warning.code, &warning.resource))
+            .collect();
+        assert_eq!(
+            about,
+            [(&WarningCode::NotesUnread, &Some(spoiled.resource))],
+            "{output}"
+        );
+        assert_eq!(output["confirmed"], true, "{output}");
     });
 }
 

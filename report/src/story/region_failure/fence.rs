@@ -80,16 +80,15 @@ pub(crate) fn todos(account: &Account) -> Vec<Todo> {
         .collect();
     if let [(_, region), ..] = functions.as_slice() {
         let names: Vec<&str> = functions.iter().map(|(name, _)| *name).collect();
-        let each = |call: &str| {
+        let each = |call: &str, with: &str| {
             let names = names.join(" ");
-            format!("for f in {names}; do echo $f; aws lambda {call} --region {region} --function-name $f; done")
+            format!("for f in {names}; do echo $f; aws lambda {call} --region {region} --function-name $f{with}; done")
         };
-        let close = each("put-function-concurrency").replace("$f; done", "$f --reserved-concurrent-executions 0; done");
         todos.push(
             Todo::new(format!("Shut off {} in {region}: {}.", count(names.len(), "function"), names.join(", ")))
                 .by("whoever is on call, with permission for lambda:GetFunctionConcurrency and lambda:PutFunctionConcurrency")
-                .run("Look, and keep what it says", each("get-function-concurrency"))
-                .run("Shut off", close)
+                .run("Look, and keep what it says", each("get-function-concurrency", ""))
+                .run("Shut off", each("put-function-concurrency", " --reserved-concurrent-executions 0"))
                 .done("the first command says \"ReservedConcurrentExecutions\": 0 for each. Nothing printed means none is reserved: it may run."),
         );
     }
@@ -108,11 +107,10 @@ fn count(count: usize, what: &str) -> String {
 fn first(parts: &[Missing], other: &str) -> Todo {
     let mut reasons: Vec<String> = Vec::new();
     for part in parts {
-        // The call that an error names differs; what came of it rarely does.
-        let reason = in_short(&part.reason);
-        let short = reason.rsplit(": ").next().unwrap_or(&reason).to_owned();
-        if !reasons.contains(&short) {
-            reasons.push(short);
+        // The call that a reason names differs; what came of it rarely does.
+        let reason = in_short(part.cause.as_deref().unwrap_or(&part.reason));
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
         }
     }
     let mut text = Text::default().strong(format!("{other} may still take writes. ")).and(
