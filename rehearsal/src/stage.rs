@@ -152,6 +152,15 @@ impl<'a> Stage<'a> {
         (self.disaster_at, self.before) = (self.world.now(), self.world.cloud().snapshot());
     }
 
+    /// Keeps what everything is like, now that a person tries. What customers do not suffer from before begins with that.
+    fn begin_attempt(&mut self) {
+        if self.script.disaster.interrupts() {
+            self.before = self.world.cloud().snapshot();
+        } else {
+            self.begin();
+        }
+    }
+
     /// The recovery, from its start to its end.
     async fn recover(&mut self) -> Result<(), String> {
         let disaster = self.script.disaster;
@@ -180,7 +189,7 @@ impl<'a> Stage<'a> {
                     attempts
                 };
                 for attempt in 1..=most {
-                    self.begin();
+                    self.begin_attempt();
                     let name = format!("{name}-{attempt}");
                     self.world.start_by_hand(&name, disaster.wants()).await?;
                     let last = self.world.last_recovery(self.world.here).await?;

@@ -2,7 +2,6 @@
 
 mod defects;
 mod faults;
-mod outside;
 mod planted;
 
 use std::sync::LazyLock;

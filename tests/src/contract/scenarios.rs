@@ -24,6 +24,9 @@ const NOT_FOR_SCENARIOS: [&str; 5] = [
     "write-report",
 ];
 
+/// The evidence that closing and reports look for: what the first look found and asked people, and what they answered.
+const EVIDENCE: [&str; 2] = ["assessment", "approval"];
+
 /// What says who calls a function: it belongs to the call, and not to the step.
 pub(super) const CALLER: &str = "caller";
 const CALLS: &str = "$states.context.Execution.Id";
@@ -150,6 +153,13 @@ fn endings(top: &Workflow) -> Vec<String> {
         _ => None,
     };
     compare("`observed` of its output", observed, &end["observed"]);
+    let evidence = match ended.output.as_ref() {
+        Some(Template::Object(fields)) => field(fields, "evidence"),
+        _ => None,
+    };
+    let says = |name: &str| matches!(evidence, Some(Template::Object(fields)) if field(fields, name).is_some());
+    let missing = EVIDENCE.into_iter().filter(|name| !says(name));
+    texts.extend(missing.map(|name| format!("`evidence` of its output lacks `{name}`")));
     texts
 }
 

@@ -677,6 +677,11 @@ fn a_scenario_that_ends_in_another_way() {
     finds(Check::Endings, "`observed` of its output has", |machine| {
         at(machine, "/States/ScenarioEnded/Output/observed")["more"] = json!(1);
     });
+    finds(
+        Check::Endings,
+        "`evidence` of its output lacks `assessment`",
+        |machine| remove(machine, "/States/ScenarioEnded/Output/evidence", "assessment"),
+    );
 }
 
 #[test]

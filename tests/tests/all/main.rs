@@ -13,6 +13,7 @@ mod idempotency;
 mod lambda_runtime;
 mod locks;
 mod machines;
+mod message_loss;
 mod permissions;
 mod recovery_machine;
 mod region_switch;

@@ -41,7 +41,7 @@ fn sample() -> Value {
 }
 
 /// The same, of an alarm of the standby Region that has just gone off.
-fn event_of(world: &World, alarm: &str) -> Value {
+pub fn event_of(world: &World, alarm: &str) -> Value {
     let now = world.cloud().now();
     let mut event = sample();
     event["region"] = json!(RECOVERY);

@@ -19,6 +19,7 @@ use shared::recovery::Mode;
 use shared::resume::{Resumed, resume};
 use shared::step::{Handler, Step, handler};
 use simulator::aws::cloudwatch::Metric;
+use simulator::aws::service::Service;
 use simulator::aws::sns::Message;
 use simulator::cloud::Cloud;
 use simulator::simulation::{Deployment, Simulation};
@@ -66,6 +67,16 @@ pub struct World {
 impl World {
     /// The plan with changes, and these deployments.
     pub async fn begin(plan: Plan, deployments: Vec<Deployment>, seed: u64) -> Self {
+        Self::begin_with(plan, deployments, Vec::new(), seed).await
+    }
+
+    /// The same, with these services beside the simulator's own.
+    pub async fn begin_with(
+        plan: Plan,
+        deployments: Vec<Deployment>,
+        services: Vec<Arc<dyn Service>>,
+        seed: u64,
+    ) -> Self {
         let entered = Rc::new(RefCell::new(Vec::new()));
         let seen = Rc::clone(&entered);
         let observer = Box::new(move |event: &states_language::HistoryEvent| {
@@ -77,7 +88,7 @@ impl World {
             }
         });
         let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, deployments, seed, begins_at, observer)
+        let simulation = Simulation::begin_with_services(&plan, deployments, services, seed, begins_at, observer)
             .await
             .unwrap();
         for region in [PRIMARY, RECOVERY] {
