@@ -129,9 +129,9 @@ impl Step for FenceRegion {
         let made = fence.change(&changes).await;
         let mut changed = 0;
         for ((now, made), again) in open.iter().zip(made).zip(fence.look_again(&open).await) {
-            match confirm(now, region, made, again) {
-                Ok(()) => changed += 1,
-                Err(missing) => unconfirmed.push(missing),
+            match why_open(now, region, made, again) {
+                None => changed += 1,
+                Some(missing) => unconfirmed.push(missing),
             }
         }
         Ok(Output {
@@ -325,25 +325,25 @@ fn kept(setting: &Setting) -> Result<serde_json::Value, StepError> {
     })
 }
 
-/// Whether a resource that was changed is fenced. What is seen counts, whatever the call answered. Errors: why not.
-fn confirm(
+/// Why a resource that was changed is not known to be fenced; nothing where it is. What is seen counts, whatever the call
+/// answered.
+fn why_open(
     was: &Setting,
     region: &str,
     made: Result<(), StepError>,
     again: Result<Setting, StepError>,
-) -> Result<(), Missing> {
+) -> Option<Missing> {
     let missing = |reason: String| Missing::new(was.resource(region), reason);
+    let failed = |reason: String, error: &StepError| Some(missing(reason).because(error));
     match (made, again) {
-        (_, Ok(now)) if now.is_fenced() => Ok(()),
-        (Err(error), Ok(now)) if now == *was => Err(missing(error.to_string()).because(&error)),
-        (_, Ok(now)) => Err(missing(format!(
+        (_, Ok(now)) if now.is_fenced() => None,
+        (Err(error), Ok(now)) if now == *was => failed(error.to_string(), &error),
+        (_, Ok(now)) => Some(missing(format!(
             "it was fenced, and is {} again; see what changes it",
             now.describe()
         ))),
-        (Ok(()), Err(error)) => {
-            Err(missing(format!("AWS took the change, but it was not seen: {error}")).because(&error))
-        }
-        (Err(error), Err(_)) => Err(missing(format!("it may have been changed or not: {error}")).because(&error)),
+        (Ok(()), Err(error)) => failed(format!("AWS took the change, but it was not seen: {error}"), &error),
+        (Err(error), Err(_)) => failed(format!("it may have been changed or not: {error}"), &error),
     }
 }
 
@@ -445,8 +445,8 @@ mod tests {
     fn what_is_seen_counts_and_not_what_the_call_answered() {
         let lost = || Err(StepError::new(ErrorKind::Unavailable, "no answer"));
         let (was, fenced) = (function("f", None), function("f", Some(0)));
-        let why = |made, again| confirm(&was, REGION, made, again).unwrap_err().reason;
-        assert_eq!(confirm(&was, REGION, lost(), Ok(fenced.clone())), Ok(()));
+        let why = |made, again| why_open(&was, REGION, made, again).unwrap().reason;
+        assert_eq!(why_open(&was, REGION, lost(), Ok(fenced.clone())), None);
         assert!(why(lost(), Ok(was.clone())).contains("no answer"));
         assert!(why(Ok(()), Ok(was.clone())).contains("no reserved concurrency again"));
         let unseen = StepError::new(ErrorKind::Unavailable, "no time");

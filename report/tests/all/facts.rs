@@ -216,6 +216,7 @@ impl Story for TidalWave {
 fn a_story_can_be_brought_from_outside() {
     let scenario = Scenario::add::<TidalWave>().unwrap();
     let mut value = made(vec![step("BuildDam", 182.0, 600.0)], 600.0);
+    value["timeline"][0]["name"] = json!("build-dam");
     value["header"]["scenario"] = json!(scenario.name());
     let account = account(value);
     let parts = ["builds a dam", "Look at the dam.", "ls dam", "what keeps the water out"];
