@@ -8,6 +8,9 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
+/// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
+pub const INTERRUPTED: i32 = 130;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

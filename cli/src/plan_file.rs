@@ -1,5 +1,6 @@
 //! Reading a plan file, and saying everything that is wrong with it at once, with paths and lines.
 
+mod finding;
 mod wording;
 mod yaml;
 
@@ -10,8 +11,10 @@ use std::path::{Path, PathBuf};
 
 use shared::plan::Plan;
 
-use crate::output::{one_line, quote};
-use yaml::{Node, Position};
+pub use finding::Finding;
+
+use crate::output::one_line;
+use yaml::Node;
 
 /// Plans are stored in a DynamoDB table and passed between steps; this is the size that the design allows.
 const LARGEST: u64 = 64 * 1024;
@@ -52,30 +55,6 @@ impl fmt::Display for PlanFileError {
 }
 
 impl std::error::Error for PlanFileError {}
-
-/// Something wrong in a plan file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    position: Position,
-    /// JSON Pointer; empty for the whole file.
-    path: String,
-    message: String,
-}
-
-impl Finding {
-    /// Where it is: `radiant.plan.yaml:12:`.
-    pub fn place(&self, file: &Path) -> String {
-        format!("{}:{}:", one_line(&file.display()), self.position.line)
-    }
-
-    /// What is wrong: `/regions/standby/region: …`.
-    pub fn text(&self) -> String {
-        match self.path.as_str() {
-            "" => self.message.clone(),
-            path => format!("{}: {}", quote(path), self.message),
-        }
-    }
-}
 
 /// Reads the plan in `file`.
 ///

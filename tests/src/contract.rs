@@ -2,51 +2,30 @@
 //!
 //! [`check`] is given a machine's text and what it must match, and lists every breach.
 
+mod breach;
 mod endings;
+mod errors;
 mod graph;
 mod history;
 mod loops;
 mod scenarios;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use rehearsal::deployment::{MACHINES, STEPS};
-use serde_json::Value;
 use shared::error::ErrorKind;
 use shared::recovery::RECOVERY_MACHINE;
 use shared::step::Caller;
 use simulator::simulation::machine_hole;
-use states_language::{Integration, Retrier, State, StateKind, StateMachine, Task, Template, names};
+use states_language::{Retrier, State, StateKind, StateMachine, Task, Template, names};
 
+pub use breach::{Breach, Check};
+pub use errors::{SERVICE_ERRORS, START_ERRORS};
 pub use history::MOST_EVENTS;
 
 use crate::step_input::StepInput;
-
-/// What Lambda and Step Functions themselves raise when a function dies, hangs, or cannot be reached. Design, section 5.
-pub const SERVICE_ERRORS: [&str; 8] = [
-    "Lambda.Unknown",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-    "Sandbox.Timedout",
-    "Runtime.ExitError",
-    names::TIMEOUT,
-];
-
-/// What Step Functions itself raises where it does not start an execution that a Task asks for, and may the next time. Names
-/// of the optimised integration begin with `StepFunctions`, and are those of the API with `Exception` at the end; the
-/// Developer Guide's own example has one without.
-pub const START_ERRORS: [&str; 7] = [
-    "StepFunctions.ThrottlingException",
-    "StepFunctions.ExecutionLimitExceededException",
-    "StepFunctions.ExecutionLimitExceeded",
-    "StepFunctions.AWSStepFunctionsException",
-    "StepFunctions.InternalFailureException",
-    "StepFunctions.ServiceUnavailableException",
-    "StepFunctions.SdkClientException",
-];
+use task::{asks_people, called_folder, calls_function, field, filling, starts_execution};
 
 /// Functions that no machine calls, as their steps say.
 pub fn not_for_machines() -> Vec<&'static str> {
@@ -59,67 +38,6 @@ pub const OTHER_HOLES: [(&str, &str); 1] = [("ApprovalUrl", "https://approval.ex
 
 /// How long people have to answer: the one time limit that comes from the plan.
 const PEOPLE_ANSWER_WITHIN: &str = "$plan.approval.answer_within_seconds";
-
-/// The one check that a breach was found by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Check {
-    /// It loads: states-language finds nothing wrong, and every hole names a function.
-    Loads,
-    /// It says what it is for and how long it may take.
-    Header,
-    /// It names no resource of any account.
-    Arns,
-    /// Its states are named in Pascal case.
-    StateNames,
-    /// What it passes is what the step takes.
-    Payloads,
-    /// Every error that it names exists.
-    ErrorNames,
-    /// What may help to repeat is repeated, and nothing else.
-    Retries,
-    /// Every Task ends in time.
-    Timeouts,
-    /// Every failure is caught.
-    Catches,
-    /// A failing branch does not stop its siblings.
-    Branches,
-    /// Every loop waits, and ends.
-    Loops,
-    /// No loop asks too often.
-    Polling,
-    /// Every path ends in `CloseRecovery`, and then as it should; that of a scenario's machine in what it gives back.
-    Endings,
-    /// A scenario's machine is started once, by the recovery machine, and leaves to that one what is its own.
-    Scenarios,
-    /// The history has room for the worst case.
-    History,
-    /// Every function has a machine that calls it.
-    Uncalled,
-}
-
-/// Something that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Breach {
-    /// What found it.
-    pub check: Check,
-    /// Where it is and what is wrong.
-    pub text: String,
-}
-
-impl Breach {
-    fn new(check: Check, text: impl Into<String>) -> Self {
-        Self {
-            check,
-            text: text.into(),
-        }
-    }
-}
-
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.check, self.text)
-    }
-}
 
 /// What was found out about a machine.
 #[derive(Clone, Debug, Default)]
@@ -206,11 +124,6 @@ pub fn uncalled(steps: &[StepInput], called: &BTreeSet<String>, not_for_machines
         .chain(stale)
         .map(|text| Breach::new(Check::Uncalled, text))
         .collect()
-}
-
-/// What a hole is filled with: nothing that a machine could have written itself.
-fn filling(folder: &str) -> String {
-    format!("function:{folder}")
 }
 
 fn header(machine: &StateMachine) -> Vec<Breach> {
@@ -323,11 +236,6 @@ fn retry_of_task(state: &State) -> Option<Breach> {
     (!missing.is_empty()).then(|| Breach::new(Check::Retries, text()))
 }
 
-/// Whether a Task waits for people.
-fn asks_people(task: &Task) -> bool {
-    task.integration == Integration::WaitForTaskToken
-}
-
 fn timeout(state: &State, task: &Task) -> Option<Breach> {
     let limit = task.timeout_seconds.as_ref();
     let literal = limit.and_then(Template::as_u64).is_some();
@@ -358,31 +266,6 @@ fn catches(state: &State, in_branch: bool) -> Option<Breach> {
         .last()
         .is_some_and(|catcher| catcher.error_equals == [names::ALL]);
     (can_fail && !caught).then(|| Breach::new(check, format!("{} has no last Catch on States.ALL", state.path)))
-}
-
-/// Whether a Task starts an execution.
-fn starts_execution(task: &Task) -> bool {
-    task.resource.starts_with("arn:aws:states:::states:startExecution")
-}
-
-/// Whether a Task calls a Lambda function.
-fn calls_function(task: &Task) -> bool {
-    task.resource.starts_with("arn:aws:states:::lambda:invoke")
-}
-
-/// The folder of the function that a Task calls, if it names it by a hole.
-fn called_folder(task: &Task) -> Option<&str> {
-    let arguments = task.arguments.as_ref().filter(|_| calls_function(task))?;
-    let name = match arguments {
-        Template::Object(fields) => field(fields, "FunctionName")?.as_literal()?,
-        Template::Literal(value) => value.get("FunctionName")?,
-        _ => return None,
-    };
-    name.as_str()?.strip_prefix(&filling(""))
-}
-
-fn field<'a>(fields: &'a [(String, Template)], name: &str) -> Option<&'a Template> {
-    fields.iter().find(|(key, _)| key == name).map(|(_, template)| template)
 }
 
 fn payload(state: &State, task: &Task, steps: &[StepInput]) -> Vec<Breach> {
@@ -424,13 +307,4 @@ fn payload(state: &State, task: &Task, steps: &[StepInput]) -> Vec<Breach> {
 fn too_many(events: u64) -> Option<Breach> {
     let text = || format!("the worst case is {events} history events; {MOST_EVENTS} is the most that is allowed");
     (events >= MOST_EVENTS).then(|| Breach::new(Check::History, text()))
-}
-
-/// The items of an inline Map, where the machine itself says which.
-fn literal_items(items: Option<&Template>) -> Option<u64> {
-    match items? {
-        Template::Array(items) => u64::try_from(items.len()).ok(),
-        Template::Literal(Value::Array(items)) => u64::try_from(items.len()).ok(),
-        _ => None,
-    }
 }

@@ -1,6 +1,8 @@
 //! What a step takes, read from its source: the payload of a machine is held against it.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use syn::{Attribute, Field, Fields, Item, Type};
 
@@ -14,15 +16,26 @@ pub struct StepInput {
 }
 
 impl StepInput {
-    /// Reads `pub struct Input` in the text of a step's `lib.rs`. Errors: the text is not Rust, has no such struct, or
-    /// the struct reads its fields in a way that is not understood here; the message says which.
+    /// Reads what the step in `functions/<folder>` takes: from its `input.rs`, where it has one, else from its `lib.rs`.
+    /// Errors: as `read`, or the file cannot be read.
+    pub fn of_step(functions: &Path, folder: &str) -> Result<Self, String> {
+        let source = functions.join(folder).join("src");
+        let files = ["input.rs", "lib.rs"].map(|name| source.join(name));
+        let file = files.iter().find(|file| file.exists()).unwrap_or(&files[1]);
+        let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        Self::read(folder, &text)
+    }
+
+    /// Reads `pub struct Input` in the text of a step. Errors: the text is not Rust, has no such struct, or the struct reads
+    /// its fields in a way that is not understood here; the message says which.
     pub fn read(folder: &str, source: &str) -> Result<Self, String> {
-        let file = syn::parse_file(source).map_err(|error| format!("functions/{folder}/src/lib.rs: {error}"))?;
+        let file = syn::parse_file(source).map_err(|error| format!("functions/{folder} is not Rust: {error}"))?;
         let input = file.items.iter().find_map(|item| match item {
             Item::Struct(found) if found.ident == "Input" => Some(found),
             _ => None,
         });
-        let input = input.ok_or_else(|| format!("functions/{folder}/src/lib.rs has no `struct Input`"))?;
+        let input =
+            input.ok_or_else(|| format!("functions/{folder} has no `struct Input` in its input.rs or lib.rs"))?;
         if !serde_words(&input.attrs)?
             .iter()
             .any(|word| word == "deny_unknown_fields")
@@ -127,7 +140,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused() {
         for (source, text) in [
-            ("pub struct Input {", "lib.rs: "),
+            ("pub struct Input {", "is not Rust: "),
             ("pub struct Output {}", "no `struct Input`"),
             ("pub struct Input { a: A }", "lacks #[serde(deny_unknown_fields)]"),
             ("#[serde(deny_unknown_fields)] pub struct Input(A);", "have no names"),

@@ -9,9 +9,8 @@ use rehearsal::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shr
 use rehearsal::{Breach, Disaster};
 use shared::plan::Plan;
 
-use super::rehearse::INTERRUPTED;
 use crate::args::{RehearseArgs, ReportFormat};
-use crate::output::{Exit, Output, Paint, one_line};
+use crate::output::{Exit, INTERRUPTED, Output, Paint, one_line};
 use crate::view::{known, known_rpo};
 
 /// How often the line with the progress is drawn again on a terminal, and written where there is none.

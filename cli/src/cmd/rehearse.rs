@@ -20,11 +20,8 @@ use shared::slices::Slices;
 use super::campaign;
 use crate::account;
 use crate::args::{Disasters, RehearseArgs, ReportFormat};
-use crate::output::{Exit, Output, Paint, dumb, one_line};
+use crate::output::{Exit, INTERRUPTED, Output, Paint, dumb, one_line};
 use crate::view::{self, Live, Statistics, run_line, summary};
-
-/// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
-pub(super) const INTERRUPTED: i32 = 130;
 
 /// Rehearses a recovery, once or many times.
 pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {

@@ -4,7 +4,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
-use super::Finding;
+use super::finding::Finding;
 use super::yaml::{Node, plain, step};
 use crate::output::{one_line, quote};
 

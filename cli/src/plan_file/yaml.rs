@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Number, Value};
 
-use super::Finding;
+use super::finding::{Finding, Position};
 use crate::output::{one_line, quote};
 
 /// A plan is five levels deep. Deeper files are refused before anything that recurses sees them.
@@ -16,23 +16,6 @@ const DEEPEST: usize = 32;
 
 /// How many values all aliases together may stand for: plenty for a plan, and little for a file made to explode.
 const MOST_FROM_ALIASES: usize = 10_000;
-
-/// Where something stands; lines and columns begin at 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// The line.
-    pub line: usize,
-    column: usize,
-}
-
-impl From<Marker> for Position {
-    fn from(marker: Marker) -> Self {
-        Self {
-            line: marker.line(),
-            column: marker.col() + 1,
-        }
-    }
-}
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::error::StepError;
 use shared::global_database::GlobalDatabase;
 
-use crate::Input;
+use crate::input::Input;
 
 /// How far back the metrics are read: an outage older than this has its impact at the window's beginning.
 const WINDOW: SignedDuration = SignedDuration::from_hours(6);

@@ -1,6 +1,8 @@
 //! What follows from the evidence: which way to go, what forbids it, and who must approve.
 
 use aws_sdk_rds::types::DbCluster;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use shared::approval::Ask;
 use shared::global_database::{Promotion, serves};
 use shared::plan::Objective;
@@ -9,12 +11,53 @@ use shared::recovery::Way;
 use shared::scenario::region_failure::Intent;
 
 use crate::evidence::{Evidence, Metrics};
+use crate::input::Input;
 use crate::loss::{Against, ExpectedLoss, Known, expected_loss};
 use crate::signals::{
     OTHER_SIDE, PROBE, REPLICATION, Says, Signal, beginning_of_outage, other_side_signal, probe_signal,
     replication_signal,
 };
-use crate::{Decision, Input, Output, versions};
+use crate::versions;
+
+/// What was found, and what follows.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Output {
+    /// What each source says of the Region that may be lost.
+    pub signals: Vec<Signal>,
+    /// What forbids going on. Empty means go.
+    pub blockers: Vec<String>,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+    /// What AWS Health says, for people.
+    pub health: Vec<String>,
+    /// Whether it answered.
+    pub health_answered: bool,
+    /// When customers first suffered, as far as is known.
+    pub impact_at: Timestamp,
+    /// How much would be lost.
+    pub expected_loss: ExpectedLoss,
+    /// The same in words, with what it follows from.
+    pub expected_loss_in_words: String,
+    /// The way to go, if nothing forbids it.
+    pub way: Way,
+    /// Whether that way can lose writes.
+    pub can_lose_writes: bool,
+    /// Whether the other Region answers, so that it can be seen whether a fence holds.
+    pub fence_confirmable: bool,
+    /// What people are asked, and how many of them.
+    pub ask: Ask,
+    /// When this was decided.
+    pub decided_at: Timestamp,
+}
+
+/// What is kept of a decision for a recovery that is gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Decision {
+    pub(crate) way: Way,
+    pub(crate) impact_at: Timestamp,
+    pub(crate) decided_at: Timestamp,
+    pub(crate) expected_loss: ExpectedLoss,
+}
 
 /// Everything that this step decides. `before` is what this recovery decided earlier, if it is gone on with.
 pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision>) -> Output {

@@ -2,6 +2,7 @@
 //! changes nothing but its own decision in the record, which a recovery that is gone on with needs.
 
 mod evidence;
+mod input;
 mod judge;
 mod loss;
 mod signals;
@@ -10,79 +11,19 @@ mod versions;
 use std::future::Future;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use shared::approval::Ask;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, describe_cluster};
-use shared::plan::Objective;
-use shared::record::{Record, Sighting, Warning};
-use shared::recovery::{RecoveryRef, Way};
-use shared::scenario::region_failure::Intent;
-use shared::slices::{ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
+use shared::record::{Record, Sighting};
 use shared::step::{Change, Step};
 
-use crate::evidence::Evidence;
+pub use crate::input::Input;
+pub use crate::judge::Output;
 pub use crate::loss::ExpectedLoss;
 pub use crate::signals::{Says, Signal};
 
-/// What to look at.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Input {
-    /// The recovery.
-    pub recovery: RecoveryRef,
-    /// What whoever started it wants.
-    pub intent: Intent,
-    /// When it was started: stands in for the impact where the probe's metric says nothing.
-    pub triggered_at: Timestamp,
-    /// Whether people are asked even where the policy would ask nobody.
-    pub always_ask: bool,
-    /// How many people the policy asks.
-    pub approval: ApprovalSlice,
-    /// The RPO; nothing for a scenario without one.
-    pub rpo: Option<Objective>,
-    /// The Region that would take over.
-    pub here: SiteSlice,
-    /// The Region that may be lost.
-    pub other: SiteSlice,
-    /// The database.
-    pub database: DatabaseSlice,
-    /// The outside probe's metric.
-    pub probe: ProbeSlice,
-}
-
-/// What was found, and what follows.
-#[derive(Debug, PartialEq, Serialize)]
-pub struct Output {
-    /// What each source says of the Region that may be lost.
-    pub signals: Vec<Signal>,
-    /// What forbids going on. Empty means go.
-    pub blockers: Vec<String>,
-    /// What a person should know.
-    pub warnings: Vec<Warning>,
-    /// What AWS Health says, for people.
-    pub health: Vec<String>,
-    /// Whether it answered.
-    pub health_answered: bool,
-    /// When customers first suffered, as far as is known.
-    pub impact_at: Timestamp,
-    /// How much would be lost.
-    pub expected_loss: ExpectedLoss,
-    /// The same in words, with what it follows from.
-    pub expected_loss_in_words: String,
-    /// The way to go, if nothing forbids it.
-    pub way: Way,
-    /// Whether that way can lose writes.
-    pub can_lose_writes: bool,
-    /// Whether the other Region answers, so that it can be seen whether a fence holds.
-    pub fence_confirmable: bool,
-    /// What people are asked, and how many of them.
-    pub ask: Ask,
-    /// When this was decided.
-    pub decided_at: Timestamp,
-}
+use crate::evidence::Evidence;
+use crate::judge::Decision;
 
 /// Where AWS Health is asked: it lives there, whatever Region it is asked about.
 const HEALTH_REGION: &str = "us-east-1";
@@ -99,15 +40,6 @@ async fn within<T>(limit: Duration, reading: impl Future<Output = Result<T, Step
     tokio::time::timeout(limit, reading)
         .await
         .unwrap_or_else(|_| Err(late()))
-}
-
-/// What is kept of a decision for a recovery that is gone on with.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Decision {
-    way: Way,
-    impact_at: Timestamp,
-    decided_at: Timestamp,
-    expected_loss: ExpectedLoss,
 }
 
 /// The step.

@@ -6,50 +6,27 @@
 //! people are told once; if the function dies between telling them and keeping that, twice. There is nothing to take
 //! back.
 
+mod input;
 mod message;
 
 use std::time::Duration;
 
 use aws_sdk_sfn::Client;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-use shared::approval::{Ask, Question, Settled, TaskToken, Told, Verdict, told, verdict};
+use serde::Serialize;
+use shared::approval::{Question, Settled, Told, Verdict, told, verdict};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
-use shared::recovery::{Mode, RecoveryRef};
-use shared::scenario::Scenario;
 use shared::step::{Change, Step};
 use shared::topic::Topics;
+
+pub use input::Input;
 
 /// How long telling people may take. A topic that does not answer must not use up the step's own time.
 const TELLING: Duration = Duration::from_secs(5);
 /// The longest id of a question, in bytes. It is part of a sort key, which takes 1024 in all.
 const LONGEST_ID: usize = 256;
-
-/// What to ask.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Input {
-    /// The recovery.
-    pub recovery: RecoveryRef,
-    /// Its scenario.
-    pub scenario: Scenario,
-    /// Its mode, so that nobody takes a rehearsal for the real thing.
-    pub mode: Mode,
-    /// The topic on which people are told.
-    pub topic_arn: String,
-    /// What is asked.
-    pub ask: Ask,
-    /// ARN of whoever or whatever started the recovery.
-    pub started_by: String,
-    /// How long people have to answer: as long as the machine waits, in seconds.
-    pub answer_within_seconds: u64,
-    /// What the machine waits for.
-    pub task_token: TaskToken,
-    /// The URL of `record-approval`.
-    pub approval_url: String,
-}
 
 /// What was done.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -236,6 +213,10 @@ fn question(input: &Input, before: Option<&Question>, now: Timestamp) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use shared::approval::Ask;
+    use shared::recovery::{Mode, RecoveryRef};
+    use shared::scenario::Scenario;
+
     use super::*;
 
     pub(crate) fn input() -> Input {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::approval::Question;
 
-use crate::Input;
+use crate::input::Input;
 
 /// The message: what is asked, what an approver must see, until when, and how to answer, in this Region.
 pub(crate) fn text(input: &Input, question: &Question, region: &str) -> String {

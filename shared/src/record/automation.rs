@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Record, workload_key};
+use super::table::{Record, workload_key};
 use crate::error::StepError;
 
 /// Whether alarms start recoveries by themselves in this table's Region. It never stops a person.

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Record, recovery_key, workload_key};
+use super::table::{Record, recovery_key, workload_key};
 use crate::error::StepError;
 use crate::measure::{Achieved, MetObjectives, Observed};
 use crate::plan::Objectives;

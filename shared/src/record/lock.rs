@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{ReturnValue, Update};
 use jiff::Timestamp;
 
-use super::{Record, key, number, number_in, text, text_in, workload_key};
+use super::table::{Record, key, number, number_in, text, text_in, workload_key};
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::{Mode, RecoveryRef};
 

@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::table::{Record, key, recovery_key, text};
 use super::timeline::execution_name;
-use super::{Record, key, recovery_key, text};
 use crate::error::StepError;
 use crate::measure::Observed;
 use crate::recovery::RecoveryRef;

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Record, internal};
+use super::table::{Record, internal};
 use crate::error::{ErrorKind, StepError};
 use crate::plan::Plan;
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Record, recovery_key};
+use super::table::{Record, recovery_key};
 use crate::approval::{Approval, Question, Settled};
 use crate::error::StepError;
 

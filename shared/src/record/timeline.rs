@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Record, key, number, recovery_key, text};
+use super::table::{Record, key, number, recovery_key, text};
 use crate::arn;
 use crate::error::StepError;
 use crate::recovery::RecoveryRef;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lock::preempted;
-use super::{Record, Resource, internal, item_of, key, number, recovery_key, workload_key};
+use super::resource::Resource;
+use super::table::{Record, internal, item_of, key, number, recovery_key, workload_key};
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::RecoveryRef;
 

@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::lock::release;
+use super::lock::{Lock, release};
+use super::table::{Record, internal, item_of, key, workload_key};
 use super::undo::passing;
-use super::{Lock, Record, internal, item_of, key, workload_key};
 use crate::error::StepError;
 use crate::recovery::{Mode, RecoveryRef};
 

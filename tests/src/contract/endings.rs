@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use states_language::{Choice, State, StateKind, Workflow};
 
-use super::{Breach, Check, called_folder, graph};
+use super::breach::{Breach, Check};
+use super::graph;
+use super::task::called_folder;
 
 const CLOSE: &str = "CloseRecovery";
 const ENDED: &str = "RecoveryEnded";

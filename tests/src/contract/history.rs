@@ -19,10 +19,10 @@
 
 use std::collections::BTreeMap;
 
-use states_language::{Integration, MapMode, State, StateKind, StateMachine, Workflow, names, retry};
+use serde_json::Value;
+use states_language::{Integration, MapMode, State, StateKind, StateMachine, Template, Workflow, names, retry};
 
 use super::graph::{self, Loop};
-use super::literal_items;
 use super::loops::{self, Pace};
 
 /// The most events that a worst case may have. An execution ends, beyond any catching, at 25,000. Design, section 5.
@@ -188,6 +188,15 @@ fn goes_on_after_a_failed_expression(found: &Loop<'_>, state: &State) -> bool {
     let mut catchers = state.catch.iter();
     let catcher = catchers.find(|catcher| retry::matches(&catcher.error_equals, names::QUERY_EVALUATION_ERROR));
     retried || catcher.is_some_and(|catcher| found.holds(&catcher.next))
+}
+
+/// The items of an inline Map, where the machine itself says which.
+fn literal_items(items: Option<&Template>) -> Option<u64> {
+    match items? {
+        Template::Array(items) => u64::try_from(items.len()).ok(),
+        Template::Literal(Value::Array(items)) => u64::try_from(items.len()).ok(),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use shared::scenario::Scenario;
 use shared::slices::{STOP_SECONDS, longest_deadlines};
 use states_language::{Choice, State, StateKind, Template, Wait, Workflow};
 
+use super::breach::{Breach, Check};
 use super::graph::{self, Loop};
-use super::{Breach, Check};
 
 /// The shortest wait in a loop, in seconds: docs/decisions/0014.
 const SHORTEST_WAIT_SECONDS: u64 = 4;

@@ -10,7 +10,10 @@ use shared::recovery::RECOVERY_MACHINE;
 use shared::scenario_run::ScenarioEnd;
 use states_language::{State, StateKind, Template, Workflow};
 
-use super::{Breach, Check, START_ERRORS, called_folder, calls_function, field, graph, starts_execution};
+use super::breach::{Breach, Check};
+use super::errors::START_ERRORS;
+use super::graph;
+use super::task::{called_folder, calls_function, field, starts_execution};
 
 /// The one end of a scenario's machine.
 const ENDED: &str = "ScenarioEnded";

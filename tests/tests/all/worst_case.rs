@@ -138,10 +138,7 @@ async fn what_is_added_up_is_what_happens() {
         .map(|step| step.name)
         .filter(|name| text.contains(&format!("${{{}}}", pascal_case(name))))
         .collect();
-    let read = |folder: &&str| {
-        let source = fs::read_to_string(root.join("functions").join(folder).join("src/lib.rs")).unwrap();
-        StepInput::read(folder, &source).unwrap()
-    };
+    let read = |folder: &&str| StepInput::of_step(&root.join("functions"), folder).unwrap();
     let steps: Vec<StepInput> = called.iter().map(read).collect();
     let added_up = contract::check("region-switch", &text, &steps).worst_case.unwrap();
 

@@ -72,10 +72,7 @@ fn its_machine_holds_to_the_contract() {
     let steps = STEPS
         .iter()
         .filter(|step| !contract::not_for_machines().contains(&step.name));
-    let built_in = steps.map(|step| {
-        let text = std::fs::read_to_string(format!("{folder}/{}/src/lib.rs", step.name)).unwrap();
-        StepInput::read(step.name, &text).unwrap()
-    });
+    let built_in = steps.map(|step| StepInput::of_step(folder.as_ref(), step.name).unwrap());
     let own = [
         ("hold-queue", include_str!("hold_queue.rs")),
         ("look-at-queue", include_str!("look_at_queue.rs")),

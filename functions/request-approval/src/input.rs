@@ -1,0 +1,30 @@
+//! What the step is asked to ask.
+
+use serde::Deserialize;
+use shared::approval::{Ask, TaskToken};
+use shared::recovery::{Mode, RecoveryRef};
+use shared::scenario::Scenario;
+
+/// What to ask.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery.
+    pub recovery: RecoveryRef,
+    /// Its scenario.
+    pub scenario: Scenario,
+    /// Its mode, so that nobody takes a rehearsal for the real thing.
+    pub mode: Mode,
+    /// The topic on which people are told.
+    pub topic_arn: String,
+    /// What is asked.
+    pub ask: Ask,
+    /// ARN of whoever or whatever started the recovery.
+    pub started_by: String,
+    /// How long people have to answer: as long as the machine waits, in seconds.
+    pub answer_within_seconds: u64,
+    /// What the machine waits for.
+    pub task_token: TaskToken,
+    /// The URL of `record-approval`.
+    pub approval_url: String,
+}
