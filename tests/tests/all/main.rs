@@ -15,6 +15,7 @@ mod locks;
 mod lost_lock;
 mod machines;
 mod message_loss;
+mod names;
 mod permissions;
 mod recovery_machine;
 mod region_switch;
@@ -24,3 +25,7 @@ mod stopped;
 mod template;
 mod time_limits;
 mod worst_case;
+
+// Most tests play rehearsals, which are many small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

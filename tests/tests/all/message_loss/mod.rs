@@ -9,8 +9,10 @@ mod move_messages;
 mod queues;
 mod release_queue;
 mod scenario;
+mod story;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
@@ -67,14 +69,11 @@ fn times_called(rehearsal: &Rehearsal, operation: &str) -> u64 {
 
 #[test]
 fn its_machine_holds_to_the_contract() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../functions"));
     let steps = STEPS
         .iter()
         .filter(|step| !contract::not_for_machines().contains(&step.name));
-    let built_in = steps.map(|step| {
-        let text = std::fs::read_to_string(format!("{folder}/{}/src/lib.rs", step.name)).unwrap();
-        StepInput::read(step.name, &text).unwrap()
-    });
+    let built_in = steps.map(|step| StepInput::of_step(folder, step.name).unwrap());
     let own = [
         ("hold-queue", include_str!("hold_queue.rs")),
         ("look-at-queue", include_str!("look_at_queue.rs")),
@@ -339,5 +338,15 @@ fn it_is_reported_in_its_own_words() {
             html.contains(said) && text.contains(said),
             "{said} is missing in\n{text}"
         );
+        for other in ["switchover", "Fence", "Heartbeat", "other Region", "region-switch"] {
+            assert!(!text.contains(other), "{other} is in\n{text}");
+        }
+    }
+    let told = ["moves the messages back", "Tell those who wait", "where orders wait"];
+    assert!(told.iter().all(|said| !text.contains(said)), "{text}");
+    report::add_story(MessageLoss::SCENARIO, &story::OfMessages);
+    let text = report::markdown(&account);
+    for said in told {
+        assert!(text.contains(said), "{said} is missing in\n{text}");
     }
 }

@@ -60,7 +60,7 @@ pub struct Queues(Mutex<Queue>);
 
 impl Queues {
     /// One queue, in which all is well.
-    pub fn new() -> Arc<dyn Service> {
+    pub fn service() -> Arc<dyn Service> {
         Arc::new(Self(Mutex::new(Queue {
             is_held: false,
             lost: 0,
