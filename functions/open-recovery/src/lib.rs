@@ -3,7 +3,7 @@
 //!
 //! A new recovery's id follows from the execution, so that opening twice opens once; one that is gone on with keeps its
 //! id. The lock is taken over from an execution that has ended, from a drill, and from another recovery only once people
-//! have approved that. `close-recovery` releases it.
+//! have approved that. Closing releases it.
 
 use std::collections::BTreeMap;
 

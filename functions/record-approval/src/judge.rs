@@ -1,11 +1,12 @@
 //! What comes next, from what is on the record.
 
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use jiff::Timestamp;
 use shared::approval::{Answer, Approval, Question, Settled, TaskToken, Told, Verdict, still_needed, verdict};
 use shared::arn::Arn;
 use shared::record::Header;
 
-use crate::http::{Output, Person, Said};
+use crate::function_url::{Person, Said, not_found, reply};
 
 /// What is on the record.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub(crate) struct Done {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Answering the person; that is the end.
-    Answer(Output),
+    Answer(LambdaFunctionUrlResponse),
     /// Keeping their answer.
     Keep(Approval),
     /// Keeping what the answers add up to.
@@ -43,17 +44,17 @@ pub(crate) enum Next {
 /// Decides what comes next.
 pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) -> Next {
     let Some(header) = &facts.header else {
-        return Next::Answer(Output::not_found(format!(
+        return Next::Answer(not_found(format!(
             "there is no recovery '{}' in this Region",
             said.recovery
         )));
     };
     if Arn::read(&header.execution).map(|arn| arn.account) != Some(person.account.as_str()) {
         let message = format!("{} is of another account than this recovery", person.arn);
-        return Next::Answer(Output::new(403, "not-allowed", message));
+        return Next::Answer(reply(403, "not-allowed", message));
     }
     let Some(question) = &facts.question else {
-        return Next::Answer(Output::not_found(format!(
+        return Next::Answer(not_found(format!(
             "recovery {} does not ask '{}'",
             header.id, said.question
         )));
@@ -63,7 +64,7 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
         return on_settled(said, question, settled, over, done);
     }
     if let Some(over) = over {
-        return Next::Answer(Output::new(409, "ended", over));
+        return Next::Answer(reply(409, "ended", over));
     }
     let Some(own) = facts.answers.iter().find(|answer| answer.by == person.arn) else {
         return keep(person, said, question, done.now);
@@ -79,10 +80,10 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
     }
     let needed = needed(question, &facts.answers);
     Next::Answer(if done.kept {
-        Output::new(202, "waiting", format!("your approval is kept; {needed}"))
+        reply(202, "waiting", format!("your approval is kept; {needed}"))
     } else {
         let message = format!("you approved at {}, and that stays; {needed}", own.at);
-        Output::new(409, "already-answered", message)
+        reply(409, "already-answered", message)
     })
 }
 
@@ -98,13 +99,13 @@ fn on_settled(said: &Said, question: &Question, settled: &Settled, over: Option<
         );
         return Next::Answer(match &settled.verdict {
             Verdict::Approved { .. } if agrees && (done.kept || taken) => {
-                Output::new(200, "approved", format!("{how}; the recovery goes on"))
+                reply(200, "approved", format!("{how}; the recovery goes on"))
             }
             Verdict::Declined { .. } if agrees && (done.kept || taken) => {
                 let message = format!("{how}; nothing more is done, and what was changed is taken back");
-                Output::new(200, "declined", message)
+                reply(200, "declined", message)
             }
-            _ => Output::new(409, "ended", format!("it is too late: {how}")),
+            _ => reply(409, "ended", format!("it is too late: {how}")),
         });
     }
     if done.told == Some(Told::NotWaiting) {
@@ -112,10 +113,10 @@ fn on_settled(said: &Said, question: &Question, settled: &Settled, over: Option<
             "{how}; but the recovery does not wait for it: either it was told before, or it has stopped waiting. See how \
              it goes on. What was answered is kept, and holds if the recovery is gone on with and asks the same"
         );
-        return Next::Answer(Output::new(409, "not-waiting", message));
+        return Next::Answer(reply(409, "not-waiting", message));
     }
     match over {
-        Some(over) => Next::Answer(Output::new(409, "ended", format!("{how}, and {over}"))),
+        Some(over) => Next::Answer(reply(409, "ended", format!("{how}, and {over}"))),
         None => Next::Tell(settled.clone(), question.task_token.clone()),
     }
 }
@@ -134,7 +135,7 @@ fn over(header: &Header, question: &Question, now: Timestamp) -> Option<String> 
 fn keep(person: &Person, said: &Said, question: &Question, now: Timestamp) -> Next {
     if said.answer == Answer::Approve && question.ask.needs_reason && said.reason.is_none() {
         let message = format!("say why you approve, in \"reason\": {}", question.ask.because);
-        return Next::Answer(Output::new(422, "reason-needed", message));
+        return Next::Answer(reply(422, "reason-needed", message));
     }
     Next::Keep(Approval {
         by: person.arn.clone(),
@@ -309,7 +310,7 @@ mod tests {
         let next = judge(&person, &said, &case.facts, &done);
         assert!(!format!("{next:?}").contains("s3cret"));
         match next {
-            Next::Answer(output) => format!("{} {}", output.status_code, output.body),
+            Next::Answer(reply) => format!("{} {}", reply.status_code, reply.body.unwrap_or_default()),
             Next::Keep(approval) => format!("keep {:?} of {} {:?}", approval.answer, approval.by, approval.reason),
             Next::Settle(settled) => format!("settle {}", how(&settled)),
             Next::Tell(settled, token) => format!("tell {} {}", how(&settled), token.secret()),

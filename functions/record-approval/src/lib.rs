@@ -12,11 +12,12 @@
 //! exactly one reaches it, also when two people answer at the same moment, and when this function dies between keeping
 //! an answer and telling the machine. An answer that was given stays; there is nothing to take back.
 
-mod http;
+mod function_url;
 mod judge;
 
 use std::time::Duration;
 
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use aws_sdk_sfn::Client;
 use shared::approval::{Settled, TaskToken, Told, told};
 use shared::aws::Aws;
@@ -24,9 +25,9 @@ use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
 use shared::step::{Caller, Change, Step};
 
-pub use http::{Input, Output};
+pub use function_url::Input;
 
-use http::{Person, Said};
+use function_url::{Person, Said, try_again};
 use judge::{Done, Facts, Next, judge};
 
 /// How long answering may take: below the step's own limit, so that the person is told to try again.
@@ -53,7 +54,7 @@ impl Step for RecordApproval {
         Change::Item("verdict"),
     ];
     type Input = Input;
-    type Output = Output;
+    type Output = LambdaFunctionUrlResponse;
 
     fn new(aws: &Aws) -> Self {
         Self {
@@ -63,20 +64,20 @@ impl Step for RecordApproval {
         }
     }
 
-    async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let (person, said) = match http::read(&input) {
+    async fn run(&self, input: Input) -> Result<LambdaFunctionUrlResponse, StepError> {
+        let (person, said) = match function_url::read(&input) {
             Ok(read) => read,
-            Err(refusal) => return Ok(refusal),
+            Err(refusal) => return Ok(*refusal),
         };
         let answer = match tokio::time::timeout(ANSWERING, self.answer(&person, &said)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 tracing::error!(error = %error, "the answer could not be taken");
-                Output::try_again()
+                try_again()
             }
             Err(_) => {
                 tracing::error!("the answer could not be taken within {ANSWERING:?}");
-                Output::try_again()
+                try_again()
             }
         };
         tracing::info!(
@@ -93,7 +94,7 @@ impl Step for RecordApproval {
 
 impl RecordApproval {
     /// Does what [`judge`] says comes next, and looks again at where things stand after each thing done.
-    async fn answer(&self, person: &Person, said: &Said) -> Result<Output, StepError> {
+    async fn answer(&self, person: &Person, said: &Said) -> Result<LambdaFunctionUrlResponse, StepError> {
         let (recovery, question) = (&said.recovery, &said.question);
         let mut done = Done {
             now: self.aws.now(),

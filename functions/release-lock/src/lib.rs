@@ -9,6 +9,7 @@ mod message;
 
 use std::time::Duration;
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
@@ -32,18 +33,11 @@ const TELLS_WITHIN: Duration = ReleaseLock::TIME_LIMIT;
 pub struct Input {
     /// An execution's change of status, as EventBridge has it; nothing from the schedule.
     #[serde(default)]
-    pub event: Option<StatusChange>,
+    pub event: Option<EventBridgeEvent<Detail>>,
 }
 
 /// An execution's change of status. AWS says more than is read here.
-#[derive(Debug, Deserialize)]
-pub struct StatusChange {
-    /// What changed.
-    pub detail: Detail,
-}
-
-/// What changed.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
     /// ARN of the execution.

@@ -25,6 +25,6 @@ pub struct Input {
     pub answer_within_seconds: u64,
     /// What the machine waits for.
     pub task_token: TaskToken,
-    /// The URL of `record-approval`.
+    /// The URL at which people answer.
     pub approval_url: String,
 }

@@ -1,5 +1,5 @@
-//! Asks people whether a recovery may go on. A state machine calls it and waits for the task token; `record-approval`
-//! answers that when enough people have, and this step does so itself where the same question was settled before: a
+//! Asks people whether a recovery may go on. A state machine calls it and waits for the task token, which is
+//! answered when enough people have answered. This step does so itself where the same question was settled before: a
 //! recovery that is gone on with does not ask again.
 //!
 //! The question is kept before anybody is told, so that whoever is told can answer. Run twice there is one question, and

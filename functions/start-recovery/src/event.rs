@@ -1,5 +1,10 @@
 //! What an event of EventBridge says about an alarm. Fields that are not known here are passed over: AWS adds some every
 //! year. A field that is needed and is missing, or is something else than expected, is named.
+//!
+//! The event is read as JSON, and not with `aws_lambda_events`. `EventBridgeEvent` tells a missing field from an empty one for
+//! none that decides here, and refuses an event for its `time`, which decides nothing. `CloudWatchAlarmData` drops
+//! `muteDetail`, refuses states that it does not know and composite alarms without a suppressor, and loses the text of a time,
+//! from which the id follows.
 
 use jiff::Timestamp;
 use serde_json::Value;

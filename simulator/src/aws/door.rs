@@ -18,7 +18,6 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
-use http::HeaderMap;
 use shared::aws::{Aws, World};
 
 use super::resources;
@@ -72,7 +71,7 @@ impl Door {
     }
 
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let (service, call) = read(&self.cloud.services, &request)?;
+        let (service, call) = read(&self.cloud.services, request)?;
         let operation = service.operation(&call);
         self.touch(service, &call, operation.as_deref());
         let latency = self.cloud.latency(&self.region, &call.region);
@@ -170,35 +169,28 @@ impl Door {
 pub const NO_ANSWER: &str = "(no answer)";
 
 /// Reads a call, and finds the service that it is for.
-fn read<'a>(services: &'a Services, request: &HttpRequest) -> Result<(&'a dyn Service, Call), ConnectorError> {
+fn read(services: &Services, request: HttpRequest) -> Result<(&dyn Service, Call), ConnectorError> {
     let refuse = |why: String| ConnectorError::user(why.into());
-    let uri: http::Uri = request
-        .uri()
-        .parse()
-        .map_err(|_| refuse(format!("not an address: {}", request.uri())))?;
+    let address = request.uri().to_owned();
+    let request = request.try_into_http1x();
+    let request = request.map_err(|error| refuse(format!("not a request of HTTP/1: {error}")))?;
+    let uri = request.uri();
     let host = uri.host().unwrap_or_default();
     let endpoint = services.at(host);
     let endpoint = endpoint.ok_or_else(|| refuse(format!("not an AWS endpoint: {host}")))?;
-    let body = request
-        .body()
-        .bytes()
-        .ok_or_else(|| refuse("the simulator takes no streamed bodies".to_owned()))?;
-    let mut headers = HeaderMap::new();
-    for (name, value) in request.headers() {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
-            headers.append(name, value);
-        }
-    }
+    let body = request.body().bytes();
+    let body = body.ok_or_else(|| refuse("the simulator takes no streamed bodies".to_owned()))?;
+    let service = endpoint.service;
     let call = Call {
         service: endpoint.name.to_owned(),
         region: endpoint.region.to_owned(),
-        method: request.method().to_owned(),
-        uri: request.uri().to_owned(),
-        path: endpoint.service.path(host, uri.path()).into_owned(),
-        headers,
+        method: request.method().as_str().to_owned(),
+        path: service.path(host, uri.path()).into_owned(),
         body: Bytes::copy_from_slice(body),
+        uri: address,
+        headers: request.into_parts().0.headers,
     };
-    Ok((endpoint.service, call))
+    Ok((service, call))
 }
 
 fn response(reply: Reply) -> Result<HttpResponse, ConnectorError> {

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use shared::scenario::Scenario;
 
 type Module = Vec<String>;
 
@@ -209,43 +208,6 @@ fn no_files_import_each_other() {
             circles.is_empty(),
             "{folder} has files that import each other: {circles:#?}"
         );
-    }
-}
-
-/// The Rust files below a folder.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
-/// Names of one word, such as `recovery`, are words of the language too.
-#[test]
-fn the_simulator_names_no_step_machine_or_scenario() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    let stems = |folder: &str| {
-        let entries = fs::read_dir(workspace.join(folder)).expect("a folder");
-        let names = entries.map(|entry| entry.expect("an entry").file_name().display().to_string());
-        names
-            .map(|name| name.split('.').next().unwrap_or_default().to_owned())
-            .collect::<Vec<String>>()
-    };
-    let mut names = [stems("functions"), stems("statemachines")].concat();
-    names.extend(Scenario::all().iter().map(|scenario| scenario.name().to_owned()));
-    names.retain(|name| name.contains('-'));
-    assert!(names.len() > 15, "{names:?}");
-    let mut files = Vec::new();
-    sources(&workspace.join("simulator"), &mut files);
-    assert!(files.len() > 80, "{files:?}");
-    for file in files {
-        let text = fs::read_to_string(&file).expect("a file");
-        let named: Vec<&String> = names.iter().filter(|name| text.contains(name.as_str())).collect();
-        assert!(named.is_empty(), "{} names {named:?}", file.display());
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::time::Duration;
 
-use crate::common::{self, PRIMARY, RECOVERY, in_virtual_time, killed_after};
+use crate::common::{self, PRIMARY, RECOVERY, in_virtual_time, killed_after, stopped};
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
 use shared::step::Step;
@@ -334,7 +334,7 @@ const RELEASE: Case = Case {
             world
         })
     },
-    input: |_| json!({ "event": { "detail": { "executionArn": EXECUTION, "status": "ABORTED" } } }),
+    input: |_| json!({ "event": stopped(EXECUTION) }),
     effect: |world| {
         Box::pin(async {
             let workload = &world.plan.workload;

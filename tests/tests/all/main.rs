@@ -14,6 +14,7 @@ mod lambda_runtime;
 mod locks;
 mod machines;
 mod message_loss;
+mod names;
 mod permissions;
 mod recovery_machine;
 mod region_switch;
@@ -23,3 +24,7 @@ mod stopped;
 mod template;
 mod time_limits;
 mod worst_case;
+
+// Most tests play rehearsals, which are many small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

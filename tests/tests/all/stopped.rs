@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::common::{self, MACHINE, PRIMARY, RECOVERY, World, in_virtual_time, request};
+use crate::common::{self, MACHINE, PRIMARY, RECOVERY, World, in_virtual_time, request, stopped};
 
 use serde_json::json;
 use shared::recovery::{Mode, Outcome};
@@ -113,7 +113,7 @@ fn a_stopped_recovery_leaves_no_lock_and_is_told_once() {
         assert!(!undo.is_empty() && undo.iter().all(|undo| undo.taken_back_at.is_none()));
 
         // The same event again, and the schedule, tell nothing more.
-        let again = json!({ "event": { "detail": { "executionArn": execution("one"), "status": "ABORTED" } } });
+        let again = json!({ "event": stopped(&execution("one")) });
         world.step::<release_lock::ReleaseLock>().invoke(again).await.unwrap();
         sleep(900).await;
         assert_eq!((told(&world).len(), stale(&world)), (1, 0));
@@ -227,7 +227,7 @@ fn a_holder_that_runs_is_never_freed() {
         world.start("one", request("failover"));
         world.question().await;
         // The schedule looks, people do not answer, and somebody sends an event that is not true.
-        let untrue = json!({ "event": { "detail": { "executionArn": execution("one"), "status": "ABORTED" } } });
+        let untrue = json!({ "event": stopped(&execution("one")) });
         let error = world.step::<release_lock::ReleaseLock>().invoke(untrue).await;
         assert!(error.unwrap_err().message.contains("does not say so yet"));
         sleep(660).await;
@@ -271,7 +271,7 @@ fn a_lock_that_changed_hands_is_not_taken_from_its_new_owner() {
         sleep(900).await;
         assert_eq!((told(&world).len(), stale(&world)), (0, 0));
         // An event that comes late is of nobody who holds it.
-        let late = json!({ "event": { "detail": { "executionArn": execution("one"), "status": "ABORTED" } } });
+        let late = json!({ "event": stopped(&execution("one")) });
         let next = execution("next");
         let now = world.cloud().now().to_string();
         world.lock_by(&next, "next", Mode::Rehearsal, &now).await;

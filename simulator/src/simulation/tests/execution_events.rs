@@ -1,5 +1,6 @@
 //! What EventBridge is told of executions.
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::sleep;
@@ -42,6 +43,12 @@ fn listening<F: Future<Output = ()>>(test: impl FnOnce(Simulation, UnboundedRece
 fn statuses(deliveries: &mut UnboundedReceiver<Delivery>, name: &str) -> Vec<(String, Value)> {
     let mut events = Vec::new();
     while let Ok(delivery) = deliveries.try_recv() {
+        let event: EventBridgeEvent = serde_json::from_value(delivery.input.clone()).unwrap();
+        assert_eq!(
+            (event.source.as_str(), event.region.as_deref()),
+            ("aws.states", Some(HERE))
+        );
+        assert!(event.id.is_some() && event.account.is_some() && event.time.is_some());
         let detail = &delivery.input["detail"];
         if detail["name"] == name {
             events.push((detail["status"].as_str().unwrap().to_owned(), delivery.input));

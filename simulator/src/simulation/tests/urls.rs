@@ -1,5 +1,6 @@
 //! Function URLs.
 
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use serde_json::json;
 
 use super::super::*;
@@ -22,6 +23,9 @@ fn a_function_sees_who_signed_the_request() {
             seen["input"].clone()
         };
         let event = post(PERSON).await;
+        let request: LambdaFunctionUrlRequest = serde_json::from_value(event.clone()).unwrap();
+        let authorizer = request.request_context.authorizer.unwrap();
+        assert_eq!(authorizer.iam.unwrap().user_arn.as_deref(), Some(PERSON));
         assert_eq!((&event["version"], &event["rawPath"]), (&json!("2.0"), &json!("/")));
         assert_eq!(
             (&event["body"], &event["isBase64Encoded"]),

@@ -428,6 +428,15 @@ pub fn with_recovery(opened: &Value, fields: Value) -> Value {
     input
 }
 
+/// EventBridge's event of an execution that was stopped, as AWS documents it.
+pub fn stopped(execution: &str) -> Value {
+    let text = include_str!("../../../fixtures/events/step-functions-execution-aborted.json");
+    let mut event: Value = serde_json::from_str(text).unwrap();
+    event["resources"] = json!([execution]);
+    event["detail"]["executionArn"] = json!(execution);
+    event
+}
+
 /// What a person starts the machine with.
 pub fn request(intent: &str) -> Value {
     json!({

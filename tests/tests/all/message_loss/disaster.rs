@@ -111,7 +111,7 @@ impl Disaster for MessagesLost {
     }
 
     fn services(&self) -> Vec<Arc<dyn Service>> {
-        vec![Arc::new(Queues::new())]
+        vec![Queues::service()]
     }
 
     fn set_up<'a>(&'a self, _world: &'a World<'a>) -> Scene<'a> {

@@ -12,6 +12,7 @@ mod scenario;
 mod story;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
@@ -68,11 +69,11 @@ fn times_called(rehearsal: &Rehearsal, operation: &str) -> u64 {
 
 #[test]
 fn its_machine_holds_to_the_contract() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../functions"));
     let steps = STEPS
         .iter()
         .filter(|step| !contract::not_for_machines().contains(&step.name));
-    let built_in = steps.map(|step| StepInput::of_step(folder.as_ref(), step.name).unwrap());
+    let built_in = steps.map(|step| StepInput::of_step(folder, step.name).unwrap());
     let own = [
         ("hold-queue", include_str!("hold_queue.rs")),
         ("look-at-queue", include_str!("look_at_queue.rs")),

@@ -60,15 +60,15 @@ pub struct Queues(Mutex<Queue>);
 
 impl Queues {
     /// One queue, in which all is well.
-    pub fn new() -> Self {
-        Self(Mutex::new(Queue {
+    pub fn service() -> Arc<dyn Service> {
+        Arc::new(Self(Mutex::new(Queue {
             is_held: false,
             lost: 0,
             lost_since: None,
             moved_at: None,
             moves: 0,
             served_again_at: None,
-        }))
+        })))
     }
 }
 

@@ -1,9 +1,12 @@
 //! The request as a function URL hands it over, and the answer as it takes it: payload format 2.0. Source: Lambda
 //! Developer Guide, "Invoking Lambda function URLs".
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+use aws_lambda_events::lambda_function_urls::{
+    LambdaFunctionUrlRequestContextAuthorizerDescription, LambdaFunctionUrlRequestContextHttpDescription,
+    LambdaFunctionUrlResponse,
+};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::Deserialize;
 use serde_json::json;
 use shared::approval::Answer;
 use shared::arn::Arn;
@@ -13,7 +16,8 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// The longest id of a recovery or a question, in bytes.
 const LONGEST_ID: usize = 256;
 
-/// A request, as AWS hands it over. What is not used here is left out, and what AWS adds is not looked at.
+/// A request, as AWS hands it over: the parts that are used. `LambdaFunctionUrlRequest` would read all of it, and refuse it for
+/// what says nothing of the answer: a header whose value is not ASCII, a context without the time. No approval may fail on that.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Input {
@@ -28,71 +32,38 @@ pub struct Input {
     pub is_base64_encoded: bool,
 }
 
-/// Who calls, and how.
+/// Who calls, and how. A request that nobody signed has no authorizer.
 #[derive(Debug, Deserialize)]
 pub struct RequestContext {
     /// Who AWS says it is.
     #[serde(default)]
-    pub authorizer: Option<Authorizer>,
+    pub authorizer: Option<LambdaFunctionUrlRequestContextAuthorizerDescription>,
     /// The request.
     #[serde(default)]
-    pub http: Option<Http>,
+    pub http: Option<LambdaFunctionUrlRequestContextHttpDescription>,
 }
 
-/// Who AWS says it is.
-#[derive(Debug, Deserialize)]
-pub struct Authorizer {
-    /// With IAM authentication.
-    #[serde(default)]
-    pub iam: Option<Iam>,
+/// What the person is answered. The body is `{"result": …, "message": …}`: a word for programs, and a sentence for people.
+pub(crate) fn reply(status_code: u16, result: &str, message: impl Into<String>) -> LambdaFunctionUrlResponse {
+    let mut reply = LambdaFunctionUrlResponse::default();
+    reply.status_code = status_code.into();
+    reply.headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    reply.body = Some(json!({ "result": result, "message": message.into() }).to_string());
+    reply
 }
 
-/// Who IAM says it is.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Iam {
-    /// ARN of the user, or of the role's session.
-    #[serde(default)]
-    pub user_arn: Option<String>,
+pub(crate) fn try_again() -> LambdaFunctionUrlResponse {
+    let message = "the answer could not be taken, or it is not known whether it was; try again, twice does no harm";
+    reply(503, "try-again", message)
 }
 
-/// The request.
-#[derive(Debug, Deserialize)]
-pub struct Http {
-    /// `POST`.
-    #[serde(default)]
-    pub method: String,
+pub(crate) fn not_found(message: impl Into<String>) -> LambdaFunctionUrlResponse {
+    reply(404, "not-found", message)
 }
 
-/// The answer, as AWS takes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Output {
-    /// The HTTP status.
-    pub status_code: u16,
-    /// The HTTP headers.
-    pub headers: BTreeMap<&'static str, &'static str>,
-    /// `{"result": …, "message": …}`: a word for programs, and a sentence for people.
-    pub body: String,
-}
-
-impl Output {
-    pub(crate) fn new(status_code: u16, result: &str, message: impl Into<String>) -> Self {
-        Self {
-            status_code,
-            headers: BTreeMap::from([("content-type", "application/json")]),
-            body: json!({ "result": result, "message": message.into() }).to_string(),
-        }
-    }
-
-    pub(crate) fn try_again() -> Self {
-        let message = "the answer could not be taken, or it is not known whether it was; try again, twice does no harm";
-        Self::new(503, "try-again", message)
-    }
-
-    pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(404, "not-found", message)
-    }
+/// A reply to what is not answered at all.
+fn refuse(status_code: u16, result: &str, message: impl Into<String>) -> Box<LambdaFunctionUrlResponse> {
+    Box::new(reply(status_code, result, message))
 }
 
 /// Who answers.
@@ -146,34 +117,36 @@ pub(crate) struct Said {
 }
 
 /// Who says what. Errors: the HTTP answer that says what is wrong with the request.
-pub(crate) fn read(input: &Input) -> Result<(Person, Said), Output> {
+pub(crate) fn read(input: &Input) -> Result<(Person, Said), Box<LambdaFunctionUrlResponse>> {
     let context = input.request_context.as_ref();
     let arn = context
         .and_then(|context| context.authorizer.as_ref()?.iam.as_ref()?.user_arn.as_deref())
         .ok_or_else(|| {
             let message = "who you are is not known; sign the request with your own AWS credentials (service lambda)";
-            Output::new(401, "not-signed-in", message)
+            refuse(401, "not-signed-in", message)
         })?;
     let person = Person::read(arn).ok_or_else(|| {
         let message = format!("{arn} does not stand for one person; answer as an IAM user, or in a session of a role");
-        Output::new(403, "not-allowed", message)
+        refuse(403, "not-allowed", message)
     })?;
-    let method = context
-        .and_then(|context| context.http.as_ref())
-        .map(|http| http.method.as_str());
+    let method = context.and_then(|context| context.http.as_ref()?.method.as_deref());
     if method != Some("POST") {
-        return Err(Output::new(405, "not-post", "send the answer with POST"));
+        return Err(refuse(405, "not-post", "send the answer with POST"));
     }
     let body = body(input)?;
     let mut said: Said = serde_json::from_slice(&body).map_err(|error| not_understood(&error.to_string()))?;
     said.reason = said.reason.filter(|reason| !reason.trim().is_empty());
     if [&said.recovery, &said.question].iter().any(|id| id.len() > LONGEST_ID) {
-        return Err(Output::not_found("no recovery and no question has so long an id"));
+        return Err(refuse(
+            404,
+            "not-found",
+            "no recovery and no question has so long an id",
+        ));
     }
     Ok((person, said))
 }
 
-fn body(input: &Input) -> Result<Vec<u8>, Output> {
+fn body(input: &Input) -> Result<Vec<u8>, Box<LambdaFunctionUrlResponse>> {
     let text = input.body.as_deref().unwrap_or_default();
     let body = if input.is_base64_encoded {
         let decoded = aws_smithy_types::base64::decode(text);
@@ -183,15 +156,15 @@ fn body(input: &Input) -> Result<Vec<u8>, Output> {
     };
     if body.len() > LARGEST_BODY {
         let message = format!("the body has {} bytes; the largest has {LARGEST_BODY}", body.len());
-        return Err(Output::new(413, "too-long", message));
+        return Err(refuse(413, "too-long", message));
     }
     Ok(body)
 }
 
-fn not_understood(why: &str) -> Output {
+fn not_understood(why: &str) -> Box<LambdaFunctionUrlResponse> {
     let form =
         r#"{"recovery": "…", "question": "…", "answer": "approve" or "decline", "reason": "…" where one is needed}"#;
-    Output::new(400, "not-understood", format!("the body must be {form}: {why}"))
+    refuse(400, "not-understood", format!("the body must be {form}: {why}"))
 }
 
 #[cfg(test)]
@@ -239,7 +212,7 @@ mod tests {
         })
     }
 
-    fn read_event(event: Value) -> Result<(Person, Said), Output> {
+    fn read_event(event: Value) -> Result<(Person, Said), Box<LambdaFunctionUrlResponse>> {
         read(&serde_json::from_value(event).unwrap())
     }
 
@@ -255,6 +228,16 @@ mod tests {
 
         let blank = BODY.replace("\"approve\"", "\"approve\",\"reason\":\"  \"");
         assert_eq!(read_event(event(USER, "POST", &blank)).unwrap(), plain);
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_answer_does_not_keep_it_from_being_taken() {
+        let plain = read_event(event(USER, "POST", BODY)).unwrap();
+        let mut beside = event(USER, "POST", BODY);
+        beside["headers"]["x-note"] = "Zürich".into();
+        beside["queryStringParameters"] = Value::Null;
+        beside["requestContext"]["timeEpoch"] = Value::Null;
+        assert_eq!(read_event(beside).unwrap(), plain);
     }
 
     #[test]
@@ -308,7 +291,7 @@ mod tests {
             ("POST", &huge, 413),
         ] {
             let refused = read_event(event(USER, method, body)).unwrap_err();
-            assert_eq!(refused.status_code, status, "{method} {body}: {}", refused.body);
+            assert_eq!(refused.status_code, status, "{method} {body}: {:?}", refused.body);
         }
         let mut encoded = event(USER, "POST", "{not base64}");
         encoded["isBase64Encoded"] = true.into();
@@ -317,13 +300,15 @@ mod tests {
 
     #[test]
     fn the_answer_has_the_form_that_lambda_takes() {
-        let mut output = serde_json::to_value(Output::new(202, "waiting", "one more")).unwrap();
+        let mut output = serde_json::to_value(reply(202, "waiting", "one more")).unwrap();
         let body: Value = serde_json::from_str(output["body"].as_str().unwrap()).unwrap();
         assert_eq!(body, json!({ "result": "waiting", "message": "one more" }));
         output.as_object_mut().unwrap().remove("body");
         assert_eq!(
             output,
-            json!({ "statusCode": 202, "headers": { "content-type": "application/json" } })
+            json!({
+                "statusCode": 202, "headers": { "content-type": "application/json" }, "isBase64Encoded": false, "cookies": [],
+            })
         );
     }
 }
