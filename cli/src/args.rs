@@ -298,25 +298,8 @@ fn disasters_parser() -> impl TypedValueParser<Value = Disasters> {
     })
 }
 
-/// The steps that machines call after they have opened a recovery.
+/// The steps that machines call. One that a recovery goes on without does not stop it, and the rehearsal says so.
 fn step_parser() -> PossibleValuesParser {
     let called = STEPS.iter().filter(|step| step.called_by.contains(&Caller::Machine));
-    let names = called.map(|step| step.name);
-    PossibleValuesParser::new(
-        names
-            .filter(|name| !NEVER_STOPS_A_RECOVERY.contains(name))
-            .collect::<Vec<_>>(),
-    )
+    PossibleValuesParser::new(called.map(|step| step.name).collect::<Vec<_>>())
 }
-
-/// Steps that a machine calls before a recovery is opened, or that it goes on without.
-const NEVER_STOPS_A_RECOVERY: [&str; 8] = [
-    "announce",
-    "check-dns",
-    "fence-region",
-    "open-recovery",
-    "request-approval",
-    "stop-scenario",
-    "unfence-region",
-    "write-report",
-];

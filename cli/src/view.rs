@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rehearsal::{Applied, Breach, Earlier, Moment, Rehearsal, Spread, TargetAndMaximum};
+use serde::Deserialize;
 use serde_json::Value;
 use shared::arn::Arn;
 use shared::measure::{Met, RpoStatus, seconds_between};
 use shared::plan::{Duration, Plan};
 use shared::record::TimelineStep;
 use shared::recovery::{Outcome, RECOVERY_MACHINE};
+use shared::scenario_run::ScenarioEnd;
+use shared::summary::{Progress, Summary};
 use states_language::{EventKind, HistoryEvent};
 
 use crate::output::{Output, Paint, one_line};
@@ -113,15 +116,9 @@ impl Live {
                 self.line(at, "", &Said::new(Paint::Strong, "▶", text), output);
             }
             EventKind::TaskStateEntered => self.draw(at, &event.state, output),
-            EventKind::TaskStateExited => {
-                let output_of_state = details.output.as_deref();
-                // A failure that was caught has been said.
-                if output_of_state.is_some_and(|output| output.get("Error").is_some() && output.get("Cause").is_some())
-                {
-                    return;
-                }
-                let said = output_of_state.map(what_it_says);
-                self.say(at, &event.state, said.unwrap_or_else(|| Said::good("done")), output);
+            EventKind::TaskSucceeded => {
+                let result = details.output.as_deref().unwrap_or(&Value::Null);
+                self.say(at, &event.state, what_it_says(result), output);
             }
             EventKind::TaskFailed | EventKind::TaskTimedOut => {
                 let error = details.error.as_deref().unwrap_or("timed out");
@@ -228,92 +225,25 @@ pub(crate) fn wide(output: &Output) -> bool {
     output.width().is_none_or(|width| width >= WIDE)
 }
 
-/// What in a step's output tells a person most. Steps name such fields alike.
-fn what_it_says(output: &Value) -> Said {
-    let output = output.get("Payload").unwrap_or(output);
-    let text = |name: &str| output.get(name).and_then(Value::as_str).map(str::to_owned);
-    let is = |name: &str| output.get(name).and_then(Value::as_bool);
-    let count = |name: &str| output.get(name).and_then(Value::as_u64);
-    let list = |name: &str| {
-        let list = output.get(name).and_then(Value::as_array).map(Vec::as_slice);
-        list.unwrap_or_default()
-    };
-    let texts = |name: &str| {
-        let texts: Vec<&str> = list(name).iter().filter_map(Value::as_str).collect();
-        (!texts.is_empty()).then(|| texts.join("; "))
-    };
-    if let Some(refused) = text("refused").or_else(|| texts("blockers")) {
-        return Said::bad(refused);
-    }
-    if let (Some(answer), Some(by)) = (text("answer"), output.get("by")) {
-        let by = by.as_array().map_or(std::slice::from_ref(by), Vec::as_slice);
-        let people: Vec<&str> = by.iter().filter_map(Value::as_str).map(person).collect();
-        let said = format!("{answer} by {}", people.join(" and "));
-        return if answer == "approved" {
-            Said::good(said)
-        } else {
-            Said::bad(said)
+/// What a Task came to: what a step says of its own output, or how a scenario's execution has ended.
+fn what_it_says(result: &Value) -> Said {
+    let output = ["Payload", "Output"].into_iter().find_map(|name| result.get(name));
+    let output = output.unwrap_or(result);
+    if let Ok(Summary { sentence, progress }) = Summary::deserialize(output) {
+        return match progress {
+            Progress::Done => Said::good(sentence),
+            Progress::Waiting => Said::waits(sentence),
+            Progress::Failed => Said::bad(sentence),
         };
     }
-    if is("announced") == Some(false) {
-        return Said::bad("not announced; the recovery goes on");
+    match ScenarioEnd::deserialize(output) {
+        Ok(ScenarioEnd {
+            failure: Some(failure), ..
+        }) => Said::bad(format!("failed at {}", failure.state)),
+        Ok(end) if end.outcome != Outcome::Recovered => Said::bad(end.outcome.name()),
+        Ok(end) => Said::good(end.outcome.name()),
+        Err(_) => Said::new(Paint::Faint, "·", "it says nothing of its result"),
     }
-    match is("ended") {
-        Some(false) => return Said::waits(format!("still at work: {}", text("waiting_for").unwrap_or_default())),
-        Some(true) => {
-            return match output.pointer("/failure/Error").and_then(Value::as_str) {
-                Some(error) => Said::bad(format!("it has broken off: {error}")),
-                None => Said::good("it has ended"),
-            };
-        }
-        None => {}
-    }
-    let in_a_row = output.pointer("/so_far/length").and_then(Value::as_u64);
-    if is("ready") == Some(false) || is("healthy") == Some(false) {
-        let why = text("waiting_for").or_else(|| text("answer"));
-        let why = why.unwrap_or_else(|| "not yet".to_owned());
-        return Said::waits(match in_a_row {
-            Some(1..) => format!("{why}; more in a row are needed"),
-            _ => why,
-        });
-    }
-    let of = || Some(format!("{} of {} functions run", count("active")?, count("of")?));
-    let answer = || Some((text("answer")?, in_a_row));
-    let found = text("summary")
-        .or_else(|| match answer()? {
-            (answer, Some(length)) => Some(format!("{answer}, {length} times in a row")),
-            (answer, None) => Some(answer),
-        })
-        .or_else(of)
-        .or_else(|| match (text("way")?, output.pointer("/expected_loss/seconds")) {
-            (way, Some(seconds)) => Some(format!(
-                "{way}; expected loss: the last {}",
-                time(seconds.as_f64().unwrap_or_default())
-            )),
-            (way, None) => Some(way),
-        })
-        .or_else(|| text("status"))
-        .or_else(|| text("outcome"))
-        .or_else(|| is("changed").map(|changed| if changed { "done" } else { "was so already" }.to_owned()));
-    let mut found = found.unwrap_or_else(|| "done".to_owned());
-    if let Some(failed) = list("failed").first() {
-        let part = |name: &str| failed.get(name).and_then(Value::as_str).unwrap_or_default();
-        return Said::bad(format!("{found}; {}: {}", part("function"), part("reason")));
-    }
-    // Only what could not be done; its cause is a chain of errors, and is on the record.
-    for warning in list("warnings").iter().filter_map(Value::as_str) {
-        let what = warning.split(": ").next().unwrap_or(warning);
-        found.push_str(&format!("; warning: {what}"));
-    }
-    match text("outcome") {
-        Some(outcome) if outcome != Outcome::Recovered.name() => Said::bad(found),
-        _ => Said::good(found),
-    }
-}
-
-/// What an ARN calls a person: the user's or the session's name.
-fn person(arn: &str) -> &str {
-    arn.rsplit(['/', ':']).next().unwrap_or(arn)
 }
 
 /// How much is shown of a cause that is not understood, in characters: one that was cut off may be long.
@@ -703,6 +633,7 @@ fn cut(text: &str, room: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use shared::measure::Observed;
 
     use super::*;
 
@@ -715,63 +646,37 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_most_is_said() {
-        let good = [
-            (json!({ "Payload": { "status": "started" } }), "started"),
-            (json!({ "blockers": [], "way": "failover" }), "failover"),
-            (
-                json!({ "way": "failover", "expected_loss": { "status": "measured", "seconds": 0.82 } }),
-                "failover; expected loss: the last 0.8s",
-            ),
-            (json!({ "active": 5, "of": 5, "failed": [] }), "5 of 5 functions run"),
-            (
-                json!({ "healthy": true, "answer": "healthy", "so_far": { "length": 3 } }),
-                "healthy, 3 times in a row",
-            ),
-            (json!({ "ready": true, "waiting_for": null }), "done"),
-            (json!({ "changed": false }), "was so already"),
-            (
-                json!({ "refused": null, "warnings": ["it cannot be seen: Unavailable: no answer"] }),
-                "done; warning: it cannot be seen",
-            ),
-            (json!({ "outcome": "recovered", "summary": "back" }), "back"),
-        ];
-        for (output, text) in good {
-            assert_eq!(what_it_says(&output), Said::good(text), "{output}");
-        }
+    fn a_step_of_which_nothing_is_known_here_is_shown_by_what_it_says_of_itself() {
+        let said = |progress| {
+            let output = json!({ "summary": "3 of 4 buckets are back", "progress": progress, "buckets": [1, 2, 3] });
+            what_it_says(&json!({ "ExecutedVersion": "1", "Payload": output }))
+        };
+        assert_eq!(said("done"), Said::good("3 of 4 buckets are back"));
+        assert_eq!(said("waiting"), Said::waits("3 of 4 buckets are back"));
+        assert_eq!(said("failed"), Said::bad("3 of 4 buckets are back"));
+        let verdict = json!({ "answer": "declined", "summary": "declined by third", "progress": "failed" });
+        assert_eq!(what_it_says(&verdict), Said::bad("declined by third"));
     }
 
     #[test]
-    fn a_wait_that_goes_on_is_neither_good_nor_bad() {
-        assert_eq!(
-            what_it_says(&json!({ "ready": false, "waiting_for": "it promotes" })),
-            Said::waits("it promotes")
-        );
-        assert_eq!(
-            what_it_says(&json!({ "healthy": false, "answer": "no answer", "so_far": { "length": 0 } })),
-            Said::waits("no answer")
-        );
-        assert_eq!(
-            what_it_says(&json!({ "healthy": false, "answer": "healthy", "so_far": { "length": 1 } })),
-            Said::waits("healthy; more in a row are needed")
-        );
+    fn fields_are_not_guessed_from() {
+        let output = json!({ "Payload": { "healthy": true, "outcome": "recovered", "status": "started" } });
+        assert_eq!(what_it_says(&output).text, "it says nothing of its result");
     }
 
     #[test]
-    fn what_went_wrong_does_not_look_well() {
-        let bad = [
-            (json!({ "refused": "another one runs" }), "another one runs"),
-            (json!({ "blockers": ["a", "b"], "way": "failover" }), "a; b"),
-            (
-                json!({ "active": 4, "of": 5, "failed": [{ "function": "f", "reason": "no memory" }] }),
-                "4 of 5 functions run; f: no memory",
-            ),
-            (json!({ "announced": false }), "not announced; the recovery goes on"),
-            (json!({ "outcome": "failed", "summary": "not back" }), "not back"),
-        ];
-        for (output, text) in bad {
-            assert_eq!(what_it_says(&output), Said::bad(text), "{output}");
-        }
+    fn a_scenario_that_did_not_recover_does_not_look_well() {
+        let end = |outcome, failure: Value| {
+            let output = json!({
+                "outcome": outcome, "reason": null, "failure": failure, "evidence": {}, "remaining": null,
+                "observed": Observed::default(),
+            });
+            what_it_says(&json!({ "Status": "SUCCEEDED", "Output": output }))
+        };
+        assert_eq!(end("recovered", Value::Null), Said::good("recovered"));
+        assert_eq!(end("declined", Value::Null), Said::bad("declined"));
+        let failure = json!({ "state": "SwitchDns", "error": { "Error": "Denied", "Cause": "no" } });
+        assert_eq!(end("failed", failure), Said::bad("failed at SwitchDns"));
     }
 
     #[test]

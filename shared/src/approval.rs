@@ -8,7 +8,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::StepError;
+use crate::arn;
+use crate::error::{ErrorKind, StepError};
+use crate::summary::{Summarise, Summary};
 
 /// What people are asked; the step that gathered the evidence writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +122,38 @@ pub enum Verdict {
         /// Why, if they said.
         reason: Option<String>,
     },
+}
+
+impl Verdict {
+    /// What the machine that waits gets: the verdict and its summary, as JSON. Errors: `Internal`.
+    pub fn for_the_machine(&self) -> Result<String, StepError> {
+        #[derive(Serialize)]
+        struct Output<'a> {
+            #[serde(flatten)]
+            verdict: &'a Verdict,
+            #[serde(flatten)]
+            summary: Summary,
+        }
+        let output = Output {
+            verdict: self,
+            summary: self.summarise(),
+        };
+        serde_json::to_string(&output)
+            .map_err(|error| StepError::new(ErrorKind::Internal, format!("the verdict is not JSON: {error}")))
+    }
+}
+
+impl Summarise for Verdict {
+    fn summarise(&self) -> Summary {
+        match self {
+            Self::Approved { by, .. } if by.is_empty() => Summary::done("approved; nobody had to be asked"),
+            Self::Approved { by, .. } => {
+                let people: Vec<&str> = by.iter().map(|arn| arn::person(arn)).collect();
+                Summary::done(format!("approved by {}", people.join(" and ")))
+            }
+            Self::Declined { by, .. } => Summary::failed(format!("declined by {}", arn::person(by))),
+        }
+    }
 }
 
 /// The one verdict on a question: the first that was kept. It holds as long as the question's id is asked.

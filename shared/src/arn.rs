@@ -73,6 +73,11 @@ pub fn name(arn: &str) -> &str {
     arn.rsplit(':').next().unwrap_or(arn)
 }
 
+/// What an ARN calls a person: the user's or the session's name.
+pub fn person(arn: &str) -> &str {
+    arn.rsplit(['/', ':']).next().unwrap_or(arn)
+}
+
 /// ARN of the execution `name` of a machine, whose ARN may name one of its versions: an execution's never does.
 pub fn execution(machine: &str, name: &str) -> String {
     let read = Arn::read(machine);

@@ -25,6 +25,7 @@ pub mod scenario;
 pub mod scenario_run;
 pub mod slices;
 pub mod step;
+pub mod summary;
 #[cfg(feature = "sns")]
 pub mod topic;
 mod waiting;

@@ -17,6 +17,7 @@ use crate::error::{ErrorKind, StepError};
 use crate::record::{Record, StepEnd, StepRun};
 use crate::recovery::RecoveryRef;
 use crate::scenario_run;
+use crate::summary::Summarise;
 use crate::waiting::metered;
 
 /// How long keeping one line of the timeline may take. A step's own time limit must not go into it.
@@ -40,8 +41,8 @@ pub trait Step: Sized + Send + Sync + 'static {
     const TIME_LIMIT: Duration = Duration::from_secs(20);
     /// What the state machine passes, and no more.
     type Input: DeserializeOwned + Send;
-    /// What the state machine gets back.
-    type Output: Serialize;
+    /// What the state machine gets back, beside its summary.
+    type Output: Serialize + Summarise;
 
     /// Makes the clients and nothing else; a Region other than the home one is named here or by the input.
     fn new(aws: &Aws) -> Self;
@@ -175,12 +176,23 @@ impl<S: Step> Served<S> {
                     format!("{} panicked: {message}; this is a defect, report it", S::NAME),
                 )
             })??;
-        serde_json::to_value(output).map_err(|error| {
+        let not_json = |error| {
             StepError::new(
                 ErrorKind::Internal,
                 format!("{} gave an output that is not JSON: {error}", S::NAME),
             )
-        })
+        };
+        let summary = output.summarise();
+        tracing::info!(summary = summary.sentence, progress = ?summary.progress);
+        let mut output = serde_json::to_value(output).map_err(not_json)?;
+        // The answer of a function URL is an HTTP response, and has fields of its own.
+        if !S::CALLED_BY.contains(&Caller::Url)
+            && let (Value::Object(fields), Value::Object(said)) =
+                (&mut output, serde_json::to_value(summary).map_err(not_json)?)
+        {
+            fields.extend(said);
+        }
+        Ok(output)
     }
 
     /// Keeps the timeline. It is told and not more: a table that does not answer must not stop a recovery.

@@ -30,9 +30,24 @@ pub struct Touched {
     pub service: String,
     /// The operation.
     pub operation: String,
+    /// Whether it can change something.
+    pub can_change: bool,
     /// What it touched.
     pub resources: Resources,
 }
+
+/// When a watcher sees a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// It has reached AWS, and nothing has become of it.
+    Before,
+    /// AWS has done it, and its answer is on the way.
+    After,
+}
+
+/// What sees each call that can change something, within the poll of the future that makes it: for tests that compare what
+/// was there with what is.
+pub type Watcher = Box<dyn Fn(&AwsCall, Moment) + Send + Sync>;
 
 /// The calls that were made.
 #[derive(Default)]

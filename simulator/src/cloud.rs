@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ use crate::environment::Environment;
 use crate::lock::lock;
 use crate::timings::Timings;
 
-pub use crate::calls::{AwsCall, Touched};
+pub use crate::calls::{AwsCall, Moment, Touched, Watcher};
 pub use crate::environment::Reach;
 
 /// The list of services: what each is for, its name here, its type, and how it is made, perhaps of those before it.
@@ -37,6 +37,7 @@ macro_rules! services {
         pub struct Cloud {
             environment: Arc<Environment>,
             calls: Mutex<Calls>,
+            watcher: OnceLock<Watcher>,
             /// The SDK's quotas of retries, kept full.
             pub(crate) retry_quotas: RetryQuotas,
             /// All services, those that somebody brought among them.
@@ -60,6 +61,7 @@ macro_rules! services {
                 Ok(Arc::new(Self {
                     environment: Environment::new(account, seed, clock, timings),
                     calls: Mutex::default(),
+                    watcher: OnceLock::new(),
                     retry_quotas: RetryQuotas::default(),
                     services: Services::new(services)?,
                     $($name,)*
@@ -137,6 +139,15 @@ impl Cloud {
     /// What was left behind until now and is never taken back, by its kind: messages, records, executions, datapoints.
     pub fn journal(&self) -> Value {
         Value::Object(self.services.journal(&self.environment))
+    }
+
+    /// From now on, `watcher` sees each call that can change something. The first one stays.
+    pub fn watch(&self, watcher: Watcher) {
+        self.watcher.get_or_init(|| watcher);
+    }
+
+    pub(crate) fn watcher(&self) -> Option<&Watcher> {
+        self.watcher.get()
     }
 
     /// Counts a call.

@@ -1,11 +1,13 @@
 //! How long things take on the simulated AWS, from `timings.yaml`.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 const FILE: &str = include_str!("../timings.yaml");
+static BUILT_IN: LazyLock<Result<Timings, String>> = LazyLock::new(|| Timings::read(FILE));
 
 /// A range of durations and where it comes from.
 #[derive(Clone, Debug)]
@@ -83,7 +85,7 @@ impl Timings {
 
     /// The ranges that this build carries.
     pub fn built_in() -> Result<Self, String> {
-        Self::read(FILE)
+        BUILT_IN.clone()
     }
 }
 

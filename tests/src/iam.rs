@@ -302,6 +302,7 @@ mod tests {
             region: "us-west-2".to_owned(),
             service: service.to_owned(),
             operation: operation.to_owned(),
+            can_change: false,
             resources: Ok(resources.into_iter().collect()),
         }
     }

@@ -547,9 +547,26 @@ fn a_recovery_that_stopped_is_resumed_and_nothing_is_done_twice() {
         }
     }
     wrong_use(
-        rehearse(&["--stop-at", "announce"]),
-        "invalid value 'announce' for '--stop-at <STEP>'",
+        rehearse(&["--stop-at", "probe-health"]),
+        "invalid value 'probe-health' for '--stop-at <STEP>'",
     );
+}
+
+#[test]
+fn a_step_that_stops_no_recovery_is_said() {
+    for step in [
+        "announce",
+        "fence-region",
+        "unfence-region",
+        "write-report",
+        "stop-scenario",
+    ] {
+        let (code, _, stderr) = answer(rehearse(&["--seed", "7", "--stop-at", step]));
+        let expected = format!("a recovery does not stop at {step}: it ended as recovered");
+        assert!(code != 0 && stderr.contains(&expected), "{step}: {code} {stderr}");
+    }
+    let (code, _, stderr) = answer(rehearse(&["--seed", "7", "--stop-at", "open-recovery"]));
+    assert!(code != 0 && stderr.contains("never opened"), "{code} {stderr}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ use shared::record::{Fenced, Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// How long looking and changing may take, together: with 200 functions, three calls for each.
 const LIMIT: Duration = Duration::from_secs(95);
@@ -46,6 +47,16 @@ pub struct Output {
     pub of: usize,
     /// What is not as it should be, and why.
     pub failed: Vec<Failure>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        let run = format!("{} of {} functions run", self.active, self.of);
+        match self.failed.first() {
+            Some(failed) => Summary::failed(format!("{run}; {}: {}", failed.function, failed.reason)),
+            None => Summary::done(run),
+        }
+    }
 }
 
 /// What does not run as planned.

@@ -13,6 +13,7 @@ use shared::record::Record;
 use shared::recovery::{Mode, RecoveryRef};
 use shared::scenario::Scenario;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 use shared::topic::Topics;
 
 /// What to tell.
@@ -38,6 +39,12 @@ pub struct Input {
 pub struct Output {
     /// SNS's id of the message.
     pub message_id: String,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        Summary::done("announced")
+    }
 }
 
 /// The step.

@@ -16,6 +16,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, describe_cluster};
 use shared::record::{Record, Sighting};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 pub use crate::input::Input;
 pub use crate::judge::Output;
@@ -24,6 +25,16 @@ pub use crate::signals::{Says, Signal};
 
 use crate::evidence::Evidence;
 use crate::judge::Decision;
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        if !self.blockers.is_empty() {
+            return Summary::failed(self.blockers.join("; "));
+        }
+        let loss = self.expected_loss.in_words();
+        Summary::done(format!("{}; expected loss: {loss}", self.way.name())).warning(&self.warnings)
+    }
+}
 
 /// Where AWS Health is asked: it lives there, whatever Region it is asked about.
 const HEALTH_REGION: &str = "us-east-1";

@@ -18,6 +18,7 @@ use shared::record::{Record, Sighting};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
 const STATEMENT: Duration = Duration::from_secs(47);
@@ -54,6 +55,15 @@ pub struct Output {
     pub last_committed_at: Option<Timestamp>,
     /// Why one of the two is not known.
     pub warnings: Vec<String>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        if self.ready {
+            return Summary::done("the database takes reads and writes").warning(&self.warnings);
+        }
+        Summary::waiting(self.waiting_for.as_deref().unwrap_or("not yet"))
+    }
 }
 
 /// The step.

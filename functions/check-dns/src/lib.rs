@@ -7,6 +7,7 @@ use shared::aws::Aws;
 use shared::error::StepError;
 use shared::recovery::RecoveryRef;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// Which change to look at.
 #[derive(Debug, Deserialize)]
@@ -26,6 +27,16 @@ pub struct Output {
     /// Whether Route 53 does not know the change any more, so that it must be submitted again: during a failover of its
     /// control plane, changes that were accepted can be left behind.
     pub gone: bool,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match self {
+            Self { in_sync: true, .. } => Summary::done("every name server has the record"),
+            Self { gone: true, .. } => Summary::waiting("Route 53 has forgotten the change; it is submitted again"),
+            _ => Summary::waiting("some name servers do not have the record yet"),
+        }
+    }
 }
 
 /// The step.

@@ -14,6 +14,7 @@ use shared::record::{Record, Sighting};
 use shared::recovery::RecoveryRef;
 use shared::slices::HealthSlice;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// What to ask, and what was answered so far.
 #[derive(Debug, Deserialize)]
@@ -48,6 +49,17 @@ pub struct Output {
     pub so_far: Streak,
     /// What this answer said.
     pub answer: String,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        let Self { answer, so_far, .. } = self;
+        match (self.healthy, so_far.length) {
+            (true, length) => Summary::done(format!("{answer}, {length} times in a row")),
+            (false, 0) => Summary::waiting(answer),
+            (false, _) => Summary::waiting(format!("{answer}; more in a row are needed")),
+        }
+    }
 }
 
 /// The step.

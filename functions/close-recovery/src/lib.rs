@@ -22,6 +22,7 @@ use shared::recovery::{Outcome, RecoveryRef};
 use shared::scenario_run::{Failure, Remaining, ScenarioEnd};
 use shared::slices::ProbeSlice;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// How the recovery ended.
 #[derive(Debug, Deserialize)]
@@ -107,11 +108,21 @@ pub struct Output {
     /// The outcome.
     pub outcome: Outcome,
     /// One sentence for people.
+    #[serde(skip)]
     pub summary: String,
     /// What was achieved; nothing if opening failed.
     pub achieved: Option<Achieved>,
     /// How that stands against the objectives.
     pub met: Option<MetObjectives>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match self.outcome {
+            Outcome::Recovered => Summary::done(&self.summary),
+            _ => Summary::failed(&self.summary),
+        }
+    }
 }
 
 /// The step.

@@ -20,6 +20,7 @@ use shared::record::{Fenced, Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// How long looking and changing may take, together. What is left then is not confirmed.
 const LIMIT: Duration = Duration::from_secs(51);
@@ -52,7 +53,15 @@ pub struct Output {
     /// How many were changed now; the others were fenced before, or are not.
     pub changed: usize,
     /// All of this in a sentence.
+    #[serde(skip)]
     pub summary: String,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        // A fence that is not confirmed does not stop the recovery.
+        Summary::done(&self.summary)
+    }
 }
 
 /// The step.
@@ -67,7 +76,6 @@ impl Step for FenceRegion {
     const DESCRIPTION: &'static str = "Makes sure that the other Region takes no more writes";
     const CHANGES: &'static [Change] = &[
         Change::Call("apigateway:UpdateStage"),
-        Change::Call("lambda:DeleteFunctionConcurrency"),
         Change::Call("lambda:PutFunctionConcurrency"),
         Change::Call("lambda:UpdateEventSourceMapping"),
         Change::Item("fenced"),

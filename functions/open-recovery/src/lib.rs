@@ -22,6 +22,7 @@ use shared::scenario::Scenario;
 use shared::scenario_run::ScenarioRun;
 use shared::slices::{ApprovalSlice, Slices};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// What is asked for, and by which execution.
 #[derive(Debug, Deserialize)]
@@ -58,6 +59,16 @@ pub struct Output {
     pub plan: Slices,
 }
 
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match (&self.refused, &self.ask) {
+            (Some(refused), _) => Summary::failed(refused),
+            (None, Some(ask)) => Summary::waiting(format!("people are asked first: {}", ask.headline)),
+            (None, None) => Summary::done("the recovery is open").warning(&self.warnings),
+        }
+    }
+}
+
 /// The step.
 #[derive(Debug)]
 pub struct OpenRecovery {
@@ -79,7 +90,12 @@ enum Hold {
 impl Step for OpenRecovery {
     const NAME: &'static str = "open-recovery";
     const DESCRIPTION: &'static str = "Takes the lock, opens the record of a recovery, and hands out the plan";
-    const CHANGES: &'static [Change] = &[Change::Item("header"), Change::Item("lock"), Change::Item("recovery")];
+    const CHANGES: &'static [Change] = &[
+        Change::Call("states:StopExecution"),
+        Change::Item("header"),
+        Change::Item("lock"),
+        Change::Item("recovery"),
+    ];
     type Input = Input;
     type Output = Output;
 

@@ -12,6 +12,7 @@ use shared::health::Health;
 use shared::metric::{Datum, Metrics, Unit};
 use shared::slices::{HealthSlice, ProbeSlice};
 use shared::step::{Caller, Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// What to ask, and where to publish. The schedule passes it.
 #[derive(Debug, Deserialize)]
@@ -30,6 +31,15 @@ pub struct Output {
     pub healthy: bool,
     /// What the answer said.
     pub answer: String,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match self.healthy {
+            true => Summary::done(&self.answer),
+            false => Summary::failed(&self.answer),
+        }
+    }
 }
 
 /// The step.

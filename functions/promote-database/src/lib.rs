@@ -17,6 +17,7 @@ use shared::record::{Record, Undo};
 use shared::recovery::{RecoveryRef, Way};
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// What to promote, and how.
 #[derive(Debug, Deserialize)]
@@ -44,6 +45,16 @@ pub enum Output {
     Underway,
     /// The cluster is the writer already.
     Done,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match self {
+            Self::Started => Summary::done("started"),
+            Self::Underway => Summary::done("was started before, and goes on"),
+            Self::Done => Summary::done("the cluster is the writer already"),
+        }
+    }
 }
 
 /// The step.

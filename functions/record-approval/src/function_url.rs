@@ -6,10 +6,11 @@ use aws_lambda_events::lambda_function_urls::{
     LambdaFunctionUrlResponse,
 };
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::approval::Answer;
 use shared::arn::Arn;
+use shared::summary::{Summarise, Summary};
 
 /// The largest body, in bytes.
 const LARGEST_BODY: usize = 16 * 1024;
@@ -41,6 +42,21 @@ pub struct RequestContext {
     /// The request.
     #[serde(default)]
     pub http: Option<LambdaFunctionUrlRequestContextHttpDescription>,
+}
+
+/// The answer to a request, as AWS takes it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Output(pub LambdaFunctionUrlResponse);
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        let body = self.0.body.clone().unwrap_or_default();
+        match self.0.status_code {
+            200..300 => Summary::done(body),
+            _ => Summary::failed(body),
+        }
+    }
 }
 
 /// What the person is answered. The body is `{"result": …, "message": …}`: a word for programs, and a sentence for people.

@@ -25,7 +25,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
 use shared::step::{Caller, Change, Step};
 
-pub use function_url::Input;
+pub use function_url::{Input, Output};
 
 use function_url::{Person, Said, try_again};
 use judge::{Done, Facts, Next, judge};
@@ -54,7 +54,7 @@ impl Step for RecordApproval {
         Change::Item("verdict"),
     ];
     type Input = Input;
-    type Output = LambdaFunctionUrlResponse;
+    type Output = Output;
 
     fn new(aws: &Aws) -> Self {
         Self {
@@ -64,10 +64,10 @@ impl Step for RecordApproval {
         }
     }
 
-    async fn run(&self, input: Input) -> Result<LambdaFunctionUrlResponse, StepError> {
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
         let (person, said) = match function_url::read(&input) {
             Ok(read) => read,
-            Err(refusal) => return Ok(*refusal),
+            Err(refusal) => return Ok(Output(*refusal)),
         };
         let answer = match tokio::time::timeout(ANSWERING, self.answer(&person, &said)).await {
             Ok(Ok(answer)) => answer,
@@ -88,7 +88,7 @@ impl Step for RecordApproval {
             status = answer.status_code,
             "answered"
         );
-        Ok(answer)
+        Ok(Output(answer))
     }
 }
 
@@ -130,8 +130,7 @@ impl RecordApproval {
     }
 
     async fn tell_machine(&self, said: &Said, settled: &Settled, token: &TaskToken) -> Result<Told, StepError> {
-        let output = serde_json::to_string(&settled.verdict)
-            .map_err(|error| StepError::new(ErrorKind::Internal, format!("the verdict is not JSON: {error}")))?;
+        let output = settled.verdict.for_the_machine()?;
         let sent = self
             .machines
             .send_task_success()

@@ -18,6 +18,7 @@ use shared::metric::{Datum, Metrics, Unit};
 use shared::plan::Plan;
 use shared::record::{Header, Lock, Record, Released, Untold};
 use shared::step::{Caller, Change, Step};
+use shared::summary::{Summarise, Summary};
 use shared::topic::Topics;
 
 /// The metric that says that a lock had to be found by the schedule.
@@ -53,6 +54,22 @@ pub struct Output {
     pub lock: Found,
     /// The recoveries whose stop people were told of now.
     pub told: Vec<String>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        let told = match self.told.len() {
+            0 => String::new(),
+            recoveries => format!("; people were told of {recoveries} stopped recoveries"),
+        };
+        Summary::done(match &self.lock {
+            Found::Free => format!("nobody held the lock{told}"),
+            Found::HeldByAnother { execution } => format!("{execution} holds the lock, and not the event's{told}"),
+            Found::AtWork { execution } => format!("{execution} holds the lock and is at work{told}"),
+            Found::Released { execution, .. } => format!("the lock of {execution} was released{told}"),
+            Found::ChangedHands { execution } => format!("{execution} does not hold the lock any more{told}"),
+        })
+    }
 }
 
 /// What became of the lock.
@@ -102,7 +119,6 @@ impl Step for ReleaseLock {
         Change::Call("monitoring:PutMetricData"),
         Change::Call("sns:Publish"),
         Change::Call("states:StopExecution"),
-        Change::Item("header"),
         Change::Item("lock"),
         Change::Item("told"),
         Change::Item("untold"),

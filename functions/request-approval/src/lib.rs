@@ -19,6 +19,7 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 use shared::topic::Topics;
 
 pub use input::Input;
@@ -37,6 +38,16 @@ pub struct Output {
     pub told: bool,
     /// What the machine was answered, where nobody is asked.
     pub verdict: Option<Verdict>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match &self.verdict {
+            Some(verdict) => verdict.summarise(),
+            None if self.told => Summary::waiting("people are asked"),
+            None => Summary::waiting("people are asked, and could not be told on the topic"),
+        }
+    }
 }
 
 /// The step.
@@ -120,8 +131,7 @@ impl RequestApproval {
     }
 
     async fn tell_machine(&self, recovery: &str, question: &Question, settled: &Settled) -> Result<(), StepError> {
-        let output = serde_json::to_string(&settled.verdict)
-            .map_err(|error| StepError::new(ErrorKind::Internal, format!("the verdict is not JSON: {error}")))?;
+        let output = settled.verdict.for_the_machine()?;
         let sent = self
             .machines
             .send_task_success()

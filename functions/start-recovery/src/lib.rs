@@ -24,6 +24,7 @@ use shared::recovery::Mode;
 use shared::request::{Request, Trigger, TriggerKind};
 use shared::scenario::Fields;
 use shared::step::{Caller, Change, Step};
+use shared::summary::{Summarise, Summary};
 use shared::topic::Topics;
 
 use decide::available;
@@ -49,6 +50,15 @@ pub struct Output {
     pub decision: StartDecision,
     /// Whether it had been decided before, on the same event.
     pub again: bool,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match &self.decision.decision {
+            Started::Started { execution } => Summary::done(format!("started {execution}")),
+            Started::Refused { reason } => Summary::failed(reason),
+        }
+    }
 }
 
 /// The step.

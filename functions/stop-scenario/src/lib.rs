@@ -15,6 +15,7 @@ use shared::record::{Record, TimelineStep};
 use shared::recovery::RecoveryRef;
 use shared::scenario_run::{ErrorOutput, ScenarioEnd};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// The longest explanation that is handed on, in characters: what it is handed to shows it to people.
 const CAUSE_LIMIT: usize = 2_000;
@@ -44,6 +45,19 @@ pub struct Output {
     pub end: Option<ScenarioEnd>,
     /// Why it did not succeed, if it has ended without that.
     pub failure: Option<ErrorOutput>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match (self.ended, &self.failure) {
+            (false, _) => Summary::waiting(format!(
+                "still at work: {}",
+                self.waiting_for.as_deref().unwrap_or("it is not known why")
+            )),
+            (true, Some(failure)) => Summary::failed(format!("it has broken off: {}", failure.error)),
+            (true, None) => Summary::done("it has ended"),
+        }
+    }
 }
 
 /// The step.

@@ -15,6 +15,7 @@ use shared::record::{Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DnsMethod, DnsSlice};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// Where the name must point.
 #[derive(Debug, Deserialize)]
@@ -33,6 +34,15 @@ pub struct Output {
     pub changed: bool,
     /// Route 53's id of the change, where a record was changed.
     pub change: Option<String>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        Summary::done(match self.changed {
+            true => "customers are sent here",
+            false => "customers were sent here already",
+        })
+    }
 }
 
 const UNCHANGED: Output = Output {

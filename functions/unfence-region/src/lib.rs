@@ -17,6 +17,7 @@ use shared::record::{Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// The step whose changes are taken back.
 const FENCE: &str = "fence-region";
@@ -58,7 +59,17 @@ pub struct Output {
     /// Whether nothing of the fence is left.
     pub complete: bool,
     /// All of this in a sentence.
+    #[serde(skip)]
     pub summary: String,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match self.failed.first() {
+            Some(failed) => Summary::failed(format!("{}; {}: {}", self.summary, failed.resource, failed.reason)),
+            None => Summary::done(&self.summary),
+        }
+    }
 }
 
 /// The step.

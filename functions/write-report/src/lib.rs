@@ -16,6 +16,7 @@ use shared::record::Record;
 use shared::recovery::RecoveryRef;
 use shared::slices::ReportsSlice;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// What to write, and where to.
 #[derive(Debug, Deserialize)]
@@ -34,6 +35,12 @@ pub struct Output {
     pub html: String,
     /// The JSON file.
     pub json: String,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        Summary::done(format!("kept as {}", self.html))
+    }
 }
 
 /// The step.

@@ -70,7 +70,8 @@ fn fields_in_words(account: &Account, fields: &Map<String, Value>, under: &str, 
     for (name, value) in fields {
         let title = format!("{under}{}", of_field(name, &account.here(), &account.other()));
         match value {
-            Value::String(_) if name == "summary" => {}
+            // The summary is said above; how far the step came is what the other fields say.
+            Value::String(_) if name == "summary" || name == "progress" => {}
             _ if is_told_above(account, under, name, value) => {}
             Value::Null if name == "waiting_for" => facts.push((title.into(), "nothing".into())),
             Value::Array(items) if items.is_empty() => facts.push((title.into(), "none".into())),

@@ -18,14 +18,13 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
-use http::HeaderMap;
 use shared::aws::{Aws, World};
 
 use super::resources;
 use super::service::Service;
 use super::services::Services;
 use super::wire::{Call, Reply, UNKNOWN};
-use crate::cloud::{AwsCall, Cloud, Touched};
+use crate::cloud::{AwsCall, Cloud, Moment, Touched};
 use crate::faults::{CallEffect, Touchable};
 use crate::workload::Platform;
 
@@ -72,7 +71,7 @@ impl Door {
     }
 
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let (service, call) = read(&self.cloud.services, &request)?;
+        let (service, call) = read(&self.cloud.services, request)?;
         let operation = service.operation(&call);
         self.touch(service, &call, operation.as_deref());
         let latency = self.cloud.latency(&self.region, &call.region);
@@ -118,8 +117,22 @@ impl Door {
         let cloud = &self.cloud;
         match service.quota() {
             Some(quota) if !quota.takes(&call.region, cloud.now()) => service.throttled(call),
-            _ => service.answer(cloud, call, operation).reply().await,
+            _ => self.watched(service, call, operation).await,
         }
+    }
+
+    /// Has a service answer, while the watcher looks if there is one.
+    async fn watched(&self, service: &dyn Service, call: &Call, operation: &str) -> Reply {
+        let watcher = self.cloud.watcher().filter(|_| service.can_change(call, operation));
+        let watch = |moment| {
+            if let Some(watcher) = watcher {
+                watcher(&self.kind_of(call, operation), moment);
+            }
+        };
+        watch(Moment::Before);
+        let reply = service.answer(&self.cloud, call, operation).reply().await;
+        watch(Moment::After);
+        reply
     }
 
     /// How a call fails; nothing, if it does not.
@@ -145,6 +158,7 @@ impl Door {
     /// Keeps what a call touches, before anything becomes of it: its caller has to be allowed to make it.
     fn touch(&self, service: &dyn Service, call: &Call, operation: Option<&str>) {
         let known = operation.and_then(|operation| service.touched(&self.cloud, call, operation));
+        let can_change = operation.is_none_or(|operation| service.can_change(call, operation));
         let operation = operation.unwrap_or(UNKNOWN);
         self.cloud.touch(Touched {
             function: self.function.clone(),
@@ -152,17 +166,22 @@ impl Door {
             region: call.region.clone(),
             service: call.service.clone(),
             operation: operation.to_owned(),
+            can_change,
             resources: resources::of(known, call, operation),
         });
     }
 
     fn count(&self, call: &Call, operation: &str) {
-        self.cloud.count(AwsCall {
+        self.cloud.count(self.kind_of(call, operation));
+    }
+
+    fn kind_of(&self, call: &Call, operation: &str) -> AwsCall {
+        AwsCall {
             function: self.function.clone(),
             region: call.region.clone(),
             service: call.service.clone(),
             operation: operation.to_owned(),
-        });
+        }
     }
 }
 
@@ -170,35 +189,28 @@ impl Door {
 pub const NO_ANSWER: &str = "(no answer)";
 
 /// Reads a call, and finds the service that it is for.
-fn read<'a>(services: &'a Services, request: &HttpRequest) -> Result<(&'a dyn Service, Call), ConnectorError> {
+fn read(services: &Services, request: HttpRequest) -> Result<(&dyn Service, Call), ConnectorError> {
     let refuse = |why: String| ConnectorError::user(why.into());
-    let uri: http::Uri = request
-        .uri()
-        .parse()
-        .map_err(|_| refuse(format!("not an address: {}", request.uri())))?;
+    let address = request.uri().to_owned();
+    let request = request.try_into_http1x();
+    let request = request.map_err(|error| refuse(format!("not a request of HTTP/1: {error}")))?;
+    let uri = request.uri();
     let host = uri.host().unwrap_or_default();
     let endpoint = services.at(host);
     let endpoint = endpoint.ok_or_else(|| refuse(format!("not an AWS endpoint: {host}")))?;
-    let body = request
-        .body()
-        .bytes()
-        .ok_or_else(|| refuse("the simulator takes no streamed bodies".to_owned()))?;
-    let mut headers = HeaderMap::new();
-    for (name, value) in request.headers() {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
-            headers.append(name, value);
-        }
-    }
+    let body = request.body().bytes();
+    let body = body.ok_or_else(|| refuse("the simulator takes no streamed bodies".to_owned()))?;
+    let service = endpoint.service;
     let call = Call {
         service: endpoint.name.to_owned(),
         region: endpoint.region.to_owned(),
-        method: request.method().to_owned(),
-        uri: request.uri().to_owned(),
-        path: endpoint.service.path(host, uri.path()).into_owned(),
-        headers,
+        method: request.method().as_str().to_owned(),
+        path: service.path(host, uri.path()).into_owned(),
         body: Bytes::copy_from_slice(body),
+        uri: address,
+        headers: request.into_parts().0.headers,
     };
-    Ok((endpoint.service, call))
+    Ok((service, call))
 }
 
 fn response(reply: Reply) -> Result<HttpResponse, ConnectorError> {

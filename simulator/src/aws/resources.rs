@@ -24,6 +24,8 @@ pub struct Resource {
     /// What the call does to it, where that is another operation than the call itself: `PutItem` within
     /// `TransactWriteItems`. IAM then asks for the action of this one.
     pub part: Option<&'static str>,
+    /// The kind of item of a table that the call writes: its sort key `sk` as far as the first `#`.
+    pub item: Option<String>,
     /// The condition keys by which a policy can narrow this down, and the values that the call has for them.
     pub conditions: BTreeMap<&'static str, BTreeSet<String>>,
 }

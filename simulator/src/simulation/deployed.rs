@@ -13,6 +13,8 @@ use crate::faults::FaultId;
 
 /// Makes a function's handler in a world.
 pub type MakeHandler = fn(&Aws) -> Box<dyn Handler>;
+/// Makes the handler of the function of this name around what its own maker makes.
+pub type Wrap = Box<dyn Fn(&str, MakeHandler, &Aws) -> Box<dyn Handler>>;
 
 /// ARN of a function that is deployed; machines invoke a published version.
 pub fn function_arn(account: &str, region: &str, name: &str) -> String {
@@ -25,6 +27,8 @@ pub(super) type Key = (String, String);
 /// The functions of all Regions.
 pub(super) struct Functions {
     pub(super) makers: BTreeMap<Key, MakeHandler>,
+    /// Makes the handlers in the place of their makers.
+    pub(super) wrap: RefCell<Option<Wrap>>,
     pub(super) warm: RefCell<BTreeMap<Key, Rc<dyn Handler>>>,
     pub(super) treatment: RefCell<BTreeMap<Key, Treatment>>,
 }
@@ -42,8 +46,22 @@ impl Functions {
     pub(super) fn new(makers: BTreeMap<Key, MakeHandler>) -> Self {
         Self {
             makers,
+            wrap: RefCell::default(),
             warm: RefCell::default(),
             treatment: RefCell::default(),
+        }
+    }
+
+    /// From the next cold start on, `wrap` makes the handlers.
+    pub(super) fn wrap(&self, wrap: Wrap) {
+        self.warm.borrow_mut().clear();
+        *self.wrap.borrow_mut() = Some(wrap);
+    }
+
+    pub(super) fn made(&self, name: &str, make: MakeHandler, aws: &Aws) -> Rc<dyn Handler> {
+        match &*self.wrap.borrow() {
+            Some(wrap) => Rc::from(wrap(name, make, aws)),
+            None => Rc::from(make(aws)),
         }
     }
 

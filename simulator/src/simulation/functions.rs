@@ -76,7 +76,7 @@ impl Inner {
             Some(handler) => handler,
             None => {
                 starts_in += self.cloud.draw("function-start", &timings.function_cold_start);
-                let handler: Rc<dyn Handler> = Rc::from(make(&self.aws_in(name, region)));
+                let handler: Rc<dyn Handler> = self.functions.made(name, *make, &self.aws_in(name, region));
                 self.functions
                     .warm
                     .borrow_mut()

@@ -27,7 +27,7 @@ use crate::faults::{End, InvocationFault, Which};
 use crate::timings::Timings;
 use crate::workload::{self, Platform};
 
-pub use self::deployed::{MakeHandler, function_arn};
+pub use self::deployed::{MakeHandler, Wrap, function_arn};
 pub use self::running::{EndedExecution, Invoked, InvokedBy, Observer};
 
 mod deliveries;
@@ -289,6 +289,11 @@ impl Simulation {
         self.inner
             .functions
             .change(region, function, |treatment| treatment.broken = None)
+    }
+
+    /// From now on, `wrap` makes the handlers of all functions: for tests that watch invocations, or repeat them.
+    pub fn wrap_functions(&self, wrap: Wrap) {
+        self.inner.functions.wrap(wrap);
     }
 
     /// Each invocation of a function in a Region that begins from now on is dropped when it has made `after_calls` AWS

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 /// What to do.
 #[derive(Debug, Deserialize)]
@@ -36,6 +37,12 @@ struct Input {
 struct Output {
     count: u32,
     password_length: usize,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        Summary::done(format!("counted {}", self.count))
+    }
 }
 
 struct MisbehavingStep;

@@ -148,7 +148,10 @@ fn people_are_asked_once_and_the_newest_token_is_kept() {
         let world = World::opened().await;
         let asked_at = world.cloud().now();
         let output = world.asked(1, "s3cret-1").await;
-        assert_eq!(output, json!({ "asked": true, "told": true, "verdict": null }));
+        assert_eq!(
+            (&output["asked"], &output["told"], &output["verdict"]),
+            (&json!(true), &json!(true), &Value::Null)
+        );
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(world.asked(1, "s3cret-2").await, output);
 
@@ -210,7 +213,14 @@ fn a_topic_that_fails_does_not_fail_the_step() {
         let mut ask = world.ask(1, "s3cret-1");
         ask["topic_arn"] = json!("arn:aws:sns:us-west-2:123456789012:nobody-made-it");
         let output = world.step::<RequestApproval>().invoke(ask).await.unwrap();
-        assert_eq!(output, json!({ "asked": true, "told": false, "verdict": null }));
+        assert_eq!(
+            (&output["asked"], &output["told"], &output["verdict"]),
+            (&json!(true), &json!(false), &Value::Null)
+        );
+        assert_eq!(
+            output["summary"],
+            "people are asked, and could not be told on the topic"
+        );
         assert!(world.kept_question().await.is_some());
         // The next try tells them.
         assert_eq!(world.asked(1, "s3cret-2").await["told"], true);
@@ -384,40 +394,6 @@ fn what_was_settled_first_holds() {
             assert_eq!(holds.verdict, settled(SECOND).verdict);
         }
     });
-}
-
-#[test]
-fn killed_anywhere_it_is_repaired_by_the_next_answer_of_the_same_person() {
-    let mut places: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut ended = false;
-    for call in 1.. {
-        in_virtual_time(async {
-            let world = World::opened().await;
-            world.asked(1, "s3cret-1").await;
-            let said = world.said("approve");
-            let first = world.step::<RecordApproval>();
-            let was_killed = killed_after(&world, "record-approval", call, first.invoke(event(SECOND, &said))).await;
-            let told = world.count("record-approval", "SendTaskSuccess");
-            let kept = world.record.approvals(world.recovery(), QUESTION).await.unwrap();
-            let place = place(!kept.is_empty(), world.settled().await.is_some(), told > 0);
-            *places.entry(place).or_default() += 1;
-            ended = !was_killed;
-            if ended {
-                return;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            world.answered(SECOND, &said).await;
-            let Verdict::Approved { by, .. } = world.settled().await.unwrap().verdict else {
-                panic!("not approved");
-            };
-            assert_eq!(by, [SECOND]);
-            assert!(world.count("record-approval", "SendTaskSuccess") > 0, "call {call}");
-        });
-        if ended {
-            break;
-        }
-    }
-    assert_eq!(places.len(), 4, "it was not killed everywhere: {places:?}");
 }
 
 /// How far an answer had come.

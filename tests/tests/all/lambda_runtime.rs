@@ -309,11 +309,13 @@ fn an_answer_is_passed_on() {
     let function = Function::start();
     let answer = function.invoke(json!({ "deed": { "do": "answer" }, "count": 3, "password": "hunter2" }));
     assert_eq!(answer.kind, "response");
-    assert_eq!(answer.body, json!({ "count": 3, "password_length": 7 }));
+    let expected = json!({ "count": 3, "password_length": 7, "summary": "counted 3", "progress": "done" });
+    assert_eq!(answer.body, expected);
     // `state` belongs to the call; the step does not see it.
     let state = json!({ "Name": "Misbehave", "EnteredTime": "2026-01-01T00:00:00Z" });
     let answer = function.invoke(json!({ "deed": { "do": "answer" }, "count": 4, "state": state }));
-    assert_eq!(answer.body, json!({ "count": 4, "password_length": 0 }), "{answer:?}");
+    let expected = json!({ "count": 4, "password_length": 0, "summary": "counted 4", "progress": "done" });
+    assert_eq!(answer.body, expected, "{answer:?}");
     function.end();
 }
 

@@ -7,11 +7,12 @@ mod asking;
 mod asl_validator;
 mod circles;
 mod common;
+mod effects;
 mod features;
 mod fencing;
-mod idempotency;
 mod lambda_runtime;
 mod locks;
+mod lost_lock;
 mod machines;
 mod message_loss;
 mod names;
@@ -24,3 +25,7 @@ mod stopped;
 mod template;
 mod time_limits;
 mod worst_case;
+
+// Most tests play rehearsals, which are many small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

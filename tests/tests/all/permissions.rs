@@ -1,17 +1,15 @@
 //! Permissions are exact: what the functions of every kind of rehearsal touched is what their roles in the stack allow.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
-use std::time::Duration;
 
-use crate::common::{self, ON_CALL, PRIMARY, SECOND, World, in_virtual_time, plan, request};
+use crate::common::plays::{PLAYS, usual};
+use crate::common::{in_virtual_time, plan};
 use drctl::parameters::parameters;
 use rehearsal::deployment::STEPS;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::{self, region_return::RegionReturn};
 use rehearsal::{Disaster, Fault, Script, rehearse};
-use serde_json::json;
 use shared::plan::Plan;
 use simulator::cloud::Touched;
 use simulator::simulation::{Invoked, InvokedBy, hole, machine_hole};
@@ -59,13 +57,10 @@ const FAULTS_ON_RETURN: [&[&str]; 4] = [
     &["kill:fence-region:6"],
 ];
 
-/// Long enough for everything that was started to end, or to wait for people.
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// What was touched and invoked in the rehearsals of one plan.
 #[derive(Default)]
-struct Recorded {
-    touched: BTreeSet<Touched>,
+pub struct Recorded {
+    pub touched: BTreeSet<Touched>,
     invoked: BTreeSet<Invoked>,
 }
 
@@ -77,87 +72,13 @@ impl Recorded {
     }
 }
 
-/// The example plan, with a function that has a reserved concurrency.
-fn usual() -> Plan {
-    let mut plan = plan();
-    plan.functions[0].reserved_concurrency = Some(50);
-    plan
-}
-
-/// What no rehearsal does by itself: the workload is moved there and back while both Regions are well; an execution is
-/// stopped; a recovery is taken over from; two Regions want the lock.
-fn record_worlds(recorded: &mut Recorded) {
-    let recorded = RefCell::new(recorded);
-    let keep = |world: &World| {
-        let mut recorded = recorded.borrow_mut();
-        recorded.touched.extend(world.simulation.touched());
-        recorded.invoked.extend(world.simulation.invoked());
-    };
-    in_virtual_time(async {
-        let world = World::good_times(|plan| *plan = usual()).await;
-        world.start("there", request("switchover"));
-        world.wait().await;
-        tokio::time::sleep(HOUR).await;
-        world.start_in(PRIMARY, "back", request("switchover"));
-        world.wait().await;
-        keep(&world);
-    });
-    in_virtual_time(async {
-        let world = World::watched(|plan| *plan = usual()).await;
-        world.start("first", request("failover"));
-        world.question().await;
-        let mut instead = request("failover");
-        instead["take_over"] = json!(world.only_header().await.id);
-        world.start("second", instead);
-        let question = world.nth_question(1).await;
-        for person in [ON_CALL, SECOND] {
-            world
-                .answer(&question, person, "approve", Some("the first one hangs"))
-                .await;
-        }
-        tokio::time::sleep(HOUR).await;
-        // One in the other Region looks who holds the lock here.
-        world.start("third", request("failover"));
-        world.nth_question(2).await;
-        world.start_in(PRIMARY, "elsewhere", request("failover"));
-        tokio::time::sleep(HOUR / 60).await;
-        keep(&world);
-    });
-    // The recovery machine does not wait for its scenario's execution, which lives on.
-    in_virtual_time(async {
-        let world = common::with_impatient_recovery_machine(usual()).await;
-        world.cloud().faults.on_children();
-        world.start("impatient", request("failover"));
-        world.wait().await;
-        keep(&world);
-    });
-    // A recovery was stopped, and nobody has freed its lock when the next one begins.
-    in_virtual_time(async {
-        let world = World::where_nobody_frees_the_lock(usual()).await;
-        world.cloud().faults.on_children();
-        world.start("stopped", request("failover"));
-        world.question().await;
-        world.stop(&world.only_header().await.execution).await;
-        world.start("next", request("failover"));
-        world.nth_question(1).await;
-        keep(&world);
-    });
-    // With the event that an execution was stopped, and where that is lost.
-    for is_told in [true, false] {
+/// What no rehearsal does by itself.
+fn record_plays(recorded: &mut Recorded) {
+    for play in PLAYS.into_iter().filter(|play| !play.by_record) {
         in_virtual_time(async {
-            let world = World::good_times_with(usual(), |deployment| {
-                if !is_told {
-                    deployment.rules.clear();
-                }
-            })
-            .await;
-            // What the recovery has started is stopped by the function that frees its lock.
-            world.cloud().faults.on_children();
-            world.start("stopped", request("failover"));
-            world.question().await;
-            world.stop(&world.only_header().await.execution).await;
-            tokio::time::sleep(HOUR).await;
-            keep(&world);
+            let world = (play.play)().await;
+            recorded.touched.extend(world.simulation.touched());
+            recorded.invoked.extend(world.simulation.invoked());
         });
     }
 }
@@ -172,7 +93,7 @@ fn script(disaster: &'static dyn Disaster, faults: &[&str]) -> Script {
 
 /// The example plan, and one that moves the name by its record, each with what its rehearsals recorded. The other one's
 /// Regions are the other way round: nothing of Route 53 answers while us-east-1 is lost.
-static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
+pub static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
     let usual = usual();
     let mut by_record = plan();
     by_record.dns.switch_object = None;
@@ -198,7 +119,7 @@ static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
         };
         recorded.play(&usual, &script, 1);
     }
-    record_worlds(&mut recorded);
+    record_plays(&mut recorded);
     let mut recorded_by_record = Recorded::default();
     for disaster in scenarios::ALL {
         recorded_by_record.play(&by_record, &Script::new(*disaster), 1);

@@ -137,25 +137,6 @@ fn what_is_no_event_at_all_is_refused_kept_and_told() {
 }
 
 #[test]
-fn killed_after_any_call_and_run_again_a_refusal_is_kept_and_told() {
-    in_virtual_time(async {
-        let once = World::bare().await;
-        decided(&once, &sample()).await;
-        for call in 1..=once.calls_of(STEP) {
-            let world = World::bare().await;
-            let step = world.step::<StartRecovery>();
-            let was_killed = killed_after(&world, STEP, call, step.invoke(input(&sample()))).await;
-            assert!(was_killed, "it was to be killed after call {call}");
-            let answer = decided(&world, &sample()).await;
-            let id = answer["decision"]["id"].as_str().unwrap();
-            let kept = world.record.start_decision(&world.plan.workload, id).await.unwrap();
-            assert!(kept.is_some(), "after call {call}");
-            assert!([1, 2].contains(&world.messages().len()), "after call {call}");
-        }
-    });
-}
-
-#[test]
 fn a_refusal_that_cannot_be_told_is_kept() {
     in_virtual_time(async {
         let mut world = World::bare().await;

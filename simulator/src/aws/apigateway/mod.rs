@@ -123,10 +123,13 @@ impl ApiGateway {
     /// Whether a stage refuses `GET path`: the method's own settings decide, those of all methods where it has none.
     pub(crate) fn throttles(&self, region: &str, rest_api: &str, stage: &str, path: &str) -> bool {
         let own = format!("{}/GET", path.replace('/', "~1"));
-        self.settings(region, rest_api, stage).is_some_and(|settings| {
-            let holds = settings.get(&own).or_else(|| settings.get(ALL_METHODS));
-            holds.is_some_and(|limits| limits.throttling_rate_limit == 0.0 || limits.throttling_burst_limit == 0)
-        })
+        lock(&self.stages)
+            .get(&key(region, rest_api, stage))
+            .is_some_and(|stage| {
+                let settings = &stage.settings;
+                let holds = settings.get(&own).or_else(|| settings.get(ALL_METHODS));
+                holds.is_some_and(|limits| limits.throttling_rate_limit == 0.0 || limits.throttling_burst_limit == 0)
+            })
     }
 
     fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {

@@ -1,14 +1,16 @@
 //! DynamoDB: `winterbaume` carries wire format, expressions and state.
 
 mod service;
+mod without_snapshots;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 use winterbaume_dynamodb::DynamoDbService;
 
+use self::without_snapshots::WithoutSnapshots;
 use crate::aws::wire::{Call, Reply};
 use crate::lock::lock;
 
@@ -18,8 +20,8 @@ type ItemPlace = (String, String, [String; 2]);
 /// DynamoDB tables.
 pub struct DynamoDb {
     service: DynamoDbService,
-    /// What was put and that nobody could have seen yet: the requests.
-    behind: Mutex<BTreeMap<ItemPlace, Value>>,
+    /// The items of texts that were put and that nobody could have seen yet.
+    behind: Mutex<BTreeMap<ItemPlace, [(&'static str, String); 3]>>,
     /// How many changes were done, by Region.
     changes: Mutex<BTreeMap<String, u64>>,
 }
@@ -27,7 +29,7 @@ pub struct DynamoDb {
 impl Default for DynamoDb {
     fn default() -> Self {
         Self {
-            service: DynamoDbService::new(),
+            service: DynamoDbService::with_backend(Arc::new(WithoutSnapshots::default())),
             behind: Mutex::default(),
             changes: Mutex::default(),
         }
@@ -39,18 +41,17 @@ impl DynamoDb {
     /// could see it: what is put every few seconds, and seldom read, costs next to nothing.
     pub(crate) fn put_behind(&self, region: &str, table: &str, item: [(&'static str, String); 3]) {
         let key = [item[0].1.clone(), item[1].1.clone()];
-        let attributes = item.map(|(name, text)| (name.to_owned(), json!({ "S": text })));
-        let body = json!({ "TableName": table, "Item": Value::Object(attributes.into_iter().collect()) });
-        lock(&self.behind).insert((region.to_owned(), table.to_owned(), key), body);
+        lock(&self.behind).insert((region.to_owned(), table.to_owned(), key), item);
     }
 
     async fn catch_up(&self, region: &str) {
-        let due: Vec<Value> = {
+        let due: Vec<_> = {
             let mut behind = lock(&self.behind);
-            let due = behind.extract_if(.., |(there, _, _), _| there == region);
-            due.map(|(_, body)| body).collect()
+            behind.extract_if(.., |(there, _, _), _| there == region).collect()
         };
-        for body in due {
+        for ((_, table, _), item) in due {
+            let attributes = item.map(|(name, text)| (name.to_owned(), json!({ "S": text })));
+            let body = json!({ "TableName": table, "Item": Value::Object(attributes.into_iter().collect()) });
             // A table that is not there keeps nothing, as on AWS.
             self.call(region, "PutItem", &body).await;
         }
@@ -89,6 +90,24 @@ impl DynamoDb {
                 "table {name} in {region}: {status} {}",
                 String::from_utf8_lossy(&response.body)
             )),
+        }
+    }
+
+    /// All items of a table, in no order, as they come over the wire.
+    pub async fn items(&self, region: &str, table: &str) -> Vec<Value> {
+        self.catch_up(region).await;
+        let mut request = json!({ "TableName": table });
+        let mut items = Vec::new();
+        loop {
+            let page = self.call(region, "Scan", &request).await;
+            let mut page: Value = serde_json::from_slice(&page.body).unwrap_or_default();
+            if let Value::Array(found) = page["Items"].take() {
+                items.extend(found);
+            }
+            match page["LastEvaluatedKey"].take() {
+                Value::Null => return items,
+                last => request["ExclusiveStartKey"] = last,
+            }
         }
     }
 

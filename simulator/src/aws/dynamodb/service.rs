@@ -41,7 +41,11 @@ impl Service for DynamoDb {
                 let each = items.map(|(what, table)| {
                     Some(Resource {
                         part: Some(part_of_transaction(&what)?),
-                        ..Resource::new(arn(&table.name))
+                        item: match what.as_str() {
+                            "ConditionCheck" | "Get" => None,
+                            _ => kind_of(table.key, table.item),
+                        },
+                        ..Resource::new(arn(&table.table_name))
                     })
                 });
                 each.collect()
@@ -55,7 +59,13 @@ impl Service for DynamoDb {
                 if let Some(index) = tables.index_name {
                     touched += &format!("/index/{index}");
                 }
-                Some(vec![Resource::new(touched)])
+                Some(vec![Resource {
+                    item: match self.can_change(call, operation) {
+                        true => kind_of(tables.key, tables.item),
+                        false => None,
+                    },
+                    ..Resource::new(touched)
+                }])
             }
         }
     }
@@ -96,20 +106,38 @@ impl Service for DynamoDb {
     }
 }
 
-/// As much of a call of DynamoDB as names tables.
+/// As much of a call of DynamoDB as names tables and items.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct OfTables {
     table_name: Option<String>,
     index_name: Option<String>,
+    key: Option<SortKey>,
+    item: Option<SortKey>,
     transact_items: Vec<BTreeMap<String, OfTable>>,
     request_items: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct OfTable {
-    #[serde(rename = "TableName")]
-    name: String,
+    table_name: String,
+    key: Option<SortKey>,
+    item: Option<SortKey>,
+}
+
+/// The attribute `sk` of an item.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SortKey {
+    sk: BTreeMap<String, String>,
+}
+
+/// The kind of an item of which a call gives the key or the whole.
+fn kind_of(key: Option<SortKey>, item: Option<SortKey>) -> Option<String> {
+    let sort_key = key.or(item)?.sk.remove("S")?;
+    let end = sort_key.find('#').unwrap_or(sort_key.len());
+    Some(sort_key[..end].to_owned())
 }
 
 /// The operation whose permission governs an item of a transaction. Source: DynamoDB Developer Guide, "Using IAM with

@@ -2,7 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod plays;
+pub mod trial;
+
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,6 +22,7 @@ use shared::record::{Claim, Claimed, Closing, Header, Record};
 use shared::recovery::Mode;
 use shared::resume::{Resumed, resume};
 use shared::step::{Handler, Step, handler};
+use simulator::aws::apigateway::MethodSettings;
 use simulator::aws::cloudwatch::Metric;
 use simulator::aws::service::Service;
 use simulator::aws::sns::Message;
@@ -51,6 +56,11 @@ pub fn in_virtual_time(test: impl Future<Output = ()>) {
 pub fn plan() -> Plan {
     serde_saphyr::from_str(include_str!("../../../../radiant.plan.yaml")).unwrap()
 }
+
+/// An event source of the primary Region that somebody disabled, for whatever reason, long before.
+pub const DISABLED: &str = "10000000-0000-4000-8000-000000000001";
+/// One that is enabled.
+pub const ENABLED: &str = "10000000-0000-4000-8000-000000000002";
 
 /// The platform of a plan, and what is deployed beside it.
 pub struct World {
@@ -91,6 +101,7 @@ impl World {
         let simulation = Simulation::begin_with_services(&plan, deployments, services, seed, begins_at, observer)
             .await
             .unwrap();
+        trial::attach(&simulation, &plan.automation.table);
         for region in [PRIMARY, RECOVERY] {
             let record = Record::in_region(&simulation.aws_in("test", region), region);
             record.put_plan(&plan).await.unwrap();
@@ -140,6 +151,42 @@ impl World {
         tokio::time::sleep(Duration::from_secs(600)).await;
         world.before = world.cloud().snapshot();
         world
+    }
+
+    /// Gives the primary what is hard to give back: a function with a reservation beside some without, event sources of
+    /// which one is disabled, and methods of the stage with settings of their own, but none for all methods.
+    pub fn prepare_primary(&self) {
+        let cloud = self.cloud();
+        let name = &self.plan.functions[1].name;
+        let mut function = cloud.lambda.function(PRIMARY, name).unwrap();
+        function.reserved_concurrency = Some(40);
+        cloud.lambda.create_function(PRIMARY, name, function);
+        for (uuid, enabled) in [(DISABLED, false), (ENABLED, true)] {
+            cloud
+                .lambda
+                .create_event_source(PRIMARY, uuid, name, "arn:aws:sqs:us-east-1:123456789012:q", enabled);
+        }
+        cloud.lambda.create_event_source(
+            PRIMARY,
+            "stranger",
+            "another-team",
+            "arn:aws:sqs:us-east-1:123456789012:s",
+            true,
+        );
+        let limited = |rate, burst| MethodSettings {
+            throttling_rate_limit: rate,
+            throttling_burst_limit: burst,
+            metrics_enabled: true,
+            ..MethodSettings::default()
+        };
+        let settings = BTreeMap::from([
+            ("~1order/GET".to_owned(), limited(120.5, 60)),
+            ("~1reports~1{id}/POST".to_owned(), limited(-1.0, -1)),
+        ]);
+        let api = &self.plan.regions.primary.api;
+        cloud
+            .apigateway
+            .create_stage(cloud, PRIMARY, &api.rest_api, &api.stage, settings);
     }
 
     /// What a plan asks for is deployed in both Regions, but for a change to each; ten minutes have gone well. The alarm starts

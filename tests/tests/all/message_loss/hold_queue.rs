@@ -7,6 +7,7 @@ use shared::error::StepError;
 use shared::record::{Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 use super::queues;
 
@@ -27,6 +28,15 @@ pub struct Input {
 pub struct Output {
     /// Whether anything had to be changed.
     pub changed: bool,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        Summary::done(match self.changed {
+            true => "consumers are held back",
+            false => "consumers were held back already",
+        })
+    }
 }
 
 /// The step.

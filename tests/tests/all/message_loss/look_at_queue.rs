@@ -9,6 +9,7 @@ use shared::record::{Record, Sighting};
 use shared::recovery::RecoveryRef;
 use shared::slices::ApprovalSlice;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 use super::move_messages::MoveMessages;
 use super::queues;
@@ -42,6 +43,16 @@ pub struct Output {
     pub impact_at: Option<Timestamp>,
     /// When this was decided.
     pub decided_at: Timestamp,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match (&self.blocker, self.is_moved) {
+            (Some(blocker), _) => Summary::failed(blocker),
+            (None, true) => Summary::done("every message is back"),
+            (None, false) => Summary::waiting(&self.waiting_for),
+        }
+    }
 }
 
 /// The step.

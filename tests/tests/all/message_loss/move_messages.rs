@@ -7,6 +7,7 @@ use shared::error::StepError;
 use shared::record::{Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 use super::queues;
 
@@ -27,6 +28,15 @@ pub struct Input {
 pub struct Output {
     /// Whether it was asked for now.
     pub changed: bool,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        Summary::done(match self.changed {
+            true => "AWS was asked to move the messages back",
+            false => "AWS had been asked to move the messages back",
+        })
+    }
 }
 
 /// The step.

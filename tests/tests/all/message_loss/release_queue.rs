@@ -7,6 +7,7 @@ use shared::error::StepError;
 use shared::record::{Record, Sighting, Undo};
 use shared::recovery::RecoveryRef;
 use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
 
 use super::hold_queue::HoldQueue;
 use super::move_messages::MoveMessages;
@@ -34,9 +35,19 @@ pub struct Output {
     /// Whether nothing is left of them.
     pub complete: bool,
     /// In a sentence.
+    #[serde(skip)]
     pub summary: String,
     /// When consumers are served again, if they are.
     pub healthy_at: Option<Timestamp>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match self.complete {
+            true => Summary::done(&self.summary),
+            false => Summary::failed(&self.summary),
+        }
+    }
 }
 
 /// The step.

@@ -1,0 +1,199 @@
+//! Recoveries in whole worlds that take the paths which no rehearsal takes by itself, and those in which every step runs.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde_json::json;
+use shared::plan::Plan;
+use simulator::aws::sns::Message;
+
+use super::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, body, plan, request, with_impatient_recovery_machine};
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub struct Play {
+    pub name: &'static str,
+    /// Whether it moves the public name by its record, and is not of the [`usual`] plan.
+    pub by_record: bool,
+    /// Plays it, in virtual time.
+    pub play: fn() -> Playing,
+}
+
+type Playing = Pin<Box<dyn Future<Output = World>>>;
+
+impl Play {
+    const fn new(name: &'static str, play: fn() -> Playing) -> Self {
+        Self {
+            name,
+            by_record: false,
+            play,
+        }
+    }
+}
+
+/// Long enough for everything that was started to end, or to wait for people.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// All of them.
+pub const PLAYS: [Play; 10] = [
+    Play::new("lost", || Box::pin(lost())),
+    Play::new("there and back", || Box::pin(there_and_back(usual()))),
+    Play {
+        by_record: true,
+        ..Play::new("there and back by record", || Box::pin(there_and_back(by_record())))
+    },
+    Play::new("taken over", || Box::pin(taken_over())),
+    Play::new("resumed", || Box::pin(resumed())),
+    Play::new("impatient", || Box::pin(impatient())),
+    Play::new("not freed", || Box::pin(not_freed())),
+    Play::new("stopped and told", || Box::pin(stopped(true))),
+    Play::new("stopped and not told", || Box::pin(stopped(false))),
+    Play::new("alarm refused", || Box::pin(alarm_refused())),
+];
+
+/// The example plan, with a function that has a reserved concurrency.
+pub fn usual() -> Plan {
+    let mut plan = plan();
+    plan.functions[0].reserved_concurrency = Some(50);
+    plan
+}
+
+/// The public name is moved by its record.
+fn by_record() -> Plan {
+    let mut plan = usual();
+    plan.dns.switch_object = None;
+    plan
+}
+
+/// Waits until that many other questions were asked before, each of which may be told more than once.
+async fn question_of(world: &World, before: usize) -> Message {
+    for told in 0.. {
+        let last = world.nth_question(told).await;
+        let asked = world.questions().into_iter().take(told + 1);
+        let different: BTreeSet<String> = asked
+            .filter_map(|question| Some(body(&question.text)?.to_string()))
+            .collect();
+        if different.len() > before {
+            return last;
+        }
+    }
+    unreachable!("it waits until there is one")
+}
+
+/// The alarm starts a recovery from the loss of a Region.
+async fn lost() -> World {
+    let world = World::watched(|plan| *plan = usual()).await;
+    world.cloud().take_region_away(PRIMARY);
+    tokio::time::sleep(HOUR).await;
+    world
+}
+
+/// The workload is moved there and back while both Regions are well.
+async fn there_and_back(plan: Plan) -> World {
+    let world = World::good_times(move |usual| *usual = plan).await;
+    world.prepare_primary();
+    world.start("there", request("switchover"));
+    world.wait().await;
+    tokio::time::sleep(HOUR).await;
+    world.start_in(PRIMARY, "back", request("switchover"));
+    world.wait().await;
+    world
+}
+
+/// A recovery is taken over from; two Regions want the lock.
+async fn taken_over() -> World {
+    let world = World::watched(|plan| *plan = usual()).await;
+    world.start("first", request("failover"));
+    world.question().await;
+    let mut instead = request("failover");
+    instead["take_over"] = json!(world.only_header().await.id);
+    world.start("second", instead);
+    let question = question_of(&world, 1).await;
+    for person in [ON_CALL, SECOND] {
+        world
+            .answer(&question, person, "approve", Some("the first one hangs"))
+            .await;
+    }
+    tokio::time::sleep(HOUR).await;
+    // One in the other Region looks who holds the lock here.
+    world.start("third", request("failover"));
+    question_of(&world, 2).await;
+    world.start_in(PRIMARY, "elsewhere", request("failover"));
+    tokio::time::sleep(HOUR / 60).await;
+    world
+}
+
+/// People approve, the promotion fails and the fence is taken back; the recovery is resumed, and what people answered holds.
+async fn resumed() -> World {
+    let world = World::good_times(|plan| *plan = usual()).await;
+    world.prepare_primary();
+    let promote = "promote-database";
+    world
+        .simulation
+        .break_function(RECOVERY, promote, "Denied", "not yet")
+        .unwrap();
+    world.start("resumed", request("failover"));
+    world.approve().await;
+    world.wait().await;
+    world.simulation.mend_function(RECOVERY, promote).unwrap();
+    // Event sources take up to a minute to become what they are told.
+    tokio::time::sleep(HOUR / 30).await;
+    world.resume(&world.only_header().await.id).await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    world
+}
+
+/// The recovery machine does not wait for its scenario's execution, which lives on.
+async fn impatient() -> World {
+    let world = with_impatient_recovery_machine(usual()).await;
+    world.cloud().faults.on_children();
+    world.start("impatient", request("failover"));
+    world.wait().await;
+    world
+}
+
+/// A recovery was stopped, and nobody has freed its lock when the next one begins.
+async fn not_freed() -> World {
+    let world = World::where_nobody_frees_the_lock(usual()).await;
+    world.cloud().faults.on_children();
+    world.start("stopped", request("failover"));
+    world.question().await;
+    world.stop(&world.only_header().await.execution).await;
+    world.start("next", request("failover"));
+    question_of(&world, 1).await;
+    world
+}
+
+/// What a recovery has started is stopped by the function that frees its lock: with the event that its execution was
+/// stopped, and where that is lost.
+async fn stopped(is_told: bool) -> World {
+    let world = World::good_times_with(usual(), |deployment| {
+        if !is_told {
+            deployment.rules.clear();
+        }
+    })
+    .await;
+    world.cloud().faults.on_children();
+    world.start("stopped", request("failover"));
+    world.question().await;
+    world.stop(&world.only_header().await.execution).await;
+    tokio::time::sleep(HOUR).await;
+    world
+}
+
+/// Alarms start nothing, and one is raised.
+async fn alarm_refused() -> World {
+    let world = World::watched(|plan| *plan = usual()).await;
+    let switch =
+        json!({ "on": false, "by": ON_CALL, "at": "2026-01-06T02:55:00Z", "reason": "the network is being moved" });
+    let switch = serde_json::from_value(switch).unwrap();
+    world
+        .record
+        .set_automation(&world.plan.workload, &switch)
+        .await
+        .unwrap();
+    world.cloud().take_region_away(PRIMARY);
+    tokio::time::sleep(HOUR).await;
+    world
+}
