@@ -155,6 +155,19 @@ async fn successor(record: &Record, header: &Header) -> Result<Option<Successor>
     Ok(None)
 }
 
+/// Why an execution fell short, without the name of the state that failed and without what stands, both of which are told
+/// beside it. Records from before have it only together with those.
+pub(crate) fn cause(closing: &Closing) -> Option<&str> {
+    closing.cause.as_deref().or(closing.reason.as_deref())
+}
+
+/// What evidence says under `name`: in one of its parts, or at the top.
+pub(crate) fn in_evidence<'a>(evidence: &'a Value, name: &str) -> Option<&'a Value> {
+    let parts = evidence.as_object().into_iter().flat_map(|parts| parts.values());
+    let mut found = parts.filter_map(|part| part.get(name));
+    found.next().or_else(|| evidence.get(name))
+}
+
 impl Account {
     /// How its executions ended, oldest first, the last one included if it has.
     pub fn endings(&self) -> impl Iterator<Item = &Closing> {
@@ -216,5 +229,63 @@ impl Account {
         let resumed = self.header.resumed.iter().map(|trigger| trigger.at);
         let known = steps.chain(questions).flatten().chain(answers).chain(resumed);
         known.fold(self.header.opened_at, Timestamp::max)
+    }
+
+    /// What its last evidence, or else its decision, says under `name`.
+    pub(crate) fn found(&self, name: &str) -> Option<&Value> {
+        let closing = self.header.closing.as_ref();
+        let found = closing.and_then(|closing| in_evidence(&closing.evidence, name));
+        found.or_else(|| self.decision.as_ref()?.get(name))
+    }
+
+    /// The newest evidence under `name` that is there.
+    pub(crate) fn newest(&self, name: &str) -> Option<&Value> {
+        let parts = self.endings().filter_map(|closing| closing.evidence.get(name));
+        parts.filter(|part| !part.is_null()).last()
+    }
+
+    /// The Region of the plan that does not run it; nothing in records from before it was kept.
+    pub fn other_region(&self) -> Option<&str> {
+        self.header.regions.as_ref().map(|regions| regions.other.as_str())
+    }
+
+    /// The Region that runs it, for sentences.
+    pub(crate) fn here(&self) -> &str {
+        match self.region() {
+            "" => "the Region that runs it",
+            here => here,
+        }
+    }
+
+    /// The other Region, for sentences.
+    pub(crate) fn other(&self) -> &str {
+        self.other_region().unwrap_or("the other Region")
+    }
+
+    /// Whether a step changed something that was not taken back.
+    pub(crate) fn stands(&self, step: &str) -> bool {
+        let stands = |undo: &Undo| undo.step == step && undo.taken_back_at.is_none();
+        self.undo.iter().any(stands)
+    }
+
+    /// Whether a visit of a step ended well.
+    pub(crate) fn has_succeeded(&self, step: &str) -> bool {
+        let succeeded = |visit: &TimelineStep| visit.name == step && visit.outcome.as_deref() == Some("succeeded");
+        self.timeline.iter().any(succeeded)
+    }
+
+    /// A question that people can still answer, as far as the record knows.
+    pub(crate) fn open_question(&self) -> Option<&Asked> {
+        let runs = self.header.ended().is_none();
+        let open = |asked: &&Asked| asked.settled.is_none() && asked.expires_at > self.known_until();
+        self.questions.iter().rev().find(open).filter(|_| runs)
+    }
+
+    /// The state that failed, where the timeline has no line of it.
+    pub(crate) fn silent_failure<'a>(&self, closing: &'a Closing) -> Option<&'a str> {
+        let state = closing.failed_state.as_deref()?;
+        let execution = arn::name(&closing.execution);
+        let has_a_line = |step: &TimelineStep| step.state == state && step.execution == execution;
+        (!self.timeline.iter().any(has_a_line)).then_some(state)
     }
 }

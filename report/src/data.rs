@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::Account;
 use crate::path::CriticalPath;
-use crate::{Account, State};
+use crate::state::State;
 
 /// The format of the JSON form; it grows with every change that a reader of the one before would not understand.
 pub const FORMAT: u32 = 1;

@@ -3,13 +3,17 @@
 
 mod account;
 mod campaign;
+mod commands;
 mod data;
+mod figures;
 mod html;
 mod markdown;
 mod page;
 pub mod path;
 mod plot;
+mod sections;
 mod state;
+mod steps;
 mod story;
 mod timeline;
 mod words;
@@ -19,16 +23,32 @@ use serde::Serialize;
 pub use account::{Account, Asked, Successor, read};
 pub use campaign::{Breach, Campaign, ScenarioRuns, Spread};
 pub use data::{FORMAT, Report};
-pub use state::{Known, State, state};
+pub use page::{Figure, Text, Todo, Tone};
+pub use state::{Known, State};
+pub use story::add as add_story;
+pub use story::told::{Moment, Story};
+
+/// How things stand, from the account alone.
+pub fn state(account: &Account) -> State {
+    State::new(account, story::of(account.header.scenario).facts(account))
+}
+
+fn page(account: &Account) -> page::Page {
+    let tale = story::told::Tale {
+        account,
+        story: story::of(account.header.scenario),
+    };
+    sections::page(&tale, &state(account), &path::critical_path(account))
+}
 
 /// A recovery's report as one HTML file that needs nothing beside it and asks for nothing.
 pub fn html(account: &Account) -> String {
-    html::document(&story::page(account, &path::critical_path(account)))
+    html::document(&page(account))
 }
 
 /// A recovery's report as Markdown.
 pub fn markdown(account: &Account) -> String {
-    markdown::document(&story::page(account, &path::critical_path(account)))
+    markdown::document(&page(account))
 }
 
 /// A recovery's report as JSON: a [`Report`]. Errors: the account is not data, which is a defect.

@@ -30,8 +30,10 @@ pub(crate) struct Page {
 
 /// How something is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
+    /// As it should be.
     Good,
+    /// Not as it should be.
     Bad,
     /// Neither, or not known yet.
     Plain,
@@ -67,7 +69,7 @@ pub(crate) enum Block {
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Todo {
+pub struct Todo {
     pub(crate) what: Text,
     /// Who does it, and what they may have to be allowed.
     pub(crate) who: Option<Text>,
@@ -86,7 +88,8 @@ pub(crate) struct Command {
 }
 
 impl Todo {
-    pub(crate) fn new(what: impl Into<Text>) -> Self {
+    /// What is to be done.
+    pub fn new(what: impl Into<Text>) -> Self {
         Self {
             what: what.into(),
             who: None,
@@ -95,7 +98,8 @@ impl Todo {
         }
     }
 
-    pub(crate) fn by(self, who: impl Into<Text>) -> Self {
+    /// With who does it, and what they may have to be allowed.
+    pub fn by(self, who: impl Into<Text>) -> Self {
         Self {
             who: Some(who.into()),
             ..self
@@ -103,12 +107,13 @@ impl Todo {
     }
 
     /// With a command, where there is one.
-    pub(crate) fn run(mut self, purpose: &'static str, line: impl Into<Option<String>>) -> Self {
+    pub fn run(mut self, purpose: &'static str, line: impl Into<Option<String>>) -> Self {
         self.commands.extend(line.into().map(|line| Command { purpose, line }));
         self
     }
 
-    pub(crate) fn done(self, done: impl Into<Text>) -> Self {
+    /// With what is seen when it is done.
+    pub fn done(self, done: impl Into<Text>) -> Self {
         Self {
             done: Some(done.into()),
             ..self
@@ -118,12 +123,15 @@ impl Todo {
 
 /// A figure that is worth a box of its own.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Figure {
-    pub(crate) name: String,
-    pub(crate) value: Text,
+pub struct Figure {
+    /// What it is called.
+    pub name: String,
+    /// What it came to.
+    pub value: Text,
     /// What it is held against, and how it stands.
-    pub(crate) verdict: Text,
-    pub(crate) tone: Tone,
+    pub verdict: Text,
+    /// Whether that is good.
+    pub tone: Tone,
 }
 
 /// Rows of cells under headings; the first cell of a row names it.
@@ -136,7 +144,7 @@ pub(crate) struct Table {
 
 /// Text with what it is made of.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Text(pub(crate) Vec<Piece>);
+pub struct Text(pub(crate) Vec<Piece>);
 
 /// A piece of text. Everything that comes from the record is made harmless where it is shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,35 +162,43 @@ pub(crate) enum Piece {
 }
 
 impl Text {
-    pub(crate) fn plain(text: impl Into<String>) -> Self {
+    /// Text as it is.
+    pub fn plain(text: impl Into<String>) -> Self {
         Self(vec![Piece::Plain(text.into())])
     }
 
-    pub(crate) fn code(text: impl Into<String>) -> Self {
+    /// What is typed, or named by a machine.
+    pub fn code(text: impl Into<String>) -> Self {
         Self::default().with(Piece::Code(text.into()))
     }
 
-    pub(crate) fn at(at: Timestamp) -> Self {
+    /// A moment.
+    pub fn at(at: Timestamp) -> Self {
         Self::default().with(Piece::Time(at))
     }
 
-    pub(crate) fn and(self, text: impl Into<String>) -> Self {
+    /// With more text behind it.
+    pub fn and(self, text: impl Into<String>) -> Self {
         self.with(Piece::Plain(text.into()))
     }
 
-    pub(crate) fn strong(self, text: impl Into<String>) -> Self {
+    /// With text behind it that stands out.
+    pub fn strong(self, text: impl Into<String>) -> Self {
         self.with(Piece::Strong(text.into()))
     }
 
-    pub(crate) fn and_code(self, text: impl Into<String>) -> Self {
+    /// With code behind it.
+    pub fn and_code(self, text: impl Into<String>) -> Self {
         self.with(Piece::Code(text.into()))
     }
 
-    pub(crate) fn and_at(self, at: Timestamp) -> Self {
+    /// With a moment behind it.
+    pub fn and_at(self, at: Timestamp) -> Self {
         self.with(Piece::Time(at))
     }
 
-    pub(crate) fn number(self, pointer: &str, value: f64, said: impl Into<String>) -> Self {
+    /// With a figure behind it: where the JSON form has it (a JSON pointer), and how it is said.
+    pub fn number(self, pointer: &str, value: f64, said: impl Into<String>) -> Self {
         self.with(Piece::Number {
             pointer: pointer.to_owned(),
             value,
@@ -190,7 +206,8 @@ impl Text {
         })
     }
 
-    pub(crate) fn then(mut self, other: Self) -> Self {
+    /// With other text behind it.
+    pub fn then(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }

@@ -10,10 +10,8 @@ use shared::error::ErrorKind;
 use shared::record::{Started, TimelineStep};
 use shared::request::TriggerKind;
 
-use crate::Account;
-
-/// The step that asks people: what follows on it waits for their answer.
-const ASKS: &str = "request-approval";
+use crate::account::Account;
+use crate::steps::ASKS;
 
 /// Whom a part of the path waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -435,9 +433,8 @@ fn began_to_pause(step: &TimelineStep) -> Option<Timestamp> {
 
 /// Whether a state was tried again because AWS did not do what it was asked.
 fn waited_out(step: &TimelineStep) -> bool {
-    let failure = step.last_failure.as_deref().unwrap_or_default();
-    let name = failure.split(':').next().unwrap_or_default();
-    let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let name = step.last_failed_as.as_deref();
+    let kind = ErrorKind::ALL.into_iter().find(|kind| Some(kind.name()) == name);
     step.failures > 0 && kind.is_some_and(ErrorKind::is_retryable)
 }
 

@@ -1,6 +1,7 @@
 //! How times, lengths of time and names are said, in every form of the report.
 
 use jiff::Timestamp;
+use shared::error::{ErrorKind, without_advice};
 
 /// A length of time: `0.4 s`, `41 s`, `7 min 32 s`, `1 h 5 min`.
 pub fn length(seconds: f64) -> String {
@@ -52,15 +53,9 @@ pub fn moment(at: Timestamp, of_report: &str) -> String {
     }
 }
 
-/// What people call whoever an ARN names: a user, the session of a role, an alarm; the ARN itself where it is none.
-pub fn name(arn: &str) -> &str {
-    if !arn.starts_with("arn:") {
-        return arn;
-    }
-    arn.rsplit(['/', ':'])
-        .next()
-        .filter(|name| !name.is_empty())
-        .unwrap_or(arn)
+/// Whether a text is a moment that is known.
+pub fn is_moment(text: &str, known: Option<Timestamp>) -> bool {
+    known.is_some() && text.parse().ok() == known
 }
 
 /// A name of ours in words: `last_committed_at`, `AssessRegion` and `fence-region` become `Last committed at`,
@@ -102,32 +97,8 @@ fn is_hidden(character: char) -> bool {
             | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
-/// What a step does, for somebody who does not know it; `here` and `other` are the Regions. Steps that are not known here are
-/// called by their names alone.
-pub fn of_step(name: &str, here: &str, other: &str) -> Option<String> {
-    let said = match name {
-        "open-recovery" => "reads the plan, takes the lock, opens the record",
-        "announce" => "tells people",
-        "assess-region" => "looks at both Regions and decides what to do",
-        "request-approval" => "asks people",
-        "fence-region" => return Some(format!("shuts {other} off from taking writes")),
-        "promote-database" => return Some(format!("tells the database to move to {here}")),
-        "check-database" => return Some(format!("looks whether the database takes writes in {here}")),
-        "activate-region" => return Some(format!("lets the functions run in {here}")),
-        "switch-dns" => return Some(format!("moves the public name to {here}")),
-        "check-dns" => "looks whether every name server knows",
-        "check-health" => "asks the public name, as customers do, whether the service is healthy",
-        "unfence-region" => return Some(format!("gives back what was changed in {other}")),
-        "stop-scenario" => "makes sure that nothing of the scenario's execution is at work",
-        "close-recovery" => "measures, and releases the lock",
-        "write-report" => "writes this report",
-        _ => return None,
-    };
-    Some(said.to_owned())
-}
-
-/// What a state does, by its name, which is that of its step in another form: `SwitchDns` calls `switch-dns`.
-pub fn of_state(state: &str, here: &str, other: &str) -> Option<String> {
+/// The step that a state calls, by the state's name, which is the step's in another form: `SwitchDns` calls `switch-dns`.
+pub fn step_of(state: &str) -> String {
     let mut step = String::new();
     for character in state.chars() {
         if character.is_uppercase() && !step.is_empty() {
@@ -135,79 +106,18 @@ pub fn of_state(state: &str, here: &str, other: &str) -> Option<String> {
         }
         step.extend(character.to_lowercase());
     }
-    of_step(&step, here, other)
-}
-
-/// Names of AWS Regions in a text, in order: `us-east-1`.
-pub fn regions_in(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    words.filter(|word| {
-        let parts: Vec<&str> = word.split('-').collect();
-        let [continent, places @ .., number] = parts.as_slice() else {
-            return false;
-        };
-        let are = |part: &str, is: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(is);
-        continent.len() == 2
-            && are(continent, u8::is_ascii_lowercase)
-            && !places.is_empty()
-            && places.iter().all(|place| are(place, u8::is_ascii_lowercase))
-            && are(number, u8::is_ascii_digit)
-    })
+    step
 }
 
 /// An error without what was advice at the time, and with a time limit in plain words. The JSON form has it word for word.
 pub fn in_short(error: &str) -> String {
-    const ADVICE: &str = "; it is tried again; if it goes on, ";
     const LATE: (&str, &str) = ("request has timed out: ", " occurred after ");
-    let mut text = error;
-    let without_advice;
-    if let Some((before, after)) = text.split_once(ADVICE) {
-        // The advice ends with the error.
-        let rest = after.find(". ").map_or("", |end| &after[end..]);
-        without_advice = format!("{before}{rest}");
-        text = &without_advice;
-    }
+    let text = without_advice(error, ErrorKind::is_retryable);
     let late = text.split_once(LATE.0).and_then(|(before, after)| {
         let (_, limit) = after.split_once(LATE.1)?;
         Some(format!("{before}no answer within {limit}"))
     });
-    late.unwrap_or_else(|| text.to_owned())
-}
-
-/// A field of the evidence as a label, where its name does not say enough.
-pub fn of_field(name: &str, here: &str, other: &str) -> String {
-    let said = match name {
-        "blockers" => "What forbids it",
-        "can_lose_writes" => "Writes can be lost this way",
-        "fence_confirmable" => return format!("{other} answers, so that shutting it off can be seen"),
-        "health" => return format!("What AWS Health says of {other}"),
-        "way" => "The way",
-        "ready" => return format!("The database takes reads and writes in {here}"),
-        "not_begun" => "The database's move had not begun",
-        "waiting_for" => "Still missing",
-        "last_committed_at" => return format!("Last heartbeat known to be committed in {other}"),
-        "last_surviving_at" => "Last heartbeat in the recovered database",
-        "resources" => "Parts looked at",
-        "changed" => "Of these, changed by this recovery",
-        "confirmed" => return format!("{other} is seen to be shut off"),
-        "unconfirmed" => "Parts that were not seen to be shut off",
-        "source" => "Who says it",
-        _ => return humanised(name),
-    };
-    said.to_owned()
-}
-
-/// What a part of the evidence is about, for somebody who does not know it.
-pub fn of_evidence(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "opening" => "what was noticed at the start",
-        "assessment" => "what was seen, before anything was changed",
-        "approval" => "what those who were asked came to",
-        "fence" => "whether the other Region takes no more writes",
-        "database" => "what was seen of the database in the end",
-        "decision" => "what was decided to do",
-        _ => return None,
-    })
+    late.unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -246,21 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_last_part_of_an_arn() {
-        assert_eq!(
-            name("arn:aws:sts::1:assumed-role/on-call/one@example.com"),
-            "one@example.com"
-        );
-        assert_eq!(name("arn:aws:cloudwatch:us-west-2:1:alarm:down"), "down");
-        assert_eq!(name("a/b"), "a/b");
+    fn names_of_ours_are_said_in_words() {
         assert_eq!(humanised("AssessRegion"), "Assess region");
         assert_eq!(humanised("last_committed_at"), "Last committed at");
-    }
-
-    #[test]
-    fn regions_are_told_from_other_words() {
-        let text = "arn:aws:rds:us-east-1:1:cluster:a-b-1 in us-gov-west-1, not us-1, USE-east-1 or radiant-eu-west-2";
-        assert_eq!(regions_in(text).collect::<Vec<_>>(), ["us-east-1", "us-gov-west-1"]);
     }
 
     #[test]

@@ -148,10 +148,10 @@ impl Summarise for Verdict {
         match self {
             Self::Approved { by, .. } if by.is_empty() => Summary::done("approved; nobody had to be asked"),
             Self::Approved { by, .. } => {
-                let people: Vec<&str> = by.iter().map(|arn| arn::person(arn)).collect();
+                let people: Vec<&str> = by.iter().map(|arn| arn::display_name(arn)).collect();
                 Summary::done(format!("approved by {}", people.join(" and ")))
             }
-            Self::Declined { by, .. } => Summary::failed(format!("declined by {}", arn::person(by))),
+            Self::Declined { by, .. } => Summary::failed(format!("declined by {}", arn::display_name(by))),
         }
     }
 }

@@ -73,9 +73,10 @@ pub fn name(arn: &str) -> &str {
     arn.rsplit(':').next().unwrap_or(arn)
 }
 
-/// What an ARN calls a person: the user's or the session's name.
-pub fn person(arn: &str) -> &str {
-    arn.rsplit(['/', ':']).next().unwrap_or(arn)
+/// What people call whoever an ARN names: a user, the session of a role, an alarm; the text itself where it is no ARN.
+pub fn display_name(arn: &str) -> &str {
+    let last = Arn::read(arn).and_then(|arn| arn.resource.rsplit(['/', ':']).next());
+    last.filter(|name| !name.is_empty()).unwrap_or(arn)
 }
 
 /// ARN of the execution `name` of a machine, whose ARN may name one of its versions: an execution's never does.
@@ -138,6 +139,18 @@ mod tests {
         assert_eq!(execution(machine_arn, "one"), ONE);
         assert_eq!(execution(&format!("{machine_arn}:7"), "one"), ONE);
         assert_eq!((region(ONE), name(ONE)), ("us-west-2", "one"));
+    }
+
+    #[test]
+    fn people_call_somebody_by_the_last_part_of_an_arn() {
+        for (arn, called) in [
+            ("arn:aws:sts::1:assumed-role/on-call/one@example.com", "one@example.com"),
+            ("arn:aws:cloudwatch:us-west-2:1:alarm:down", "down"),
+            ("a/b", "a/b"),
+            ("arn:aws:iam::1:user/", "arn:aws:iam::1:user/"),
+        ] {
+            assert_eq!(display_name(arn), called);
+        }
     }
 
     #[test]

@@ -95,6 +95,9 @@ pub struct StepError {
     pub kind: ErrorKind,
     /// The operation, the resource, what went wrong, and what to do. Never a secret.
     pub message: String,
+    /// What came of a call to AWS: the message without the operation, the resource and what to do. Nothing in errors of our
+    /// own.
+    pub answer: Option<String>,
 }
 
 impl StepError {
@@ -103,6 +106,7 @@ impl StepError {
         Self {
             kind,
             message: message.into(),
+            answer: None,
         }
     }
 
@@ -138,7 +142,11 @@ impl StepError {
             SdkError::ServiceError(service) => describe_service_error(service.err(), status),
             other => source_chain(other),
         };
-        Self::new(kind, format!("{operation} on {resource}: {what}; {}", kind.advice()))
+        Self {
+            kind,
+            message: format!("{operation} on {resource}: {what}; {}", kind.advice()),
+            answer: Some(what),
+        }
     }
 }
 
@@ -157,6 +165,14 @@ impl From<StepError> for lambda_runtime::Diagnostic {
             error_message: error.message,
         }
     }
+}
+
+/// The text of an error without what a person was advised to do at the time, where the error is of one of these kinds.
+pub fn without_advice(text: &str, kinds: impl Fn(ErrorKind) -> bool) -> String {
+    let kinds = ErrorKind::ALL.into_iter().filter(|kind| kinds(*kind));
+    kinds.fold(text.to_owned(), |text, kind| {
+        text.replace(&format!("; {}", kind.advice()), "")
+    })
 }
 
 fn describe_service_error<E: ProvideErrorMetadata + std::error::Error>(error: &E, status: Option<u16>) -> String {

@@ -20,17 +20,17 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures::StreamExt;
-use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 pub use noted::Noted;
-pub use setting::{EVERY_METHOD, Setting, Throttling, function_in, stage_in};
+pub use setting::{EVERY_METHOD, Setting, Throttling};
 
 use crate::arn::Arn;
 use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
 use crate::plan::Function;
+use crate::record::Resource;
 use crate::slices::ApiSlice;
 
 /// Time between calls to Lambda. Source: Lambda quotas: the control plane takes 15 requests a second, all together.
@@ -45,8 +45,6 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(3);
 /// Time for a call to it, all tries together. The first call that takes it is the last one.
 const OPERATION: Duration = Duration::from_secs(4);
-/// How many resources an answer names.
-const NAMED: usize = 20;
 
 /// What can be fenced in one Region.
 #[derive(Debug)]
@@ -62,48 +60,9 @@ pub struct Fence {
 #[derive(Clone, Debug)]
 pub struct Looked {
     /// The resource, as [`Setting::resource`] names it.
-    pub resource: String,
+    pub resource: Resource,
     /// What it is set to, or why that was not seen.
     pub setting: Result<Setting, StepError>,
-}
-
-/// A resource that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// The resource.
-    pub resource: String,
-    /// Why, and what to do.
-    pub reason: String,
-}
-
-impl Missing {
-    /// `resource` is not as it should be, because of `reason`.
-    pub fn new(resource: impl Into<String>, reason: impl ToString) -> Self {
-        Self {
-            resource: resource.into(),
-            reason: reason.to_string(),
-        }
-    }
-
-    /// The first 20, and how many more there are: a state's data has an end. The others are in the log.
-    pub fn shortened(mut missing: Vec<Self>) -> Vec<Self> {
-        let more = missing.len().saturating_sub(NAMED);
-        if more > 0 {
-            for missing in &missing {
-                tracing::warn!(
-                    resource = missing.resource,
-                    reason = missing.reason,
-                    "not as it should be"
-                );
-            }
-            missing.truncate(NAMED);
-            missing.push(Self::new(
-                format!("and {more} more"),
-                "the log of this function names them",
-            ));
-        }
-        missing
-    }
 }
 
 impl Fence {
@@ -145,7 +104,7 @@ impl Fence {
     pub async fn look(&self, functions: &[Function], api: &ApiSlice) -> Vec<Looked> {
         let reserved = functions.iter().map(|function| async {
             Looked {
-                resource: function_in(&function.name, &self.region),
+                resource: Resource::function(&function.name, &self.region),
                 setting: self.function(&function.name).await,
             }
         });
@@ -165,12 +124,12 @@ impl Fence {
                 }));
             }
             Err(error) => all.push(Looked {
-                resource: format!("the functions' event sources in {}", self.region),
+                resource: Resource::event_sources(&self.region),
                 setting: Err(error),
             }),
         }
         all.push(Looked {
-            resource: stage_in(&api.rest_api, &api.stage, &self.region),
+            resource: Resource::stage(&api.rest_api, &api.stage, &self.region),
             setting: stage,
         });
         all
@@ -232,10 +191,10 @@ impl Fence {
     ) -> Vec<Result<GetFunctionConfigurationOutput, StepError>> {
         let each = functions.iter().map(|function| {
             let call = self.lambda.get_function_configuration().function_name(&function.name);
-            let resource = function_in(&function.name, &self.region);
+            let resource = Resource::function(&function.name, &self.region);
             async move {
                 self.lambda_calls
-                    .make("lambda:GetFunctionConfiguration", &resource, call.send())
+                    .make("lambda:GetFunctionConfiguration", &resource.text, call.send())
                     .await
             }
         });
@@ -244,10 +203,10 @@ impl Fence {
 
     async fn function(&self, name: &str) -> Result<Setting, StepError> {
         let call = self.lambda.get_function_concurrency().function_name(name);
-        let resource = function_in(name, &self.region);
+        let resource = Resource::function(name, &self.region);
         let output = self
             .lambda_calls
-            .make("lambda:GetFunctionConcurrency", &resource, call.send())
+            .make("lambda:GetFunctionConcurrency", &resource.text, call.send())
             .await?;
         Ok(Setting::Function {
             name: name.to_owned(),
@@ -257,10 +216,10 @@ impl Fence {
 
     async fn stage(&self, rest_api: &str, stage: &str) -> Result<Setting, StepError> {
         let call = self.api.get_stage().rest_api_id(rest_api).stage_name(stage);
-        let resource = stage_in(rest_api, stage, &self.region);
+        let resource = Resource::stage(rest_api, stage, &self.region);
         let output = self
             .api_calls
-            .make("apigateway:GetStage", &resource, call.send())
+            .make("apigateway:GetStage", &resource.text, call.send())
             .await?;
         Ok(Setting::Stage {
             rest_api: rest_api.to_owned(),
@@ -307,21 +266,23 @@ impl Fence {
             ) => {
                 let call = self.lambda.put_function_concurrency().function_name(name);
                 let call = call.reserved_concurrent_executions(*count).send();
-                let made = self.lambda_calls.make("lambda:PutFunctionConcurrency", &resource, call);
+                let made = self
+                    .lambda_calls
+                    .make("lambda:PutFunctionConcurrency", &resource.text, call);
                 made.await.map(drop)
             }
             (_, Setting::Function { name, .. }) => {
                 let call = self.lambda.delete_function_concurrency().function_name(name).send();
                 let made = self
                     .lambda_calls
-                    .make("lambda:DeleteFunctionConcurrency", &resource, call);
+                    .make("lambda:DeleteFunctionConcurrency", &resource.text, call);
                 made.await.map(drop)
             }
             (_, Setting::EventSource { uuid, enabled, .. }) => {
                 let call = self.lambda.update_event_source_mapping().uuid(uuid).enabled(*enabled);
                 let made = self
                     .lambda_calls
-                    .make("lambda:UpdateEventSourceMapping", &resource, call.send());
+                    .make("lambda:UpdateEventSourceMapping", &resource.text, call.send());
                 made.await.map(drop)
             }
             (
@@ -334,7 +295,9 @@ impl Fence {
             ) => {
                 let call = self.api.update_stage().rest_api_id(rest_api).stage_name(stage);
                 let call = call.set_patch_operations(Some(setting::patch(from, to)));
-                let made = self.api_calls.make("apigateway:UpdateStage", &resource, call.send());
+                let made = self
+                    .api_calls
+                    .make("apigateway:UpdateStage", &resource.text, call.send());
                 made.await.map(drop)
             }
             (_, Setting::Stage { .. }) => {
@@ -482,13 +445,5 @@ mod tests {
         assert_eq!(state("Disabling"), Some(Ok(false)));
         assert_eq!(state("Deleting"), None);
         assert_eq!(state("Updating").unwrap().unwrap_err().kind, ErrorKind::Conflict);
-    }
-
-    #[test]
-    fn an_answer_names_twenty_and_counts_the_rest() {
-        let missing = |count: usize| (0..count).map(|n| Missing::new(n.to_string(), "r")).collect();
-        assert_eq!(Missing::shortened(missing(20)).len(), 20);
-        let shortened = Missing::shortened(missing(200));
-        assert_eq!((shortened.len(), shortened[20].resource.as_str()), (21, "and 180 more"));
     }
 }

@@ -158,6 +158,7 @@ mod tests {
             scenario: Scenario::REGION_FAILURE,
             mode: Mode::Live,
             wants: Fields::new(),
+            regions: None,
             trigger: Trigger {
                 kind: TriggerKind::Person,
                 by: "arn:p".into(),

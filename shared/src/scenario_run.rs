@@ -65,7 +65,8 @@ pub struct ScenarioEnd {
     pub failure: Option<Failure>,
     /// The times that were observed.
     pub observed: Observed,
-    /// What steps answered that a person should know: each may have `warnings`, a list of texts.
+    /// What steps answered that a person should know: each may have `warnings`, a list of
+    /// [`crate::record::Warning`].
     pub evidence: BTreeMap<String, Value>,
     /// What taking back left, where that was tried.
     pub remaining: Option<Remaining>,

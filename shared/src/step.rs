@@ -135,7 +135,7 @@ impl<S: Step> Served<S> {
             let recovery = recovery.or_else(|| result.as_ref().ok().and_then(recovery_in));
             let end = StepEnd {
                 at: self.aws.now(),
-                outcome: result.as_ref().map(|_| ()).map_err(ToString::to_string),
+                outcome: result.as_ref().map(|_| ()).map_err(StepError::clone),
                 waited,
             };
             self.note(recovery.as_ref(), state.as_ref(), started_at, Some(end))

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::Warning;
+
 /// What a step's output tells a person most. Every output that a machine gets back has these fields beside its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
@@ -55,11 +57,10 @@ impl Summary {
 
     /// With what each warning says could not be done; its cause is a chain of errors, and is on the record.
     #[must_use]
-    pub fn warning(mut self, warnings: &[String]) -> Self {
+    pub fn warning(mut self, warnings: &[Warning]) -> Self {
         for warning in warnings {
-            let what = warning.split(": ").next().unwrap_or(warning);
             self.sentence.push_str("; warning: ");
-            self.sentence.push_str(what);
+            self.sentence.push_str(&warning.text);
         }
         self
     }
@@ -68,10 +69,11 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::WarningCode;
 
     #[test]
     fn a_warning_is_said_without_its_cause() {
-        let warnings = ["it cannot be seen: Unavailable: no answer".to_owned()];
+        let warnings = [Warning::new(WarningCode::Unknown, "it cannot be seen").because("Unavailable: no answer")];
         let summary = Summary::done("opened").warning(&warnings);
         assert_eq!(summary, Summary::done("opened; warning: it cannot be seen"));
     }

@@ -15,9 +15,9 @@ use aws_sdk_lambda::types::{LastUpdateStatus, State};
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{EVERY_METHOD, Fence, Noted, Setting, Throttling, function_in, side_by_side, stage_in};
+use shared::fence::{EVERY_METHOD, Fence, Noted, Setting, Throttling, side_by_side};
 use shared::plan::Function;
-use shared::record::{Fenced, Record, Undo};
+use shared::record::{Fenced, Missing, Record, Resource, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -45,27 +45,18 @@ pub struct Output {
     pub active: usize,
     /// How many there are.
     pub of: usize,
-    /// What is not as it should be, and why.
-    pub failed: Vec<Failure>,
+    /// What is not as it should be, and why; a function by its name alone, for people.
+    pub failed: Vec<Missing>,
 }
 
 impl Summarise for Output {
     fn summarise(&self) -> Summary {
         let run = format!("{} of {} functions run", self.active, self.of);
         match self.failed.first() {
-            Some(failed) => Summary::failed(format!("{run}; {}: {}", failed.function, failed.reason)),
+            Some(failed) => Summary::failed(format!("{run}; {}: {}", failed.resource.text, failed.reason)),
             None => Summary::done(run),
         }
     }
-}
-
-/// What does not run as planned.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// The function; or the event source or the stage, with its Region.
-    pub function: String,
-    /// Why, and what to do.
-    pub reason: String,
 }
 
 /// The step.
@@ -105,7 +96,7 @@ impl Step for ActivateRegion {
             fence.look(&input.functions, &input.here.api),
             fence.configurations(&input.functions),
         );
-        let mut looked: BTreeMap<String, Result<Setting, StepError>> = looked
+        let mut looked: BTreeMap<Resource, Result<Setting, StepError>> = looked
             .into_iter()
             .map(|looked| (looked.resource, looked.setting))
             .collect();
@@ -113,54 +104,54 @@ impl Step for ActivateRegion {
 
         let mut functions = Vec::new();
         for (function, configuration) in input.functions.iter().zip(configurations) {
-            let resource = function_in(&function.name, &input.here.region);
+            let resource = Resource::function(&function.name, &input.here.region);
             let reserved = looked.remove(&resource).unwrap_or_else(|| Err(unseen(&resource)));
-            let may_run = configuration.and_then(|configuration| may_run(&configuration, &input.here, &resource));
+            let may_run = configuration.and_then(|configuration| may_run(&configuration, &input.here, &resource.text));
             match may_run.and(reserved) {
                 Ok(now) => functions.push((now, as_planned(function))),
-                Err(error) => report.failed(&function.name, error),
+                Err(error) => report.failed(resource.called(&function.name), error),
             }
         }
         for (now, error) in self.change(&fence, &input, functions.clone()).await? {
-            report.failed(name_of(&now), error);
+            report.failed(now.resource(&input.here.region).called(name_of(&now)), error);
         }
         let running: Vec<&str> = functions
             .iter()
             .map(|(now, _)| name_of(now))
-            .filter(|name| !report.names(name))
+            .filter(|name| !report.names(&Resource::function(name, &input.here.region)))
             .collect();
         let active = running.len();
 
         let mut others = Vec::new();
-        let stage = stage_in(&input.here.api.rest_api, &input.here.api.stage, &input.here.region);
+        let stage = Resource::stage(&input.here.api.rest_api, &input.here.api.stage, &input.here.region);
         for (resource, now) in looked {
-            if let Some(error) = notes.0.unreadable.get(&resource) {
-                report.note(&resource, error);
+            if let Some(missing) = notes.0.unreadable.get(&resource.text) {
+                report.failures.push(missing.clone());
                 continue;
             }
             let to = match &now {
                 Err(error) => Err(error.clone()),
-                Ok(now @ Setting::EventSource { function, .. }) => {
-                    Ok((running.contains(&function.as_str()) && notes.lets_enable(&resource)).then(|| enabled(now)))
-                }
-                Ok(now) => opened(now, notes.0.before.get(&resource), &input.here.region),
+                Ok(now @ Setting::EventSource { function, .. }) => Ok((running.contains(&function.as_str())
+                    && notes.lets_enable(&resource.text))
+                .then(|| enabled(now))),
+                Ok(now) => opened(now, notes.0.before.get(&resource.text), &input.here.region),
             };
             match (now, to) {
                 (Ok(now), Ok(Some(to))) => others.push((now, to)),
                 (_, Ok(_)) => {}
                 // While a stage that is known to be closed stays closed, customers are not served.
-                (_, Err(error)) if resource == stage && notes.0.before.contains_key(&stage) => {
-                    report.failed(&resource, error);
+                (_, Err(error)) if resource == stage && notes.0.before.contains_key(&stage.text) => {
+                    report.failed(resource, error);
                 }
-                (_, Err(error)) => report.note(&resource, &error),
+                (_, Err(error)) => report.note(resource, &error),
             }
         }
         for (now, error) in self.change(&fence, &input, others).await? {
             let resource = now.resource(&input.here.region);
             // Also where the answer of a change was lost: the next run sees that it was made.
-            report.failed(&resource, error);
+            report.failed(resource, error);
         }
-        let done = notes.outdated(&running, &report);
+        let done = notes.outdated(&running, &report, &input.here.region);
         let forgetting = done
             .iter()
             .map(|resource| self.record.forget_fenced(&input.recovery.workload, resource));
@@ -207,14 +198,14 @@ impl ActivateRegion {
 /// What failed so far.
 #[derive(Debug, Default)]
 struct Report {
-    failures: Vec<Failure>,
+    failures: Vec<Missing>,
     /// The first failure that may pass, and without which the Region does not serve.
     passing: Option<StepError>,
 }
 
 impl Report {
     /// A failure without which the Region does not serve.
-    fn failed(&mut self, what: &str, error: StepError) {
+    fn failed(&mut self, what: Resource, error: StepError) {
         self.note(what, &error);
         if self.passing.is_none() && error.kind.is_retryable() {
             self.passing = Some(error);
@@ -222,15 +213,13 @@ impl Report {
     }
 
     /// A failure.
-    fn note(&mut self, what: &str, error: &StepError) {
-        self.failures.push(Failure {
-            function: what.to_owned(),
-            reason: error.to_string(),
-        });
+    fn note(&mut self, what: Resource, error: &StepError) {
+        self.failures.push(Missing::new(what, error));
     }
 
-    fn names(&self, what: &str) -> bool {
-        self.failures.iter().any(|failure| failure.function == what)
+    fn names(&self, what: &Resource) -> bool {
+        let is_it = |failed: &Resource| (&failed.kind, &failed.name) == (&what.kind, &what.name);
+        self.failures.iter().any(|failure| is_it(&failure.resource))
     }
 }
 
@@ -239,9 +228,7 @@ struct Notes(Noted);
 
 impl Notes {
     fn read(notes: &[Fenced]) -> Self {
-        Self(Noted::read(
-            notes.iter().map(|note| (note.resource.as_str(), &note.previous)),
-        ))
+        Self(Noted::read(notes.iter().map(|note| (&note.resource, &note.previous))))
     }
 
     /// Whether an event source may be enabled: not one that was disabled already when the Region was fenced.
@@ -251,13 +238,13 @@ impl Notes {
 
     /// Notes that have served. One of an event source that was disabled before holds as long as it is disabled: without it
     /// the next run would enable it.
-    fn outdated(&self, running: &[&str], report: &Report) -> Vec<String> {
-        let served = self.0.before.iter().filter(|(resource, before)| match before {
+    fn outdated(&self, running: &[&str], report: &Report, region: &str) -> Vec<String> {
+        let served = self.0.before.iter().filter(|(_, before)| match before {
             Setting::Function { name, .. } => running.contains(&name.as_str()),
             Setting::EventSource { function, enabled, .. } => {
-                *enabled && running.contains(&function.as_str()) && !report.names(resource)
+                *enabled && running.contains(&function.as_str()) && !report.names(&before.resource(region))
             }
-            Setting::Stage { .. } => !report.names(resource),
+            Setting::Stage { .. } => !report.names(&before.resource(region)),
         });
         served.map(|(resource, _)| resource.clone()).collect()
     }
@@ -313,7 +300,7 @@ fn opened(now: &Setting, before: Option<&Setting>, region: &str) -> Result<Optio
     }
 }
 
-fn unseen(resource: &str) -> StepError {
+fn unseen(resource: &Resource) -> StepError {
     StepError::new(
         ErrorKind::Internal,
         format!("{resource} was not looked at; this is a defect"),
@@ -321,6 +308,7 @@ fn unseen(resource: &str) -> StepError {
 }
 
 fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
+    let by_hand = now.by_hand(to, region);
     let previous = serde_json::to_value(now).map_err(|error| {
         StepError::new(
             ErrorKind::Internal,
@@ -331,7 +319,8 @@ fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
         step: ActivateRegion::NAME.to_owned(),
         resource: now.resource(region),
         previous,
-        taken_back_by: Some(format!("what was there before: {}", now.by_hand(to, region))),
+        taken_back_by: Some(format!("what was there before: {by_hand}")),
+        by_hand: Some(by_hand),
         taken_back_at: None,
     })
 }
@@ -470,17 +459,17 @@ mod tests {
     #[test]
     fn an_event_source_is_enabled_unless_it_was_disabled_before_the_fence() {
         let resource = source(false).resource("us-west-2");
-        assert!(notes(&[]).lets_enable(&resource));
-        assert!(notes(&[source(true)]).lets_enable(&resource));
-        assert!(!notes(&[source(false)]).lets_enable(&resource));
+        assert!(notes(&[]).lets_enable(&resource.text));
+        assert!(notes(&[source(true)]).lets_enable(&resource.text));
+        assert!(!notes(&[source(false)]).lets_enable(&resource.text));
     }
 
     #[test]
     fn a_note_that_keeps_an_event_source_disabled_is_not_forgotten() {
         let report = Report::default();
-        assert_eq!(notes(&[source(true)]).outdated(&["f"], &report).len(), 1);
-        assert_eq!(notes(&[source(true)]).outdated(&[], &report).len(), 0);
-        assert_eq!(notes(&[source(false)]).outdated(&["f"], &report).len(), 0);
+        assert_eq!(notes(&[source(true)]).outdated(&["f"], &report, "us-west-2").len(), 1);
+        assert_eq!(notes(&[source(true)]).outdated(&[], &report, "us-west-2").len(), 0);
+        assert_eq!(notes(&[source(false)]).outdated(&["f"], &report, "us-west-2").len(), 0);
     }
 
     #[test]

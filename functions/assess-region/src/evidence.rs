@@ -47,7 +47,16 @@ pub(crate) struct Evidence {
     /// The last heartbeat that the platform saw committed in the other Region.
     pub(crate) last_committed: Result<Option<Timestamp>, StepError>,
     /// What AWS Health says of the other Region, for people.
-    pub(crate) health: Vec<String>,
+    pub(crate) health: Health,
+}
+
+/// What AWS Health says, for people.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health {
+    /// Whether it answered.
+    pub(crate) answered: bool,
+    /// What it says, or why it says nothing.
+    pub(crate) says: Vec<String>,
 }
 
 /// Reads the probe's metric and the replication lag, both in this Region.
@@ -121,21 +130,27 @@ fn datapoints(result: &MetricDataResult) -> impl Iterator<Item = (Timestamp, f64
 
 /// What AWS Health says of the other Region: its open issues, in words. It answers late in a disaster, and only accounts
 /// with a support plan, so that its silence says nothing.
-pub(crate) async fn health(health: &aws_sdk_health::Client, region: &str) -> Vec<String> {
+pub(crate) async fn health(health: &aws_sdk_health::Client, region: &str) -> Health {
     let filter = EventFilter::builder()
         .regions(region)
         .event_status_codes(EventStatusCode::Open)
         .build();
     let asked = health.describe_events().filter(filter).send();
-    match tokio::time::timeout(HEALTH_LIMIT, asked).await {
-        Err(_) => vec![format!("AWS Health did not answer within {HEALTH_LIMIT:?}")],
+    let (answered, says) = match tokio::time::timeout(HEALTH_LIMIT, asked).await {
+        Err(_) => (
+            false,
+            vec![format!("AWS Health did not answer within {HEALTH_LIMIT:?}")],
+        ),
         Ok(Err(error)) => {
             let error = StepError::aws("health:DescribeEvents", &format!("open events of {region}"), error);
-            vec![format!("AWS Health cannot be asked: {error}")]
+            (false, vec![format!("AWS Health cannot be asked: {error}")])
         }
-        Ok(Ok(answer)) if answer.events().is_empty() => vec![format!("AWS Health knows of no open issue in {region}")],
-        Ok(Ok(answer)) => answer.events().iter().take(HEALTH_EVENTS).map(in_words).collect(),
-    }
+        Ok(Ok(answer)) if answer.events().is_empty() => {
+            (true, vec![format!("AWS Health knows of no open issue in {region}")])
+        }
+        Ok(Ok(answer)) => (true, answer.events().iter().take(HEALTH_EVENTS).map(in_words).collect()),
+    };
+    Health { answered, says }
 }
 
 fn in_words(event: &Event) -> String {

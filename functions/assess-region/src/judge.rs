@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::approval::Ask;
 use shared::global_database::{Promotion, serves};
 use shared::plan::Objective;
+use shared::record::{Warning, WarningCode};
 use shared::recovery::Way;
 use shared::scenario::region_failure::Intent;
 
@@ -26,13 +27,17 @@ pub struct Output {
     /// What forbids going on. Empty means go.
     pub blockers: Vec<String>,
     /// What a person should know.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// What AWS Health says, for people.
     pub health: Vec<String>,
+    /// Whether it answered.
+    pub health_answered: bool,
     /// When customers first suffered, as far as is known.
     pub impact_at: Timestamp,
     /// How much would be lost.
     pub expected_loss: ExpectedLoss,
+    /// The same in words, with what it follows from.
+    pub expected_loss_in_words: String,
     /// The way to go, if nothing forbids it.
     pub way: Way,
     /// Whether that way can lose writes.
@@ -60,13 +65,16 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     let metrics = evidence.metrics.as_ref().unwrap_or(&none);
     let mut warnings = Vec::new();
     if let Err(error) = &evidence.metrics {
-        warnings.push(format!("the metrics could not be read: {error}"));
+        warnings.push(Warning::new(WarningCode::MetricsUnread, "the metrics could not be read").because(error));
     }
     if let Err(error) = &evidence.last_committed {
-        warnings.push(format!(
-            "the last heartbeat of {} could not be read: {error}",
-            input.other.region
-        ));
+        let region = &input.other.region;
+        let text = format!("the last heartbeat of {region} could not be read");
+        warnings.push(
+            Warning::new(WarningCode::HeartbeatUnread, text)
+                .about(region)
+                .because(error),
+        );
     }
     let last_committed = evidence.last_committed.as_ref().ok().copied().flatten();
     let outage = beginning_of_outage(&metrics.probe, last_committed, evidence.now);
@@ -93,7 +101,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         (None, None) => {
             if input.intent != Intent::Switchover {
                 let text = "the probe's metric shows no outage; the time of the start stands in for the impact";
-                warnings.push(text.to_owned());
+                warnings.push(Warning::new(WarningCode::NoOutageSeen, text));
             }
             input.triggered_at
         }
@@ -110,7 +118,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         ),
         (Promotion::Done, None) => {
             let text = "this Region's cluster is the writer already; what was lost is not known any more";
-            warnings.push(text.to_owned());
+            warnings.push(Warning::new(WarningCode::PromotedBefore, text));
             blockers.extend(way(input, &signals).err());
             (Way::Failover, evidence.now)
         }
@@ -153,13 +161,15 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             (_, None) => Begun::BySomebody,
         },
     };
-    let ask = proposal.ask(&warnings, &evidence.health);
+    let ask = proposal.ask(&warnings, &evidence.health.says);
     Output {
         signals,
         blockers,
         warnings,
-        health: evidence.health.clone(),
+        health: evidence.health.says.clone(),
+        health_answered: evidence.health.answered,
         impact_at,
+        expected_loss_in_words: expected_loss.in_words(),
         expected_loss,
         way,
         can_lose_writes: way == Way::Failover,
@@ -301,7 +311,7 @@ enum Begun {
 
 impl Proposal<'_> {
     /// What people are asked, and how many of them; nobody only where the policy allows it and the evidence holds.
-    fn ask(&self, warnings: &[String], health: &[String]) -> Ask {
+    fn ask(&self, warnings: &[Warning], health: &[String]) -> Ask {
         let rpo = self.input.rpo;
         let (people, because) = self.people(rpo);
         let confirmable = if self.fence_confirmable {
@@ -336,7 +346,7 @@ impl Proposal<'_> {
         }
     }
 
-    fn shown(&self, warnings: &[String], health: &[String]) -> Vec<String> {
+    fn shown(&self, warnings: &[Warning], health: &[String]) -> Vec<String> {
         let other = &self.input.other.region;
         let mut shown = vec![format!("Expected loss: {}", self.expected_loss.in_words())];
         for signal in self.signals {
@@ -460,6 +470,7 @@ mod tests {
     use shared::slices::{ApiSlice, ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
 
     use super::*;
+    use crate::evidence::Health;
 
     const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
     const OTHER: &str = "arn:aws:rds:us-east-1:123456789012:cluster:other";
@@ -552,7 +563,7 @@ mod tests {
             here: cluster("available"),
             other: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
             last_committed: Ok(Some(minute(10))),
-            health: vec![],
+            health: Health::default(),
         }
     }
 
@@ -709,7 +720,10 @@ mod tests {
     #[test]
     fn an_approver_sees_loss_evidence_fence_and_what_else_is_to_be_known() {
         let evidence = Evidence {
-            health: vec!["AWS Health: an issue".into()],
+            health: Health {
+                answered: true,
+                says: vec!["AWS Health: an issue".into()],
+            },
             ..lost_region()
         };
         let shown = judged(&input(Intent::Failover), &evidence).ask.shown.join("\n");
@@ -869,7 +883,7 @@ mod tests {
                 && output
                     .warnings
                     .iter()
-                    .any(|warning| warning.contains("not known any more"))
+                    .any(|warning| warning.code == WarningCode::PromotedBefore)
         );
     }
 

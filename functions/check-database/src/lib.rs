@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, Promotion, describe_cluster, serves};
-use shared::record::{Record, Sighting};
+use shared::record::{Record, Sighting, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
@@ -54,7 +54,7 @@ pub struct Output {
     /// The last heartbeat that the platform saw committed in the other Region.
     pub last_committed_at: Option<Timestamp>,
     /// Why one of the two is not known.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Summarise for Output {
@@ -113,14 +113,21 @@ impl Step for CheckDatabase {
             return Ok(not_ready(missing));
         }
         let mut warnings = Vec::new();
-        let mut or_warn = |found: Result<Option<Timestamp>, StepError>| {
+        let mut or_warn = |region: &str, code, found: Result<Option<Timestamp>, StepError>| {
             found.unwrap_or_else(|error| {
-                warnings.push(error.to_string());
+                let text = format!("the last heartbeat of {region} could not be read");
+                warnings.push(Warning::new(code, text).about(region).because(error));
                 None
             })
         };
-        let last_surviving_at = or_warn(self.last_surviving_heartbeat(&input).await);
+        let last_surviving_at = or_warn(
+            &input.here.region,
+            WarningCode::SurvivingUnread,
+            self.last_surviving_heartbeat(&input).await,
+        );
         let last_committed_at = or_warn(
+            &input.other.region,
+            WarningCode::CommittedUnread,
             self.record
                 .last_committed_heartbeat(&input.recovery.workload, &input.other.region)
                 .await,

@@ -17,7 +17,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::measure::{Achieved, Met, MetObjectives, Observed, RpoStatus, achieved, met};
 use shared::metric::Metrics;
 use shared::plan::{Duration, Objectives};
-use shared::record::{Closing, Header, Record, Released, Sighting, Undo, Untold};
+use shared::record::{Closing, Header, Record, Released, Sighting, Undo, Untold, Warning};
 use shared::recovery::{Outcome, RecoveryRef};
 use shared::scenario_run::{Failure, Remaining, ScenarioEnd};
 use shared::slices::ProbeSlice;
@@ -44,7 +44,7 @@ pub struct Input {
     pub left_region: Option<String>,
     /// Where metrics are published; nothing if opening failed.
     pub probe: Option<ProbeSlice>,
-    /// What steps of the recovery machine answered that a person should know: each may have `warnings`, a list of texts.
+    /// What steps of the recovery machine answered that a person should know: each may have `warnings`, a list of [`Warning`].
     pub evidence: BTreeMap<String, Value>,
 }
 
@@ -250,7 +250,7 @@ impl CloseRecovery {
     }
 
     fn closing(&self, input: &Input, end: End, header: &Header, stands: &[Undo]) -> Closing {
-        let (outcome, reason) = outcome_and_reason(&end);
+        let Why { outcome, reason, cause } = why(&end);
         let was_taken_back = end.remaining.as_ref().is_some_and(|remaining| remaining.complete);
         let outcome = if was_taken_back {
             outcome
@@ -263,6 +263,8 @@ impl CloseRecovery {
             execution: input.execution.clone(),
             outcome,
             reason,
+            cause,
+            failed_as: end.failure.as_ref().map(|failure| failure.error.error.clone()),
             failed_state: end.failure.map(|failure| failure.state),
             closed_at: self.aws.now(),
             evidence: json!(end.evidence),
@@ -273,7 +275,7 @@ impl CloseRecovery {
     }
 
     async fn close_unopened(&self, input: &Input) -> Result<Output, StepError> {
-        let (_, reason) = outcome_and_reason(&End::new(input, Sighting::default(), Some(&[])));
+        let Why { reason, .. } = why(&End::new(input, Sighting::default(), Some(&[])));
         let why = reason.unwrap_or_else(|| "no reason given".to_owned());
         tracing::error!(reason = why, "the recovery was not opened");
         match self.record.current_plan().await {
@@ -359,17 +361,33 @@ fn with_what_stands(reason: String, outcome: Outcome, undos: &[Undo]) -> String 
 const RESOURCES_NAMED: usize = 3;
 
 /// How a recovery ended, and why.
+struct Why {
+    outcome: Outcome,
+    reason: Option<String>,
+    /// The reason without the state that failed.
+    cause: Option<String>,
+}
+
+/// How a recovery ended, and why.
 ///
 /// A guard's refusal, a wrong input, and what could not be looked at before anything was changed are refusals: nothing
 /// happened. A failure after which everything was taken back is rolled back. Whatever was not taken back, although it was
 /// tried, is a failure. Everything else that fails is one too, and alarms see it.
-fn outcome_and_reason(end: &End) -> (Outcome, Option<String>) {
-    let (outcome, reason) = match &end.failure {
+fn why(end: &End) -> Why {
+    let (outcome, cause) = match &end.failure {
         None => (end.outcome, end.reason.clone()),
         Some(failure) => (outcome_of(failure, end.changed), Some(in_words(failure))),
     };
+    let with_state = |cause: String| match &end.failure {
+        Some(failure) => format!("{}: {cause}", failure.state),
+        None => cause,
+    };
     let Some(remaining) = &end.remaining else {
-        return (outcome, reason);
+        return Why {
+            outcome,
+            reason: cause.clone().map(with_state),
+            cause,
+        };
     };
     let outcome = match outcome {
         Outcome::Preempted => Outcome::Preempted,
@@ -377,11 +395,18 @@ fn outcome_and_reason(end: &End) -> (Outcome, Option<String>) {
         Outcome::Failed => Outcome::RolledBack,
         other => other,
     };
-    let reason = match reason {
-        Some(reason) => format!("{reason}. {}", remaining.summary),
-        None => remaining.summary.clone(),
+    let (cause, reason) = match cause {
+        Some(cause) => {
+            let cause = format!("{cause}. {}", remaining.summary);
+            (cause.clone(), with_state(cause))
+        }
+        None => (remaining.summary.clone(), remaining.summary.clone()),
     };
-    (outcome, Some(reason))
+    Why {
+        outcome,
+        reason: Some(reason),
+        cause: Some(cause),
+    }
 }
 
 /// What is read of the record; nothing, and a line in the log, where that fails or takes longer than [`READS_WITHIN`].
@@ -425,7 +450,7 @@ fn outcome_of(failure: &Failure, changed: bool) -> Outcome {
 
 fn in_words(failure: &Failure) -> String {
     let message = message_in(&failure.error.cause);
-    format!("{}: {}: {message}", failure.state, failure.error.error)
+    format!("{}: {message}", failure.error.error)
 }
 
 /// The message of a function's error; Step Functions cuts long causes off, so it may not be JSON any more.
@@ -442,10 +467,9 @@ fn message_in(cause: &str) -> String {
     }
 }
 
-fn warnings(evidence: &Value) -> Vec<&str> {
+fn warnings(evidence: &Value) -> Vec<Warning> {
     let steps = evidence.as_object().into_iter().flat_map(|steps| steps.values());
-    let lists = steps.filter_map(|step| step.get("warnings")?.as_array());
-    lists.flatten().filter_map(Value::as_str).collect()
+    steps.flat_map(Warning::all_in).collect()
 }
 
 fn summary(header: &Header, closing: &Closing) -> String {
@@ -539,6 +563,7 @@ mod tests {
     use shared::scenario_run::ErrorOutput;
 
     use super::*;
+    use shared::record::{Resource, ResourceKind};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -555,6 +580,7 @@ mod tests {
             scenario: Scenario::REGION_FAILURE,
             mode: Mode::Live,
             wants: Intent::Decide.into(),
+            regions: None,
             trigger: Trigger {
                 kind: TriggerKind::Alarm,
                 by: "arn:a".into(),
@@ -580,7 +606,9 @@ mod tests {
             execution: "arn:e".into(),
             outcome,
             reason: None,
+            cause: None,
             failed_state: None,
+            failed_as: None,
             closed_at: at(500),
             evidence: json!({}),
             observed,
@@ -628,9 +656,10 @@ mod tests {
     fn a_failure_says_what_stands_and_what_to_know() {
         let undo = Undo {
             step: "promote-database".into(),
-            resource: "shop-global".into(),
+            resource: Resource::new(ResourceKind::GlobalDatabase, "shop-global"),
             previous: json!({}),
             taken_back_by: None,
+            by_hand: None,
             taken_back_at: None,
         };
         let taken_back = Undo {
@@ -698,16 +727,17 @@ mod tests {
     }
 
     fn ended_by(error: &str, cause: &str, changed: bool) -> (Outcome, String) {
-        let (outcome, reason) = outcome_and_reason(&end(Some((error, cause)), changed, None));
+        let Why { outcome, reason, .. } = why(&end(Some((error, cause)), changed, None));
         (outcome, reason.unwrap())
     }
 
     fn undo(taken_back_at: Option<Timestamp>) -> Undo {
         Undo {
             step: "promote-database".into(),
-            resource: "shop-global".into(),
+            resource: Resource::new(ResourceKind::GlobalDatabase, "shop-global"),
             previous: json!({}),
             taken_back_by: None,
+            by_hand: None,
             taken_back_at,
         }
     }
@@ -786,9 +816,13 @@ mod tests {
             (Some(("Preempted", "")), true, Outcome::Preempted),
             (Some(("Preempted", "")), false, Outcome::Preempted),
         ] {
-            let (ended, reason) = outcome_and_reason(&end(failure, true, Some(complete)));
-            assert_eq!(ended, outcome, "{failure:?} {complete}");
-            assert!(reason.unwrap().contains("3 of 3"));
+            let why = why(&end(failure, true, Some(complete)));
+            assert_eq!(why.outcome, outcome, "{failure:?} {complete}");
+            let (reason, cause) = (why.reason.unwrap(), why.cause.unwrap());
+            assert!(reason.contains("3 of 3"));
+            // The state that failed is told beside the cause.
+            let state = failure.map_or("", |_| "SomeState: ");
+            assert_eq!(reason, format!("{state}{cause}"));
         }
     }
 

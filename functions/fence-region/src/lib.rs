@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Looked, Missing, Noted, Setting, function_in, side_by_side};
+use shared::fence::{Fence, Looked, Noted, Setting, side_by_side};
 use shared::plan::Function;
-use shared::record::{Fenced, Record, Undo};
+use shared::record::{Fenced, Missing, Record, Resource, Undo, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -50,8 +50,12 @@ pub struct Output {
     pub resources: usize,
     /// Those that were not seen to be fenced, and why.
     pub unconfirmed: Vec<Missing>,
+    /// How many more of those there are than are named.
+    pub more_unconfirmed: usize,
     /// How many were changed now; the others were fenced before, or are not.
     pub changed: usize,
+    /// What this recovery cannot give back, although it is fenced.
+    pub warnings: Vec<Warning>,
     /// All of this in a sentence.
     #[serde(skip)]
     pub summary: String,
@@ -102,22 +106,27 @@ impl Step for FenceRegion {
         );
         let Noted {
             before: mut noted,
-            unreadable,
+            mut unreadable,
         } = first_notes(&noted?);
         let resources = looked.len();
         let (mut seen, mut unconfirmed) = seen_and_not(looked);
         // What could not be given back is not touched.
-        seen.retain(|now| !unreadable.contains_key(&now.resource(region)));
-        unconfirmed.extend(
-            unreadable
-                .into_iter()
-                .map(|(resource, error)| Missing::new(resource, error)),
-        );
+        seen.retain(|now| match unreadable.remove(&now.resource(region).text) {
+            Some(missing) => {
+                unconfirmed.push(missing);
+                false
+            }
+            None => true,
+        });
 
-        let left_behind = self.left_behind(&input, &seen, &noted).await;
+        let (left_behind, warnings) = self.left_behind(&input, &seen, &noted).await;
         let (left_behind, not_noted) = self.note_undos(&input, left_behind).await?;
         unconfirmed.extend(not_noted);
-        noted.extend(left_behind.into_iter().map(|before| (before.resource(region), before)));
+        noted.extend(
+            left_behind
+                .into_iter()
+                .map(|before| (before.resource(region).text, before)),
+        );
         let (open, not_noted) = self.note_undos(&input, open(&seen)).await?;
         unconfirmed.extend(not_noted);
         if !seen.is_empty() {
@@ -128,47 +137,62 @@ impl Step for FenceRegion {
         let made = fence.change(&changes).await;
         let mut changed = 0;
         for ((now, made), again) in open.iter().zip(made).zip(fence.look_again(&open).await) {
-            match confirm(now, made, again) {
-                Ok(()) => changed += 1,
-                Err(reason) => unconfirmed.push(Missing::new(now.resource(region), reason)),
+            match why_open(now, region, made, again) {
+                None => changed += 1,
+                Some(missing) => unconfirmed.push(missing),
             }
         }
-        Ok(output(region, resources, changed, unconfirmed))
+        Ok(Output {
+            warnings,
+            ..output(region, resources, changed, unconfirmed)
+        })
     }
 }
 
 impl FenceRegion {
     /// What was there before an earlier recovery fenced it that ended without giving it back: this one gives it back in its
-    /// place, if it does not go on. As the other Region's own notes tell.
-    async fn left_behind(&self, input: &Input, seen: &[Setting], noted: &BTreeMap<String, Setting>) -> Vec<Setting> {
+    /// place, if it does not go on. As the other Region's own notes tell. And what of this is not known.
+    async fn left_behind(
+        &self,
+        input: &Input,
+        seen: &[Setting],
+        noted: &BTreeMap<String, Setting>,
+    ) -> (Vec<Setting>, Vec<Warning>) {
         let region = &input.other.region;
         let fenced: BTreeSet<String> = seen
             .iter()
             .filter(|now| now.is_fenced())
-            .map(|now| now.resource(region))
+            .map(|now| now.resource(region).text)
             .filter(|resource| !noted.contains_key(resource))
             .collect();
         if fenced.is_empty() {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         }
+        let unread = |why: String| {
+            let text = format!(
+                "{} resources in {region} are fenced already, and what was there before is not known; this recovery does not give them back",
+                fenced.len()
+            );
+            let warning = Warning::new(WarningCode::NotesUnread, text).about(region).because(why);
+            (Vec::new(), vec![warning])
+        };
         let there = Record::in_region(&self.aws, region);
         let notes = match tokio::time::timeout(NOTES_LIMIT, there.fenced(&input.recovery.workload)).await {
             Ok(Ok(notes)) => notes,
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "what an earlier recovery fenced is not known");
-                return Vec::new();
-            }
-            Err(_) => {
-                tracing::warn!("what an earlier recovery fenced is not known: no answer in {NOTES_LIMIT:?}");
-                return Vec::new();
-            }
+            Ok(Err(error)) => return unread(error.to_string()),
+            Err(_) => return unread(format!("no answer in {NOTES_LIMIT:?}")),
         };
-        let left = notes.iter().filter(|note| fenced.contains(&note.resource));
-        let left = Noted::read(left.map(|note| (note.resource.as_str(), &note.previous)));
-        for error in left.unreadable.values() {
-            tracing::warn!(error = %error, "what an earlier recovery fenced is not given back");
-        }
-        left.before.into_values().filter(|before| !before.is_fenced()).collect()
+        let left = notes.iter().filter(|note| fenced.contains(&note.resource.text));
+        let left = Noted::read(left.map(|note| (&note.resource, &note.previous)));
+        let (unreadable, more) = Missing::shortened(left.unreadable.into_values().collect());
+        let warning = |text: String| Warning::new(WarningCode::NotesUnread, text).about(region);
+        let named = unreadable.into_iter().map(|missing| Warning {
+            resource: Some(missing.resource),
+            ..warning(missing.reason)
+        });
+        let more = (more > 0).then(|| warning(format!("{more} more such notes are named in the log of this function")));
+        let before = left.before.into_values().filter(|before| !before.is_fenced());
+        (before.collect(), named.chain(more).collect())
     }
 
     /// Notes what takes the fence back. Gives what was noted, and so may be changed, and what was not. Errors: `Preempted`.
@@ -182,7 +206,7 @@ impl FenceRegion {
                 Err(error) if error.kind == ErrorKind::Preempted => return Err(error),
                 Err(error) => failed.extend(settings.iter().map(|now| {
                     let reason = format!("not changed, since what takes it back could not be noted: {error}");
-                    Missing::new(now.resource(&input.other.region), reason)
+                    Missing::new(now.resource(&input.other.region), reason).because(&error)
                 })),
             }
         }
@@ -190,7 +214,7 @@ impl FenceRegion {
     }
 
     /// Keeps in the other Region what was there before. It is tried and not more: the undo notes are there.
-    async fn note_in_the_other_region(&self, input: &Input, before: &BTreeMap<String, Setting>) {
+    async fn note_in_the_other_region(&self, input: &Input, before: &BTreeMap<Resource, Setting>) {
         let workload = &input.recovery.workload;
         let there = Record::in_region(&self.aws, &input.other.region);
         let noting = async {
@@ -215,7 +239,7 @@ fn first_notes(notes: &[Undo]) -> Noted {
     let standing = notes
         .iter()
         .filter(|undo| undo.step == FenceRegion::NAME && undo.taken_back_at.is_none());
-    Noted::read(standing.map(|undo| (undo.resource.as_str(), &undo.previous)))
+    Noted::read(standing.map(|undo| (&undo.resource, &undo.previous)))
 }
 
 fn seen_and_not(looked: Vec<Looked>) -> (Vec<Setting>, Vec<Missing>) {
@@ -223,7 +247,7 @@ fn seen_and_not(looked: Vec<Looked>) -> (Vec<Setting>, Vec<Missing>) {
     for looked in looked {
         match looked.setting {
             Ok(setting) => seen.push(setting),
-            Err(error) => not_seen.push(Missing::new(looked.resource, error)),
+            Err(error) => not_seen.push(Missing::new(looked.resource, &error).because(&error)),
         }
     }
     (seen, not_seen)
@@ -241,10 +265,10 @@ fn open(seen: &[Setting]) -> Vec<Setting> {
 }
 
 /// What each resource was before this recovery changed anything.
-fn before(seen: Vec<Setting>, noted: &BTreeMap<String, Setting>, region: &str) -> BTreeMap<String, Setting> {
+fn before(seen: Vec<Setting>, noted: &BTreeMap<String, Setting>, region: &str) -> BTreeMap<Resource, Setting> {
     let each = seen.into_iter().map(|now| {
         let resource = now.resource(region);
-        let before = noted.get(&resource).cloned().unwrap_or(now);
+        let before = noted.get(&resource.text).cloned().unwrap_or(now);
         (resource, before)
     });
     each.collect()
@@ -254,7 +278,7 @@ fn before(seen: Vec<Setting>, noted: &BTreeMap<String, Setting>, region: &str) -
 /// function could run, so that nobody enables these later. A note of this recovery stays as it is; one of another recovery
 /// is out of date, since the resource was opened again in between.
 fn missing_notes(
-    before: &BTreeMap<String, Setting>,
+    before: &BTreeMap<Resource, Setting>,
     there: &[Fenced],
     input: &Input,
     at: Timestamp,
@@ -263,10 +287,10 @@ fn missing_notes(
     let ours: BTreeSet<&str> = there
         .iter()
         .filter(|note| note.recovery == *recovery)
-        .map(|note| note.resource.as_str())
+        .map(|note| note.resource.text.as_str())
         .collect();
     let could_run = |function: &str| {
-        let function = before.get(&function_in(function, &input.other.region));
+        let function = before.get(&Resource::function(function, &input.other.region));
         function.is_some_and(|function| !function.is_fenced())
     };
     let wanted = before.iter().filter(|(resource, setting)| {
@@ -274,7 +298,7 @@ fn missing_notes(
             Setting::EventSource { function, .. } => !setting.is_fenced() || could_run(function),
             _ => !setting.is_fenced(),
         };
-        is_worth_it && !ours.contains(resource.as_str())
+        is_worth_it && !ours.contains(resource.text.as_str())
     });
     wanted
         .map(|(resource, setting)| {
@@ -289,11 +313,13 @@ fn missing_notes(
 }
 
 fn undo(now: &Setting, region: &str) -> Result<Undo, StepError> {
+    let by_hand = now.by_hand(&now.fenced(), region);
     Ok(Undo {
         step: FenceRegion::NAME.to_owned(),
         resource: now.resource(region),
         previous: kept(now)?,
-        taken_back_by: Some(format!("unfence-region, or: {}", now.by_hand(&now.fenced(), region))),
+        taken_back_by: Some(format!("unfence-region, or: {by_hand}")),
+        by_hand: Some(by_hand),
         taken_back_at: None,
     })
 }
@@ -307,17 +333,25 @@ fn kept(setting: &Setting) -> Result<serde_json::Value, StepError> {
     })
 }
 
-/// Whether a resource that was changed is fenced. What is seen counts, whatever the call answered. Errors: why not.
-fn confirm(was: &Setting, made: Result<(), StepError>, again: Result<Setting, StepError>) -> Result<(), String> {
+/// Why a resource that was changed is not known to be fenced; nothing where it is. What is seen counts, whatever the call
+/// answered.
+fn why_open(
+    was: &Setting,
+    region: &str,
+    made: Result<(), StepError>,
+    again: Result<Setting, StepError>,
+) -> Option<Missing> {
+    let missing = |reason: String| Missing::new(was.resource(region), reason);
+    let failed = |reason: String, error: &StepError| Some(missing(reason).because(error));
     match (made, again) {
-        (_, Ok(now)) if now.is_fenced() => Ok(()),
-        (Err(error), Ok(now)) if now == *was => Err(error.to_string()),
-        (_, Ok(now)) => Err(format!(
+        (_, Ok(now)) if now.is_fenced() => None,
+        (Err(error), Ok(now)) if now == *was => failed(error.to_string(), &error),
+        (_, Ok(now)) => Some(missing(format!(
             "it was fenced, and is {} again; see what changes it",
             now.describe()
-        )),
-        (Ok(()), Err(error)) => Err(format!("AWS took the change, but it was not seen: {error}")),
-        (Err(error), Err(_)) => Err(format!("it may have been changed or not: {error}")),
+        ))),
+        (Ok(()), Err(error)) => failed(format!("AWS took the change, but it was not seen: {error}"), &error),
+        (Err(error), Err(_)) => failed(format!("it may have been changed or not: {error}"), &error),
     }
 }
 
@@ -330,11 +364,15 @@ fn output(region: &str, resources: usize, changed: usize, unconfirmed: Vec<Missi
             "{region} may still take writes: {fenced} of {resources} resources are seen to be fenced, {changed} of them changed now"
         )
     };
+    let confirmed = unconfirmed.is_empty();
+    let (unconfirmed, more_unconfirmed) = Missing::shortened(unconfirmed);
     Output {
-        confirmed: unconfirmed.is_empty(),
+        confirmed,
         resources,
-        unconfirmed: Missing::shortened(unconfirmed),
+        unconfirmed,
+        more_unconfirmed,
         changed,
+        warnings: Vec::new(),
         summary,
     }
 }
@@ -362,11 +400,11 @@ mod tests {
         }
     }
 
-    fn world(settings: &[Setting]) -> BTreeMap<String, Setting> {
+    fn world(settings: &[Setting]) -> BTreeMap<Resource, Setting> {
         before(settings.to_vec(), &BTreeMap::new(), REGION)
     }
 
-    fn noted(before: &BTreeMap<String, Setting>, there: &[Fenced], recovery: &str) -> Vec<Fenced> {
+    fn noted(before: &BTreeMap<Resource, Setting>, there: &[Fenced], recovery: &str) -> Vec<Fenced> {
         let input = json!({
             "recovery": { "id": recovery, "workload": "shop", "token": 1, "execution": "arn:e" },
             "other": {
@@ -385,13 +423,13 @@ mod tests {
         let now = vec![function("f", Some(0)), function("g", Some(3))];
         let before_it = before(now.clone(), &first_notes(std::slice::from_ref(&note)).before, REGION);
         assert_eq!(before_it[&note.resource], function("f", Some(7)));
-        assert_eq!(before_it["function g in us-east-1"], function("g", Some(3)));
+        assert_eq!(before_it[&Resource::function("g", REGION)], function("g", Some(3)));
         let taken_back = Undo {
             taken_back_at: Some(Timestamp::UNIX_EPOCH),
-            ..note
+            ..note.clone()
         };
         let again = before(now, &first_notes(&[taken_back]).before, REGION);
-        assert_eq!(again["function f in us-east-1"], function("f", Some(0)));
+        assert_eq!(again[&note.resource], function("f", Some(0)));
     }
 
     #[test]
@@ -415,22 +453,11 @@ mod tests {
     fn what_is_seen_counts_and_not_what_the_call_answered() {
         let lost = || Err(StepError::new(ErrorKind::Unavailable, "no answer"));
         let (was, fenced) = (function("f", None), function("f", Some(0)));
-        assert_eq!(confirm(&was, lost(), Ok(fenced.clone())), Ok(()));
-        assert!(
-            confirm(&was, lost(), Ok(was.clone()))
-                .unwrap_err()
-                .contains("no answer")
-        );
-        assert!(
-            confirm(&was, Ok(()), Ok(was.clone()))
-                .unwrap_err()
-                .contains("no reserved concurrency again")
-        );
+        let why = |made, again| why_open(&was, REGION, made, again).unwrap().reason;
+        assert_eq!(why_open(&was, REGION, lost(), Ok(fenced.clone())), None);
+        assert!(why(lost(), Ok(was.clone())).contains("no answer"));
+        assert!(why(Ok(()), Ok(was.clone())).contains("no reserved concurrency again"));
         let unseen = StepError::new(ErrorKind::Unavailable, "no time");
-        assert!(
-            confirm(&was, Ok(()), Err(unseen))
-                .unwrap_err()
-                .contains("AWS took the change")
-        );
+        assert!(why(Ok(()), Err(unseen)).contains("AWS took the change"));
     }
 }

@@ -15,7 +15,7 @@ use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::execution::{Seen, end_what_is_left, look_up};
-use shared::record::{Claim, Claimed, Header, Lock, Record};
+use shared::record::{Claim, Claimed, Header, Lock, Record, Regions, Warning, WarningCode};
 use shared::recovery::{Mode, RecoveryRef};
 use shared::request::{Request, Wants};
 use shared::scenario::Scenario;
@@ -46,7 +46,7 @@ pub struct Output {
     /// What people must approve before it is opened again and takes the lock over; nothing if nobody has to.
     pub ask: Option<Ask>,
     /// What a person should know.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// The recovery, for every later step.
     pub recovery: RecoveryRef,
     /// What is wanted of the scenario's machine.
@@ -178,7 +178,7 @@ struct Opening<'a> {
     /// The recovery; its id becomes that of the one that is gone on with, once that holds the lock.
     recovery: RecoveryRef,
     slices: &'a Slices,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl OpenRecovery {
@@ -237,9 +237,9 @@ impl OpenRecovery {
         if let Claimed::Busy(holder) = &claimed {
             let pre_empts = holder.mode == Mode::Drill && request.mode != Mode::Drill;
             if pre_empts {
-                opening.warnings.push(format!(
-                    "the drill {} was pre-empted; see what it left",
-                    holder.recovery
+                opening.warnings.push(Warning::new(
+                    WarningCode::DrillPreempted,
+                    format!("the drill {} was pre-empted; see what it left", holder.recovery),
                 ));
             }
             if !pre_empts && self.has_ended(&holder.execution, holder.since()).await? {
@@ -257,10 +257,13 @@ impl OpenRecovery {
                             holder.recovery
                         )));
                     }
-                    Some(Verdict::Approved { by, .. }) => opening.warnings.push(format!(
-                        "the lock was taken over from {}, as {} approved; see what it left",
-                        holder.recovery,
-                        by.join(" and ")
+                    Some(Verdict::Approved { by, .. }) => opening.warnings.push(Warning::new(
+                        WarningCode::TakenOver,
+                        format!(
+                            "the lock was taken over from {}, as {} approved; see what it left",
+                            holder.recovery,
+                            by.join(" and ")
+                        ),
                     )),
                 }
             }
@@ -285,7 +288,7 @@ impl OpenRecovery {
 
     /// Ends the scenario's execution of a recovery whose own execution has ended, if it was left running. It is tried and
     /// not more: it changes nothing any more once the lock has a new token.
-    async fn end_what_is_left_of(&self, recovery: &str, warnings: &mut Vec<String>) {
+    async fn end_what_is_left_of(&self, recovery: &str, warnings: &mut Vec<Warning>) {
         let ended = async {
             let header = self.record.header(recovery).await?;
             match header.and_then(|header| header.run) {
@@ -294,7 +297,8 @@ impl OpenRecovery {
             }
         };
         if let Err(error) = ended.await {
-            warnings.push(format!("recovery {recovery} may have left something running: {error}"));
+            let text = format!("recovery {recovery} may have left something running");
+            warnings.push(Warning::new(WarningCode::LeftRunning, text).because(error));
         }
     }
 
@@ -339,23 +343,28 @@ impl OpenRecovery {
 
     /// The other Region may be running a recovery of its own. A Region that does not answer is a warning: it may be the
     /// one that is lost.
-    async fn busy_elsewhere(&self, workload: &str, region: &str, warnings: &mut Vec<String>) -> Option<String> {
+    async fn busy_elsewhere(&self, workload: &str, region: &str, warnings: &mut Vec<Warning>) -> Option<String> {
         let lock = match Record::in_region(&self.aws, region).lock(workload).await {
             Ok(lock) => lock?,
             Err(error) => {
-                warnings.push(format!("whether {region} runs a recovery cannot be seen: {error}"));
+                let text = format!("whether {region} runs a recovery cannot be seen");
+                let unseen = Warning::new(WarningCode::OtherRegionUnseen, text);
+                warnings.push(unseen.about(region).because(error));
                 return None;
             }
         };
         if lock.mode == Mode::Drill {
-            warnings.push(format!("{region} runs the drill {}; stop it", lock.recovery));
+            let text = format!("{region} runs the drill {}; stop it", lock.recovery);
+            warnings.push(Warning::new(WarningCode::OtherRegionInDrill, text).about(region));
             return None;
         }
         match self.has_ended(&lock.execution, lock.since()).await {
             Ok(true) => None,
             Ok(false) => Some(busy(&lock)),
             Err(error) => {
-                warnings.push(format!("{}, as it seems, but: {error}", busy(&lock)));
+                let text = format!("{}, as it seems, but", busy(&lock));
+                let seems_busy = Warning::new(WarningCode::OtherRegionBusy, text);
+                warnings.push(seems_busy.about(region).because(error));
                 None
             }
         }
@@ -392,6 +401,10 @@ fn header(
         scenario: request.scenario,
         mode: request.mode,
         wants: request.wants.clone(),
+        regions: Some(Regions {
+            here: slices.here.region.clone(),
+            other: slices.other.region.clone(),
+        }),
         trigger: request.trigger.clone(),
         plan_sha256,
         objectives: slices.objectives,
@@ -583,7 +596,9 @@ mod tests {
             execution: "arn:e".into(),
             outcome,
             reason: None,
+            cause: None,
             failed_state: None,
+            failed_as: None,
             closed_at: at,
             evidence: serde_json::Value::Null,
             observed,
@@ -596,6 +611,7 @@ mod tests {
             scenario: Scenario::REGION_FAILURE,
             mode: Mode::Live,
             wants: Intent::Decide.into(),
+            regions: None,
             trigger: trigger.clone(),
             plan_sha256: "abc".into(),
             objectives,

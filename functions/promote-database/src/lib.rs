@@ -13,7 +13,7 @@ use serde_json::json;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, Promotion};
-use shared::record::{Record, Undo};
+use shared::record::{Record, Resource, ResourceKind, Undo};
 use shared::recovery::{RecoveryRef, Way};
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
@@ -175,7 +175,12 @@ fn undo(input: &Input, database: &GlobalDatabase) -> Undo {
         .map(|member| member.cluster_arn.as_str());
     Undo {
         step: PromoteDatabase::NAME.to_owned(),
-        resource: format!("{} by {}", input.database.global_cluster, input.way.name()),
+        // Asked for in both ways, it is two changes.
+        resource: Resource::new(ResourceKind::GlobalDatabase, &input.database.global_cluster).called(format!(
+            "{} by {}",
+            input.database.global_cluster,
+            input.way.name()
+        )),
         previous: json!({ "writer": writer }),
         taken_back_by: match input.way {
             Way::Failover => None,
@@ -184,6 +189,7 @@ fn undo(input: &Input, database: &GlobalDatabase) -> Undo {
                 input.other.region
             )),
         },
+        by_hand: None,
         taken_back_at: None,
     }
 }

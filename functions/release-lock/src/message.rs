@@ -78,6 +78,7 @@ fn may_be_resumed(header: &Header) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use shared::record::{Resource, ResourceKind};
     use shared::recovery::{Mode, Outcome, RecoveryRef};
 
     use super::*;
@@ -153,9 +154,10 @@ mod tests {
     fn undo(resource: &str, by: Option<&str>, taken_back: bool) -> Undo {
         Undo {
             step: "fence-region".to_owned(),
-            resource: resource.to_owned(),
+            resource: Resource::new(ResourceKind::Function, resource),
             previous: Value::Null,
             taken_back_by: by.map(str::to_owned),
+            by_hand: None,
             taken_back_at: taken_back.then(|| "2026-01-06T03:00:00Z".parse().unwrap()),
         }
     }

@@ -178,7 +178,9 @@ impl RequestApproval {
                 return false;
             }
         };
-        if let Err(error) = self.record.note_told(&input.recovery, &what, &message_id).await {
+        let asked = &question.ask.id;
+        let noted = self.record.note_asked(&input.recovery, &what, asked, &message_id).await;
+        if let Err(error) = noted {
             tracing::warn!(error = %error, "that people were told could not be kept");
         }
         true

@@ -253,6 +253,7 @@ mod tests {
             previous_ended_at: None,
             waited_ms: 0,
             may_run_until: Some(at("2026-01-06T03:01:00Z")),
+            last_failed_as: None,
             failures: 0,
             last_failure: None,
         };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::record::{Record, Undo};
+use shared::record::{Record, Resource, ResourceKind, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DnsMethod, DnsSlice};
 use shared::step::{Change, Step};
@@ -114,7 +114,7 @@ impl SwitchDns {
         if is_present == present {
             return Ok(UNCHANGED);
         }
-        let undo = undo(&object.name(), json!({ "present": is_present }));
+        let undo = undo(object.resource(), json!({ "present": is_present }));
         self.record.note_undo(&input.recovery, &undo).await?;
         if present {
             let body = json!({ "recovery": input.recovery.id, "name": input.dns.name, "active": object.region });
@@ -144,7 +144,8 @@ impl SwitchDns {
         if before.is_some_and(|before| points_at(before, target)) {
             return Ok(UNCHANGED);
         }
-        let undo = undo(&resource, before.map_or(Value::Null, as_data));
+        let record = Resource::new(ResourceKind::DnsRecord, name).of(zone).called(&resource);
+        let undo = undo(record, before.map_or(Value::Null, as_data));
         self.record.note_undo(&input.recovery, &undo).await?;
         let batch = upsert(name, ttl, target).map_err(|error| {
             let text = format!("the change of {resource} could not be written: {error}; this is a defect");
@@ -165,14 +166,15 @@ impl SwitchDns {
     }
 }
 
-fn undo(resource: &str, previous: Value) -> Undo {
+fn undo(resource: Resource, previous: Value) -> Undo {
     Undo {
         step: SwitchDns::NAME.to_owned(),
-        resource: resource.to_owned(),
+        resource,
         previous,
         taken_back_by: Some(
             "a planned move back: the recovery machine in the other Region with intent switchover".to_owned(),
         ),
+        by_hand: None,
         taken_back_at: None,
     }
 }
@@ -188,6 +190,13 @@ struct SwitchObject<'a> {
 impl SwitchObject<'_> {
     fn name(&self) -> String {
         format!("s3://{}/{} in {}", self.bucket, self.key, self.region)
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::new(ResourceKind::Object, self.key)
+            .of(self.bucket)
+            .in_region(self.region)
+            .called(self.name())
     }
 
     async fn exists(&self) -> Result<bool, StepError> {

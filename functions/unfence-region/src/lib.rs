@@ -11,9 +11,9 @@ use aws_sdk_rds::Client;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Missing, Noted, Setting, side_by_side};
+use shared::fence::{Fence, Noted, Setting, side_by_side};
 use shared::global_database::{GlobalDatabase, Promotion};
-use shared::record::{Record, Undo};
+use shared::record::{Missing, Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
@@ -54,6 +54,8 @@ pub struct Output {
     pub of: usize,
     /// The others, and why.
     pub failed: Vec<Missing>,
+    /// How many more of the others there are than are named.
+    pub more_failed: usize,
     /// Why the fence was kept, if it was.
     pub kept: Option<String>,
     /// Whether nothing of the fence is left.
@@ -140,7 +142,7 @@ impl Step for UnfenceRegion {
                 Err(error) => {
                     let by_hand = change.before.by_hand(&change.before.fenced(), region);
                     failed.push(Missing::new(
-                        &change.note.resource,
+                        change.note.resource.clone(),
                         format!("{error}; by hand: {by_hand}"),
                     ));
                 }
@@ -213,9 +215,10 @@ impl UnfenceRegion {
         let forgetting = async {
             let notes = there.fenced(workload).await?;
             let ours = notes.iter().filter(|note| {
-                note.recovery == input.recovery.id && !failed.iter().any(|missing| missing.resource == note.resource)
+                note.recovery == input.recovery.id
+                    && !failed.iter().any(|missing| missing.resource.text == note.resource.text)
             });
-            let forgetting = ours.map(|note| there.forget_fenced(workload, &note.resource));
+            let forgetting = ours.map(|note| there.forget_fenced(workload, &note.resource.text));
             side_by_side(forgetting.collect())
                 .await
                 .into_iter()
@@ -235,19 +238,13 @@ fn standing(notes: Vec<Undo>) -> (Vec<Standing>, Vec<Missing>) {
         .into_iter()
         .filter(|note| note.step == FENCE && note.taken_back_at.is_none())
         .collect();
-    let mut noted = Noted::read(standing.iter().map(|note| (note.resource.as_str(), &note.previous)));
+    let mut noted = Noted::read(standing.iter().map(|note| (&note.resource, &note.previous)));
     let changes = standing.into_iter().filter_map(|note| {
-        let before = noted.before.remove(&note.resource)?;
+        let before = noted.before.remove(&note.resource.text)?;
         Some(Standing { note, before })
     });
     let changes = changes.collect();
-    let unreadable = noted.unreadable.into_iter();
-    (
-        changes,
-        unreadable
-            .map(|(resource, error)| Missing::new(resource, error))
-            .collect(),
-    )
+    (changes, noted.unreadable.into_values().collect())
 }
 
 /// What the recovery has changed after it had asked for the promotion, and what forbids to take the fence back alone, if
@@ -338,11 +335,14 @@ fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -
         None if of == 0 => format!("{region} was not changed by this recovery, or is as before already"),
         None => format!("{taken_back} of {of} changes in {region} are taken back"),
     };
+    let complete = kept.is_none() && failed.is_empty();
+    let (failed, more_failed) = Missing::shortened(failed);
     Output {
         taken_back,
         of,
-        complete: kept.is_none() && failed.is_empty(),
-        failed: Missing::shortened(failed),
+        complete,
+        failed,
+        more_failed,
         kept,
         summary,
     }
@@ -351,6 +351,7 @@ fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -
 #[cfg(test)]
 mod tests {
     use shared::global_database::{Member, Transition};
+    use shared::record::{Resource, ResourceKind};
 
     use super::*;
 
@@ -407,9 +408,10 @@ mod tests {
     fn the_fence_is_kept_once_the_recovery_has_gone_on_after_the_promotion() {
         let note = |step: &str, taken_back_at| Undo {
             step: step.to_owned(),
-            resource: "r".to_owned(),
+            resource: Resource::new(ResourceKind::Unknown, "r"),
             previous: serde_json::Value::Null,
             taken_back_by: None,
+            by_hand: None,
             taken_back_at,
         };
         let before = [note(FENCE, None), note(PROMOTION, None)];
@@ -428,16 +430,17 @@ mod tests {
     fn a_note_that_cannot_be_read_keeps_no_other_change_from_being_given_back() {
         let note = |resource: &str, previous| Undo {
             step: FENCE.to_owned(),
-            resource: resource.to_owned(),
+            resource: Resource::new(ResourceKind::Unknown, resource),
             previous,
             taken_back_by: None,
+            by_hand: None,
             taken_back_at: None,
         };
         let good = serde_json::to_value(function(Some(7))).unwrap();
         let (changes, unreadable) = standing(vec![note("bad", serde_json::Value::Null), note("good", good)]);
         assert_eq!(changes.len(), 1);
         assert_eq!(
-            (changes[0].note.resource.as_str(), &changes[0].before),
+            (changes[0].note.resource.text.as_str(), &changes[0].before),
             ("good", &function(Some(7)))
         );
         assert_eq!(unreadable.len(), 1);

@@ -167,9 +167,10 @@ impl Wrong {
     async fn forget_a_function(&self, input: Value) -> Result<Value, StepError> {
         if let Some(recovery) = recovery_in(&input) {
             let notes = self.record().undo_notes(&recovery.id).await?;
-            let function = notes
-                .iter()
-                .find(|undo| undo.step == fence_region::FenceRegion::NAME && undo.resource.contains("function"));
+            let function = notes.iter().find(|undo| {
+                undo.step == fence_region::FenceRegion::NAME
+                    && undo.resource.kind == shared::record::ResourceKind::Function
+            });
             if let Some(undo) = function {
                 self.record().note_taken_back(&recovery, undo, self.aws.now()).await?;
             }

@@ -5,7 +5,9 @@
 mod browser;
 #[path = "../../../tests/tests/all/common/mod.rs"]
 mod common;
+mod facts;
 mod made;
 mod path;
 mod recorded;
 mod said;
+mod structure;

@@ -66,7 +66,8 @@ async fn declined() -> Account {
 /// The step that moves the name lacks a permission: the recovery fails, and then is gone on with.
 async fn failed_and_resumed() -> [Account; 2] {
     let world = World::watched(|_| {}).await;
-    let broken = "s3:PutObject on the switch object: AccessDenied; give the function's role this action";
+    let broken =
+        "s3:PutObject on the switch object: AccessDenied; give the function's role this action on this resource";
     world
         .simulation
         .break_function(RECOVERY, "switch-dns", "Denied", broken)
@@ -264,7 +265,7 @@ fn a_report_is_written_where_it_is_said_to_be_and_the_same_each_time() {
 }
 
 #[test]
-#[ignore = "records the fixtures anew: cargo test -p report --test recorded -- --ignored"]
+#[ignore = "records the fixtures anew: cargo test -p report --test all recorded::record -- --ignored"]
 fn record() {
     in_virtual_time(async {
         for (name, account) in played().await {

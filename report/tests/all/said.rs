@@ -322,8 +322,9 @@ fn what_would_take_a_recovery_back_is_not_to_be_typed() {
 fn names_that_are_none_make_no_command() {
     let harm = changed("recovered", |value| {
         let parts = &mut value["header"]["closing"]["evidence"]["fence"]["unconfirmed"];
-        parts[0]["resource"] = json!("function a$(reboot) in us-east-1");
-        parts[1]["resource"] = json!("function --profile in us-east-1");
+        parts[0]["resource"]["name"] = json!("a$(reboot)");
+        parts[0]["resource"]["text"] = json!("function a$(reboot) in us-east-1");
+        parts[1]["resource"]["name"] = json!("--profile");
     });
     let said = report::markdown(&harm);
     let todo = section(&said, "What is to be done now");
@@ -594,6 +595,8 @@ fn spoil(value: Value, harm: &str) -> Value {
                 | "target"
                 | "maximum"
                 | "execution"
+                | "last_failed_as"
+                | "failed_as"
         ) || name.ends_with("_at")
             || name == "at"
             || name == "may_run_until"

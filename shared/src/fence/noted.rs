@@ -6,25 +6,27 @@ use serde_json::Value;
 
 use super::setting::Setting;
 use crate::error::{ErrorKind, StepError};
+use crate::record::{Missing, Resource};
 
-/// What resources were before they were fenced, by resource, as notes say.
+/// What resources were before they were fenced, as notes say. Resources are known by the text under which notes keep them:
+/// notes from before resources had a kind have nothing else.
 #[derive(Clone, Debug, Default)]
 pub struct Noted {
     /// What was there before.
     pub before: BTreeMap<String, Setting>,
     /// Resources whose note cannot be read: what was there before is not known, so that they are neither fenced nor given
-    /// back by a step. Each with an `Internal` error that says so.
-    pub unreadable: BTreeMap<String, StepError>,
+    /// back by a step. Each says so.
+    pub unreadable: BTreeMap<String, Missing>,
 }
 
 impl Noted {
     /// Reads notes: resource, and what was kept of it.
-    pub fn read<'a>(notes: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Self {
+    pub fn read<'a>(notes: impl IntoIterator<Item = (&'a Resource, &'a Value)>) -> Self {
         let mut noted = Self::default();
         for (resource, previous) in notes {
             match serde_json::from_value(previous.clone()) {
                 Ok(setting) => {
-                    noted.before.insert(resource.to_owned(), setting);
+                    noted.before.insert(resource.text.clone(), setting);
                 }
                 Err(error) => {
                     let text = format!(
@@ -32,7 +34,8 @@ impl Noted {
                          Look at the note in the record, and set it by hand"
                     );
                     let error = StepError::new(ErrorKind::Internal, text);
-                    noted.unreadable.insert(resource.to_owned(), error);
+                    let missing = Missing::new(resource.clone(), error);
+                    noted.unreadable.insert(resource.text.clone(), missing);
                 }
             }
         }
@@ -45,14 +48,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::record::ResourceKind;
 
     #[test]
     fn what_cannot_be_read_is_told_and_not_left_out() {
         let good = json!({ "what": "function", "name": "router", "reserved_concurrency": null });
-        let noted = Noted::read([("good", &good), ("bad", &json!({ "what": "moon" }))]);
+        let [fine, spoiled] = ["good", "bad"].map(|name| Resource::new(ResourceKind::Function, name));
+        let noted = Noted::read([(&fine, &good), (&spoiled, &json!({ "what": "moon" }))]);
         assert_eq!(noted.before.keys().collect::<Vec<_>>(), ["good"]);
-        let error = &noted.unreadable["bad"];
-        assert_eq!(error.kind, ErrorKind::Internal);
-        assert!(error.message.contains("what bad was before"), "{error}");
+        let Missing { resource, reason, .. } = &noted.unreadable["bad"];
+        assert_eq!(*resource, spoiled);
+        assert!(
+            reason.starts_with("Internal: the note of what bad was before"),
+            "{reason}"
+        );
     }
 }

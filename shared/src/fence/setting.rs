@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 use serde::{Deserialize, Serialize};
 
+use crate::record::Resource;
+
 /// The key of the throttling that holds for every method of a stage without its own.
 pub const EVERY_METHOD: &str = "*/*";
 
@@ -75,14 +77,12 @@ impl Setting {
         *self == self.fenced()
     }
 
-    /// What it is the setting of, with its Region: the name under which notes keep it.
-    pub fn resource(&self, region: &str) -> String {
+    /// What it is the setting of.
+    pub fn resource(&self, region: &str) -> Resource {
         match self {
-            Self::Function { name, .. } => function_in(name, region),
-            Self::EventSource { uuid, function, .. } => {
-                format!("event source {uuid} of function {function} in {region}")
-            }
-            Self::Stage { rest_api, stage, .. } => stage_in(rest_api, stage, region),
+            Self::Function { name, .. } => Resource::function(name, region),
+            Self::EventSource { uuid, function, .. } => Resource::event_source(uuid, function, region),
+            Self::Stage { rest_api, stage, .. } => Resource::stage(rest_api, stage, region),
         }
     }
 
@@ -147,16 +147,6 @@ impl Setting {
             }
         }
     }
-}
-
-/// The name under which notes keep a function.
-pub fn function_in(name: &str, region: &str) -> String {
-    format!("function {name} in {region}")
-}
-
-/// The name under which notes keep a stage.
-pub fn stage_in(rest_api: &str, stage: &str, region: &str) -> String {
-    format!("stage {stage} of API {rest_api} in {region}")
 }
 
 /// The patch operations that make one throttling of a stage another. Only `replace` is there for a limit; a method's entry

@@ -28,6 +28,9 @@ pub struct Header {
     /// What whoever started it wants: the scenario's own fields.
     #[serde(default)]
     pub wants: Fields,
+    /// Its Regions; nothing in records from before they were kept.
+    #[serde(default)]
+    pub regions: Option<Regions>,
     /// What started it.
     pub trigger: Trigger,
     /// SHA-256 of the plan that it follows.
@@ -53,6 +56,15 @@ pub struct Header {
     pub earlier: Vec<Closing>,
 }
 
+/// The Regions of a recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Regions {
+    /// The one that runs it.
+    pub here: String,
+    /// The other one of the plan.
+    pub other: String,
+}
+
 impl Header {
     /// How it ended; nothing while it runs, also where it is gone on with after an earlier end.
     pub fn ended(&self) -> Option<&Closing> {
@@ -71,12 +83,18 @@ pub struct Closing {
     pub outcome: Outcome,
     /// Why, where it is not plainly recovered.
     pub reason: Option<String>,
+    /// Likewise, without the state that failed and without what stands; nothing in records from before it was kept.
+    #[serde(default)]
+    pub cause: Option<String>,
     /// The state that failed, if one did.
     #[serde(default)]
     pub failed_state: Option<String>,
+    /// The name of its error: one of ours, Lambda's or Step Functions'.
+    #[serde(default)]
+    pub failed_as: Option<String>,
     /// When.
     pub closed_at: Timestamp,
-    /// What the steps found out: warnings, signals, expected loss.
+    /// What the steps found out, by step: each may have `warnings`, a list of [`super::Warning`].
     pub evidence: Value,
     /// The times that were observed.
     pub observed: Observed,

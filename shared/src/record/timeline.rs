@@ -1,5 +1,6 @@
 //! The timeline of a recovery, and what people were told.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -32,7 +33,7 @@ pub struct StepEnd {
     /// When.
     pub at: Timestamp,
     /// Nothing, or the error.
-    pub outcome: Result<(), String>,
+    pub outcome: Result<(), StepError>,
     /// For how long it waited for answers of AWS and of the public web.
     pub waited: Duration,
 }
@@ -76,6 +77,9 @@ pub struct TimelineStep {
     /// The last of those errors.
     #[serde(default)]
     pub last_failure: Option<String>,
+    /// Its name; nothing in records from before it was kept.
+    #[serde(default)]
+    pub last_failed_as: Option<String>,
 }
 
 impl TimelineStep {
@@ -94,6 +98,9 @@ pub struct Announced {
     pub execution: String,
     /// What happened, in a word or two.
     pub what: String,
+    /// The question that it asks, if it asks one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
     /// SNS's id of the message.
     pub message_id: String,
 }
@@ -130,14 +137,16 @@ impl Record {
                 set.push("#ended = :ended, #outcome = :outcome, #attempts = if_not_exists(#attempts, :one)");
                 add.push("#waited :waited");
                 let said = match outcome {
-                    Ok(()) => "succeeded",
+                    Ok(()) => "succeeded".to_owned(),
                     Err(error) => {
-                        set.push("#last_failure = :outcome");
+                        set.push("#last_failure = :outcome, #last_failed_as = :failed_as");
                         add.push("#failures :one");
                         update = update
                             .expression_attribute_names("#last_failure", "last_failure")
-                            .expression_attribute_names("#failures", "failures");
-                        error
+                            .expression_attribute_names("#last_failed_as", "last_failed_as")
+                            .expression_attribute_names("#failures", "failures")
+                            .expression_attribute_values(":failed_as", text(error.kind.name()));
+                        error.to_string()
                     }
                 };
                 let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
@@ -145,7 +154,7 @@ impl Record {
                     .expression_attribute_names("#outcome", "outcome")
                     .expression_attribute_names("#waited", "waited_ms")
                     .expression_attribute_values(":ended", text(&at.to_string()))
-                    .expression_attribute_values(":outcome", text(said))
+                    .expression_attribute_values(":outcome", text(&said))
                     .expression_attribute_values(":waited", number(waited));
             }
             None => {
@@ -185,6 +194,8 @@ impl Record {
         struct Item {
             sk: String,
             message_id: String,
+            #[serde(default)]
+            question: Option<String>,
         }
         let items: Vec<Item> = self.items(&recovery_key(id), TOLD).await?;
         let announced = items.into_iter().filter_map(|item| {
@@ -192,6 +203,7 @@ impl Record {
             Some(Announced {
                 execution: execution.to_owned(),
                 what: what.to_owned(),
+                question: item.question,
                 message_id: item.message_id,
             })
         });
@@ -202,6 +214,19 @@ impl Record {
     pub async fn note_told(&self, recovery: &RecoveryRef, what: &str, message_id: &str) -> Result<(), StepError> {
         let (partition, sort) = (recovery_key(&recovery.id), told_key(recovery, what));
         self.put_text(&partition, &sort, "message_id", message_id).await
+    }
+
+    /// Likewise, of one that asks people a question.
+    pub async fn note_asked(
+        &self,
+        recovery: &RecoveryRef,
+        what: &str,
+        question: &str,
+        message_id: &str,
+    ) -> Result<(), StepError> {
+        let item = HashMap::from([("message_id", message_id), ("question", question)]);
+        self.put(&recovery_key(&recovery.id), &told_key(recovery, what), &item)
+            .await
     }
 }
 

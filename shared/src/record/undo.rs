@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lock::preempted;
+use super::resource::Resource;
 use super::table::{Record, internal, item_of, key, number, recovery_key, workload_key};
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::RecoveryRef;
@@ -20,12 +21,15 @@ pub struct Undo {
     /// The step that makes the change.
     pub step: String,
     /// What it changes.
-    pub resource: String,
+    pub resource: Resource,
     /// What was there before: the step's own data.
     pub previous: Value,
     /// How it is taken back, for a person and for the step that does it; nothing means that it cannot be.
     #[serde(default)]
     pub taken_back_by: Option<String>,
+    /// The command by which a person takes it back, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<String>,
     /// When it was taken back, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_back_at: Option<Timestamp>,
@@ -36,7 +40,7 @@ pub struct Undo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fenced {
     /// The resource.
-    pub resource: String,
+    pub resource: Resource,
     /// What was there before.
     pub previous: Value,
     /// The recovery that fenced it.
@@ -57,7 +61,7 @@ impl Record {
         for undos in undos.chunks(NOTES_AT_ONCE) {
             let mut left: Vec<&Undo> = undos.iter().collect();
             while let Some(noted) = self.note_together(recovery, &left).await? {
-                left.retain(|undo| !noted.contains(&undo.resource));
+                left.retain(|undo| !noted.contains(&undo.resource.text));
                 if left.is_empty() {
                     // There was nothing to write, so that the lock was not looked at by a transaction that held.
                     self.still_ours(recovery).await?;
@@ -110,7 +114,7 @@ impl Record {
             let noted: Vec<String> = failed
                 .zip(undos)
                 .filter(|(failed, _)| *failed)
-                .map(|(_, undo)| undo.resource.clone())
+                .map(|(_, undo)| undo.resource.text.clone())
                 .collect();
             if !noted.is_empty() {
                 return Ok(Some(noted));
@@ -139,7 +143,7 @@ impl Record {
 
     /// Keeps what a resource of this table's Region was before it is fenced, in place of an older note.
     pub async fn note_fenced(&self, workload: &str, fenced: &Fenced) -> Result<(), StepError> {
-        self.put(&workload_key(workload), &fenced_key(&fenced.resource), fenced)
+        self.put(&workload_key(workload), &fenced_key(&fenced.resource.text), fenced)
             .await
     }
 
@@ -162,7 +166,7 @@ impl Record {
 }
 
 fn undo_key(undo: &Undo) -> String {
-    format!("undo#{}#{}", undo.step, undo.resource)
+    format!("undo#{}#{}", undo.step, undo.resource.text)
 }
 
 fn fenced_key(resource: &str) -> String {

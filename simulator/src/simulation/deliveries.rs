@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
+use shared::arn::Arn;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::deployed::region_and_name;
@@ -50,7 +51,7 @@ pub(super) async fn deliver(inner: Rc<Inner>, mut deliveries: UnboundedReceiver<
 
 /// A rule or a schedule, by its ARN.
 fn caller(source: &str) -> InvokedBy {
-    match source.starts_with("arn:aws:scheduler:") {
+    match Arn::read(source).is_some_and(|source| source.service == "scheduler") {
         true => InvokedBy::Schedule(source.to_owned()),
         false => InvokedBy::Rule(source.to_owned()),
     }
@@ -58,7 +59,7 @@ fn caller(source: &str) -> InvokedBy {
 
 /// How a target is called.
 fn how(target_arn: &str) -> &'static str {
-    match target_arn.contains(":stateMachine:") {
+    match Arn::read(target_arn).is_some_and(|target| target.service == "states") {
         true => "states:startExecution",
         false => "lambda:invoke",
     }

@@ -114,8 +114,7 @@ fn run(
 
 /// ARN of the machine of an execution, or of a distributed Map's child, whose ARN has the Map's label after the machine.
 fn machine_of(execution_arn: &str) -> String {
-    let machine: Vec<&str> = execution_arn.split(':').take(7).collect();
-    let machine = machine.join(":").replacen(":execution:", ":stateMachine:", 1);
+    let machine = arn::machine(execution_arn).unwrap_or_default();
     machine.split('/').next().unwrap_or_default().to_owned()
 }
 

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use shared::arn::Arn;
 use states_language::TaskFailure;
 
 use super::deployed::function_arn;
@@ -111,23 +112,24 @@ struct Caller {
 
 impl Caller {
     fn read(arn: &str) -> Result<Self, String> {
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let (account, id, key) = match parts.as_slice() {
-            ["arn", "aws", "iam", "", account, user] if user.starts_with("user/") => {
-                (account, format!("AIDA{:017X}", hash(&[arn])), "AKIA")
+        let none = || format!("{arn} is neither a user nor a role's session");
+        let Arn {
+            service,
+            account,
+            resource,
+            ..
+        } = Arn::read(arn)
+            .filter(|arn| arn.partition == "aws" && arn.region.is_empty())
+            .ok_or_else(none)?;
+        let (id, key) = match (service, resource.rsplit_once('/')) {
+            ("iam", Some(_)) if resource.starts_with("user/") => (format!("AIDA{:017X}", hash(&[arn])), "AKIA"),
+            ("sts", Some((role, session))) if resource.starts_with("assumed-role/") => {
+                (format!("AROA{:017X}:{session}", hash(&[account, role])), "ASIA")
             }
-            ["arn", "aws", "sts", "", account, session] if session.starts_with("assumed-role/") => {
-                let (role, session) = session.rsplit_once('/').unwrap_or_default();
-                (
-                    account,
-                    format!("AROA{:017X}:{session}", hash(&[account, role])),
-                    "ASIA",
-                )
-            }
-            _ => return Err(format!("{arn} is neither a user nor a role's session")),
+            _ => return Err(none()),
         };
         Ok(Self {
-            account: (*account).to_owned(),
+            account: account.to_owned(),
             id,
             access_key: format!("{key}{:016X}", hash(&["key", arn])),
         })

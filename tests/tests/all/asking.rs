@@ -542,7 +542,7 @@ fn a_person_takes_over_from_a_recovery_that_runs_once_others_agree() {
         let [first, second] = [0, 1].map(|index| headers[index].closing.clone().unwrap());
         assert_eq!(first.outcome, Outcome::Preempted, "{:?}", first.reason);
         assert!(world.passed("TakeOver"));
-        let warning = second.evidence["opening"]["warnings"][0].as_str().unwrap();
+        let warning = second.evidence["opening"]["warnings"][0]["text"].as_str().unwrap();
         assert!(
             warning.contains("taken over from") && warning.contains(SECOND),
             "{warning}"

@@ -170,7 +170,7 @@ fn a_drill_gives_way_to_a_recovery_and_its_steps_change_nothing_more() {
         let opened = open(&world, "real", |_| {}).await;
         assert!(holds(&opened), "{opened}");
         assert!(
-            opened["warnings"][0]
+            opened["warnings"][0]["text"]
                 .as_str()
                 .unwrap()
                 .contains("drill the-drill was pre-empted")
@@ -220,7 +220,10 @@ fn another_recovery_is_pre_empted_only_when_people_say_so() {
         approve(SECOND, Answer::Approve).await;
         let opened = open(&world, "second", take_over).await;
         assert!(holds(&opened), "{opened}");
-        assert!(opened["warnings"][0].as_str().unwrap().contains(SECOND), "{opened}");
+        assert!(
+            opened["warnings"][0]["text"].as_str().unwrap().contains(SECOND),
+            "{opened}"
+        );
         let first: shared::recovery::RecoveryRef = serde_json::from_value(first["recovery"].clone()).unwrap();
         assert_eq!(
             world.record.still_ours(&first).await.unwrap_err().kind,
@@ -275,7 +278,12 @@ fn a_region_that_does_not_answer_is_a_warning_and_costs_two_seconds() {
         let before = world.cloud().now();
         let opened = open(&world, "here", |_| {}).await;
         assert!(holds(&opened), "{opened}");
-        assert!(opened["warnings"][0].as_str().unwrap().contains("cannot be seen"));
+        assert!(
+            opened["warnings"][0]["text"]
+                .as_str()
+                .unwrap()
+                .contains("cannot be seen")
+        );
         let took = world.cloud().now().duration_since(before).as_secs_f64();
         assert!((1.0..3.0).contains(&took), "{took} s");
     });

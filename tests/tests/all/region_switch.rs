@@ -397,8 +397,9 @@ fn two_hundred_functions_are_activated_within_lambdas_quota() {
         };
         assert!(world.plan.functions.iter().all(runs));
         let undo = world.record.undo_notes(&header.id).await.unwrap();
-        let of_functions =
-            |undo: &shared::record::Undo| undo.step == "activate-region" && undo.resource.starts_with("function ");
+        let of_functions = |undo: &shared::record::Undo| {
+            undo.step == "activate-region" && undo.resource.kind == shared::record::ResourceKind::Function
+        };
         assert_eq!(undo.iter().filter(|undo| of_functions(undo)).count(), 200);
     });
 }

@@ -8,6 +8,7 @@ use ciborium::Value as Cbor;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
+use shared::arn::Arn;
 
 use super::alarms::{Composite, CompositeAlarm, State, SuppressedBy, check_name};
 use super::regions::{CloudWatch, Regional};
@@ -266,7 +267,7 @@ impl Regional {
 pub(super) fn name_of(alarm: &str, prefix: &str) -> Result<String, String> {
     match alarm.strip_prefix(prefix) {
         Some(name) => Ok(name.to_owned()),
-        None if alarm.starts_with("arn:") => Err(format!(
+        None if Arn::read(alarm).is_some() => Err(format!(
             "{alarm} is an alarm of another account or Region, and those of a composite alarm must be in its own"
         )),
         None => Ok(alarm.to_owned()),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
+use shared::arn::Arn;
 
 use super::DynamoDb;
 use crate::aws::resources::Resource;
@@ -31,7 +32,7 @@ impl Service for DynamoDb {
 
     fn touched(&self, environment: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>> {
         let tables: OfTables = serde_json::from_slice(&call.body).ok()?;
-        let arn = |name: &str| match name.starts_with("arn:") {
+        let arn = |name: &str| match Arn::read(name).is_some() {
             true => name.to_owned(),
             false => format!("arn:aws:dynamodb:{}:{}:table/{name}", call.region, environment.account),
         };

@@ -1,6 +1,7 @@
 //! Rules and their targets.
 
 use serde_json::Value;
+use shared::arn::Arn;
 
 use super::transformer::InputTransformer;
 
@@ -44,7 +45,8 @@ pub enum TargetInput {
 }
 
 pub(super) fn is_arn_of(arn: &str, service: &str, region: &str) -> bool {
-    arn.starts_with(&format!("arn:aws:{service}:{region}:"))
+    let is_of = |arn: Arn<'_>| (arn.partition, arn.service, arn.region) == ("aws", service, region);
+    Arn::read(arn).is_some_and(is_of)
 }
 
 impl Target {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
+use shared::arn::Arn;
 
 use super::state::Rds;
 use crate::aws::resources::{ANY, Resource};
@@ -29,7 +30,7 @@ impl Service for Rds {
     fn touched(&self, environment: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>> {
         let (region, account) = (&call.region, &environment.account);
         let given = |name: &str| query_parameter(&call.body, name).map(Cow::into_owned);
-        let named = |kind: &str, name: &str| match name.starts_with("arn:") {
+        let named = |kind: &str, name: &str| match Arn::read(name).is_some() {
             true => Resource::new(name),
             false => Resource::new(format!("arn:aws:rds:{region}:{account}:{kind}:{name}")),
         };

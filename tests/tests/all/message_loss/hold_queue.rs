@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::aws::Aws;
 use shared::error::StepError;
-use shared::record::{Record, Undo};
+use shared::record::{Record, Resource, ResourceKind, Undo};
 use shared::recovery::RecoveryRef;
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
@@ -67,9 +67,10 @@ impl Step for HoldQueue {
         }
         let undo = Undo {
             step: Self::NAME.to_owned(),
-            resource: input.queue.clone(),
+            resource: Resource::new(ResourceKind::Other("queue".to_owned()), input.queue.as_str()),
             previous: json!({ "delivering": true }),
             taken_back_by: Some("release-queue".to_owned()),
+            by_hand: None,
             taken_back_at: None,
         };
         self.record.note_undo(&input.recovery, &undo).await?;

@@ -9,6 +9,7 @@ mod move_messages;
 mod queues;
 mod release_queue;
 mod scenario;
+mod story;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -337,5 +338,15 @@ fn it_is_reported_in_its_own_words() {
             html.contains(said) && text.contains(said),
             "{said} is missing in\n{text}"
         );
+        for other in ["switchover", "Fence", "Heartbeat", "other Region", "region-switch"] {
+            assert!(!text.contains(other), "{other} is in\n{text}");
+        }
+    }
+    let told = ["moves the messages back", "Tell those who wait", "where orders wait"];
+    assert!(told.iter().all(|said| !text.contains(said)), "{text}");
+    report::add_story(MessageLoss::SCENARIO, &story::OfMessages);
+    let text = report::markdown(&account);
+    for said in told {
+        assert!(text.contains(said), "{said} is missing in\n{text}");
     }
 }

@@ -4,9 +4,11 @@ use serde_json::Value;
 use shared::measure::{Achieved, Met, Observed, RpoStatus};
 use shared::record::Closing;
 
-use crate::page::{Block, Table, Text};
+use super::moved::Moved;
+use crate::account::Account;
+use crate::figures::WRITES_LOST;
+use crate::page::Text;
 use crate::words::length;
-use crate::{Account, State};
 
 /// What was lost, as a value; `number` is the figure.
 pub(crate) fn value(achieved: &Achieved, number: impl Fn(f64, String) -> Text) -> Text {
@@ -19,8 +21,8 @@ pub(crate) fn value(achieved: &Achieved, number: impl Fn(f64, String) -> Text) -
 }
 
 /// What is not known beside it.
-pub(crate) fn not_known(account: &Account, state: &State) -> Option<Text> {
-    let after = state.other_unknown_after?;
+pub(crate) fn not_known(account: &Account, moved: &Moved) -> Option<Text> {
+    let after = moved.other_unknown_after?;
     Some(
         Text::plain(format!("not known: what {} took, or takes, after ", account.other()))
             .and_at(after)
@@ -29,12 +31,12 @@ pub(crate) fn not_known(account: &Account, state: &State) -> Option<Text> {
 }
 
 /// Whether the figure may be shown as a success.
-pub(crate) fn is_good(met: Met, state: &State) -> bool {
-    matches!(met, Met::Target | Met::Maximum) && state.other_unknown_after.is_none()
+pub(crate) fn is_good(met: Met, moved: &Moved) -> bool {
+    matches!(met, Met::Target | Met::Maximum) && moved.other_unknown_after.is_none()
 }
 
 /// One sentence for the outcome.
-pub(crate) fn sentence(account: &Account, achieved: &Achieved, state: &State) -> Text {
+pub(crate) fn sentence(account: &Account, achieved: &Achieved, moved: &Moved) -> Text {
     let known: Text = match (achieved.rpo_status, achieved.rpo_seconds) {
         (RpoStatus::NotApplicable, _) => return "No writes were lost: the way it went loses none.".into(),
         (RpoStatus::Measured, Some(seconds)) if seconds > 0.0 => format!(
@@ -47,42 +49,21 @@ pub(crate) fn sentence(account: &Account, achieved: &Achieved, state: &State) ->
         }
         _ => "How much of what customers had written is lost was not measured. That does not mean none".into(),
     };
-    match not_known(account, state) {
+    match not_known(account, moved) {
         Some(not_known) => known.and("; ").then(not_known).and("."),
         None => known.and("."),
     }
 }
 
-/// How each figure comes about.
-pub(crate) fn sources(account: &Account, closing: &Closing) -> Block {
+/// How the figures of the loss come about.
+pub(crate) fn sources(account: &Account, closing: &Closing) -> Vec<[String; 4]> {
     let (achieved, observed) = (&closing.achieved, &closing.observed);
-    let mut rows: Vec<Vec<Text>> = Vec::new();
+    let mut rows: Vec<[String; 4]> = Vec::new();
     let mut row = |figure: &str, how: String, is: &str, exact: &str| {
-        rows.push([figure, &how, is, exact].map(Text::plain).to_vec());
+        rows.push([figure, &how, is, exact].map(str::to_owned));
     };
-    if achieved.rto_seconds.is_some() {
-        row(
-            "Without service (RTO)",
-            "first healthy answer minus impact".to_owned(),
-            "derived",
-            "a minute: the impact is the first bad minute of the check from outside",
-        );
-    }
-    if achieved.rto_from_decision_seconds.is_some() {
-        row(
-            "Of that, after the decision",
-            "first healthy answer minus decision".to_owned(),
-            "derived",
-            "a second",
-        );
-    }
     if achieved.rpo_status == RpoStatus::Measured {
-        row(
-            "Writes lost (RPO)",
-            of_the_loss(account, observed),
-            "derived",
-            "one heartbeat",
-        );
+        row(WRITES_LOST, of_the_loss(account, observed), "derived", "one heartbeat");
     }
     if achieved.old_side_wrote_seconds.is_some() {
         row(
@@ -100,13 +81,7 @@ pub(crate) fn sources(account: &Account, closing: &Closing) -> Block {
             "a minute's value of the lag",
         );
     }
-    Block::Table(Table {
-        caption: "How each figure comes about".to_owned(),
-        head: ["Figure", "How", "Measured or derived", "Exact to"]
-            .map(str::to_owned)
-            .to_vec(),
-        rows,
-    })
+    rows
 }
 
 /// The formula that the loss was worked out by; it follows what was observed, as the measurement itself does.
@@ -129,9 +104,7 @@ fn of_the_loss(account: &Account, observed: &Observed) -> String {
 
 /// The expected loss as those who decided saw it, with its basis; as the data have it where no such text is there.
 pub(crate) fn expected_loss_in_words(account: &Account) -> Option<String> {
-    let shown = account.found("ask").and_then(|ask| ask.get("shown")?.as_array());
-    let mut shown = shown.into_iter().flatten().filter_map(Value::as_str);
-    if let Some(said) = shown.find_map(|text| text.strip_prefix("Expected loss: ")) {
+    if let Some(said) = account.found("expected_loss_in_words").and_then(Value::as_str) {
         return Some(said.to_owned());
     }
     let loss = account.found("expected_loss")?;

@@ -1,19 +1,16 @@
 //! How it ended, and what was achieved.
 
 use jiff::Timestamp;
-use shared::measure::{Achieved, Met, RpoStatus, seconds_between};
-use shared::plan::Objective;
+use shared::measure::seconds_between;
+use shared::record::{Closing, TimelineStep};
 use shared::recovery::Outcome;
 
-use super::loss;
-use super::todo::open_question;
-use crate::page::{Block, Figure, Text, Tone};
-use crate::timeline::cause;
-use crate::words::{in_short, length, of_state};
-use crate::{Account, State};
-
-/// Where the JSON form has what was achieved.
-const ACHIEVED: &str = "/account/header/closing/achieved";
+use crate::account::{Account, cause};
+use crate::figures::{measured, tone, verdict};
+use crate::page::{Block, Figure, Table, Text, Tone};
+use crate::path::polls;
+use crate::story::told::Tale;
+use crate::words::{in_short, length};
 
 /// How it ended.
 pub(crate) struct Said {
@@ -26,7 +23,8 @@ pub(crate) struct Said {
     pub(crate) because: Vec<Text>,
 }
 
-pub(crate) fn outcome(account: &Account, state: &State) -> Said {
+pub(crate) fn outcome(tale: &Tale<'_>) -> Said {
+    let account = tale.account;
     let Some(closing) = account.header.ended() else {
         return runs(account);
     };
@@ -74,17 +72,18 @@ pub(crate) fn outcome(account: &Account, state: &State) -> Said {
     };
     let why = match (&closing.failed_state, cause(closing)) {
         (Some(state), Some(cause)) => {
-            let does = of_state(state, &account.here(), &account.other());
-            let does = does.map_or_else(String::new, |does| format!(", which {does},"));
+            let does = tale
+                .state(state)
+                .map_or_else(String::new, |does| format!(", which {does},"));
             Some(format!("Why: {state}{does} failed: {}.", in_short(cause)))
         }
         (_, cause) => cause.map(|cause| format!("Why: {}.", in_short(cause))),
     };
     let mut because: Vec<Text> = why.into_iter().map(Text::plain).collect();
     if matches!(closing.outcome, Outcome::Recovered | Outcome::Partial) {
-        because.push(loss::sentence(account, achieved, state));
+        because.extend(tale.story.loss(account, achieved));
     }
-    because.extend(went_on_writing(account, achieved));
+    because.extend(tale.story.because(account, achieved));
     if let Some(executions) = attempts(account) {
         because.push(executions);
     }
@@ -112,7 +111,7 @@ fn said(outcome: Outcome) -> &'static str {
 fn runs(account: &Account) -> Said {
     let known_until = account.known_until();
     let mut because = Vec::new();
-    if let Some(asked) = open_question(account) {
+    if let Some(asked) = account.open_question() {
         because.push(
             Text::default()
                 .strong("It waits for people. ")
@@ -177,17 +176,9 @@ fn is_back(beginning: &str, account: &Account) -> Text {
     }
 }
 
-fn went_on_writing(account: &Account, achieved: &Achieved) -> Option<Text> {
-    let seconds = achieved.old_side_wrote_seconds?;
-    Some(Text::plain(format!(
-        "{} went on taking writes for at least {} after the decision. Those are lost besides, unless they are brought over.",
-        account.other(),
-        length(seconds)
-    )))
-}
-
 /// Achieved against objectives.
-pub(crate) fn achieved(account: &Account, state: &State) -> Vec<Block> {
+pub(crate) fn achieved(tale: &Tale<'_>) -> Vec<Block> {
+    let account = tale.account;
     let header = &account.header;
     let mut blocks = Vec::new();
     match header.ended() {
@@ -205,22 +196,7 @@ pub(crate) fn achieved(account: &Account, state: &State) -> Vec<Block> {
                 verdict: verdict(met.rto, Some(header.objectives.rto), achieved.rto_seconds.is_some()),
                 tone: tone(met.rto),
             }];
-            let lost = verdict(met.rpo, header.objectives.rpo, achieved.rpo_seconds.is_some());
-            figures.push(Figure {
-                name: "Writes lost (RPO)".to_owned(),
-                value: loss::value(achieved, |seconds, said| {
-                    Text::default().number(&format!("{ACHIEVED}/rpo_seconds"), seconds, said)
-                }),
-                verdict: match (achieved.rpo_status, loss::not_known(account, state)) {
-                    (RpoStatus::NotApplicable, _) => "the way it went loses none".into(),
-                    (_, Some(not_known)) => Text::plain("known: ").then(lost).and("; ").then(not_known),
-                    (_, None) => lost,
-                },
-                tone: match tone(met.rpo) {
-                    Tone::Good if !loss::is_good(met.rpo, state) => Tone::Plain,
-                    tone => tone,
-                },
-            });
+            figures.push(tale.story.lost(account, closing));
             if let Some(seconds) = achieved.rto_from_decision_seconds {
                 figures.push(Figure {
                     name: "Of that, after the decision".to_owned(),
@@ -229,20 +205,13 @@ pub(crate) fn achieved(account: &Account, state: &State) -> Vec<Block> {
                     tone: Tone::Plain,
                 });
             }
-            if let Some(seconds) = achieved.old_side_wrote_seconds {
-                figures.push(Figure {
-                    name: "The other side wrote on".to_owned(),
-                    value: measured(Some(seconds), "old_side_wrote_seconds", ""),
-                    verdict: "after the decision, at least; lost besides".into(),
-                    tone: Tone::Bad,
-                });
-            }
+            figures.extend(tale.story.figures(achieved));
             blocks.push(Block::Figures(figures));
         }
     }
-    blocks.push(Block::Facts(moments(account)));
+    blocks.push(Block::Facts(moments(tale)));
     let measured = header.ended().filter(|closing| !nothing_to_measure(closing.outcome));
-    blocks.extend(measured.map(|closing| loss::sources(account, closing)));
+    blocks.extend(measured.map(|closing| sources(tale, closing)));
     blocks
 }
 
@@ -251,40 +220,11 @@ fn nothing_to_measure(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Refused | Outcome::Declined | Outcome::Expired)
 }
 
-fn measured(seconds: Option<f64>, name: &str, otherwise: &str) -> Text {
-    match seconds {
-        Some(seconds) => Text::default().number(&format!("{ACHIEVED}/{name}"), seconds, length(seconds)),
-        None => Text::plain(otherwise),
-    }
-}
-
-fn verdict(met: Met, objective: Option<Objective>, is_measured: bool) -> Text {
-    let Some(objective) = objective else {
-        return "there is no objective for it".into();
-    };
-    let [target, maximum] = [objective.target, objective.maximum].map(|limit| length(limit.as_secs() as f64));
-    match met {
-        Met::Target => format!("within the target of {target}; at most {maximum} are allowed").into(),
-        Met::Maximum => format!("over the target of {target}, within the maximum of {maximum}").into(),
-        Met::Missed if is_measured => format!("over the maximum of {maximum}; the target is {target}").into(),
-        Met::Missed => format!("counts as missed; the target is {target}, the maximum {maximum}").into(),
-        Met::NotApplicable => "its objective does not apply".into(),
-    }
-}
-
-fn tone(met: Met) -> Tone {
-    match met {
-        Met::Target | Met::Maximum => Tone::Good,
-        Met::Missed => Tone::Bad,
-        Met::NotApplicable => Tone::Plain,
-    }
-}
-
 /// When what happened that the figures come from, and how each is known.
-fn moments(account: &Account) -> Vec<(Text, Text)> {
+fn moments(tale: &Tale<'_>) -> Vec<(Text, Text)> {
+    let account = tale.account;
     let header = &account.header;
     let observed = header.ended().map(|closing| closing.observed).unwrap_or_default();
-    let other = account.other();
     let mut moments: Vec<(Text, Text)> = Vec::new();
     let mut add = |name: &str, at: Option<Timestamp>, how: Text| {
         moments.extend(at.map(|at| (Text::plain(name), Text::at(at).and("; ").then(how))));
@@ -327,24 +267,17 @@ fn moments(account: &Account) -> Vec<(Text, Text)> {
     add(
         "It was decided what to do",
         account.decided_at(),
-        "measured: the last look at both Regions".into(),
+        tale.story.how_decided().into(),
     );
-    add(
-        "Last heartbeat known to be committed",
-        observed.last_committed_at,
-        format!("measured, in {other}").into(),
-    );
-    add(
-        "Last heartbeat that survived",
-        observed.last_surviving_at,
-        format!("measured, in the database in {}", account.here()).into(),
-    );
-    add(
-        "The other side wrote until",
-        observed.old_side_wrote_until,
-        format!("measured: the last heartbeat that {other} left word of").into(),
-    );
-    let checked = account.timeline.iter().rfind(|step| step.name == "check-health");
+    for (name, at, how) in tale.story.moments(account) {
+        add(name, at, how);
+    }
+    // Which state found it is known by when it was at work.
+    let found_it = |step: &&TimelineStep| {
+        let ended = step.ended_at.zip(observed.healthy_at);
+        polls(step) && ended.is_some_and(|(ended, healthy)| (step.started_at..=ended).contains(&healthy))
+    };
+    let checked = account.timeline.iter().rfind(found_it);
     add(
         "First healthy answer, from outside",
         observed.healthy_at,
@@ -363,4 +296,34 @@ fn moments(account: &Account) -> Vec<(Text, Text)> {
         "measured: when how it ended was written down; telling people and this report come after that".into(),
     );
     moments
+}
+
+/// How each figure comes about.
+fn sources(tale: &Tale<'_>, closing: &Closing) -> Block {
+    let achieved = &closing.achieved;
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    if achieved.rto_seconds.is_some() {
+        let exact = "a minute: the impact is the first bad minute of the check from outside";
+        rows.push(
+            [
+                "Without service (RTO)",
+                "first healthy answer minus impact",
+                "derived",
+                exact,
+            ]
+            .map(str::to_owned),
+        );
+    }
+    if achieved.rto_from_decision_seconds.is_some() {
+        let how = "first healthy answer minus decision";
+        rows.push(["Of that, after the decision", how, "derived", "a second"].map(str::to_owned));
+    }
+    rows.extend(tale.story.sources(tale.account, closing));
+    Block::Table(Table {
+        caption: "How each figure comes about".to_owned(),
+        head: ["Figure", "How", "Measured or derived", "Exact to"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: rows.into_iter().map(|row| row.map(Text::plain).to_vec()).collect(),
+    })
 }

@@ -1,21 +1,16 @@
 //! What to do about a Region that is not known to be shut off: which parts of it, and what to type.
 
+use serde::Deserialize;
 use serde_json::Value;
+use shared::record::{Missing, Resource, ResourceKind};
+use shared::recovery::Outcome;
 
-use crate::Account;
+use crate::account::Account;
+use crate::commands::is_plain;
 use crate::page::{Text, Todo};
 use crate::words::in_short;
 
-/// A part of the other Region that was not seen to be shut off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part<'a> {
-    /// The part, as the evidence names it.
-    resource: &'a str,
-    what: What<'a>,
-    region: &'a str,
-    reason: &'a str,
-}
-
+/// What to type about a part of the other Region, by what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What<'a> {
     Function { name: &'a str },
@@ -25,79 +20,75 @@ enum What<'a> {
     Unknown,
 }
 
-/// The parts that were not seen to be shut off, where the recovery ended with the database here or on its way. Empty where that
-/// is not to be mended.
-pub(crate) fn parts(account: &Account) -> Vec<Part<'_>> {
-    use shared::recovery::Outcome::{Failed, Partial, Recovered};
-    let ended = account.header.ended().map(|closing| closing.outcome);
-    if !matches!(ended, Some(Recovered | Partial | Failed)) {
-        return Vec::new();
-    }
-    let unconfirmed = account
-        .newest("fence")
-        .and_then(|fence| fence.get("unconfirmed")?.as_array());
-    unconfirmed.into_iter().flatten().filter_map(part).collect()
-}
-
-fn part(value: &Value) -> Option<Part<'_>> {
-    let resource = value.get("resource")?.as_str()?;
-    let reason = value
-        .get("reason")
-        .and_then(Value::as_str)
-        .unwrap_or("no reason is known");
-    let (name, region) = resource.rsplit_once(" in ").unwrap_or((resource, ""));
-    let what = match name.split(' ').collect::<Vec<_>>().as_slice() {
-        [.., "event", "sources"] if is_plain(region) => What::EventSources,
-        // What goes into a command must be a name and nothing else.
-        parts if !parts.iter().chain([&region]).all(|part| is_plain(part)) => What::Unknown,
-        ["function", name] => What::Function { name },
-        ["event", "source", uuid, ..] => What::EventSource { uuid },
-        ["stage", stage, "of", "API", api] => What::Stage { stage, api },
+/// What a part is, and its Region. What goes into a command must be a name and nothing else.
+fn what(part: &Missing) -> (What<'_>, &str) {
+    let Resource {
+        kind, name, of, region, ..
+    } = &part.resource;
+    let (of, region) = (of.as_deref().unwrap_or_default(), region.as_deref().unwrap_or_default());
+    let what = match kind {
+        ResourceKind::Function if is_plain(name) => What::Function { name },
+        ResourceKind::EventSource if name.is_empty() => What::EventSources,
+        ResourceKind::EventSource if is_plain(name) => What::EventSource { uuid: name },
+        ResourceKind::Stage if is_plain(name) && is_plain(of) => What::Stage { stage: name, api: of },
         _ => What::Unknown,
     };
-    Some(Part {
-        resource,
-        what,
-        region,
-        reason,
-    })
+    (if is_plain(region) { what } else { What::Unknown }, region)
 }
 
-/// Whether a text is the same for a shell as for a reader.
-pub(crate) fn is_plain(text: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
-    !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain)
+/// The parts that were not seen to be shut off, where the recovery ended with the database here or on its way. Empty where that
+/// is not to be mended.
+pub(crate) fn parts(account: &Account) -> Vec<Missing> {
+    let ended = account.header.ended().map(|closing| closing.outcome);
+    if !matches!(ended, Some(Outcome::Recovered | Outcome::Partial | Outcome::Failed)) {
+        return Vec::new();
+    }
+    let fence = account.newest("fence").and_then(|fence| fence.get("unconfirmed"));
+    let unconfirmed = fence.and_then(Value::as_array).into_iter().flatten();
+    unconfirmed.filter_map(|part| Missing::deserialize(part).ok()).collect()
+}
+
+/// How many parts of the other Region were seen to be shut off, and of how many; nothing where the evidence has no count.
+pub(crate) fn confirmed_of(account: &Account) -> Option<(u64, u64)> {
+    let fence = account.newest("fence")?;
+    let of = fence.get("resources")?.as_u64()?;
+    let named = u64::try_from(fence.get("unconfirmed")?.as_array()?.len()).ok()?;
+    let missing = named.checked_add(fence.get("more_unconfirmed")?.as_u64()?)?;
+    Some((of.checked_sub(missing)?, of))
+}
+
+/// Whether the other Region was seen to be shut off; nothing where no fence is in the evidence.
+pub(crate) fn confirmed(account: &Account) -> Option<bool> {
+    account
+        .newest("fence")
+        .and_then(|fence| fence.get("confirmed")?.as_bool())
 }
 
 /// What to do about them, by kind; nothing where nothing is left.
 pub(crate) fn todos(account: &Account) -> Vec<Todo> {
-    let confirmed = account
-        .newest("fence")
-        .and_then(|fence| fence.get("confirmed")?.as_bool());
-    if confirmed != Some(false) {
+    if confirmed(account) != Some(false) {
         return Vec::new();
     }
     let (parts, other) = (parts(account), account.other());
-    let mut todos = vec![first(&parts, &other)];
+    let mut todos = vec![first(&parts, other)];
     let functions: Vec<(&str, &str)> = parts
         .iter()
-        .filter_map(|part| match part.what {
-            What::Function { name } => Some((name, part.region)),
+        .filter_map(|part| match what(part) {
+            (What::Function { name }, region) => Some((name, region)),
             _ => None,
         })
         .collect();
     if let [(_, region), ..] = functions.as_slice() {
         let names: Vec<&str> = functions.iter().map(|(name, _)| *name).collect();
-        let each = |call: &str| {
+        let each = |call: &str, with: &str| {
             let names = names.join(" ");
-            format!("for f in {names}; do echo $f; aws lambda {call} --region {region} --function-name $f; done")
+            format!("for f in {names}; do echo $f; aws lambda {call} --region {region} --function-name $f{with}; done")
         };
-        let close = each("put-function-concurrency").replace("$f; done", "$f --reserved-concurrent-executions 0; done");
         todos.push(
             Todo::new(format!("Shut off {} in {region}: {}.", count(names.len(), "function"), names.join(", ")))
                 .by("whoever is on call, with permission for lambda:GetFunctionConcurrency and lambda:PutFunctionConcurrency")
-                .run("Look, and keep what it says", each("get-function-concurrency"))
-                .run("Shut off", close)
+                .run("Look, and keep what it says", each("get-function-concurrency", ""))
+                .run("Shut off", each("put-function-concurrency", " --reserved-concurrent-executions 0"))
                 .done("the first command says \"ReservedConcurrentExecutions\": 0 for each. Nothing printed means none is reserved: it may run."),
         );
     }
@@ -113,14 +104,13 @@ fn count(count: usize, what: &str) -> String {
 }
 
 /// What holds for all of them, and those for which there is no command.
-fn first(parts: &[Part<'_>], other: &str) -> Todo {
+fn first(parts: &[Missing], other: &str) -> Todo {
     let mut reasons: Vec<String> = Vec::new();
     for part in parts {
-        // The call that an error names differs; what came of it rarely does.
-        let reason = in_short(part.reason);
-        let short = reason.rsplit(": ").next().unwrap_or(&reason).to_owned();
-        if !reasons.contains(&short) {
-            reasons.push(short);
+        // The call that a reason names differs; what came of it rarely does.
+        let reason = in_short(part.cause.as_deref().unwrap_or(&part.reason));
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
         }
     }
     let mut text = Text::default().strong(format!("{other} may still take writes. ")).and(
@@ -133,8 +123,8 @@ fn first(parts: &[Part<'_>], other: &str) -> Todo {
             reasons.join("; ")
         ));
     }
-    let unknown = parts.iter().filter(|part| part.what == What::Unknown);
-    let unknown: Vec<&str> = unknown.map(|part| part.resource).collect();
+    let unknown = parts.iter().filter(|part| what(part).0 == What::Unknown);
+    let unknown: Vec<&str> = unknown.map(|part| part.resource.text.as_str()).collect();
     if !unknown.is_empty() {
         text = text.and(format!(" Without a command here: {}.", unknown.join("; ")));
     }
@@ -142,10 +132,10 @@ fn first(parts: &[Part<'_>], other: &str) -> Todo {
 }
 
 /// What to do about one that is not a function.
-fn of_part(part: &Part<'_>) -> Option<Todo> {
-    let region = part.region;
-    let sources = |what: Text, look: String, uuid: &str| {
-        Todo::new(what)
+fn of_part(part: &Missing) -> Option<Todo> {
+    let (what, region) = what(part);
+    let sources = |todo: Text, look: String, uuid: &str| {
+        Todo::new(todo)
             .by("whoever is on call, with permission for lambda:ListEventSourceMappings, lambda:GetEventSourceMapping and lambda:UpdateEventSourceMapping")
             .run("Look, and keep what it says", look)
             .run(
@@ -154,7 +144,7 @@ fn of_part(part: &Part<'_>) -> Option<Todo> {
             )
             .done("the first command says \"Disabled\", after a minute of \"Disabling\".")
     };
-    Some(match part.what {
+    Some(match what {
         What::Function { .. } | What::Unknown => return None,
         What::EventSource { uuid } => sources(
             format!("Shut off the {}.", part.resource).into(),

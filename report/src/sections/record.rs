@@ -2,18 +2,19 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::fence::Setting;
+use shared::arn;
 use shared::record::{Announced, Undo};
 use shared::recovery::Outcome;
 use shared::request::TriggerKind;
 
 use super::evidence::in_words;
+use crate::account::{Account, Asked};
 use crate::page::{Block, Table, Text};
-use crate::words::{name, of_step};
-use crate::{Account, Asked};
+use crate::story::told::Tale;
 
 /// Each change, with its undo: a table for each step, in the order in which the steps began.
-pub(crate) fn changes(account: &Account) -> Vec<Block> {
+pub(crate) fn changes(tale: &Tale<'_>) -> Vec<Block> {
+    let account = tale.account;
     if account.undo.is_empty() {
         return vec![Block::Paragraph("Nothing was changed.".into())];
     }
@@ -29,10 +30,9 @@ pub(crate) fn changes(account: &Account) -> Vec<Block> {
         .iter()
         .any(|undo| undo.taken_back_at.is_none() && undo.taken_back_by.is_some());
     if goes_on && stands {
+        let warning = "Do not type these to go on: they take the recovery back.";
         blocks.push(Block::Warning(
-            "Do not type these to go on: they take the recovery back. Where the database has moved or is on its way, \
-             taking the rest back leaves customers without the service, or two Regions taking writes."
-                .into(),
+            format!("{warning} {}", tale.story.taking_back_means()).into(),
         ));
     }
     blocks.push(Block::Paragraph(
@@ -48,12 +48,13 @@ pub(crate) fn changes(account: &Account) -> Vec<Block> {
     steps.dedup();
     // What the timeline does not know comes last.
     steps.sort_by_key(|step| (began(step).is_none(), began(step)));
-    blocks.extend(steps.into_iter().flat_map(|step| changes_of(account, step)));
+    blocks.extend(steps.into_iter().flat_map(|step| changes_of(tale, step)));
     blocks
 }
 
-fn changes_of(account: &Account, step: &str) -> Vec<Block> {
-    let said = of_step(step, &account.here(), &account.other());
+fn changes_of(tale: &Tale<'_>, step: &str) -> Vec<Block> {
+    let account = tale.account;
+    let said = tale.step(step);
     let mut heading = Text::plain(said.map_or_else(|| step.to_owned(), |said| format!("{step}: {said}")));
     let visits = || account.timeline.iter().filter(|visit| visit.name == step);
     let ended = visits().filter_map(|visit| visit.ended_at).max();
@@ -68,33 +69,29 @@ fn changes_of(account: &Account, step: &str) -> Vec<Block> {
             head: ["What was changed", "Was before", "Taken back by", "Now"]
                 .map(str::to_owned)
                 .to_vec(),
-            rows: notes.map(change).collect(),
+            rows: notes.map(|undo| change(tale, undo)).collect(),
         }),
     ]
 }
 
-fn change(undo: &Undo) -> Vec<Text> {
+fn change(tale: &Tale<'_>, undo: &Undo) -> Vec<Text> {
     let now = match (undo.taken_back_at, &undo.taken_back_by) {
         (Some(at), _) => Text::plain("taken back at ").and_at(at),
         (None, Some(_)) => "stands".into(),
         (None, None) => Text::default().strong("stands for good"),
     };
-    let taken_back_by = match &undo.taken_back_by {
-        Some(how) => match how.split_once(": aws ") {
-            Some((_, command)) => Text::code(format!("aws {command}")),
-            None => Text::plain(how.as_str()),
-        },
-        None => "nothing: it cannot be taken back".into(),
+    let taken_back_by = match (&undo.taken_back_by, &undo.by_hand) {
+        (_, Some(command)) => Text::code(command.as_str()),
+        (Some(how), None) => Text::plain(how.as_str()),
+        (None, None) => "nothing: it cannot be taken back".into(),
     };
-    let was = match serde_json::from_value::<Setting>(undo.previous.clone()) {
-        Ok(setting) => setting.describe().into(),
-        Err(_) => before(&undo.previous),
-    };
-    vec![Text::plain(undo.resource.as_str()), was, taken_back_by, now]
+    let was = tale.story.before(undo);
+    let was = was.unwrap_or_else(|| before(tale, &undo.previous));
+    vec![Text::plain(undo.resource.text.as_str()), was, taken_back_by, now]
 }
 
 /// What was there before, in words where it is plain enough for that.
-fn before(previous: &Value) -> Text {
+fn before(tale: &Tale<'_>, previous: &Value) -> Text {
     let Value::Object(fields) = previous else {
         return in_words(previous);
     };
@@ -109,13 +106,13 @@ fn before(previous: &Value) -> Text {
                 text = text.and(if *is_there { "there" } else { "not there" });
                 continue;
             }
-            ("writer", _) => "the cluster that took writes",
-            (name, _) => name,
+            (name, _) => {
+                let label = tale.story.label(tale.account, name);
+                label.unwrap_or_else(|| name.replace('_', " "))
+            }
         };
         let comma = if index == 0 { "" } else { "; " };
-        text = text
-            .and(format!("{comma}{}: ", name.replace('_', " ")))
-            .then(in_words(value));
+        text = text.and(format!("{comma}{name}: ")).then(in_words(value));
     }
     text
 }
@@ -186,7 +183,7 @@ fn names_people(account: &Account) -> bool {
 /// Which of the recovery's executions told something; those that have not ended come last.
 fn execution_of(account: &Account, told: &Announced) -> usize {
     let mut endings = account.endings();
-    let index = endings.position(|closing| name(&closing.execution) == told.execution);
+    let index = endings.position(|closing| arn::name(&closing.execution) == told.execution);
     index.unwrap_or(usize::MAX)
 }
 
@@ -201,9 +198,8 @@ fn told_at(account: &Account, told: &Announced) -> (u8, Option<Timestamp>) {
 
 /// The question that an announcement asks: it names the question's id.
 fn asked<'a>(account: &'a Account, told: &Announced) -> Option<&'a Asked> {
-    let question = told.what.strip_prefix("asks ")?;
-    let (id, _) = question.split_once(" of ").unwrap_or((question, ""));
-    account.questions.iter().find(|asked| asked.ask.id == id)
+    let question = told.question.as_ref()?;
+    account.questions.iter().find(|asked| asked.ask.id == *question)
 }
 
 fn announcement(account: &Account, told: &Announced) -> Text {

@@ -1,17 +1,18 @@
 //! What was refused, what failed, and what was tried again.
 
 use serde_json::Value;
-use shared::record::{Closing, TimelineStep};
+use shared::arn;
+use shared::record::{Closing, TimelineStep, Warning, WarningCode};
 use shared::recovery::Outcome;
 
-use super::standing::confirmed_of;
-use crate::Account;
+use crate::account::{Account, cause};
 use crate::page::{Block, Table, Text};
 use crate::path::polls;
-use crate::timeline::cause;
-use crate::words::{in_short, name};
+use crate::story::told::Tale;
+use crate::words::in_short;
 
-pub(crate) fn blocks(account: &Account) -> Vec<Block> {
+pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
+    let account = tale.account;
     let mut blocks = Vec::new();
     let endings: Vec<&Closing> = account
         .endings()
@@ -34,7 +35,7 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
             rows: troubled.into_iter().map(|step| state(account, step)).collect(),
         }));
     }
-    let in_vain = in_vain(account);
+    let in_vain = in_vain(tale);
     if !in_vain.is_empty() {
         blocks.push(Block::Table(Table {
             caption: "What did not achieve its purpose, although its state ended well; said at the time".to_owned(),
@@ -51,36 +52,21 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
 }
 
 /// What ended without an error and without what it was for, and what follows from that.
-fn in_vain(account: &Account) -> Vec<Vec<Text>> {
-    let other = account.other();
-    let mut rows: Vec<[String; 2]> = Vec::new();
-    let confirmed = account
-        .newest("fence")
-        .and_then(|fence| fence.get("confirmed")?.as_bool());
-    if confirmed == Some(false) {
-        let parts = match confirmed_of(account) {
-            Some((confirmed, of)) => format!(": {confirmed} of {of} parts were seen to be"),
-            None => String::new(),
-        };
-        rows.push([
-            format!("{other} was not seen to be shut off from writing{parts}"),
-            "what is written there is not here; see what is to be done now".to_owned(),
-        ]);
-    }
-    for closing in account.endings() {
-        for (name, part) in closing.evidence.as_object().into_iter().flatten() {
-            for warning in texts(part, "warnings") {
-                let follows = match name.as_str() {
-                    "opening" => "another recovery at the same time cannot be ruled out; see what is to be done now",
-                    "assessment" => "it was decided without that, or with what stood in for it",
-                    "database" => "what was lost is not measured, or less exactly",
-                    _ => "it went on without that",
-                };
-                rows.push([in_short(warning), follows.to_owned()]);
+fn in_vain(tale: &Tale<'_>) -> Vec<Vec<Text>> {
+    let mut rows = tale.story.in_vain(tale.account);
+    for closing in tale.account.endings() {
+        for part in closing
+            .evidence
+            .as_object()
+            .into_iter()
+            .flat_map(|parts| parts.values())
+        {
+            for warning in Warning::all_in(part) {
+                rows.push([in_short(&warning.to_string()), follows_on(&warning.code).to_owned()]);
             }
-            for said in texts(part, "health").filter(|said| is_silence(said)) {
+            if part.get("health_answered") == Some(&Value::Bool(false)) {
                 let follows = "nothing from AWS itself spoke for or against it; it was decided by the signals alone";
-                rows.push([in_short(said), follows.to_owned()]);
+                rows.extend(texts(part, "health").map(|said| [in_short(said), follows.to_owned()]));
             }
         }
     }
@@ -98,9 +84,23 @@ fn texts<'a>(part: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
     list.into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Whether AWS Health was asked in vain.
-fn is_silence(said: &str) -> bool {
-    said.starts_with("AWS Health cannot be asked") || said.starts_with("AWS Health did not answer")
+/// What follows from a warning.
+fn follows_on(code: &WarningCode) -> &'static str {
+    match code {
+        WarningCode::OtherRegionUnseen
+        | WarningCode::OtherRegionBusy
+        | WarningCode::OtherRegionInDrill
+        | WarningCode::LeftRunning
+        | WarningCode::DrillPreempted
+        | WarningCode::TakenOver => "another recovery at the same time cannot be ruled out; see what is to be done now",
+        WarningCode::MetricsUnread
+        | WarningCode::HeartbeatUnread
+        | WarningCode::NoOutageSeen
+        | WarningCode::PromotedBefore => "it was decided without that, or with what stood in for it",
+        WarningCode::CommittedUnread | WarningCode::SurvivingUnread => "what was lost is not measured, or less exactly",
+        WarningCode::NotesUnread => "what an earlier recovery changed is not taken back by this one",
+        WarningCode::Unknown | WarningCode::Other(_) => "it went on without that",
+    }
 }
 
 fn ending(account: &Account, closing: &Closing) -> Vec<Text> {
@@ -118,7 +118,7 @@ fn ending(account: &Account, closing: &Closing) -> Vec<Text> {
         Text::at(closing.closed_at),
         Text::plain(closing.outcome.name()),
         Text::plain(why),
-        Text::code(name(&closing.execution)),
+        Text::code(arn::name(&closing.execution)),
     ]
 }
 

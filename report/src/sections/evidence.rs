@@ -2,16 +2,19 @@
 //! as it is.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use shared::record::{Resource, Warning};
 
-use crate::Account;
 use crate::page::{Block, Table, Text};
-use crate::words::{humanised, in_short, of_evidence, of_field};
+use crate::story::told::Tale;
+use crate::words::{humanised, in_short, is_moment};
 
 /// How deep evidence is taken apart; what is deeper is shown as JSON.
 const DEPTH: usize = 3;
 
-pub(crate) fn blocks(account: &Account) -> Vec<Block> {
+pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
+    let account = tale.account;
     let mut blocks = Vec::new();
     for closing in account.endings() {
         if account.endings().count() > 1 {
@@ -19,15 +22,15 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
             blocks.push(Block::Heading(text.and(format!(" as {}", closing.outcome))));
         }
         match closing.evidence.as_object() {
-            Some(parts) => blocks.extend(parts.iter().flat_map(|(name, part)| found(account, name, part))),
+            Some(parts) => blocks.extend(parts.iter().flat_map(|(name, part)| found(tale, name, part))),
             None if closing.evidence.is_null() => blocks.push(Block::Paragraph("No step left any evidence.".into())),
-            None => blocks.extend(found(account, "evidence", &closing.evidence)),
+            None => blocks.extend(found(tale, "evidence", &closing.evidence)),
         }
     }
     if account.header.ended().is_none()
         && let Some(decision) = &account.decision
     {
-        blocks.extend(found(account, "decision", decision));
+        blocks.extend(found(tale, "decision", decision));
     }
     if blocks.is_empty() {
         blocks.push(Block::Paragraph("Nothing is on record yet.".into()));
@@ -40,17 +43,17 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
 }
 
 /// One step's evidence.
-fn found(account: &Account, name: &str, part: &Value) -> Vec<Block> {
-    if name == "approval" && !account.questions.is_empty() {
+fn found(tale: &Tale<'_>, name: &str, part: &Value) -> Vec<Block> {
+    if name == "approval" && !tale.account.questions.is_empty() {
         // The answers stand with the questions.
         return Vec::new();
     }
     let title = humanised(name);
-    let heading = of_evidence(name).map_or_else(|| title.clone(), |said| format!("{title}: {said}"));
+    let heading = part_in_words(tale, name).map_or_else(|| title.clone(), |said| format!("{title}: {said}"));
     let mut blocks = vec![Block::Heading(heading.into())];
     match part {
         Value::Null => blocks.push(Block::Paragraph("Nothing is on record.".into())),
-        Value::Object(fields) => match fields_in_words(account, fields, "", DEPTH) {
+        Value::Object(fields) => match fields_in_words(tale, fields, "", DEPTH) {
             // All of it stands elsewhere.
             said if said.is_empty() && !fields.is_empty() => blocks.clear(),
             said => blocks.extend(said),
@@ -60,7 +63,7 @@ fn found(account: &Account, name: &str, part: &Value) -> Vec<Block> {
     blocks
 }
 
-fn fields_in_words(account: &Account, fields: &Map<String, Value>, under: &str, depth: usize) -> Vec<Block> {
+fn fields_in_words(tale: &Tale<'_>, fields: &Map<String, Value>, under: &str, depth: usize) -> Vec<Block> {
     let mut blocks = Vec::new();
     if let Some(summary) = fields.get("summary").and_then(Value::as_str) {
         blocks.push(Block::Paragraph(Text::default().strong(format!("{summary}."))));
@@ -68,23 +71,18 @@ fn fields_in_words(account: &Account, fields: &Map<String, Value>, under: &str, 
     let mut facts = Vec::new();
     let mut lists = Vec::new();
     for (name, value) in fields {
-        let title = format!("{under}{}", of_field(name, &account.here(), &account.other()));
+        let title = format!("{under}{}", label(tale, name));
         match value {
             // The summary is said above; how far the step came is what the other fields say.
             Value::String(_) if name == "summary" || name == "progress" => {}
-            _ if is_told_above(account, under, name, value) => {}
+            _ if is_told_above(tale, under, name, value) => {}
             Value::Null if name == "waiting_for" => facts.push((title.into(), "nothing".into())),
             Value::Array(items) if items.is_empty() => facts.push((title.into(), "none".into())),
-            Value::Array(items) => lists.extend(list(&title, items)),
+            Value::Array(items) => lists.extend(list(tale, &title, items)),
             // It is told where it is decided what to do and where people answer.
             Value::Object(ask) if ask.contains_key("headline") && ask.contains_key("because") => {}
             Value::Object(fields) if depth > 0 => {
-                lists.extend(fields_in_words(
-                    account,
-                    fields,
-                    &format!("{title} \u{203A} "),
-                    depth - 1,
-                ));
+                lists.extend(fields_in_words(tale, fields, &format!("{title} \u{203A} "), depth - 1));
             }
             other => facts.push((title.into(), in_words(other))),
         }
@@ -98,32 +96,53 @@ fn fields_in_words(account: &Account, fields: &Map<String, Value>, under: &str, 
 
 /// What stands elsewhere in the report already: among the times and figures, among what did not achieve its purpose, or with
 /// what is to be done. `under` names the field that it is in; it is empty at the top of a step's evidence.
-fn is_told_above(account: &Account, under: &str, name: &str, value: &Value) -> bool {
-    let observed = account.header.ended().map(|closing| closing.observed);
-    let is = |known: Option<Timestamp>| value.as_str().is_some_and(|at| is_time(at, known));
+fn is_told_above(tale: &Tale<'_>, under: &str, name: &str, value: &Value) -> bool {
+    let account = tale.account;
+    let is = |known: Option<Timestamp>| value.as_str().is_some_and(|text| is_moment(text, known));
     match name {
         "decided_at" => is(account.decided_at()),
         "impact_at" => is(account.impact_at()),
-        "last_committed_at" => is(observed.and_then(|observed| observed.last_committed_at)),
-        "last_surviving_at" => is(observed.and_then(|observed| observed.last_surviving_at)),
-        "expected_loss" => under.is_empty() && super::loss::expected_loss_in_words(account).is_some(),
         "warnings" => under.is_empty() && value.is_array() && account.header.closing.is_some(),
-        "unconfirmed" => {
-            let fence = account.newest("fence").and_then(|fence| fence.get(name));
-            fence == Some(value) && !super::fence::parts(account).is_empty()
-        }
-        _ => false,
+        // It is told with what was tried in vain, or the answer itself is there.
+        "health_answered" => under.is_empty(),
+        _ => tale.story.is_told(account, under, name, value),
     }
 }
 
-fn is_time(text: &str, known: Option<Timestamp>) -> bool {
-    known.is_some() && text.parse().ok() == known
+/// A field as a label.
+fn label(tale: &Tale<'_>, name: &str) -> String {
+    let common = match name {
+        "blockers" => "What forbids it",
+        "waiting_for" => "Still missing",
+        "source" => "Who says it",
+        _ => return tale.story.label(tale.account, name).unwrap_or_else(|| humanised(name)),
+    };
+    common.to_owned()
+}
+
+/// What a part is about, for somebody who does not know it.
+fn part_in_words(tale: &Tale<'_>, name: &str) -> Option<&'static str> {
+    Some(match name {
+        "opening" => "what was noticed at the start",
+        "assessment" => "what was seen, before anything was changed",
+        "approval" => "what those who were asked came to",
+        "decision" => "what was decided to do",
+        _ => return tale.story.part(name),
+    })
+}
+
+/// A warning, where a value is one.
+fn warning(value: &Value) -> Option<Warning> {
+    let is_coded = value.get("code").is_some();
+    Warning::deserialize(value).ok().filter(|_| is_coded)
 }
 
 /// Things of the same form as a table, others as a list.
-fn list(title: &str, items: &[Value]) -> Vec<Block> {
+fn list(tale: &Tale<'_>, title: &str, items: &[Value]) -> Vec<Block> {
     let objects: Vec<&Map<String, Value>> = items.iter().filter_map(Value::as_object).collect();
-    if objects.len() < items.len() {
+    // Each is told in a sentence.
+    let are_warnings = items.iter().any(|item| warning(item).is_some());
+    if objects.len() < items.len() || are_warnings {
         let items = items.iter().map(in_words).collect();
         return vec![Block::Paragraph(format!("{title}:").into()), Block::List(items)];
     }
@@ -142,10 +161,7 @@ fn list(title: &str, items: &[Value]) -> Vec<Block> {
     };
     vec![Block::Table(Table {
         caption: title.to_owned(),
-        head: names
-            .iter()
-            .map(|name| of_field(name, "here", "the other Region"))
-            .collect(),
+        head: names.iter().map(|name| label(tale, name)).collect(),
         rows: objects.iter().map(row).collect(),
     })]
 }
@@ -166,6 +182,11 @@ pub(crate) fn in_words(value: &Value) -> Text {
             Err(_) => in_short(text).into(),
         },
         Value::Number(number) => number.to_string().into(),
-        Value::Array(_) | Value::Object(_) => Text::code(value.to_string()),
+        Value::Object(_) => match (warning(value), Resource::deserialize(value)) {
+            (Some(warning), _) => in_short(&warning.to_string()).into(),
+            (None, Ok(resource)) => resource.text.into(),
+            (None, Err(_)) => Text::code(value.to_string()),
+        },
+        Value::Array(_) => Text::code(value.to_string()),
     }
 }

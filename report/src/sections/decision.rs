@@ -2,30 +2,27 @@
 
 use serde_json::Value;
 use shared::approval::{Answer, Verdict};
+use shared::arn::display_name;
 use shared::request::{Trigger, TriggerKind};
-use shared::scenario::region_failure::{Intent, Wants};
 
-use super::loss;
+use crate::account::{Account, Asked, in_evidence};
 use crate::page::{Block, Text};
-use crate::words::{in_short, name};
-use crate::{Account, Asked};
+use crate::story::told::Tale;
+use crate::words::in_short;
 
 /// Who decided, and why.
-pub(crate) fn blocks(account: &Account) -> Vec<Block> {
+pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
+    let account = tale.account;
     let header = &account.header;
     let mut facts = vec![("Started by".into(), who_started(&header.trigger))];
     for resumed in &header.resumed {
         facts.push(("Gone on with by".into(), who_started(resumed)));
     }
-    if let Ok(Wants { intent }) = serde_json::from_value(Value::Object(header.wants.clone()))
-        && intent != Intent::Decide
-    {
-        let wanted = match intent {
-            Intent::Switchover => "a planned move, which loses nothing (switchover)",
-            Intent::Failover | Intent::Decide => "to move at once, whatever that loses (failover)",
-        };
-        facts.push(("What was wanted".into(), wanted.into()));
-    }
+    facts.extend(
+        tale.story
+            .wanted(account)
+            .map(|wanted| ("What was wanted".into(), wanted)),
+    );
     if let Some(ask) = proposal(account) {
         let text = |name: &str| ask.get(name).and_then(Value::as_str);
         facts.extend(text("headline").map(|headline| ("What was decided on".into(), headline.into())));
@@ -33,9 +30,7 @@ pub(crate) fn blocks(account: &Account) -> Vec<Block> {
     if let Some(at) = account.decided_at() {
         facts.push(("Decided at".into(), Text::at(at)));
     }
-    if let Some(loss) = loss::expected_loss_in_words(account) {
-        facts.push(("Expected loss, at that time".into(), loss.into()));
-    }
+    facts.extend(tale.story.decided(account));
     facts.extend(who_approved(account));
     vec![Block::Facts(facts)]
 }
@@ -47,7 +42,7 @@ fn who_started(trigger: &Trigger) -> Text {
         TriggerKind::Schedule => "the schedule ",
     };
     Text::plain(kind)
-        .strong(name(&trigger.by))
+        .strong(display_name(&trigger.by))
         .and(", at ")
         .and_at(trigger.at)
         .and("; ")
@@ -95,7 +90,10 @@ fn answers_in_short(asked: &Asked) -> Vec<(Text, Text)> {
             Answer::Approve => "Approved by",
             Answer::Decline => "Declined by",
         };
-        let text = Text::default().strong(name(&answer.by)).and(", at ").and_at(answer.at);
+        let text = Text::default()
+            .strong(display_name(&answer.by))
+            .and(", at ")
+            .and_at(answer.at);
         (said.into(), text)
     });
     answers.collect()
@@ -148,7 +146,7 @@ fn question(account: &Account, asked: &Asked) -> Vec<Block> {
         };
         let mut text = Text::at(answer.at)
             .and(", by ")
-            .strong(name(&answer.by))
+            .strong(display_name(&answer.by))
             .and(" ")
             .and_code(answer.by.as_str());
         if let Some(reason) = &answer.reason {
@@ -182,30 +180,14 @@ fn came_to(account: &Account, asked: &Asked) -> Text {
     };
     let text = match &settled.verdict {
         Verdict::Approved { by, .. } => {
-            let names: Vec<&str> = by.iter().map(|by| name(by)).collect();
+            let names: Vec<&str> = by.iter().map(|by| display_name(by)).collect();
             Text::plain(format!("approved by {}, at ", names.join(" and ")))
         }
-        Verdict::Declined { by, .. } => Text::plain(format!("declined by {}, at ", name(by))),
+        Verdict::Declined { by, .. } => Text::plain(format!("declined by {}, at ", display_name(by))),
     };
     let text = text.and_at(settled.at);
     match settled.told_at {
         Some(told) => text.and("; the recovery heard of it at ").and_at(told),
         None => text.and("; it is not known whether the recovery heard of it"),
-    }
-}
-
-/// What evidence says under `name`: in one of its parts, or at the top.
-fn in_evidence<'a>(evidence: &'a Value, name: &str) -> Option<&'a Value> {
-    let parts = evidence.as_object().into_iter().flat_map(|parts| parts.values());
-    let mut found = parts.filter_map(|part| part.get(name));
-    found.next().or_else(|| evidence.get(name))
-}
-
-impl Account {
-    /// What its last evidence, or else its decision, says under `name`.
-    pub(crate) fn found(&self, name: &str) -> Option<&Value> {
-        let closing = self.header.closing.as_ref();
-        let found = closing.and_then(|closing| in_evidence(&closing.evidence, name));
-        found.or_else(|| self.decision.as_ref()?.get(name))
     }
 }
