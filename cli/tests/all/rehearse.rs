@@ -252,6 +252,7 @@ fn is_as_specified_but_for_its_steps(rehearsal: &Value) {
                 "previous_ended_at",
                 "waited_ms",
                 "failures",
+                "last_failed_as",
                 "last_failure",
             ],
         );
