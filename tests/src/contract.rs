@@ -21,7 +21,7 @@ use simulator::simulation::machine_hole;
 use states_language::{Retrier, State, StateKind, StateMachine, Task, Template, names};
 
 pub use breach::{Breach, Check};
-pub use errors::{SERVICE_ERRORS, START_ERRORS};
+pub use errors::{SERVICE_ERRORS, START_ERRORS, final_errors};
 pub use history::MOST_EVENTS;
 
 use crate::step_input::StepInput;
@@ -176,15 +176,14 @@ fn error_names(state: &State) -> Vec<Breach> {
 
 /// What a Task, Parallel or Map must not retry, and how it must not.
 fn retried(state: &State) -> Vec<Breach> {
-    let terminal = |name: &&String| {
-        ErrorKind::ALL
-            .iter()
-            .any(|kind| kind.name() == name.as_str() && !kind.is_retryable())
+    let terminal = |name: &&String| final_errors().contains(&name.as_str());
+    // A Task that calls a function retries everything that is not final; that is looked at by itself.
+    let wildcard = |name: &&String| {
+        let is_all = name.as_str() == names::ALL && !state.as_task().is_some_and(retries_all_that_may_pass);
+        is_all || name.as_str() == names::TASK_FAILED
     };
-    let wildcard = |name: &&String| [names::ALL, names::TASK_FAILED].contains(&name.as_str());
-    let wrong = state
-        .retry
-        .iter()
+    let retriers = || state.retry.iter().filter(|retrier| retrier.max_attempts > 0);
+    let wrong = retriers()
         .flat_map(|retrier| &retrier.error_equals)
         .filter(|name| terminal(name) || wildcard(name));
     let wrong = wrong.map(|name| {
@@ -194,8 +193,7 @@ fn retried(state: &State) -> Vec<Breach> {
         )
     });
     let hurried = |retrier: &&Retrier| !retrier.full_jitter || retrier.max_delay_seconds.is_none();
-    let hurried = state.retry.iter().filter(hurried);
-    let hurried = hurried.map(|_| {
+    let hurried = retriers().filter(hurried).map(|_| {
         format!(
             "{} retries without JitterStrategy FULL or without MaxDelaySeconds",
             state.path
@@ -207,33 +205,70 @@ fn retried(state: &State) -> Vec<Breach> {
         .collect()
 }
 
+/// Whether a Task calls a function and waits for its answer alone: asked again it does the same, whatever went wrong.
+fn retries_all_that_may_pass(task: &Task) -> bool {
+    calls_function(task) && !asks_people(task)
+}
+
 fn retry_of_task(state: &State) -> Option<Breach> {
-    if state.as_task().is_some_and(starts_execution) {
+    let task = state.as_task()?;
+    if starts_execution(task) {
         return scenarios::retry_of_start(state);
     }
+    let text = if retries_all_that_may_pass(task) {
+        retry_of_function(state)
+    } else {
+        retry_of_question(state)
+    };
+    text.map(|text| Breach::new(Check::Retries, text))
+}
+
+/// A function is called again for everything but what is final: a list of what may pass would make final what it forgets, also
+/// after a point of no return.
+fn retry_of_function(state: &State) -> Option<String> {
+    let [left_alone, again] = &state.retry[..] else {
+        return Some(format!(
+            "{} has {} retriers, and must have one for what is final and one for all else",
+            state.path,
+            state.retry.len()
+        ));
+    };
+    let named: BTreeSet<&str> = left_alone.error_equals.iter().map(String::as_str).collect();
+    let wanted = BTreeSet::from_iter(final_errors());
+    if left_alone.max_attempts > 0 || named != wanted {
+        let differ: Vec<&str> = named.symmetric_difference(&wanted).copied().collect();
+        return Some(format!(
+            "{} must leave alone, at first, with MaxAttempts 0, exactly what is final: {}",
+            state.path,
+            differ.join(", ")
+        ));
+    }
+    let is_rest = again.error_equals == [names::ALL] && again.max_attempts > 0;
+    (!is_rest).then(|| format!("{} does not retry {}", state.path, names::ALL))
+}
+
+/// A question is asked again where it was not asked: its task waits for people, whose silence is an answer.
+fn retry_of_question(state: &State) -> Option<String> {
     let named = |name: &str| {
         let mut retriers = state.retry.iter().filter(|retrier| retrier.max_attempts > 0);
         retriers.any(|retrier| retrier.error_equals.iter().any(|retried| retried == name))
     };
+    if named(names::TIMEOUT) {
+        return Some(format!(
+            "{} retries {}: that nobody answered is the answer",
+            state.path,
+            names::TIMEOUT
+        ));
+    }
     let kinds = ErrorKind::ALL
         .into_iter()
         .filter(|kind| kind.is_retryable())
         .map(ErrorKind::name);
-    let asks = state.as_task().is_some_and(asks_people);
     let missing: Vec<_> = kinds
         .chain(SERVICE_ERRORS)
-        .filter(|name| !named(name) && (!asks || *name != names::TIMEOUT))
+        .filter(|name| !named(name) && *name != names::TIMEOUT)
         .collect();
-    if asks && named(names::TIMEOUT) {
-        let text = format!(
-            "{} retries {}: that nobody answered is the answer",
-            state.path,
-            names::TIMEOUT
-        );
-        return Some(Breach::new(Check::Retries, text));
-    }
-    let text = || format!("{} does not retry {}", state.path, missing.join(", "));
-    (!missing.is_empty()).then(|| Breach::new(Check::Retries, text()))
+    (!missing.is_empty()).then(|| format!("{} does not retry {}", state.path, missing.join(", ")))
 }
 
 fn timeout(state: &State, task: &Task) -> Option<Breach> {

@@ -1,8 +1,20 @@
 //! Names of errors that AWS raises, and no step.
 
+use shared::error::ErrorKind;
 use states_language::names;
 
-/// What Lambda and Step Functions themselves raise when a function dies, hangs, or cannot be reached. Design, section 5.
+/// What does not go away by itself: our own errors that say so, and an expression of the machine that cannot be evaluated.
+/// Whatever else a function ends with may pass: Lambda's errors are many, and new ones come.
+pub fn final_errors() -> Vec<&'static str> {
+    let kinds = ErrorKind::ALL.into_iter().filter(|kind| !kind.is_retryable());
+    kinds
+        .map(ErrorKind::name)
+        .chain([names::QUERY_EVALUATION_ERROR])
+        .collect()
+}
+
+/// What Lambda and Step Functions themselves raise when a function dies, hangs, or cannot be reached: what a question is asked
+/// again for.
 pub const SERVICE_ERRORS: [&str; 8] = [
     "Lambda.Unknown",
     "Lambda.ServiceException",

@@ -172,22 +172,25 @@ fn of_failed_expressions(state: &State) -> u64 {
     if !may_fail {
         return 0;
     }
-    let retried = state
-        .retry
-        .iter()
-        .any(|retrier| retry::matches(&retrier.error_equals, names::QUERY_EVALUATION_ERROR));
-    if retried { attempts(state) } else { 1 }
+    if retries_a_failed_expression(state) {
+        attempts(state)
+    } else {
+        1
+    }
+}
+
+/// Whether a state is tried again after one of its expressions has failed: by the first retrier that names that.
+fn retries_a_failed_expression(state: &State) -> bool {
+    let mut retriers = state.retry.iter();
+    let retrier = retriers.find(|retrier| retry::matches(&retrier.error_equals, names::QUERY_EVALUATION_ERROR));
+    retrier.is_some_and(|retrier| retrier.max_attempts > 0)
 }
 
 /// Whether the loop can go on after an expression of `state` has failed.
 fn goes_on_after_a_failed_expression(found: &Loop<'_>, state: &State) -> bool {
-    let retried = state
-        .retry
-        .iter()
-        .any(|retrier| retry::matches(&retrier.error_equals, names::QUERY_EVALUATION_ERROR));
     let mut catchers = state.catch.iter();
     let catcher = catchers.find(|catcher| retry::matches(&catcher.error_equals, names::QUERY_EVALUATION_ERROR));
-    retried || catcher.is_some_and(|catcher| found.holds(&catcher.next))
+    retries_a_failed_expression(state) || catcher.is_some_and(|catcher| found.holds(&catcher.next))
 }
 
 /// The items of an inline Map, where the machine itself says which.

@@ -9,6 +9,7 @@ use shared::plan::Plan;
 use shared::recovery::Outcome;
 use shared::scenario::Scenario;
 use simulator::cloud::Reach;
+use simulator::faults::{CallEffect, CallFault};
 
 /// Two different people approve.
 async fn approve(world: &World, before: usize, reason: Option<&str>) {
@@ -477,6 +478,52 @@ fn with_a_region_that_serves_again_nothing_is_lost_from_before_the_impact() {
 
 fn without_a_switch_object(plan: &mut Plan) {
     plan.dns.switch_object = None;
+}
+
+#[test]
+fn an_error_that_no_list_knows_is_tried_again_after_the_point_of_no_return() {
+    for error in [
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.ResourceConflictException",
+        "Lambda.ResourceNotReadyException",
+        "Lambda.CodeArtifactUserPendingException",
+    ] {
+        in_virtual_time(async move {
+            let world = World::good_times(|_| {}).await;
+            let simulation = &world.simulation;
+            simulation
+                .break_function(RECOVERY, "switch-dns", error, "for a moment")
+                .unwrap();
+            world.cloud().take_region_away(PRIMARY);
+            world.start("one", request("failover"));
+            world.approve().await;
+            while !world.passed("SwitchDns") {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            simulation.mend_function(RECOVERY, "switch-dns").unwrap();
+            world.wait().await;
+            let closing = world.closing().await;
+            assert_eq!(closing.outcome, Outcome::Recovered, "{error}: {:?}", closing.reason);
+        });
+    }
+}
+
+#[test]
+fn where_the_change_of_the_record_cannot_be_looked_at_the_health_check_has_the_last_word_at_once() {
+    in_virtual_time(async {
+        let world = World::good_times(without_a_switch_object).await;
+        world.cloud().faults.on_calls(CallFault {
+            service: Some("route53".to_owned()),
+            operation: Some("GetChange".to_owned()),
+            ..CallFault::every(CallEffect::Denied)
+        });
+        world.start("planned", request("switchover"));
+        world.wait().await;
+        let closing = world.closing().await;
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+        assert_eq!(world.calls_to("GetChange"), 1, "a refusal is not asked for again");
+    });
 }
 
 #[test]

@@ -305,7 +305,7 @@ fn an_optional_field_may_be_left_out() {
 #[test]
 fn an_error_that_nobody_raises() {
     finds(Check::ErrorNames, "nobody raises `Lambda.Timeout`", |machine| {
-        let names = at(machine, "/States/SwitchDns/Retry/0/ErrorEquals")
+        let names = at(machine, "/States/RequestApproval/Retry/0/ErrorEquals")
             .as_array_mut()
             .unwrap();
         names.push(json!("Lambda.Timeout"));
@@ -321,30 +321,47 @@ fn an_error_that_nobody_raises() {
 
 #[test]
 fn a_task_that_does_not_retry() {
-    finds(
-        Check::Retries,
-        "SwitchDns does not retry Throttled, Unavailable, Conflict, Lambda.Unknown",
-        |machine| {
-            remove(machine, "/States/SwitchDns", "Retry");
-        },
-    );
-    finds(Check::Retries, "SwitchDns does not retry Throttled", |machine| {
-        *at(machine, "/States/SwitchDns/Retry/0/MaxAttempts") = json!(0);
+    finds(Check::Retries, "SwitchDns has 0 retriers", |machine| {
+        remove(machine, "/States/SwitchDns", "Retry");
+    });
+    finds(Check::Retries, "SwitchDns does not retry States.ALL", |machine| {
+        *at(machine, "/States/SwitchDns/Retry/1/MaxAttempts") = json!(0);
+    });
+    finds(Check::Retries, "SwitchDns does not retry States.ALL", |machine| {
+        *at(machine, "/States/SwitchDns/Retry/1/ErrorEquals") = json!(["Throttled", "Lambda.Unknown"]);
     });
 }
 
 #[test]
-fn each_error_that_must_be_retried() {
-    let retried = 3 + contract::SERVICE_ERRORS.len();
+fn each_error_that_is_final() {
+    for (i, name) in contract::final_errors().iter().enumerate() {
+        let findings = after(|machine| {
+            let named = at(machine, "/States/SwitchDns/Retry/0/ErrorEquals");
+            assert_eq!(named.as_array_mut().unwrap().remove(i), *name);
+        });
+        let expected = format!("exactly what is final: {name}");
+        assert!(
+            matches!(&findings.breaches[..], [breach] if breach.text.ends_with(&expected)),
+            "{}",
+            list(&findings.breaches)
+        );
+    }
+    finds(Check::Retries, "exactly what is final: Lambda.Unknown", |machine| {
+        let named = at(machine, "/States/SwitchDns/Retry/0/ErrorEquals");
+        named.as_array_mut().unwrap().push(json!("Lambda.Unknown"));
+    });
+}
+
+#[test]
+fn each_error_that_a_question_is_asked_again_for() {
+    let retried = 3 + contract::SERVICE_ERRORS.len() - 1;
     for i in 0..retried {
         let mut name = Value::Null;
         let findings = after(|machine| {
-            name = at(machine, "/States/SwitchDns/Retry/0/ErrorEquals")
-                .as_array_mut()
-                .unwrap()
-                .remove(i);
+            let named = at(machine, "/States/RequestApproval/Retry/0/ErrorEquals");
+            name = named.as_array_mut().unwrap().remove(i);
         });
-        let expected = format!("SwitchDns does not retry {}", name.as_str().unwrap());
+        let expected = format!("RequestApproval does not retry {}", name.as_str().unwrap());
         assert!(
             matches!(&findings.breaches[..], [breach] if breach.text == expected),
             "{}",
@@ -373,16 +390,23 @@ fn a_question_that_the_plan_does_not_limit() {
 #[test]
 fn a_retry_of_what_does_not_go_away() {
     for name in ["Preempted", "Refused", "Internal", "States.TaskFailed"] {
-        finds(Check::Retries, &format!("SwitchDns retries `{name}`"), |machine| {
-            at(machine, "/States/SwitchDns/Retry/0/ErrorEquals")
-                .as_array_mut()
-                .unwrap()
-                .push(json!(name));
-        });
+        finds(
+            Check::Retries,
+            &format!("RequestApproval retries `{name}`"),
+            |machine| {
+                at(machine, "/States/RequestApproval/Retry/0/ErrorEquals")
+                    .as_array_mut()
+                    .unwrap()
+                    .push(json!(name));
+            },
+        );
     }
-    finds(Check::Retries, "SwitchDns retries `States.ALL`", |machine| {
+    finds(Check::Retries, "RequestApproval retries `States.ALL`", |machine| {
         let all = json!({ "ErrorEquals": ["States.ALL"], "MaxDelaySeconds": 5, "JitterStrategy": "FULL" });
-        at(machine, "/States/SwitchDns/Retry").as_array_mut().unwrap().push(all);
+        at(machine, "/States/RequestApproval/Retry")
+            .as_array_mut()
+            .unwrap()
+            .push(all);
     });
 }
 
@@ -392,14 +416,14 @@ fn a_retry_in_step_with_everybody_else() {
         Check::Retries,
         "SwitchDns retries without JitterStrategy FULL",
         |machine| {
-            remove(machine, "/States/SwitchDns/Retry/0", "JitterStrategy");
+            remove(machine, "/States/SwitchDns/Retry/1", "JitterStrategy");
         },
     );
     finds(
         Check::Retries,
         "SwitchDns retries without JitterStrategy FULL or without MaxDelaySeconds",
         |machine| {
-            remove(machine, "/States/SwitchDns/Retry/0", "MaxDelaySeconds");
+            remove(machine, "/States/SwitchDns/Retry/1", "MaxDelaySeconds");
         },
     );
 }
@@ -764,7 +788,7 @@ fn a_scenario_that_is_started_in_another_way() {
 fn a_history_without_room_for_the_worst_case() {
     // One more retry in a loop is 3 more events in each of its 611 turns.
     finds(Check::History, "history events; 15000 is the most", |machine| {
-        *at(machine, &format!("{DATABASE}/CheckDatabase/Retry/0/MaxAttempts")) = json!(2);
+        *at(machine, &format!("{DATABASE}/CheckDatabase/Retry/1/MaxAttempts")) = json!(2);
     });
     finds(Check::History, "history events; 15000 is the most", |machine| {
         let wait = format!("{DATABASE}/WaitForDatabase/Seconds");
