@@ -99,9 +99,9 @@ impl Sns {
 }
 
 /// SNS API Reference, Publish: "ASCII text that begins with a letter, number, or punctuation mark; must not include line
-/// breaks or control characters; and must be less than 100 characters long". SNS takes 100 too.
+/// breaks or control characters; and must be less than 100 characters long".
 fn is_subject(subject: &str) -> bool {
-    subject.len() <= 100
+    subject.len() < 100
         && subject.starts_with(|c: char| c.is_ascii_graphic())
         && subject.chars().all(|c| c.is_ascii_graphic() || c == ' ')
 }
