@@ -1,7 +1,7 @@
 //! Ends a recovery: works out what was achieved, keeps how it ended, releases the lock, publishes what was measured.
 //!
-//! Every path of the recovery machine ends here, also one on which opening failed: then there is no recovery to close, but
-//! the execution may hold the lock all the same. What was observed and changed is in the record, where the steps put it;
+//! Every path of the recovery machine ends here, also one on which opening failed: then it is looked up by the lock whether
+//! the execution had opened a recovery all the same, which is closed; otherwise the lock is released, if it holds it. What was observed and changed is in the record, where the steps put it;
 //! the output of the scenario's machine adds to that, if that machine lived to give one. Closing twice closes once: the
 //! first closing by an execution stands.
 
@@ -157,7 +157,11 @@ impl Step for CloseRecovery {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Some(recovery) = &input.recovery else {
+        let opened = match &input.recovery {
+            Some(recovery) => Some(recovery.clone()),
+            None => self.opened_unknown_to_its_machine(&input.execution).await?,
+        };
+        let Some(recovery) = &opened else {
             return self.close_unopened(&input).await;
         };
         let missing = || {
@@ -180,7 +184,11 @@ impl Step for CloseRecovery {
                         .entry(ASSESSMENT.to_owned())
                         .or_insert_with(|| json!(decided));
                 }
-                let closing = self.closing(&input, end, &header, &known.changes.unwrap_or_default());
+                let mut closing = self.closing(&input, end, &header, &known.changes.unwrap_or_default());
+                if input.recovery.is_none() {
+                    // The machine has no topic to tell people on: the execution must not look like a success.
+                    closing.outcome = Outcome::Failed;
+                }
                 self.record
                     .put_header(&Header {
                         closing: Some(closing.clone()),
@@ -272,6 +280,27 @@ impl CloseRecovery {
             met: met(&achieved, &header.objectives),
             achieved,
         }
+    }
+
+    /// The recovery that an execution opened, where its machine never learned of that: the step that opens it died once it had
+    /// written it.
+    async fn opened_unknown_to_its_machine(&self, execution: &str) -> Result<Option<RecoveryRef>, StepError> {
+        let plan = match self.record.current_plan().await {
+            Ok((_, plan)) => plan,
+            Err(error) if error.kind.is_retryable() => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let lock = self.record.lock(&plan.workload).await?;
+        let Some(lock) = lock.filter(|lock| lock.execution == execution) else {
+            return Ok(None);
+        };
+        let header = self.record.header(&lock.recovery).await?;
+        Ok(header.map(|_| RecoveryRef {
+            id: lock.recovery,
+            workload: plan.workload,
+            token: lock.token,
+            execution: lock.execution,
+        }))
     }
 
     async fn close_unopened(&self, input: &Input) -> Result<Output, StepError> {

@@ -16,6 +16,7 @@ use shared::measure::Observed;
 use shared::plan::{Function, Plan};
 use shared::recovery::{Mode, Outcome};
 use shared::scenario_run::{ScenarioEnd, ScenarioRun};
+use simulator::aws::sns::Message;
 use simulator::aws::states::ExecutionRecord;
 use simulator::faults::{CallEffect, CallFault, ExecutionFault};
 use simulator::simulation::{Deployment, Simulation};
@@ -159,6 +160,39 @@ fn an_execution_of_that_name_that_has_ended_is_looked_at_and_not_run_again() {
         assert!(world.passed("StopScenario") && !world.passed("AssessRegion") && !world.passed("UndoScenario"));
         world.assert_as_before();
     });
+}
+
+#[test]
+fn a_recovery_whose_opening_dies_is_closed_wherever_that_was() {
+    for call in 1.. {
+        let mut is_over = false;
+        in_virtual_time(async {
+            let world = World::good_times(|_| {}).await;
+            let simulation = &world.simulation;
+            simulation.kill_function(RECOVERY, "open-recovery", call).unwrap();
+            world.start("one", planned());
+            sleep(300).await;
+            if world.passed("AnnounceOpening") {
+                is_over = true;
+                return;
+            }
+            assert!(world.has_failed() && world.is_unlocked().await, "{call}");
+            world.assert_as_before();
+            for id in world.record.recoveries(&world.plan.workload).await.unwrap() {
+                let header = world.record.header(&id).await.unwrap().unwrap();
+                let ended = header.ended().map(|closing| closing.outcome);
+                assert_eq!(ended, Some(Outcome::Failed), "{call}: {header:?}");
+                // The machine has no topic; the schedule that looks after locks tells people.
+                sleep(11 * 60).await;
+                let told = |message: &Message| message.text.contains(&execution("one"));
+                assert!(world.messages().iter().any(told), "{call}: nobody was told");
+            }
+        });
+        if is_over {
+            assert!(call > 3, "it makes calls");
+            break;
+        }
+    }
 }
 
 // 2. A dead one leaves nothing half done --------------------------------------------------------------------------------
