@@ -1,5 +1,6 @@
 //! The real AWS account, for the verbs that need one.
 
+use shared::arn::Arn;
 use shared::aws::Aws;
 use shared::error::StepError;
 use shared::plan::Plan;
@@ -35,15 +36,21 @@ pub(crate) fn with(plan: &Plan, output: &mut Output, verb: impl AsyncFnOnce(&Aws
     })
 }
 
-/// ARN of whose credentials these are, as AWS says; nothing, and why is said, if it does not. Either Region can say it; the
-/// one that takes over is asked first.
+/// ARN of whose credentials these are, as AWS says; nothing, and why is said, if it does not, or if they are of another account
+/// than the plan's: a table may be called alike there. Either Region can say it; the one that takes over is asked first.
 pub(crate) async fn caller(aws: &Aws, plan: &Plan, output: &mut Output) -> Option<String> {
     let mut answer = caller_in(aws, &plan.regions.standby.region).await;
     if answer.is_err() {
         answer = caller_in(aws, &plan.regions.primary.region).await;
     }
     match answer {
-        Ok(arn) => Some(arn),
+        Ok(arn) => match in_account_of(plan, &arn) {
+            Ok(()) => Some(arn),
+            Err(why) => {
+                output.error(one_line(&why));
+                None
+            }
+        },
         Err(error) => {
             output.error(one_line(&format_args!(
                 "nothing was changed, since AWS did not say who you are; check your credentials, then try again: {error}"
@@ -60,4 +67,17 @@ async fn caller_in(aws: &Aws, region: &str) -> Result<String, StepError> {
         .await
         .map_err(|error| StepError::aws("sts:GetCallerIdentity", region, error))?;
     Ok(identity.arn().unwrap_or("a caller without an ARN").to_owned())
+}
+
+/// Whether an ARN is of the plan's account. Errors: a text, if it is not.
+fn in_account_of(plan: &Plan, arn: &str) -> Result<(), String> {
+    let account = Arn::read(arn).map_or("an account that is not known", |arn| arn.account);
+    if account == plan.account {
+        return Ok(());
+    }
+    Err(format!(
+        "nothing was changed: these are credentials of {arn}, in account {account}, and the plan is for account {}; take credentials \
+         of that account, or name the plan of this one with --plan",
+        plan.account
+    ))
 }

@@ -210,11 +210,13 @@ fn publish(rehearsal: &Rehearsal, plan: &Plan, json: bool, output: &mut Output) 
             .await
     };
     let mut outcome = None;
-    account::with(plan, output, async |aws, _| {
-        outcome = Some(published(aws).await);
+    account::with(plan, output, async |aws, output| {
+        if account::caller(aws, plan, output).await.is_some() {
+            outcome = Some(published(aws).await);
+        }
         Exit::Success
     });
-    // Without a runtime, which is said, nothing came about.
+    // Why nothing came about is said.
     match outcome.ok_or("nothing could be published")? {
         // What is printed is one JSON object, and nothing else.
         Ok(_) if json => Ok(()),

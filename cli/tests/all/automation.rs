@@ -1,7 +1,10 @@
 //! `drctl automation`: the switch in both Regions of the simulated AWS, and the command line.
 
 use std::future::Future;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -117,9 +120,14 @@ fn a_region_that_is_away_does_not_keep_the_other_one_from_being_set() {
 
 /// `drctl automation` in the root of the repository, where every AWS endpoint is a port on which nobody listens.
 fn automation(args: &[&str]) -> Command {
+    let all: Vec<&str> = ["automation"].iter().chain(args).copied().collect();
+    drctl(&all)
+}
+
+/// Likewise any other verb.
+fn drctl(args: &[&str]) -> Command {
     let mut command = cargo_bin_cmd!("drctl");
     command
-        .arg("automation")
         .args(args)
         .current_dir(root())
         .env_remove("AWS_PROFILE")
@@ -184,5 +192,64 @@ fn nothing_is_changed_where_nobody_says_who_does_it() {
     assert!(
         stderr.starts_with("drctl: nothing was changed, since AWS did not say who you are"),
         "{stderr}"
+    );
+}
+
+/// An endpoint that says of every caller that they are of account 210987654321; gives its URL, and what else was asked of it.
+fn another_account() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let others = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&others);
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            connection.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+            let (mut request, mut part) = (String::new(), [0; 4096]);
+            while !request.contains("Action=GetCallerIdentity") {
+                match connection.read(&mut part) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => request.push_str(&String::from_utf8_lossy(&part[..read])),
+                }
+            }
+            if !request.contains("Action=GetCallerIdentity") {
+                seen.lock().unwrap().push(request);
+            }
+            let body = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+                <Arn>arn:aws:sts::210987654321:assumed-role/on-call/somebody</Arn><UserId>A</UserId>\
+                <Account>210987654321</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            // Whoever asked may have gone.
+            drop(connection.write_all(answer.as_bytes()));
+        }
+    });
+    (url, others)
+}
+
+#[test]
+fn nothing_is_changed_in_another_account_than_the_plans() {
+    let (url, others) = another_account();
+    for args in [
+        &["automation", "off", "--reason", "x"][..],
+        &["plan", "push", "radiant.plan.yaml"],
+        &["resume", "20260106T015500Z-region-failure-abcdef"],
+        &["rehearse", "region-failure", "--seed", "1", "--publish"],
+    ] {
+        let mut command = drctl(args);
+        let output = command.env("AWS_ENDPOINT_URL", &url).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(
+            stderr.contains("in account 210987654321, and the plan is for account 123456789012; take credentials"),
+            "{args:?}: {stderr}"
+        );
+    }
+    assert_eq!(
+        *others.lock().unwrap(),
+        Vec::<String>::new(),
+        "only who is calling was asked"
     );
 }
