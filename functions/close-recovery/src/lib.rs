@@ -157,21 +157,24 @@ impl Step for CloseRecovery {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let opened = match &input.recovery {
-            Some(recovery) => Some(recovery.clone()),
-            None => self.opened_unknown_to_its_machine(&input.execution).await?,
+        let held = match &input.recovery {
+            Some(_) => None,
+            None => self.held(&input.execution).await?,
         };
-        let Some(recovery) = &opened else {
-            return self.close_unopened(&input).await;
+        let Some(recovery) = input.recovery.as_ref().or(held.as_ref()) else {
+            return Ok(unopened(&input));
         };
-        let missing = || {
+        let Some(mut header) = self.record.header(&recovery.id).await? else {
+            if input.recovery.is_none() {
+                self.record.release_lock(&recovery.workload, &input.execution).await?;
+                return Ok(unopened(&input));
+            }
             let text = format!(
                 "recovery {} has no header in the record; look whether the table was changed by hand",
                 recovery.id
             );
-            StepError::new(ErrorKind::NotFound, text)
+            return Err(StepError::new(ErrorKind::NotFound, text));
         };
-        let mut header = self.record.header(&recovery.id).await?.ok_or_else(missing)?;
         let closing = match header.closing.take() {
             Some(closing) if closing.execution == input.execution => closing,
             earlier => {
@@ -282,47 +285,40 @@ impl CloseRecovery {
         }
     }
 
-    /// The recovery that an execution opened, where its machine never learned of that: the step that opens it died once it had
-    /// written it.
-    async fn opened_unknown_to_its_machine(&self, execution: &str) -> Result<Option<RecoveryRef>, StepError> {
+    /// The recovery that an execution holds the lock for, where its machine never learned of that: the step that opens it died
+    /// once it had taken the lock.
+    async fn held(&self, execution: &str) -> Result<Option<RecoveryRef>, StepError> {
         let plan = match self.record.current_plan().await {
             Ok((_, plan)) => plan,
             Err(error) if error.kind.is_retryable() => return Err(error),
-            Err(_) => return Ok(None),
+            // Without a plan there is no workload, and so no lock that could have been taken.
+            Err(error) => {
+                tracing::warn!(error = %error, "there is no plan");
+                return Ok(None);
+            }
         };
         let lock = self.record.lock(&plan.workload).await?;
-        let Some(lock) = lock.filter(|lock| lock.execution == execution) else {
-            return Ok(None);
-        };
-        let header = self.record.header(&lock.recovery).await?;
-        Ok(header.map(|_| RecoveryRef {
+        let ours = lock.filter(|lock| lock.execution == execution);
+        Ok(ours.map(|lock| RecoveryRef {
             id: lock.recovery,
             workload: plan.workload,
             token: lock.token,
             execution: lock.execution,
         }))
     }
+}
 
-    async fn close_unopened(&self, input: &Input) -> Result<Output, StepError> {
-        let Why { reason, .. } = why(&End::new(input, Sighting::default(), Some(&[])));
-        let why = reason.unwrap_or_else(|| "no reason given".to_owned());
-        tracing::error!(reason = why, "the recovery was not opened");
-        match self.record.current_plan().await {
-            Ok((_, plan)) => {
-                self.record.release_lock(&plan.workload, &input.execution).await?;
-            }
-            // Without a plan there is no workload, and so no lock that could have been taken.
-            Err(error) if !error.kind.is_retryable() => tracing::warn!(error = %error, "there is no plan"),
-            Err(error) => return Err(error),
-        }
-        // Nobody was told, so it must not look like a success: alarms on failed executions see it.
-        let summary = format!("The recovery was not opened: {why}");
-        Ok(Output {
-            outcome: Outcome::Failed,
-            summary,
-            achieved: None,
-            met: None,
-        })
+/// What is said of an execution that opened no recovery.
+fn unopened(input: &Input) -> Output {
+    let Why { reason, .. } = why(&End::new(input, Sighting::default(), Some(&[])));
+    let why = reason.unwrap_or_else(|| "no reason given".to_owned());
+    tracing::error!(reason = why, "the recovery was not opened");
+    // Nobody was told, so it must not look like a success: alarms on failed executions see it.
+    Output {
+        outcome: Outcome::Failed,
+        summary: format!("The recovery was not opened: {why}"),
+        achieved: None,
+        met: None,
     }
 }
 
