@@ -224,15 +224,13 @@ impl ReleaseLock {
         Ok(told)
     }
 
-    /// Tells people of one end, unless they were told before, or the recovery was gone on with.
+    /// Tells people of one end, unless they were told before; also where somebody goes on with the recovery by now, who may
+    /// be another than those who wait to hear of it.
     async fn tell_of(&self, plan: &Plan, untold: &Untold) -> Result<Telling, StepError> {
         let recovery = &untold.recovery;
         let header = self.record.header(&recovery.id).await?;
-        let goes_on = header
-            .as_ref()
-            .is_some_and(|header| header.execution != recovery.execution);
         let what = what_is_told(untold, header.as_ref());
-        if goes_on || self.record.told(recovery, what).await?.is_some() {
+        if self.record.told(recovery, what).await?.is_some() {
             return Ok(Telling::NotNeeded);
         }
         let status = match &untold.released {
@@ -271,7 +269,8 @@ impl ReleaseLock {
 
 /// What is told, as the record keeps it: the outcome, as the recovery itself tells it, where it was closed.
 fn what_is_told(untold: &Untold, header: Option<&Header>) -> &'static str {
-    match (&untold.released, header.and_then(Header::ended)) {
+    let closing = header.and_then(|header| header.ended_by(&untold.recovery.execution));
+    match (&untold.released, closing) {
         (Released::Closing, Some(closing)) => closing.outcome.name(),
         _ => TOLD,
     }
@@ -281,7 +280,7 @@ fn what_is_told(untold: &Untold, header: Option<&Header>) -> &'static str {
 enum Telling {
     /// They are told now.
     Told,
-    /// They were told before, or there is nobody to tell, or the recovery goes on.
+    /// They were told before, or there is nobody to tell.
     NotNeeded,
     /// The execution is still at work, and may tell them itself.
     TooSoon,

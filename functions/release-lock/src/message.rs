@@ -1,13 +1,13 @@
 //! What people are told of a recovery whose execution ended without closing it, or without telling how it was closed.
 
-use shared::record::{Header, Released, Undo, Untold};
+use shared::record::{Closing, Header, Released, Undo, Untold};
 
 /// How many changes a message lists: it must stay one that is read. The record has them all.
 const CHANGES_LISTED: usize = 30;
 
 /// What the message is about, in a few words: how the recovery ended, where it was closed.
 pub(crate) fn subject(untold: &Untold, header: Option<&Header>) -> String {
-    match (&untold.released, header.and_then(Header::ended)) {
+    match (&untold.released, closing_of(untold, header)) {
         (Released::Closing, Some(closing)) => format!(
             "a recovery ended as {}, and may not have been announced",
             closing.outcome
@@ -24,7 +24,7 @@ pub(crate) fn subject(untold: &Untold, header: Option<&Header>) -> String {
 pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header>, notes: &[Undo]) -> String {
     let recovery = &untold.recovery;
     let status = status.unwrap_or("forgotten by Step Functions");
-    let mut lines = vec![match (&untold.released, header.and_then(Header::ended)) {
+    let mut lines = vec![match (&untold.released, closing_of(untold, header)) {
         (Released::Closing, Some(closing)) => format!(
             "Recovery {} was closed as {}. Its execution is {status}, and the record has no announcement of that.",
             recovery.id, closing.outcome
@@ -38,10 +38,15 @@ pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header
             recovery.id
         ),
     }];
-    lines.push("Its lock was released, so that another recovery may begin. Nothing else was touched.".to_owned());
+    let by_another = header.filter(|header| header.execution != recovery.execution);
+    lines.push(match by_another {
+        Some(header) => format!("Somebody resumed it since. It is run by {} now.", header.execution),
+        None => "Its lock was released, so that another recovery may begin. Nothing else was touched.".to_owned(),
+    });
     lines.push(String::new());
     lines.extend(what_stands(notes));
     lines.push(match header {
+        Some(_) if by_another.is_some() => "Step Functions shows how that goes.".to_owned(),
         Some(header) if may_be_resumed(header) => format!("Go on with it by: drctl resume {}", recovery.id),
         Some(_) => "There is nothing to go on with.".to_owned(),
         None => "It was not opened, and cannot be gone on with; start a new one if it is needed.".to_owned(),
@@ -51,6 +56,11 @@ pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header
         recovery.id, recovery.execution
     ));
     lines.join("\n")
+}
+
+/// How the execution that is told of closed its recovery, also where another one goes on with it now.
+fn closing_of<'a>(untold: &Untold, header: Option<&'a Header>) -> Option<&'a Closing> {
+    header.and_then(|header| header.ended_by(&untold.recovery.execution))
 }
 
 /// What was changed and not taken back, each with how it is taken back.
@@ -149,6 +159,25 @@ mod tests {
             "opened_at": at, "execution": EXECUTION, "closing": closing,
         });
         serde_json::from_value(header).unwrap()
+    }
+
+    #[test]
+    fn an_end_that_was_gone_on_with_is_told_with_who_runs_it_now() {
+        let another = EXECUTION.replace(":one", ":two");
+        let mut resumed = header(Some(Outcome::Failed));
+        resumed.execution = another.clone();
+        resumed.earlier.extend(resumed.closing.take());
+        let untold = untold(Released::Closing);
+        let said = text(&untold, Some("FAILED"), Some(&resumed), &[]);
+        assert!(said.contains("closed as failed") && said.contains(&another), "{said}");
+        assert!(
+            !said.contains("lock was released") && !said.contains("drctl resume"),
+            "{said}"
+        );
+        assert_eq!(
+            subject(&untold, Some(&resumed)),
+            "a recovery ended as failed, and may not have been announced"
+        );
     }
 
     fn undo(resource: &str, by: Option<&str>, taken_back: bool) -> Undo {

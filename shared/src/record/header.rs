@@ -72,6 +72,12 @@ impl Header {
             .as_ref()
             .filter(|closing| closing.execution == self.execution)
     }
+
+    /// How one of its executions ended it, the present one or an earlier one; nothing where that one did not end it.
+    pub fn ended_by(&self, execution: &str) -> Option<&Closing> {
+        let mut closings = self.earlier.iter().chain(&self.closing);
+        closings.find(|closing| closing.execution == execution)
+    }
 }
 
 /// How a recovery ended.
