@@ -11,7 +11,8 @@ use shared::plan::Plan;
 use shared::record::Record;
 use shared::recovery::{Outcome, RECOVERY_MACHINE};
 use shared::step::Step;
-use simulator::simulation::{Deployment, Observer, Simulation};
+use simulator::simulation::{Conditions, Deployment, Observer, Simulation};
+use simulator::timings::Timings;
 
 use crate::disaster::{Start, deployments, steps};
 use crate::fault::Effect;
@@ -82,8 +83,13 @@ impl<'a> Stage<'a> {
         let machines = deployments.iter().flat_map(|deployment| &deployment.machines);
         let machines = machines.map(|(name, _)| (*name).to_owned());
         let machines = machines.filter(|name| name != RECOVERY_MACHINE).collect();
-        let (services, began_at) = (disaster.services(), begins_at(script)?);
-        let simulation = Simulation::begin_with_services(plan, deployments, services, seed, began_at, observer).await?;
+        let conditions = Conditions {
+            seed,
+            began_at: begins_at(script)?,
+            timings: Timings::built_in()?,
+            services: disaster.services(),
+        };
+        let simulation = Simulation::begin_in(plan, deployments, conditions, observer).await?;
         let regions = [&*plan.regions.standby.region, &*plan.regions.primary.region];
         for region in regions {
             let record = Record::in_region(&simulation.aws_in("drctl", region), region);
