@@ -138,7 +138,6 @@ impl Disaster for RegionReturn {
             invariants::ONE_SIDE_WRITES,
             invariants::PROMOTED_ONCE,
             invariants::LOSES_WITH_APPROVAL,
-            invariants::NO_DEAD_LETTERS,
         ]
     }
 
