@@ -80,7 +80,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     let outage = beginning_of_outage(&metrics.probe, last_committed, evidence.now);
     let signals = vec![
         probe_signal(&metrics.probe, evidence.now),
-        replication_signal(&metrics.lag, outage, evidence.now),
+        replication_signal(&metrics.lag, &metrics.no_lag, outage, evidence.now),
         other_side_signal(&input.other, &evidence.other),
     ];
     let mut blockers = blockers_here(input, evidence);
@@ -470,7 +470,7 @@ mod tests {
     use shared::slices::{ApiSlice, ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
 
     use super::*;
-    use crate::evidence::Health;
+    use crate::evidence::{Health, NoLag};
 
     const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
     const OTHER: &str = "arn:aws:rds:us-east-1:123456789012:cluster:other";
@@ -553,6 +553,7 @@ mod tests {
                 lag: (0..11)
                     .map(|m| (minute(m), if m == 10 { 9e6 } else { 100.0 * m as f64 }))
                     .collect(),
+                no_lag: NoLag::NotKnown,
             }),
             database: GlobalDatabase {
                 id: "g".into(),

@@ -28,6 +28,7 @@ pub static KINDS: &[&FaultKind] = &[
     &delivery::FLAPPING_ALARM,
     &database::LAG,
     &database::NO_LAG_METRIC,
+    &database::LAG_BY_SOURCE,
     &region::OLD_OUTAGE,
     &database::SWITCHOVER_HANGS,
     &database::STUCK_FAILOVER,

@@ -92,6 +92,7 @@ impl Disaster for RegionFailure {
             invariants::SHOWN_NO_MORE_THAN_TRUE,
             invariants::PROMOTED_ONCE,
             invariants::LOSES_WITH_APPROVAL,
+            invariants::NO_DEAD_LETTERS,
         ]
     }
 

@@ -29,6 +29,8 @@ pub enum Defect {
     RtoFromTheDecision,
     /// The lag is read in the minutes before the decision, not before the impact; where there is none, it counts as zero.
     ReadsTheLagTooLate,
+    /// Event sources are enabled beside the wait for the database.
+    EnablesTooEarly,
 }
 
 impl Defect {
@@ -40,6 +42,7 @@ impl Defect {
             Self::ForgetsAFunction => "forgets-a-function",
             Self::RtoFromTheDecision => "rto-from-the-decision",
             Self::ReadsTheLagTooLate => "reads-the-lag-too-late",
+            Self::EnablesTooEarly => "enables-too-early",
         }
     }
 
@@ -60,6 +63,9 @@ impl Defect {
             }),
             Self::ReadsTheLagTooLate => (assess_region::AssessRegion::NAME, |aws| {
                 wrong::<assess_region::AssessRegion>(aws, Self::ReadsTheLagTooLate)
+            }),
+            Self::EnablesTooEarly => (activate_region::ActivateRegion::NAME, |aws| {
+                wrong::<activate_region::ActivateRegion>(aws, Self::EnablesTooEarly)
             }),
         }
     }
@@ -108,6 +114,13 @@ impl Handler for Wrong {
                     self.right.invoke(input).await
                 }
                 Defect::ReadsTheLagTooLate => self.read_the_lag_late(input).await,
+                Defect::EnablesTooEarly => {
+                    let mut sources = input.clone();
+                    sources["part"] = json!("event-sources");
+                    let output = self.right.invoke(input).await?;
+                    self.right.invoke(sources).await?;
+                    Ok(output)
+                }
             }
         })
     }

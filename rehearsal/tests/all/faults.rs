@@ -320,6 +320,15 @@ fn a_lag_within_the_target_asks_nobody() {
 }
 
 #[test]
+fn a_lag_by_its_source_is_a_lag_that_is_known() {
+    each(&["lag-by-source"], |rehearsal| {
+        recovers(rehearsal);
+        let approval = rehearsal.approval.as_deref().unwrap_or_default();
+        assert!(approval.contains("asks nobody"), "{approval}");
+    });
+}
+
+#[test]
 fn no_lag_metric() {
     each(&["no-lag-metric"], |rehearsal| {
         recovers(rehearsal);

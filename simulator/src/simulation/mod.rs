@@ -190,7 +190,8 @@ impl Simulation {
             ended: RefCell::default(),
         });
         tokio::spawn(workload::run_customers(Arc::clone(&cloud), Arc::clone(&platform)));
-        tokio::spawn(workload::run_heartbeat(Arc::clone(&cloud), platform));
+        tokio::spawn(workload::run_heartbeat(Arc::clone(&cloud), Arc::clone(&platform)));
+        tokio::spawn(workload::run_queues(Arc::clone(&cloud), platform));
         tokio::spawn(rds::replicate(
             Arc::clone(&cloud.rds),
             cloud.environment(),

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use shared::plan::{Alarm, BucketName, Function, Plan, SiteName, Start};
 use shared::scenario::Scenario;
 use shared::step::Caller;
+use simulator::aws::cloudwatch::Metric;
 use simulator::aws::events::{Target, TargetInput, matches};
 use simulator::simulation::{Deployment, hole, machine_hole};
 use tests::limits::Size;
@@ -1121,18 +1122,32 @@ fn the_alarms_are_those_that_are_rehearsed() {
                 .or_else(|| value.as_str()?.parse().ok())
                 .unwrap_or(f64::NAN)
         };
-        let dimensions: Vec<Value> = alarm
-            .metric
-            .dimensions
-            .iter()
-            .map(|(name, value)| json!({ "Name": name, "Value": value }))
-            .collect();
+        let metric = |metric: &Metric| {
+            let dimensions = metric.dimensions.iter();
+            let dimensions: Vec<Value> = dimensions
+                .map(|(name, value)| json!({ "Name": name, "Value": value }))
+                .collect();
+            json!({ "Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions })
+        };
         assert_eq!(deployed["AlarmName"], json!(alarm.name));
-        assert_eq!(deployed["Namespace"], json!(alarm.metric.namespace), "{name}");
-        assert_eq!(deployed["MetricName"], json!(alarm.metric.name), "{name}");
-        assert_eq!(deployed["Dimensions"], json!(dimensions), "{name}");
-        assert_eq!(deployed["Statistic"], json!(format!("{:?}", alarm.statistic)), "{name}");
-        assert_eq!(number("Period"), alarm.period.as_secs_f64(), "{name}");
+        let (statistic, period) = (format!("{:?}", alarm.statistic), alarm.period.as_secs());
+        if alarm.or_metrics.is_empty() {
+            for (field, value) in metric(&alarm.metric).as_object().unwrap() {
+                assert_eq!(&deployed[field], value, "{name}");
+            }
+            assert_eq!(deployed["Statistic"], json!(statistic), "{name}");
+            assert_eq!(number("Period"), alarm.period.as_secs_f64(), "{name}");
+        } else {
+            let [math, metrics @ ..] = deployed["Metrics"].as_array().unwrap().as_slice() else {
+                panic!("{name} has no metrics");
+            };
+            assert_eq!(math["Expression"], json!(alarm.expression()), "{name}");
+            let rehearsed = alarm.metrics().enumerate().map(|(index, of)| {
+                let stat = json!({ "Metric": metric(of), "Period": period, "Stat": statistic });
+                json!({ "Id": format!("m{index}"), "MetricStat": stat, "ReturnData": false })
+            });
+            assert_eq!(json!(metrics), json!(rehearsed.collect::<Vec<_>>()), "{name}");
+        }
         assert_eq!(
             number("EvaluationPeriods"),
             f64::from(alarm.evaluation_periods),

@@ -57,6 +57,7 @@ impl Worst {
                 json!({ "ready": true, "last_surviving_at": null, "last_committed_at": null })
             }
             "ActivateRegion" => json!({ "active": 1, "of": 1, "failed": [] }),
+            "EnableEventSources" => json!({ "active": 1, "of": 1, "failed": [] }),
             "SwitchDns" | "SubmitDnsAgain" => json!({ "change": "C1" }),
             "CheckDns" => json!({ "in_sync": false, "gone": true }),
             "CheckHealth" if late(&self.switched, longest["health_seconds"]) => {

@@ -44,6 +44,12 @@ pub(crate) const SHOWN_NO_MORE_THAN_TRUE: Invariant = Invariant {
     check: shown_no_more_than_true,
 };
 
+/// No message of the Region that takes over is given up.
+pub(crate) const NO_DEAD_LETTERS: Invariant = Invariant {
+    name: "no-dead-letters",
+    check: no_dead_letters,
+};
+
 /// Something that must not be.
 fn seen(at: Timestamp, what: impl Into<String>) -> Seen {
     (at, what.into())
@@ -85,6 +91,24 @@ fn one_side_writes(happened: &Happened<'_>) -> Vec<Seen> {
                     "{fenced_region} took a write although {} had seen it fenced at {fenced_at}; {more} more followed",
                     recorded.header.id
                 ),
+            ));
+        }
+    }
+    breaches
+}
+
+/// Event sources of the Region that takes over are enabled only once its database takes writes: no message there has used up its
+/// receives before.
+fn no_dead_letters(happened: &Happened<'_>) -> Vec<Seen> {
+    let mut breaches = Vec::new();
+    for recorded in happened.recoveries {
+        let letters = happened.simulation.platform().queues.dead_letters(&recorded.region);
+        let mut ours = letters.into_iter().filter(|at| *at >= recorded.header.opened_at);
+        if let Some(first) = ours.next() {
+            let (region, id, more) = (&recorded.region, &recorded.header.id, ours.count());
+            breaches.push(seen(
+                first,
+                format!("{id} let a message of {region} end in its dead-letter queue; {more} more followed"),
             ));
         }
     }

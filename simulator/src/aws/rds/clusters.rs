@@ -67,6 +67,7 @@ impl Rds {
             lag: Vec::new(),
             set_lag: None,
             lag_is_published: true,
+            lag_names_its_source: false,
             moves: Vec::new(),
         };
         state.globals.insert(id.to_owned(), global);
