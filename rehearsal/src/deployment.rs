@@ -33,6 +33,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<stop_scenario::StopScenario>(),
     step::<switch_dns::SwitchDns>(),
     step::<unfence_region::UnfenceRegion>(),
+    step::<watch_fence::WatchFence>(),
     step::<write_report::WriteReport>(),
 ];
 
@@ -82,6 +83,9 @@ fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
 
 /// How often the lock is looked at, without an event.
 const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// How often a Region looks at its own fence.
+const FENCE_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
 
 /// The names of all states of a machine that is built in; none, where there is no such machine.
 pub fn states_of(machine: &str) -> Vec<String> {
@@ -199,7 +203,7 @@ fn in_region(
 ) -> Deployment {
     Deployment {
         rules: vec![execution_ended(plan, region)],
-        schedules: vec![look_at_lock(plan, region)],
+        schedules: vec![look_at_lock(plan, region), watch_fence(plan, region)],
         functions: steps.iter().map(|step| (step.name, step.make)).collect(),
         machines: machines.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
@@ -242,6 +246,17 @@ fn look_at_lock(plan: &Plan, region: &str) -> Schedule {
         every: LOCK_LOOKED_AT_EVERY,
         target_arn: function_arn(&plan.account, region, release_lock::ReleaseLock::NAME),
         input: json!({}),
+    }
+}
+
+/// Looks whether this Region is fenced, and nothing is heard of the recovery.
+fn watch_fence(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: "watch-fence".to_owned(),
+        region: region.to_owned(),
+        every: FENCE_LOOKED_AT_EVERY,
+        target_arn: function_arn(&plan.account, region, watch_fence::WatchFence::NAME),
+        input: json!({ "workload": plan.workload }),
     }
 }
 

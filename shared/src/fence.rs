@@ -5,6 +5,7 @@
 //! on a best-effort basis.
 
 mod noted;
+mod restore;
 mod setting;
 
 use std::collections::{BTreeMap, HashMap};

@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod arn;
 pub mod aws;
+pub mod canary;
 pub mod error;
 #[cfg(feature = "sfn")]
 pub mod execution;
@@ -18,6 +19,8 @@ pub mod metric;
 pub mod plan;
 pub mod record;
 pub mod recovery;
+#[cfg(feature = "reopen")]
+pub mod reopen;
 pub mod request;
 #[cfg(feature = "sfn")]
 pub mod resume;

@@ -529,10 +529,14 @@ mod tests {
     }
 
     fn notes(settings: &[Setting]) -> Notes {
+        use shared::record::FencedFor;
+
         let note = |setting: &Setting| Fenced {
             resource: setting.resource("us-west-2"),
             previous: serde_json::to_value(setting).unwrap(),
             recovery: "r".into(),
+            fenced_for: FencedFor::RegionMove,
+            shut_before: setting.is_fenced(),
             at: jiff::Timestamp::UNIX_EPOCH,
         };
         Notes::read(&settings.iter().map(note).collect::<Vec<_>>())

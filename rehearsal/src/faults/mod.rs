@@ -17,6 +17,7 @@ pub static KINDS: &[&FaultKind] = &[
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
+    &region::LOST_AFTER_FENCE,
     &database::BOTH,
     &calls::THROTTLE,
     &calls::ERRORS,

@@ -2,15 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use assess_region::ExpectedLoss;
 use rehearsal::scenarios::ALL;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::region_return::RegionReturn;
-use rehearsal::{Disaster, Fault, Moment, Rehearsal, Script, compatible, rehearse, vocabulary};
+use rehearsal::{Disaster, Fault, Moment, Rehearsal, Replaced, Script, compatible, rehearse, vocabulary};
+use serde_json::Value;
+use shared::error::StepError;
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
+use shared::step::Handler;
 
 use crate::PLAN;
 
@@ -358,6 +362,44 @@ fn switchover_hangs() {
     all_are(&play(&RegionReturn, &["switchover-hangs"], true), |rehearsal| {
         ends_as(rehearsal, "recovered", "");
         assert_eq!(rehearsal.truth.lost_writes, 0);
+    });
+}
+
+/// A step that looks at nothing: as if it were not deployed.
+struct Blind;
+
+impl Handler for Blind {
+    fn invoke(&self, _: Value) -> Pin<Box<dyn Future<Output = Result<Value, StepError>> + Send + '_>> {
+        Box::pin(async { Ok(Value::Null) })
+    }
+}
+
+#[test]
+fn lost_after_fence() {
+    // Without a look at the fence, customers wait until the lost Region is back, and nobody is told.
+    let blind = Script {
+        faults: vec!["lost-after-fence".parse().unwrap()],
+        replaced: vec![Replaced {
+            step: "watch-fence",
+            by: "nothing",
+            make: |_| Box::new(Blind),
+        }],
+        ..Script::new(&RegionReturn)
+    };
+    let without = |seed| rehearse(&PLAN, &blind, seed, |_| {}).unwrap();
+    for seed in 1..=3 {
+        let rehearsal = without(seed);
+        let away = rehearsal.truth.rto_seconds.unwrap();
+        assert!(away > 3.0 * 3600.0, "seed {seed}: {away}");
+    }
+    // Two people open it within minutes of the page, and the recovery that wakes up changes nothing.
+    all_are(&play(&RegionReturn, &["lost-after-fence"], false), |rehearsal| {
+        let Rehearsal { seed, truth, .. } = rehearsal;
+        let away = truth.rto_seconds.unwrap();
+        assert!(away < 1800.0, "seed {seed}: {away}");
+        assert_eq!(truth.lost_writes, 0, "seed {seed}");
+        ends_as(rehearsal, "preempted", "people opened us-west-2 again");
+        assert_eq!(calls(rehearsal, "SwitchoverGlobalCluster"), 0, "seed {seed}");
     });
 }
 

@@ -47,11 +47,12 @@ const CHANGED_AGAIN: [(&str, &str, &str); 8] = [
 ];
 
 /// What a step may change more than once that died in between.
-const CHANGED_AGAIN_AFTER_DEATH: [(&str, &str, &str); 4] = [
+const CHANGED_AGAIN_AFTER_DEATH: [(&str, &str, &str); 5] = [
     ("announce", "messages", TOLD_TWICE),
     ("release-lock", "messages", TOLD_TWICE),
     ("request-approval", "messages", TOLD_TWICE),
     ("start-recovery", "messages", TOLD_TWICE),
+    ("watch-fence", "messages", TOLD_TWICE),
 ];
 const TOLD_TWICE: &str = "people are rather told twice than never";
 
@@ -73,7 +74,7 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 17] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 18] = [
     (
         "assess-region",
         "ask",
@@ -103,6 +104,7 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 17] = [
     ("switch-dns", "changed", WHAT_IT_DID),
     ("unfence-region", "of", WHAT_IT_DID),
     ("unfence-region", "taken_back", WHAT_IT_DID),
+    ("watch-fence", "paged", WHAT_IT_DID),
 ];
 const WHAT_IT_DID: &str = "it says what it found and did, and the second time there is nothing left to do";
 const WARNS_ONCE: &str = "a lock that it holds already is not taken over again";

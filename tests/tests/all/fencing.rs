@@ -1,5 +1,7 @@
 //! Fencing a Region, giving it back, and activating it later: on the simulated AWS, by the real steps.
 
+mod reopening;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Deref;

@@ -76,7 +76,11 @@ fn one_side_writes(happened: &Happened<'_>) -> Vec<Seen> {
             .iter()
             .filter(|later| later.region == fenced_region && later.header.opened_at > fenced_at)
             .map(|later| later.header.opened_at);
-        let until = opened_later.chain(taken_back.map(|step| step.started_at)).min();
+        let mut reopened = happened.reopened.iter();
+        let reopened = reopened.find(|reopened| reopened.recovery == recorded.header.id);
+        let ends = taken_back.map(|step| step.started_at).into_iter();
+        let ends = ends.chain(reopened.map(|reopened| reopened.at));
+        let until = opened_later.chain(ends).min();
         let until = until.unwrap_or_else(|| happened.simulation.cloud().now());
         let writes = happened.simulation.platform().acknowledged(fenced_at, until);
         let mut there = writes.iter().filter(|write| {
