@@ -1,12 +1,16 @@
 //! Gathers evidence on both Regions, side by side and bounded, and decides which way to go and who must approve. It
 //! changes nothing but its own decision in the record, which a recovery that is gone on with needs.
 
+#[cfg(test)]
+mod decisions;
 mod evidence;
+mod heartbeats;
 mod input;
 mod judge;
 mod loss;
 mod signals;
 mod versions;
+mod writer;
 
 use std::future::Future;
 use std::time::Duration;
@@ -31,7 +35,7 @@ impl Summarise for Output {
         if !self.blockers.is_empty() {
             return Summary::failed(self.blockers.join("; "));
         }
-        let loss = self.expected_loss.in_words();
+        let loss = &self.expected_loss_in_words;
         Summary::done(format!("{}; expected loss: {loss}", self.way.name())).warning(&self.warnings)
     }
 }
@@ -59,6 +63,7 @@ pub struct AssessRegion {
     aws: Aws,
     cloudwatch: aws_sdk_cloudwatch::Client,
     rds: aws_sdk_rds::Client,
+    data: aws_sdk_rdsdata::Client,
     health: aws_sdk_health::Client,
     record: Record,
 }
@@ -77,6 +82,7 @@ impl Step for AssessRegion {
             // The impact is read there, and an achieved RTO begins with it: decision 20.
             cloudwatch: aws_sdk_cloudwatch::Client::new(aws.at_leisure().config()),
             rds: aws_sdk_rds::Client::new(aws.config()),
+            data: aws_sdk_rdsdata::Client::new(aws.config()),
             health: aws_sdk_health::Client::new(&aws.config_in(HEALTH_REGION)),
             record: Record::new(aws),
         }
@@ -95,22 +101,31 @@ impl Step for AssessRegion {
             evidence::health(&self.health, other_region),
             self.record.decision::<Decision>(&input.recovery),
         );
-        let evidence = Evidence {
-            now: self.aws.now(),
-            metrics,
-            database: database?,
-            here: here?,
-            other,
-            last_committed,
-            health,
-        };
-        let output = judge::assess(&input, &evidence, before?);
+        let (mut evidence, before) = (
+            Evidence {
+                now: self.aws.now(),
+                metrics,
+                database: database?,
+                here: here?,
+                other,
+                last_committed,
+                health,
+                heartbeats: Ok(None),
+            },
+            before?,
+        );
+        if judge::already_here(&input, &evidence.database, before) {
+            let since = judge::heartbeats_since(&evidence);
+            evidence.heartbeats = heartbeats::since(&self.data, &input, since).await;
+        }
+        let output = judge::assess(&input, &evidence, before);
         if output.blockers.is_empty() {
             let decision = Decision {
                 way: output.way,
                 impact_at: output.impact_at,
                 decided_at: output.decided_at,
                 expected_loss: output.expected_loss,
+                already_here: output.already_here,
             };
             self.record.put_decision(&input.recovery, &decision).await?;
         }

@@ -23,7 +23,7 @@ pub use watching::{Alarms, alarms};
 /// A Region is lost.
 pub struct RegionFailure;
 
-static FAULTS: [&FaultKind; 9] = [
+static FAULTS: [&FaultKind; 12] = [
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
@@ -33,6 +33,9 @@ static FAULTS: [&FaultKind; 9] = [
     &database::NO_LAG_METRIC,
     &database::STUCK_FAILOVER,
     &database::FAILED_FAILOVER,
+    &database::STALE_READS,
+    &database::TARGET_UNNAMED,
+    &database::THIRD_WRITER,
 ];
 
 /// Operations of the machine that moves a workload between Regions.

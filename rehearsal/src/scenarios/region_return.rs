@@ -36,11 +36,14 @@ const SWITCHOVER_LOTS: u32 = 10;
 /// A Region is lost, comes back, and the workload is moved back to it.
 pub struct RegionReturn;
 
-static FAULTS: [&FaultKind; 4] = [
+static FAULTS: [&FaultKind; 7] = [
     &database::BOTH,
     &database::LAG,
     &database::NO_LAG_METRIC,
     &database::SWITCHOVER_HANGS,
+    &database::STALE_READS,
+    &database::TARGET_UNNAMED,
+    &database::THIRD_WRITER,
 ];
 
 impl Disaster for RegionReturn {
