@@ -5,6 +5,7 @@
 //! on a best-effort basis.
 
 mod noted;
+mod serving;
 mod setting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +25,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 pub use noted::Noted;
+pub use serving::{may_run, opened};
 pub use setting::{EVERY_METHOD, Setting, Throttling};
 
 use crate::arn::Arn;

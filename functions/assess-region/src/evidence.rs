@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::error::StepError;
 use shared::global_database::GlobalDatabase;
 
+use crate::fitness::Fitness;
 use crate::heartbeats::Heartbeats;
 use crate::input::Input;
 
@@ -51,6 +52,8 @@ pub(crate) struct Evidence {
     pub(crate) health: Health,
     /// This Region's heartbeats, where its cluster takes the writes before anything was decided.
     pub(crate) heartbeats: Result<Option<Heartbeats>, StepError>,
+    /// What later steps need of this Region.
+    pub(crate) fitness: Fitness,
 }
 
 /// What AWS Health says, for people.

@@ -167,6 +167,12 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     if promotion == Promotion::NotStarted && way == Way::Switchover && blockers.is_empty() {
         blockers.extend(switchover_blockers(&signals));
     }
+    // What goes on already needs no more of this than what it had.
+    let begins = already_here || promotion == Promotion::NotStarted;
+    match way {
+        Way::Switchover if begins => blockers.extend(evidence.fitness.blockers(input)),
+        _ => warnings.extend(evidence.fitness.warnings(input)),
+    }
     let (expected_loss, loss_in_words) = match (way, before) {
         _ if already_here => loss_where_it_was_here(input, evidence),
         (Way::Switchover, _) => in_words(ExpectedLoss::None),
@@ -194,7 +200,11 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             (_, Some(_)) if !already_here => Begun::ByThisRecovery,
             (_, _) => Begun::BySomebody,
         },
-        doubt_on_the_writer: writer::doubt(&evidence.database).filter(|_| promotion == Promotion::NotStarted),
+        more_doubts: [writer::doubt(&evidence.database), evidence.fitness.doubt(input)]
+            .into_iter()
+            .flatten()
+            .filter(|_| promotion == Promotion::NotStarted)
+            .collect(),
     };
     let ask = proposal.ask(&warnings, &evidence.health.says);
     Output {
@@ -353,7 +363,7 @@ struct Proposal<'a> {
     fence_confirmable: bool,
     already_here: bool,
     promotion: Begun,
-    doubt_on_the_writer: Option<String>,
+    more_doubts: Vec<String>,
 }
 
 /// Whether the promotion is under way or done.
@@ -450,7 +460,7 @@ impl Proposal<'_> {
             reasons.push("whoever started it wants people to be asked".to_owned());
         }
         reasons.extend(self.doubt());
-        reasons.extend(self.doubt_on_the_writer.clone());
+        reasons.extend(self.more_doubts.iter().cloned());
         match (self.expected_loss, self.expected_loss.against(rpo)) {
             _ if self.promotion == Begun::BySomebody => {}
             (ExpectedLoss::None | ExpectedLoss::Measured { .. }, Against::Target) => {}
@@ -536,10 +546,11 @@ pub(crate) mod tests {
     use shared::global_database::{GlobalDatabase, Member, Transition};
     use shared::plan::Duration;
     use shared::recovery::RecoveryRef;
-    use shared::slices::{ApiSlice, ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
+    use shared::slices::{ApiSlice, ApprovalSlice, DatabaseSlice, DnsMethod, DnsSlice, ProbeSlice, SiteSlice};
 
     use super::*;
     use crate::evidence::Health;
+    use crate::fitness::Fitness;
 
     pub(crate) const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
     pub(crate) const OTHER: &str = "arn:aws:rds:us-east-1:123456789012:cluster:other";
@@ -593,6 +604,16 @@ pub(crate) mod tests {
                 metric: "Healthy".into(),
                 workload: "shop".into(),
             },
+            functions: Vec::new(),
+            dns: DnsSlice {
+                name: "api.example.com".into(),
+                method: DnsMethod::SwitchObject {
+                    region: "us-west-2".into(),
+                    bucket: "switches".into(),
+                    key: "on".into(),
+                    present: true,
+                },
+            },
         }
     }
 
@@ -639,6 +660,7 @@ pub(crate) mod tests {
             last_committed: Ok(Some(minute(10))),
             health: Health::default(),
             heartbeats: Ok(None),
+            fitness: Fitness::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod decisions;
 mod evidence;
+mod fitness;
 mod heartbeats;
 mod input;
 mod judge;
@@ -91,7 +92,7 @@ impl Step for AssessRegion {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let (here_region, other_region) = (&input.here.region, &input.other.region);
         let elsewhere = aws_sdk_rds::Client::new(&self.aws.config_in(other_region));
-        let (metrics, database, here, other, last_committed, health, before) = tokio::join!(
+        let (metrics, database, here, other, last_committed, health, before, fitness) = tokio::join!(
             biased;
             within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, self.aws.now())),
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, here_region),
@@ -100,6 +101,7 @@ impl Step for AssessRegion {
             self.record.last_committed_heartbeat(&input.recovery.workload, other_region),
             evidence::health(&self.health, other_region),
             self.record.decision::<Decision>(&input.recovery),
+            fitness::of_this_region(&self.aws, &self.record, &input),
         );
         let (mut evidence, before) = (
             Evidence {
@@ -111,6 +113,7 @@ impl Step for AssessRegion {
                 last_committed,
                 health,
                 heartbeats: Ok(None),
+                fitness,
             },
             before?,
         );

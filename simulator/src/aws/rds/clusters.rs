@@ -169,6 +169,22 @@ impl Rds {
         }
     }
 
+    /// Sets the secret that a cluster's Data API takes.
+    pub fn set_secret(&self, cluster_arn: &str, secret_arn: &str) {
+        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
+            cluster.secret_arn = secret_arn.to_owned();
+        }
+    }
+
+    /// Deletes a cluster, and takes it out of its global database.
+    pub fn delete_cluster(&self, cluster_arn: &str) {
+        let mut state = lock(&self.state);
+        state.clusters.remove(cluster_arn);
+        for global in state.globals.values_mut() {
+            global.members.retain(|member| member != cluster_arn);
+        }
+    }
+
     /// Turns a cluster's Data API on or off.
     pub fn set_data_api(&self, cluster_arn: &str, on: bool) {
         if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
