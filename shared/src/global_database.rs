@@ -89,6 +89,11 @@ impl NotBegun {
         }
     }
 
+    /// Whether the last look showed it.
+    pub fn is_none(&self) -> bool {
+        self.looks == 0
+    }
+
     /// Whether AWS has cancelled the promotion, or never began it.
     pub fn is_certain(self, now: Timestamp) -> bool {
         let agree_over = self.first_at.map(|first| now.duration_since(first));

@@ -35,6 +35,8 @@ pub struct Output {
     pub health_answered: bool,
     /// When customers first suffered, as far as is known.
     pub impact_at: Timestamp,
+    /// Whether nobody saw that: the start stands in for it.
+    pub impact_assumed: bool,
     /// How much would be lost.
     pub expected_loss: ExpectedLoss,
     /// The same in words, with what it follows from.
@@ -64,6 +66,9 @@ pub(crate) struct Decision {
     /// As in [`Output`].
     #[serde(default)]
     pub(crate) already_here: bool,
+    /// As in [`Output`].
+    #[serde(default)]
+    pub(crate) impact_assumed: bool,
 }
 
 /// Whether this Region's cluster took the writes before this recovery had decided anything.
@@ -118,6 +123,13 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             Promotion::NotStarted
         }
         promotion => promotion,
+    };
+    let impact_assumed = match (before, outage) {
+        (Some(before), Some(outage)) if outage <= before.impact_at => false,
+        (Some(before), _) => before.impact_assumed,
+        (None, Some(_)) => false,
+        // A planned move begins with its start: nobody suffered before it.
+        (None, None) => input.intent != Intent::Switchover,
     };
     let impact_at = match (before, outage) {
         // It is the same disaster, also where the probe has recovered meanwhile or reads another Region's metrics.
@@ -214,6 +226,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         health: evidence.health.says.clone(),
         health_answered: evidence.health.answered,
         impact_at,
+        impact_assumed,
         expected_loss_in_words: loss_in_words,
         expected_loss,
         way,
@@ -879,6 +892,7 @@ pub(crate) mod tests {
             decided_at: minute(12),
             expected_loss: ExpectedLoss::Measured { seconds: 0.5 },
             already_here: false,
+            impact_assumed: false,
         };
         let mut done = lost_region();
         done.database.members = writers(&[HERE]);
@@ -1045,6 +1059,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_impact_that_nobody_saw_is_assumed_until_somebody_sees_an_earlier_one() {
+        let unseen = || Evidence {
+            metrics: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
+            ..lost_region()
+        };
+        let assumed = |intent, evidence: &Evidence, before| assess(&input(intent), evidence, before).impact_assumed;
+        assert!(assumed(Intent::Failover, &unseen(), None));
+        assert!(
+            !assumed(Intent::Switchover, &unseen(), None),
+            "it begins with its start"
+        );
+        assert!(!assumed(Intent::Failover, &lost_region(), None));
+        let before = Decision {
+            way: Way::Failover,
+            impact_at: minute(12),
+            decided_at: minute(12),
+            expected_loss: ExpectedLoss::Unmeasured,
+            already_here: false,
+            impact_assumed: true,
+        };
+        assert!(assumed(Intent::Failover, &unseen(), Some(before)));
+        assert!(
+            !assumed(Intent::Failover, &lost_region(), Some(before)),
+            "it began in minute 10"
+        );
+    }
+
+    #[test]
     fn without_metrics_nothing_is_called_measured() {
         let evidence = Evidence {
             metrics: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
@@ -1096,6 +1138,7 @@ pub(crate) mod tests {
             decided_at: output.decided_at,
             expected_loss: output.expected_loss,
             already_here: true,
+            impact_assumed: output.impact_assumed,
         };
         let again = assess(&planned, &planned_where_it_is(), Some(before));
         assert_eq!((again.already_here, again.ask), (true, output.ask));

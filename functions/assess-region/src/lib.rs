@@ -129,11 +129,13 @@ impl Step for AssessRegion {
                 decided_at: output.decided_at,
                 expected_loss: output.expected_loss,
                 already_here: output.already_here,
+                impact_assumed: output.impact_assumed,
             };
             self.record.put_decision(&input.recovery, &decision).await?;
         }
         let sighting = Sighting {
             impact_at: Some(output.impact_at),
+            impact_assumed: Some(output.impact_assumed),
             decided_at: Some(output.decided_at),
             can_lose_writes: Some(output.can_lose_writes),
             ..Sighting::default()

@@ -52,6 +52,7 @@ pub struct Output {
     pub waiting_for: Option<String>,
     /// Looks in a row, this one included, that show no promotion: AWS has cancelled it, it is too early to see, or the
     /// answers are old.
+    #[serde(skip_serializing_if = "NotBegun::is_none")]
     pub not_begun: NotBegun,
     /// Whether so many agree that AWS has cancelled it.
     pub cancelled: bool,

@@ -983,6 +983,7 @@ fn the_dashboard_shows_what_is_there() {
         "AuroraGlobalDBRPOLag",
         "HealthyFromOutside",
         "AchievedRto",
+        "AchievedRtoAtLeast",
         "AchievedRpo",
         "${PROP('Dim.Scenario')}",
     ] {
