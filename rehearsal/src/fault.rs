@@ -37,6 +37,11 @@ pub trait Effect: Send + Sync {
         None
     }
 
+    /// Whether what it brings in at the disaster counts as how everything was before.
+    fn was_so_before(&self) -> bool {
+        false
+    }
+
     /// Ends what the simulated AWS does not end by itself when its faults are lifted.
     fn lift(&self, _world: &World<'_>) {}
 

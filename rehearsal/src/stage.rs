@@ -144,6 +144,9 @@ impl<'a> Stage<'a> {
             disaster.strike(&self.world).await?;
         }
         self.injected.at_the_disaster(&script.faults, &self.world).await?;
+        if effects(script).any(Effect::was_so_before) {
+            self.before = self.world.cloud().snapshot();
+        }
         if !script.faults.is_empty() {
             self.world.tell(Moment::Faults {
                 at: self.world.now(),

@@ -251,6 +251,7 @@ fn approval(evidence: &Value) -> Option<String> {
 fn never_closed(objectives: &Objectives) -> Closing {
     let achieved = Achieved {
         rto_seconds: None,
+        rto_is_at_least: false,
         rto_from_decision_seconds: None,
         rpo_seconds: None,
         rpo_status: RpoStatus::Unmeasured,

@@ -6,6 +6,7 @@
 
 mod noted;
 mod restore;
+mod serving;
 mod setting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 pub use noted::Noted;
+pub use serving::{may_run, opened};
 pub use setting::{EVERY_METHOD, Setting, Throttling};
 
 use crate::arn::Arn;

@@ -2,9 +2,9 @@
 //!
 //! A function's `deploy.yaml` has its IAM statements, and where it needs them: `MemorySize`; `MaximumRetryAttempts`, of
 //! what calls it asynchronously; `PlatformFunctions`, the Region (`Here`, `Other`) whose functions of the platform it stops
-//! and starts; `Rules` and `Schedules`, which call it. What a machine calls is read from its definition; a
-//! `<machine>.deploy.yaml` beside that has the IAM statements that its calls do not tell. In both,
-//! `scenario_machines` are the machines of scenarios.
+//! and starts, or `Seen`, where it only looks at those here; `Rules` and `Schedules`, which call it. What a machine calls is
+//! read from its definition; a `<machine>.deploy.yaml` beside that has the IAM statements that its calls do not tell. In
+//! both, `scenario_machines` are the machines of scenarios.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -183,8 +183,10 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
         }
     }
     let region = &step["PlatformFunctions"];
-    if !(region.is_null() || region == "Here" || region == "Other") {
-        return Err(format!("{file}: PlatformFunctions is Here or Other, not {region}"));
+    if !(region.is_null() || ["Here", "Other", "Seen"].iter().any(|known| region == known)) {
+        return Err(format!(
+            "{file}: PlatformFunctions is Here, Other or Seen, not {region}"
+        ));
     }
     step.extend([
         ("Rules".to_owned(), json!(rules)),

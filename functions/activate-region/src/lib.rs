@@ -10,12 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
-use aws_sdk_lambda::types::{LastUpdateStatus, State};
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{EVERY_METHOD, Fence, Looked, Noted, Setting, Throttling, side_by_side};
+use shared::fence::{Fence, Looked, Noted, Setting, may_run, opened, side_by_side};
 use shared::plan::Function;
 use shared::record::{Fenced, Missing, Record, Resource, Undo};
 use shared::recovery::RecoveryRef;
@@ -139,7 +137,7 @@ impl ActivateRegion {
     /// Gives functions their concurrency and the stage its throttling. Errors: `Preempted`, and those of the record.
     async fn let_functions_run(&self, fence: &Fence, input: &Input, notes: &Notes) -> Result<Done, StepError> {
         let (functions, stage) = tokio::join!(
-            may_run(fence, &input.functions, &input.here),
+            reserved(fence, &input.functions, &input.here),
             fence.look_at_stage(&input.here.api)
         );
         let mut report = Report::default();
@@ -209,7 +207,7 @@ impl ActivateRegion {
             sources.iter().any(is_its)
         };
         let functions: Vec<Function> = input.functions.iter().filter(has_sources).cloned().collect();
-        let looked = may_run(fence, &functions, &input.here).await;
+        let looked = reserved(fence, &functions, &input.here).await;
         let looked: BTreeMap<&str, Result<Setting, StepError>> =
             functions.iter().map(|function| &*function.name).zip(looked).collect();
         let mut report = Report::default();
@@ -356,30 +354,6 @@ fn enabled(event_source: &Setting) -> Setting {
     setting
 }
 
-/// What a stage has to become so that customers are let in; nothing, where they are. Errors: `VerificationFailed`, where
-/// they are not and it is not known what was there before.
-fn opened(now: &Setting, before: Option<&Setting>, region: &str) -> Result<Option<Setting>, StepError> {
-    let Setting::Stage { throttling, .. } = now else {
-        return Ok(None);
-    };
-    match before {
-        Some(before) if now == before => Ok(None),
-        Some(before) if *now == before.fenced() => Ok(Some(before.clone())),
-        _ if throttling.get(EVERY_METHOD) != Some(&Throttling::CLOSED) => Ok(None),
-        before => {
-            let by_hand = match before {
-                Some(before) => format!(
-                    "it was changed since it was fenced; open it: {}",
-                    before.by_hand(now, region)
-                ),
-                None => {
-                    "nothing is noted of what was there before; give it its throttling back in the console".to_owned()
-                }
-            };
-            let text = format!("lets nobody in ({}): {by_hand}", now.describe());
-            Err(StepError::new(ErrorKind::VerificationFailed, text))
-        }
-    }
 }
 
 fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
@@ -401,125 +375,19 @@ fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
 }
 
 /// What is reserved for each function that may run, in their order. Errors: why it may not, or what kept it from being looked at.
-async fn may_run(fence: &Fence, functions: &[Function], here: &SiteSlice) -> Vec<Result<Setting, StepError>> {
+async fn reserved(fence: &Fence, functions: &[Function], here: &SiteSlice) -> Vec<Result<Setting, StepError>> {
     let (looked, configurations) = tokio::join!(fence.look_at_functions(functions), fence.configurations(functions));
     let each = looked.into_iter().zip(configurations).map(|(looked, configuration)| {
-        let resource = &looked.resource.text;
-        let configuration = configuration?;
-        if configuration.state() == Some(&State::Pending) {
-            let text = format!("{resource} is still being made; it is tried again");
-            return Err(StepError::new(ErrorKind::Conflict, text));
-        }
-        fit_to_run(&configuration, here)
-            .map_err(|reason| StepError::new(ErrorKind::VerificationFailed, format!("{resource} {reason}")))?;
+        may_run(&configuration?, here, &looked.resource.text)?;
         looked.setting
     });
     each.collect()
 }
 
-/// Whether a function may run in this Region. Errors: why not, and what to do.
-fn fit_to_run(configuration: &GetFunctionConfigurationOutput, here: &SiteSlice) -> Result<(), String> {
-    // An inactive function wakes up when it is invoked. Any other state, also one that is new to us, does not run.
-    if let Some(state) = configuration.state()
-        && !matches!(state, State::Active | State::Inactive)
-    {
-        return Err(format!("is {state}; deploy it again"));
-    }
-    if configuration.last_update_status() == Some(&LastUpdateStatus::Failed) {
-        let why = configuration.last_update_status_reason().unwrap_or("no reason given");
-        return Err(format!("failed its last update ({why}); deploy it again"));
-    }
-    let environment = configuration.environment();
-    if let Some(error) = environment.and_then(|environment| environment.error()) {
-        let why = error.message().unwrap_or("no reason given");
-        return Err(format!(
-            "cannot decrypt its environment ({why}); give its role the KMS key"
-        ));
-    }
-    let variable = |name: &str| environment?.variables()?.get(name).map(String::as_str);
-    for (name, wanted) in [
-        ("DB_CLUSTER_ARN", &here.cluster_arn),
-        ("DB_SECRET_ARN", &here.secret_arn),
-    ] {
-        match variable(name) {
-            Some(value) if value == wanted => {}
-            Some(_) => {
-                return Err(format!(
-                    "has another {name} than {wanted}; correct its deployment in {}",
-                    here.region
-                ));
-            }
-            None => return Err(format!("has no {name}; set it to {wanted} in {}", here.region)),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use aws_sdk_lambda::types::{EnvironmentError, EnvironmentResponse};
-
     use super::*;
 
-    fn here() -> SiteSlice {
-        SiteSlice {
-            region: "us-west-2".into(),
-            cluster: "c".into(),
-            cluster_arn: "arn:c".into(),
-            secret_arn: "arn:s".into(),
-            topic_arn: "arn:t".into(),
-            api: shared::slices::ApiSlice {
-                rest_api: "abcdefghij".into(),
-                stage: "v2".into(),
-                domain: "d.example.com".into(),
-            },
-        }
-    }
-
-    fn configuration(variables: &[(&str, &str)]) -> GetFunctionConfigurationOutput {
-        let mut environment = EnvironmentResponse::builder();
-        for (name, value) in variables {
-            environment = environment.variables(*name, *value);
-        }
-        GetFunctionConfigurationOutput::builder()
-            .state(State::Active)
-            .environment(environment.build())
-            .build()
-    }
-
-    const RIGHT: [(&str, &str); 2] = [("DB_CLUSTER_ARN", "arn:c"), ("DB_SECRET_ARN", "arn:s")];
-
-    #[test]
-    fn a_function_that_points_here_may_run() {
-        assert_eq!(fit_to_run(&configuration(&RIGHT), &here()), Ok(()));
-    }
-
-    #[test]
-    fn a_function_that_points_elsewhere_or_nowhere_may_not() {
-        let elsewhere = fit_to_run(&configuration(&[("DB_CLUSTER_ARN", "arn:old"), RIGHT[1]]), &here()).unwrap_err();
-        assert!(elsewhere.contains("another DB_CLUSTER_ARN"), "{elsewhere}");
-        assert!(
-            !elsewhere.contains("arn:old"),
-            "values of variables stay out of logs: {elsewhere}"
-        );
-        let without_secret = fit_to_run(&configuration(&RIGHT[..1]), &here()).unwrap_err();
-        assert!(without_secret.contains("no DB_SECRET_ARN"), "{without_secret}");
-        assert!(fit_to_run(&GetFunctionConfigurationOutput::builder().build(), &here()).is_err());
-    }
-
-    #[test]
-    fn a_broken_function_may_not() {
-        let mut failed = configuration(&RIGHT);
-        failed.state = Some(State::Failed);
-        assert!(fit_to_run(&failed, &here()).unwrap_err().contains("deploy it again"));
-        let mut update = configuration(&RIGHT);
-        update.last_update_status = Some(LastUpdateStatus::Failed);
-        assert!(fit_to_run(&update, &here()).unwrap_err().contains("last update"));
-        let mut undecrypted = configuration(&RIGHT);
-        let error = EnvironmentError::builder().message("KMS says no").build();
-        undecrypted.environment = Some(EnvironmentResponse::builder().error(error).build());
-        assert!(fit_to_run(&undecrypted, &here()).unwrap_err().contains("KMS says no"));
-    }
     fn source(enabled: bool) -> Setting {
         Setting::EventSource {
             uuid: "u".into(),
@@ -561,35 +429,5 @@ mod tests {
         assert_eq!(outdated(true, Part::Functions, &["f"]), 0);
         assert_eq!(outdated(true, Part::EventSources, &[]), 0);
         assert_eq!(outdated(false, Part::EventSources, &["f"]), 0);
-    }
-
-    #[test]
-    fn a_stage_is_opened_as_it_was_and_one_that_nobody_knows_is_named() {
-        let stage = |throttling: &[(&str, f64)]| Setting::Stage {
-            rest_api: "abc".into(),
-            stage: "v2".into(),
-            throttling: throttling
-                .iter()
-                .map(|(method, rate)| {
-                    (
-                        (*method).to_owned(),
-                        Throttling {
-                            rate: *rate,
-                            burst: *rate as i32,
-                        },
-                    )
-                })
-                .collect(),
-        };
-        let before = stage(&[("~1orders/GET", 50.0)]);
-        let closed = before.fenced();
-        assert_eq!(opened(&closed, Some(&before), "r"), Ok(Some(before.clone())));
-        assert_eq!(opened(&before, Some(&before), "r"), Ok(None));
-        assert_eq!(opened(&stage(&[]), None, "r"), Ok(None));
-        let unknown = opened(&closed, None, "r").unwrap_err();
-        assert!(unknown.message.contains("nothing is noted"), "{unknown}");
-        let changed = stage(&[("*/*", 0.0), ("~1orders/GET", 7.0)]);
-        let changed = opened(&changed, Some(&before), "r").unwrap_err();
-        assert!(changed.message.contains("changed since it was fenced"), "{changed}");
     }
 }

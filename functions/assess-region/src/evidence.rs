@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::error::StepError;
 use shared::global_database::GlobalDatabase;
 
+use crate::fitness::Fitness;
+use crate::heartbeats::Heartbeats;
 use crate::input::Input;
 
 /// How far back the metrics are read: an outage older than this has its impact at the window's beginning.
@@ -90,6 +92,10 @@ pub(crate) struct Evidence {
     pub(crate) last_committed: Result<Option<Timestamp>, StepError>,
     /// What AWS Health says of the other Region, for people.
     pub(crate) health: Health,
+    /// This Region's heartbeats, where its cluster takes the writes before anything was decided.
+    pub(crate) heartbeats: Result<Option<Heartbeats>, StepError>,
+    /// What later steps need of this Region.
+    pub(crate) fitness: Fitness,
 }
 
 /// What AWS Health says, for people.

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use shared::plan::Objective;
+use shared::plan::{Function, Objective};
 use shared::recovery::RecoveryRef;
 use shared::scenario::region_failure::Intent;
-use shared::slices::{ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
+use shared::slices::{ApprovalSlice, DatabaseSlice, DnsSlice, ProbeSlice, SiteSlice};
 
 /// What to look at.
 #[derive(Debug, Deserialize)]
@@ -31,4 +31,8 @@ pub struct Input {
     pub database: DatabaseSlice,
     /// The outside probe's metric.
     pub probe: ProbeSlice,
+    /// The platform's functions, which this Region is to run.
+    pub functions: Vec<Function>,
+    /// How the public name moves.
+    pub dns: DnsSlice,
 }

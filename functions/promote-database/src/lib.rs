@@ -180,9 +180,9 @@ fn without_a_call(database: &GlobalDatabase, target: &str, way: Way) -> Result<O
             database.id
         ))),
         Promotion::NotStarted => Ok(None),
-        Promotion::Elsewhere(transition) => Err(StepError::refused(format!(
-            "global database {} is {} to {}; wait until that has ended, then start again",
-            database.id, transition.status, transition.to_cluster_arn
+        Promotion::Elsewhere(transition) | Promotion::Unclear(transition) => Err(StepError::refused(format!(
+            "{}; wait until that has ended, then start again",
+            transition.in_words(&database.id)
         ))),
     }
 }
@@ -235,7 +235,7 @@ mod tests {
             members: vec![member("old", true), member("new", false)],
             transition: transition_to.map(|to| Transition {
                 status: "failing-over".to_owned(),
-                to_cluster_arn: to.to_owned(),
+                to_cluster_arn: Some(to.to_owned()),
                 way: Some(way),
             }),
             engine_version: None,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, Noted, Setting, side_by_side};
-use shared::global_database::{GlobalDatabase, Promotion};
+use shared::global_database::{GlobalDatabase, NotBegun, Promotion};
 use shared::record::{Missing, Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
@@ -43,6 +43,9 @@ pub struct Input {
     /// Whether this execution has changed anything; an earlier one of the same recovery may have.
     #[serde(default)]
     pub changed: bool,
+    /// Looks in a row that showed no promotion, where one was asked for: what this step gave back last time.
+    #[serde(default)]
+    pub not_begun: NotBegun,
 }
 
 /// What was given back.
@@ -60,6 +63,10 @@ pub struct Output {
     pub kept: Option<String>,
     /// Whether nothing of the fence is left.
     pub complete: bool,
+    /// Looks in a row that show no promotion although one was asked for. Too few agree as yet: nothing is given back, and
+    /// the machine looks again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_again: Option<NotBegun>,
     /// All of this in a sentence.
     #[serde(skip)]
     pub summary: String,
@@ -68,6 +75,7 @@ pub struct Output {
 impl Summarise for Output {
     fn summarise(&self) -> Summary {
         match self.failed.first() {
+            _ if self.look_again.is_some() => Summary::waiting(&self.summary),
             Some(failed) => Summary::failed(format!("{}; {}: {}", self.summary, failed.resource, failed.reason)),
             None => Summary::done(&self.summary),
         }
@@ -113,12 +121,21 @@ impl Step for UnfenceRegion {
             return Ok(output(region, 0, Vec::new(), None));
         }
         let went_on = went_on_after_promotion(&notes);
+        let promotion_asked_for = notes.iter().any(|note| note.step == PROMOTION);
         let (changes, mut failed) = standing(notes);
         let of = changes.len() + failed.len();
         let global = &input.database.global_cluster;
         let database = GlobalDatabase::describe(&self.rds, global, &input.here.region).await?;
-        if let Some(reason) = reason_to_keep(&database, &input.here).or(went_on) {
+        if let Some(reason) = reason_to_keep(&database, &input.here, promotion_asked_for).or(went_on) {
             return Ok(output(region, of, Vec::new(), Some(reason)));
+        }
+        // One look may be old, and would let customers in there while the database moves here.
+        let now = self.aws.now();
+        let promotion = database.promotion(&input.here.cluster_arn);
+        let not_begun = input.not_begun.next(&promotion, now);
+        let may_go_on = promotion_asked_for && promotion == Promotion::NotStarted && !not_begun.is_certain(now);
+        if may_go_on && of > 0 {
+            return Ok(look_again(region, of, not_begun));
         }
         let restored = self.restore(&input, &changes).await;
         let back: Vec<&Undo> = changes
@@ -227,11 +244,14 @@ fn went_on_after_promotion(notes: &[Undo]) -> Option<String> {
 }
 
 /// Why the other Region has to stay fenced, if it has to.
-fn reason_to_keep(database: &GlobalDatabase, here: &SiteSlice) -> Option<String> {
+fn reason_to_keep(database: &GlobalDatabase, here: &SiteSlice, promotion_asked_for: bool) -> Option<String> {
     match database.promotion(&here.cluster_arn) {
         Promotion::Done => Some(format!("{} takes the writes now", here.region)),
         Promotion::Underway(transition) => Some(format!("the database is {} to {}", transition.status, here.region)),
-        Promotion::Elsewhere(_) | Promotion::NotStarted => None,
+        Promotion::Unclear(transition) if promotion_asked_for => {
+            Some(format!("{}, which may be here", transition.in_words(&database.id)))
+        }
+        Promotion::Elsewhere(_) | Promotion::Unclear(_) | Promotion::NotStarted => None,
     }
 }
 
@@ -256,6 +276,22 @@ fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -
         failed,
         more_failed,
         kept,
+        look_again: None,
+        summary,
+    }
+}
+
+/// Nothing is given back as yet.
+fn look_again(region: &str, of: usize, not_begun: NotBegun) -> Output {
+    let summary = format!("{region} stays fenced until more looks agree that the promotion does not go on");
+    Output {
+        taken_back: 0,
+        of,
+        failed: Vec::new(),
+        more_failed: 0,
+        kept: None,
+        complete: false,
+        look_again: Some(not_begun),
         summary,
     }
 }
@@ -293,7 +329,7 @@ mod tests {
             members: vec![member("old"), member("new")],
             transition: to.map(|to| Transition {
                 status: "failing-over".to_owned(),
-                to_cluster_arn: to.to_owned(),
+                to_cluster_arn: Some(to.to_owned()),
                 way: None,
             }),
             engine_version: None,
@@ -309,11 +345,19 @@ mod tests {
 
     #[test]
     fn the_fence_is_kept_once_this_region_is_promoted_or_on_the_way() {
-        let kept = |writer, to| reason_to_keep(&database(writer, to), &here());
+        let kept = |writer, to| reason_to_keep(&database(writer, to), &here(), true);
         assert_eq!(kept("old", None), None);
         assert_eq!(kept("old", Some("old")), None);
         assert!(kept("old", Some("new")).unwrap().contains("failing-over"));
         assert!(kept("new", None).unwrap().contains("us-west-2 takes the writes"));
+        let mut unclear = database("old", Some("new"));
+        unclear.transition.as_mut().unwrap().to_cluster_arn = None;
+        assert_eq!(reason_to_keep(&unclear, &here(), false), None);
+        let kept = reason_to_keep(&unclear, &here(), true).unwrap();
+        assert!(
+            kept.contains("a cluster that AWS does not name, which may be here"),
+            "{kept}"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod lock;
 pub mod people;
 pub mod processes;
 pub mod region;
+pub mod standby;
 
 /// Every kind of fault that scenarios share, in the order in which they are listed.
 pub static KINDS: &[&FaultKind] = &[
@@ -34,6 +35,10 @@ pub static KINDS: &[&FaultKind] = &[
     &database::SWITCHOVER_HANGS,
     &database::STUCK_FAILOVER,
     &database::FAILED_FAILOVER,
+    &database::STALE_READS,
+    &database::TARGET_UNNAMED,
+    &database::THIRD_WRITER,
+    &standby::BROKEN,
     &people::ASLEEP,
     &people::DECLINES,
     &people::ONE_TWICE,

@@ -9,7 +9,7 @@ use shared::scenario::Scenario;
 use crate::deployment::Watching;
 use crate::disaster::{Disaster, Scene};
 use crate::fault::FaultKind;
-use crate::faults::{database, region};
+use crate::faults::{database, region, standby};
 use crate::happened::Invariant;
 use crate::moment::Moment;
 use crate::truth::Truth;
@@ -23,7 +23,7 @@ pub use watching::{Alarms, alarms};
 /// A Region is lost.
 pub struct RegionFailure;
 
-static FAULTS: [&FaultKind; 9] = [
+static FAULTS: [&FaultKind; 13] = [
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
@@ -33,6 +33,10 @@ static FAULTS: [&FaultKind; 9] = [
     &database::NO_LAG_METRIC,
     &database::STUCK_FAILOVER,
     &database::FAILED_FAILOVER,
+    &database::STALE_READS,
+    &database::TARGET_UNNAMED,
+    &database::THIRD_WRITER,
+    &standby::BROKEN,
 ];
 
 /// Operations of the machine that moves a workload between Regions.

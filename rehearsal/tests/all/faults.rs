@@ -432,6 +432,50 @@ fn failed_failover() {
     fails_and_can_be_resumed("failed-failover", "AWS has ended the promotion");
 }
 
+/// One look in four shows that the promotion has not begun.
+#[test]
+fn stale_reads() {
+    each(&["stale-reads:5m"], recovers);
+}
+
+/// AWS does cancel it, and that is found out all the same.
+#[test]
+fn stale_reads_and_failed_failover() {
+    each(&["stale-reads:2m", "failed-failover"], |rehearsal| {
+        ends_as(rehearsal, "failed", "AWS has ended the promotion")
+    });
+}
+
+#[test]
+fn target_unnamed() {
+    recovers_with_one_effect("target-unnamed");
+}
+
+#[test]
+fn third_writer() {
+    for disaster in [&RegionFailure as &dyn Disaster, &RegionReturn] {
+        all_are(&play(disaster, &["third-writer"], false), |rehearsal| {
+            ends_as(rehearsal, "refused", "cluster:third takes the writes");
+            assert_eq!(rehearsal.fence, None, "seed {}", rehearsal.seed);
+        });
+    }
+}
+
+/// The database never left the primary Region, and a person starts the way back: the heartbeats have the gap of the outage.
+#[test]
+fn a_return_where_nothing_had_moved_is_no_failover() {
+    let played = play(&RegionReturn, &["late-event:11m"], false);
+    for rehearsal in played.iter().take(5) {
+        let Rehearsal { seed, breaches, .. } = rehearsal;
+        assert!(breaches.is_empty(), "seed {seed}: {breaches:?}");
+        ends_as(rehearsal, "recovered", "");
+        assert_eq!(rehearsal.achieved.rpo_status, RpoStatus::Unmeasured, "seed {seed}");
+        let approval = rehearsal.approval.as_deref().unwrap_or_default();
+        assert!(approval.contains("nothing is promoted"), "seed {seed}: {approval}");
+        assert_eq!(rehearsal.truth.lost_writes, 0, "seed {seed}");
+    }
+}
+
 #[test]
 fn approver_asleep() {
     each(&["approver-asleep", "no-lag-metric"], |rehearsal| {

@@ -6,7 +6,8 @@
 use std::sync::mpsc;
 
 use drctl::plan_file::read_plan;
-use rehearsal::{Fault, Moment, Script, rehearse, scenarios};
+use rehearsal::faults::kinds_that_fit;
+use rehearsal::{Fault, Moment, Script, rehearse, scenarios, vocabulary};
 use serde_json::{Value, json};
 use states_language::HistoryEvent;
 
@@ -22,7 +23,7 @@ fn main() -> Result<(), String> {
     let mut script = Script::new(disaster);
     script.account = true;
     for fault in faults {
-        script.faults.push(Fault::read(fault, disaster)?);
+        script.faults.push(Fault::read(fault, kinds_that_fit(disaster), &vocabulary([disaster]))?);
     }
     let (send, moments) = mpsc::channel();
     let rehearsal = rehearse(&plan, &script, seed, move |moment| {

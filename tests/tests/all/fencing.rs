@@ -11,7 +11,7 @@ use crate::common::{self, ENABLED, PRIMARY, RECOVERY, in_virtual_time};
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
 use shared::plan::Function;
-use shared::record::{Claim, Claimed, Record, Resource, ResourceKind, Warning, WarningCode};
+use shared::record::{Claim, Claimed, Record, Resource, ResourceKind, Undo, Warning, WarningCode};
 use shared::recovery::{Mode, RecoveryRef};
 
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
@@ -218,6 +218,44 @@ fn what_was_fenced_is_given_back_exactly() {
         world.fence().await;
         tokio::time::sleep(Duration::from_secs(61)).await;
         assert_eq!(world.unfence().await["complete"], true);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        world.assert_as_before();
+    });
+}
+
+/// The machine waits 10 s between two looks.
+#[test]
+fn once_a_promotion_was_asked_for_one_look_that_does_not_show_it_gives_nothing_back() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        world.fence().await;
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        let recovery: RecoveryRef = serde_json::from_value(world.opened["recovery"].clone()).unwrap();
+        let note = Undo {
+            step: "promote-database".to_owned(),
+            resource: Resource::new(ResourceKind::GlobalDatabase, "shop-global"),
+            previous: Value::Null,
+            taken_back_by: None,
+            by_hand: None,
+            taken_back_at: None,
+        };
+        world.record.note_undo(&recovery, &note).await.unwrap();
+        let fenced = world.cloud().snapshot();
+        let step = world.step::<unfence_region::UnfenceRegion>();
+        let mut input = unfence_input(&world);
+        let mut looks = 0;
+        let output = loop {
+            let output = step.invoke(input.clone()).await.unwrap();
+            let Some(again) = output.get("look_again") else {
+                break output;
+            };
+            assert_eq!((&output["taken_back"], &output["complete"]), (&json!(0), &json!(false)));
+            assert_eq!(world.cloud().snapshot(), fenced, "as yet");
+            input["not_begun"] = again.clone();
+            looks += 1;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        };
+        assert_eq!((looks, &output["complete"]), (6, &json!(true)));
         tokio::time::sleep(Duration::from_secs(61)).await;
         world.assert_as_before();
     });

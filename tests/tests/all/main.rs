@@ -24,6 +24,7 @@ mod start_recovery;
 mod stopped;
 mod template;
 mod time_limits;
+mod who_writes;
 mod worst_case;
 
 // Most tests play rehearsals, which are many small allocations.

@@ -984,6 +984,7 @@ fn the_dashboard_shows_what_is_there() {
         "AuroraGlobalDBRPOLag",
         "HealthyFromOutside",
         "AchievedRto",
+        "AchievedRtoAtLeast",
         "AchievedRpo",
         "${PROP('Dim.Scenario')}",
     ] {
@@ -1199,7 +1200,11 @@ fn each_regions_functions_are_named_where_the_policies_break_elsewhere() {
         })
         .collect();
     for stack in stacks_of(&plan) {
-        for (kind, region_is_here) in [("FunctionsHere", true), ("FunctionsOther", false)] {
+        for (kind, region_is_here) in [
+            ("FunctionsHere", true),
+            ("FunctionsSeen", true),
+            ("FunctionsOther", false),
+        ] {
             let policies = stack
                 .of_kind("AWS::IAM::ManagedPolicy")
                 .filter(|(name, _)| name.starts_with(kind));

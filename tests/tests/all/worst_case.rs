@@ -43,7 +43,7 @@ impl Worst {
         let assessed = |way: &str, id: &str| {
             json!({
                 "blockers": [], "impact_at": null, "decided_at": "2026-01-01T00:00:00Z", "can_lose_writes": true,
-                "way": way, "fence_confirmable": true,
+                "way": way, "fence_confirmable": true, "already_here": false, "impact_assumed": false,
                 "ask": { "id": id, "people": 2, "headline": "h", "shown": [] },
             })
         };

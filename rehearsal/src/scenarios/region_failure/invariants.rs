@@ -216,7 +216,9 @@ fn promoted_once(happened: &Happened<'_>) -> Vec<Seen> {
                 .any(|other| other.accepted && other.at > earlier.at && other.target != asked.target)
         });
         let resumed = earlier.is_some_and(|earlier| earlier.given_up_at.is_some_and(|at| at <= asked.at));
-        if let Some(earlier) = earlier.filter(|_| !between && !resumed) {
+        // Whoever was shown what was before it had been asked could not know, and AWS refused.
+        let misled = !asked.accepted && !asked.saw_what_was;
+        if let Some(earlier) = earlier.filter(|_| !between && !resumed && !misled) {
             breaches.push(seen(
                 asked.at,
                 format!(

@@ -94,6 +94,16 @@ impl Lambda {
         lock(&self.functions).insert((region.to_owned(), name.to_owned()), function);
     }
 
+    /// Deletes a function, if it is there.
+    pub fn delete_function(&self, region: &str, name: &str) {
+        lock(&self.functions).remove(&(region.to_owned(), name.to_owned()));
+    }
+
+    /// Deletes an event source mapping, if it is there.
+    pub fn delete_event_source(&self, region: &str, uuid: &str) {
+        lock(&self.event_sources).remove(&(region.to_owned(), uuid.to_owned()));
+    }
+
     /// A function as it is now.
     pub fn function(&self, region: &str, name: &str) -> Option<Function> {
         self.look_at(region, name, Function::clone)
