@@ -83,6 +83,11 @@ fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
 /// How often the lock is looked at, without an event.
 const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
+/// The schedule that asks again what nobody answered.
+const ASK_AGAIN: &str = "ask-again";
+/// How often it is looked whether a question expired while its alarm stands.
+pub(crate) const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(5 * 60);
+
 /// The names of all states of a machine that is built in; none, where there is no such machine.
 pub fn states_of(machine: &str) -> Vec<String> {
     let mut found = MACHINES.iter().filter(|(name, _)| *name == machine);
@@ -162,6 +167,12 @@ pub fn in_both_regions(
 ) -> Vec<Deployment> {
     let regions = [&plan.regions.standby.region, &plan.regions.primary.region];
     let mut both = regions.map(|region| in_region(plan, region, steps, machines));
+    if !alarm_is_heard {
+        // Nor does anything ask again because an alarm stands.
+        for there in &mut both {
+            there.schedules.retain(|schedule| schedule.name != ASK_AGAIN);
+        }
+    }
     if let Some(watching) = watching
         && let Some(there) = both.iter_mut().find(|there| there.region == watching.region)
     {
@@ -199,7 +210,7 @@ fn in_region(
 ) -> Deployment {
     Deployment {
         rules: vec![execution_ended(plan, region)],
-        schedules: vec![look_at_lock(plan, region)],
+        schedules: vec![look_at_lock(plan, region), ask_again(plan, region)],
         functions: steps.iter().map(|step| (step.name, step.make)).collect(),
         machines: machines.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
@@ -242,6 +253,17 @@ fn look_at_lock(plan: &Plan, region: &str) -> Schedule {
         every: LOCK_LOOKED_AT_EVERY,
         target_arn: function_arn(&plan.account, region, release_lock::ReleaseLock::NAME),
         input: json!({}),
+    }
+}
+
+/// Asks again what nobody answered, while its alarm stands.
+fn ask_again(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: ASK_AGAIN.to_owned(),
+        region: region.to_owned(),
+        every: ASKED_AGAIN_WITHIN,
+        target_arn: function_arn(&plan.account, region, start_recovery::StartRecovery::NAME),
+        input: json!({ "machine": recovery_machine(plan, region) }),
     }
 }
 

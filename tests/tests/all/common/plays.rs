@@ -36,7 +36,7 @@ impl Play {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All of them.
-pub const PLAYS: [Play; 10] = [
+pub const PLAYS: [Play; 11] = [
     Play::new("lost", || Box::pin(lost())),
     Play::new("there and back", || Box::pin(there_and_back(usual()))),
     Play {
@@ -50,6 +50,7 @@ pub const PLAYS: [Play; 10] = [
     Play::new("stopped and told", || Box::pin(stopped(true))),
     Play::new("stopped and not told", || Box::pin(stopped(false))),
     Play::new("alarm refused", || Box::pin(alarm_refused())),
+    Play::new("not answered", || Box::pin(not_answered())),
 ];
 
 /// The example plan, with a function that has a reserved concurrency.
@@ -196,4 +197,20 @@ async fn alarm_refused() -> World {
     world.cloud().take_region_away(PRIMARY);
     tokio::time::sleep(HOUR).await;
     world
+}
+
+/// People are asked and sleep; the alarm stands, and they are asked again.
+async fn not_answered() -> World {
+    let world = World::watched(|plan| *plan = asking(usual())).await;
+    world.cloud().take_region_away(PRIMARY);
+    tokio::time::sleep(HOUR).await;
+    world
+}
+
+/// Two people are asked whatever the evidence.
+pub fn asking(mut plan: Plan) -> Plan {
+    for policy in plan.scenarios.values_mut() {
+        policy.approvals = 2;
+    }
+    plan
 }
