@@ -87,6 +87,11 @@ const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How often a Region looks at its own fence.
 const FENCE_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
 
+/// The schedule that asks again what nobody answered.
+const ASK_AGAIN: &str = "ask-again";
+/// How often it is looked whether a question expired while its alarm stands.
+pub(crate) const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(5 * 60);
+
 /// The names of all states of a machine that is built in; none, where there is no such machine.
 pub fn states_of(machine: &str) -> Vec<String> {
     let mut found = MACHINES.iter().filter(|(name, _)| *name == machine);
@@ -166,6 +171,12 @@ pub fn in_both_regions(
 ) -> Vec<Deployment> {
     let regions = [&plan.regions.standby.region, &plan.regions.primary.region];
     let mut both = regions.map(|region| in_region(plan, region, steps, machines));
+    if !alarm_is_heard {
+        // Nor does anything ask again because an alarm stands.
+        for there in &mut both {
+            there.schedules.retain(|schedule| schedule.name != ASK_AGAIN);
+        }
+    }
     if let Some(watching) = watching
         && let Some(there) = both.iter_mut().find(|there| there.region == watching.region)
     {
@@ -203,7 +214,11 @@ fn in_region(
 ) -> Deployment {
     Deployment {
         rules: vec![execution_ended(plan, region)],
-        schedules: vec![look_at_lock(plan, region), watch_fence(plan, region)],
+        schedules: vec![
+            look_at_lock(plan, region),
+            watch_fence(plan, region),
+            ask_again(plan, region),
+        ],
         functions: steps.iter().map(|step| (step.name, step.make)).collect(),
         machines: machines.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
@@ -257,6 +272,17 @@ fn watch_fence(plan: &Plan, region: &str) -> Schedule {
         every: FENCE_LOOKED_AT_EVERY,
         target_arn: function_arn(&plan.account, region, watch_fence::WatchFence::NAME),
         input: json!({ "workload": plan.workload }),
+    }
+}
+
+/// Asks again what nobody answered, while its alarm stands.
+fn ask_again(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: ASK_AGAIN.to_owned(),
+        region: region.to_owned(),
+        every: ASKED_AGAIN_WITHIN,
+        target_arn: function_arn(&plan.account, region, start_recovery::StartRecovery::NAME),
+        input: json!({ "machine": recovery_machine(plan, region) }),
     }
 }
 

@@ -50,7 +50,7 @@ impl Recorded {
             for question in record.questions(&id).await? {
                 questions.push(Asked {
                     approvals: record.approvals(&id, &question.ask.id).await?,
-                    settled: record.settled(&id, &question.ask.id).await?,
+                    settled: record.settled(&id, &question.ask).await?,
                     question,
                 });
             }

@@ -31,7 +31,10 @@ pub enum People {
         from: usize,
     },
     /// They sleep.
-    Asleep,
+    Asleep {
+        /// Through so many questions; through all of them, where it is none.
+        through: Option<usize>,
+    },
     /// One answers twice, the others sleep.
     OneTwice,
 }
@@ -92,8 +95,8 @@ pub(crate) fn listen(
             heard.questions.set(heard.questions.get() + 1);
             let declines = matches!(people, People::Decline { from } if heard.questions.get() >= from);
             let answering = match people {
-                People::Approve | People::Decline { .. } => &arns[..],
-                People::Asleep => &[],
+                People::Asleep { through } if through.is_none_or(|last| heard.questions.get() <= last) => &[],
+                People::Approve | People::Decline { .. } | People::Asleep { .. } => &arns[..],
                 People::OneTwice => &arns[..1],
             };
             if answering.is_empty() {

@@ -14,6 +14,7 @@ use shared::step::Step;
 use simulator::simulation::{Conditions, Deployment, Observer, Simulation};
 use simulator::timings::Timings;
 
+use crate::deployment::ASKED_AGAIN_WITHIN;
 use crate::disaster::{Start, deployments, steps};
 use crate::fault::Effect;
 use crate::found::Rehearsal;
@@ -33,6 +34,9 @@ const DISASTER_BEFORE_EVENT: Duration = Duration::from_secs(190);
 /// How much longer it is looked at what comes of a recovery that is stopped: the schedule that frees locks looks every five
 /// minutes.
 const LOCK_IS_FREED_WITHIN: Duration = Duration::from_secs(11 * 60);
+
+/// A schedule's call has started a recovery by so much later.
+const STARTS_IN: Duration = Duration::from_secs(60);
 
 /// Plays `script` against `plan`. The same seed gives the same rehearsal. `watch` sees what happens, when it happens.
 /// Errors: a text, if the plan cannot be rehearsed.
@@ -228,8 +232,14 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Watches the customers for a while after everything has ended; an event that comes late may start something more.
+    /// Watches the customers for a while after everything has ended; an event that comes late may start something more, and
+    /// so does an alarm that still stands where nobody answered.
     async fn aftermath(&self) {
+        let questions = effects(self.script).map(Effect::questions_asked_again).max();
+        for _ in 0..questions.unwrap_or_default() {
+            tokio::time::sleep(ASKED_AGAIN_WITHIN + STARTS_IN).await;
+            self.world.wait().await;
+        }
         let freed = if effects(self.script).any(Effect::stops_the_recovery) {
             LOCK_IS_FREED_WITHIN
         } else {

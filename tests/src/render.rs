@@ -17,7 +17,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use rehearsal::deployment::{MACHINES, STEPS};
 use serde_json::{Value, json};
 use shared::recovery::RECOVERY_MACHINE;
-use shared::step::Caller;
+use shared::step::{Caller, STARTS};
 use simulator::simulation::{hole, machine_hole};
 
 use crate::stack::{TIMELINE, holes};
@@ -110,7 +110,9 @@ pub fn render(source: &str, functions: &[Function], machines: &[Machine]) -> Res
     });
     let machines_of_stack = machines_of_stack.collect::<Result<Vec<Value>, String>>()?;
     let policies: Vec<usize> = (1..=drctl::parameters::POLICIES).collect();
-    let everything = json!({ "steps": steps, "machines": machines_of_stack, "policies": policies });
+    let everything = json!({
+        "steps": steps, "machines": machines_of_stack, "policies": policies, "starts": STARTS,
+    });
     filled("infra/template.yaml.j2", source, &everything)
 }
 

@@ -483,6 +483,16 @@ fn approver_asleep() {
     });
 }
 
+/// Silence approves nothing, and does not end the matter either while the alarm stands.
+#[test]
+fn approver_asleep_through_one_question() {
+    each(&["approver-asleep:1", "no-lag-metric"], |rehearsal| {
+        ends_as(rehearsal, "recovered", "");
+        let earlier: Vec<&str> = rehearsal.earlier.iter().map(|earlier| earlier.outcome).collect();
+        assert_eq!(earlier, ["expired"]);
+    });
+}
+
 #[test]
 fn approver_declines() {
     each(&["approver-declines", "no-lag-metric"], |rehearsal| {

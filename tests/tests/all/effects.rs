@@ -15,7 +15,7 @@ use shared::error::StepError;
 use shared::step::Change;
 
 /// What a step may change more than once: the step, the kind of what it changes, and why that is meant.
-const CHANGED_AGAIN: [(&str, &str, &str); 8] = [
+const CHANGED_AGAIN: [(&str, &str, &str); 9] = [
     (
         "assess-region",
         "decision",
@@ -43,6 +43,11 @@ const CHANGED_AGAIN: [(&str, &str, &str); 8] = [
         "request-approval",
         "question",
         "it has the token of the Task that waits now",
+    ),
+    (
+        "start-recovery",
+        "metric_values",
+        "the largest value of five minutes counts",
     ),
 ];
 

@@ -5,6 +5,7 @@ mod arbitrary_events;
 mod arbitrary_inputs;
 mod asking;
 mod asl_validator;
+mod built;
 mod circles;
 mod common;
 mod effects;

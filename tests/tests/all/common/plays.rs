@@ -51,6 +51,7 @@ pub const PLAYS: [Play; 11] = [
     Play::new("stopped and not told", || Box::pin(stopped(false))),
     Play::new("left fenced", || Box::pin(left_fenced())),
     Play::new("alarm refused", || Box::pin(alarm_refused())),
+    Play::new("not answered", || Box::pin(not_answered())),
 ];
 
 /// The example plan, with a function that has a reserved concurrency.
@@ -210,4 +211,20 @@ async fn alarm_refused() -> World {
     world.cloud().take_region_away(PRIMARY);
     tokio::time::sleep(HOUR).await;
     world
+}
+
+/// People are asked and sleep; the alarm stands, and they are asked again.
+async fn not_answered() -> World {
+    let world = World::watched(|plan| *plan = asking(usual())).await;
+    world.cloud().take_region_away(PRIMARY);
+    tokio::time::sleep(HOUR).await;
+    world
+}
+
+/// Two people are asked whatever the evidence.
+pub fn asking(mut plan: Plan) -> Plan {
+    for policy in plan.scenarios.values_mut() {
+        policy.approvals = 2;
+    }
+    plan
 }
