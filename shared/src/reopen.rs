@@ -446,10 +446,7 @@ fn is_only_writer(database: &GlobalDatabase, ours: &str, theirs: &str, seen_from
         )))
     };
     if let Some(transition) = &database.transition {
-        return no(format!(
-            "the database is {} to {}",
-            transition.status, transition.to_cluster_arn
-        ));
+        return no(transition.in_words(&database.id));
     }
     if let Some(unknown) = database
         .members
@@ -515,7 +512,7 @@ mod tests {
             members: members.collect(),
             transition: to.map(|to| Transition {
                 status: "pending".to_owned(),
-                to_cluster_arn: to.to_owned(),
+                to_cluster_arn: Some(to.to_owned()),
                 way: None,
             }),
             engine_version: None,

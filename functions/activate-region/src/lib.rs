@@ -354,8 +354,6 @@ fn enabled(event_source: &Setting) -> Setting {
     setting
 }
 
-}
-
 fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
     let by_hand = now.by_hand(to, region);
     let previous = serde_json::to_value(now).map_err(|error| {

@@ -23,7 +23,9 @@ fn main() -> Result<(), String> {
     let mut script = Script::new(disaster);
     script.account = true;
     for fault in faults {
-        script.faults.push(Fault::read(fault, kinds_that_fit(disaster), &vocabulary([disaster]))?);
+        script
+            .faults
+            .push(Fault::read(fault, kinds_that_fit(disaster), &vocabulary([disaster]))?);
     }
     let (send, moments) = mpsc::channel();
     let rehearsal = rehearse(&plan, &script, seed, move |moment| {

@@ -109,7 +109,14 @@ async fn serve(plan: &Plan, scale: f64, seed: u64) -> Result<(), String> {
         services: Vec::new(),
     };
     let simulation = Simulation::begin_in(plan, deployments, conditions, Box::new(|_| {})).await?;
-    follow(&Rc::new(Served { simulation, plan: plan.clone() }), &mut requests).await
+    follow(
+        &Rc::new(Served {
+            simulation,
+            plan: plan.clone(),
+        }),
+        &mut requests,
+    )
+    .await
 }
 
 async fn follow(served: &Rc<Served>, requests: &mut UnboundedReceiver<String>) -> Result<(), String> {
@@ -117,7 +124,10 @@ async fn follow(served: &Rc<Served>, requests: &mut UnboundedReceiver<String>) -
         let Line { id, request } = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
         let served = Rc::clone(served);
         tokio::task::spawn_local(async move {
-            let is = served.answer(request).await.unwrap_or_else(|why| json!({ "error": why }));
+            let is = served
+                .answer(request)
+                .await
+                .unwrap_or_else(|why| json!({ "error": why }));
             let mut out = std::io::stdout().lock();
             // Whoever asked may have gone.
             if serde_json::to_writer(&mut out, &Answer { id, is }).is_ok() {
