@@ -34,6 +34,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<switch_dns::SwitchDns>(),
     step::<unfence_region::UnfenceRegion>(),
     step::<watch_fence::WatchFence>(),
+    step::<watch_switch::WatchSwitch>(),
     step::<write_report::WriteReport>(),
 ];
 
@@ -86,6 +87,8 @@ const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How often a Region looks at its own fence.
 const FENCE_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
+/// How often the Region that serves looks whether customers are sent there.
+const SWITCH_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// The names of all states of a machine that is built in; none, where there is no such machine.
 pub fn states_of(machine: &str) -> Vec<String> {
@@ -203,7 +206,11 @@ fn in_region(
 ) -> Deployment {
     Deployment {
         rules: vec![execution_ended(plan, region)],
-        schedules: vec![look_at_lock(plan, region), watch_fence(plan, region)],
+        schedules: vec![
+            look_at_lock(plan, region),
+            watch_fence(plan, region),
+            watch_switch(plan, region),
+        ],
         functions: steps.iter().map(|step| (step.name, step.make)).collect(),
         machines: machines.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
@@ -257,6 +264,17 @@ fn watch_fence(plan: &Plan, region: &str) -> Schedule {
         every: FENCE_LOOKED_AT_EVERY,
         target_arn: function_arn(&plan.account, region, watch_fence::WatchFence::NAME),
         input: json!({ "workload": plan.workload }),
+    }
+}
+
+/// Looks whether the switch object sends customers to the Region that serves.
+fn watch_switch(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: "watch-switch".to_owned(),
+        region: region.to_owned(),
+        every: SWITCH_LOOKED_AT_EVERY,
+        target_arn: function_arn(&plan.account, region, watch_switch::WatchSwitch::NAME),
+        input: json!({}),
     }
 }
 
