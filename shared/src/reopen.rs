@@ -298,13 +298,17 @@ impl Work<'_> {
         };
         let workload = &self.plan.workload;
         let noted = self.record.note_reopened(workload, &reopened).await;
-        noted.map_err(Refusal::of(Condition::OnlyWriter))?;
+        let is_ours = noted.map_err(Refusal::of(Condition::OnlyWriter))?;
         if let Err(refusal) = self.other_conditions(notes, pause).await {
-            if let Err(error) = self.record.forget_reopened(workload, self.recovery).await {
+            // Where somebody else keeps it, they may have opened this Region by now.
+            if is_ours && let Err(error) = self.record.forget_reopened(workload, self.recovery).await {
                 tracing::warn!(error = %error, "the recovery is told that people opened this Region, and they did not");
             }
             return Err(refusal);
         }
+        // Somebody else may have been refused meanwhile, and have taken it away.
+        let noted = self.record.note_reopened(workload, &reopened).await;
+        noted.map_err(Refusal::of(Condition::OnlyWriter))?;
         Ok(self.restore(notes, hold).await)
     }
 
