@@ -77,8 +77,8 @@ pub(crate) fn listen(
         while let Some(message) = messages.recv().await {
             if let Some(shut) = shut_region(&message.text) {
                 let opening = match people {
-                    People::Approve | People::Decline { .. } => &arns[..],
-                    People::Asleep => &[],
+                    People::Asleep { through: None } => &[],
+                    People::Approve | People::Decline { .. } | People::Asleep { .. } => &arns[..],
                     People::OneTwice => &arns[..1],
                 };
                 if opening.is_empty() {

@@ -28,6 +28,7 @@ use simulator::aws::service::Service;
 use simulator::aws::sns::Message;
 use simulator::cloud::Cloud;
 use simulator::simulation::{Conditions, Deployment, Simulation};
+use simulator::timings::Timings;
 use states_language::{EventKind, ExecutionStatus};
 
 pub const MACHINE: &str = "recovery";
