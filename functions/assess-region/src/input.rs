@@ -5,7 +5,7 @@ use serde::Deserialize;
 use shared::plan::Objective;
 use shared::recovery::RecoveryRef;
 use shared::scenario::region_failure::Intent;
-use shared::slices::{ApprovalSlice, DatabaseSlice, ProbeSlice, SiteSlice};
+use shared::slices::{ApprovalSlice, DatabaseSlice, ObserverSlice, ProbeSlice, SiteSlice};
 
 /// What to look at.
 #[derive(Debug, Deserialize)]
@@ -31,4 +31,6 @@ pub struct Input {
     pub database: DatabaseSlice,
     /// The outside probe's metric.
     pub probe: ProbeSlice,
+    /// Where the same metric is published from a third Region; nothing in a plan without an observer.
+    pub observer: Option<ObserverSlice>,
 }

@@ -11,9 +11,11 @@ mod versions;
 use std::future::Future;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, describe_cluster};
+use shared::outside;
 use shared::record::{Record, Sighting};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
@@ -23,7 +25,7 @@ pub use crate::judge::Output;
 pub use crate::loss::ExpectedLoss;
 pub use crate::signals::{Says, Signal};
 
-use crate::evidence::Evidence;
+use crate::evidence::{Datapoints, Evidence};
 use crate::judge::Decision;
 
 impl Summarise for Output {
@@ -85,9 +87,12 @@ impl Step for AssessRegion {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let (here_region, other_region) = (&input.here.region, &input.other.region);
         let elsewhere = aws_sdk_rds::Client::new(&self.aws.config_in(other_region));
-        let (metrics, database, here, other, last_committed, health, before) = tokio::join!(
+        let now = self.aws.now();
+        let (metrics, observer, proof, database, here, other, last_committed, health, before) = tokio::join!(
             biased;
-            within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, self.aws.now())),
+            within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, now)),
+            self.observed(&input, now),
+            self.prove(&input),
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, here_region),
             describe_cluster(&self.rds, &input.here),
             describe_cluster(&elsewhere, &input.other),
@@ -102,6 +107,8 @@ impl Step for AssessRegion {
             here: here?,
             other,
             last_committed,
+            observer,
+            proof,
             health,
         };
         let output = judge::assess(&input, &evidence, before?);
@@ -122,5 +129,22 @@ impl Step for AssessRegion {
         };
         self.record.keep_observed(&input.recovery, sighting).await;
         Ok(output)
+    }
+}
+
+impl AssessRegion {
+    /// Whether this Region reaches the outside now. Errors: why that is not known.
+    async fn prove(&self, input: &Input) -> Result<(), String> {
+        match &input.probe.outside {
+            Some(outside) => outside::prove(&self.aws, outside).await,
+            None => Err("the plan names nothing outside that could prove it".to_owned()),
+        }
+    }
+
+    /// What the observer's probe has measured; nothing, if the plan has no observer.
+    async fn observed(&self, input: &Input, now: Timestamp) -> Option<Result<Datapoints, StepError>> {
+        let region = &input.observer.as_ref()?.region;
+        let cloudwatch = aws_sdk_cloudwatch::Client::new(&self.aws.config_in(region));
+        Some(evidence::observed(&cloudwatch, input, region, now).await)
     }
 }

@@ -133,7 +133,7 @@ fn with_one_signal_missing_two_people_are_asked() {
         let question = world.question().await;
         for part in [
             "2 different people",
-            "2 of 3 signals say that us-east-1 is down, and 1 that it is healthy",
+            "the observer says down, 2 of 3 signals of us-west-2 say down, and 1 of all 4 say healthy",
             "replication-lag says healthy",
             "AWS Health",
         ] {
@@ -465,14 +465,14 @@ fn with_a_region_that_serves_again_nothing_is_lost_from_before_the_impact() {
     in_virtual_time(async {
         let world = World::watched(|_| {}).await;
         world.cloud().take_away(PRIMARY, Reach::Customers);
+        // Its control plane and its replication work: people are asked, and a switchover recovers and loses nothing.
+        approve(&world, 0, None).await;
         world.wait().await;
-        // Its control plane and its replication work: a switchover recovers, and loses nothing.
         let closing = world.closing().await;
         assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
         assert_eq!(closing.achieved.rpo_status, RpoStatus::NotApplicable);
         assert_eq!(world.calls_to("SwitchoverGlobalCluster"), 1);
         assert_eq!(closing.evidence["fence"]["confirmed"], true);
-        assert!(world.questions().is_empty());
     });
 }
 
