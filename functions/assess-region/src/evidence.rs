@@ -45,6 +45,8 @@ pub(crate) struct Evidence {
     pub(crate) here: DbCluster,
     /// The other Region's cluster, as that Region sees it.
     pub(crate) other: Result<DbCluster, StepError>,
+    /// Whether it did not answer in two looks, some seconds apart.
+    pub(crate) is_silent: bool,
     /// The last heartbeat that the platform saw committed in the other Region.
     pub(crate) last_committed: Result<Option<Timestamp>, StepError>,
     /// The observer's own metric; nothing in a plan without an observer.

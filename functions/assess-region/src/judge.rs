@@ -84,7 +84,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     let mut signals = vec![
         probe_signal(PROBE, &metrics.probe, evidence.now).proved_by(&of_probes),
         replication_signal(&metrics.lag, outage, evidence.now).proved_by(&evidence.proof),
-        other_side_signal(&input.other, &evidence.other).proved_by(&evidence.proof),
+        other_side_signal(&input.other, &evidence.other, evidence.is_silent).proved_by(&evidence.proof),
     ];
     let observed = evidence.observer.as_ref();
     signals.extend(observed.map(|observed| observer_signal(observed, evidence.now).proved_by(&of_probes)));
@@ -600,6 +600,7 @@ mod tests {
             },
             here: cluster("available"),
             other: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
+            is_silent: true,
             last_committed: Ok(Some(minute(10))),
             observer: Some(Ok((0..14)
                 .map(|m| (minute(m), if m < 10 { 1.0 } else { 0.0 }))
@@ -640,6 +641,15 @@ mod tests {
             (Way::Switchover, ExpectedLoss::None)
         );
         assert_eq!(output.blockers, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_moment_of_silence_is_unknown() {
+        let evidence = Evidence {
+            is_silent: false,
+            ..lost_region()
+        };
+        assert_eq!(judged(&input(Intent::Decide), &evidence).signals[2].says, Says::Unknown);
     }
 
     /// What the observer's probe says in its last minutes; nothing, if it says nothing.

@@ -11,7 +11,8 @@ mod versions;
 use std::future::Future;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use aws_sdk_rds::types::DbCluster;
+use jiff::{SignedDuration, Timestamp};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, describe_cluster};
@@ -86,16 +87,15 @@ impl Step for AssessRegion {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let (here_region, other_region) = (&input.here.region, &input.other.region);
-        let elsewhere = aws_sdk_rds::Client::new(&self.aws.config_in(other_region));
         let now = self.aws.now();
-        let (metrics, observer, proof, database, here, other, last_committed, health, before) = tokio::join!(
+        let (metrics, observer, proof, database, here, (other, is_silent), last_committed, health, before) = tokio::join!(
             biased;
             within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, now)),
             self.observed(&input, now),
             self.prove(&input),
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, here_region),
             describe_cluster(&self.rds, &input.here),
-            describe_cluster(&elsewhere, &input.other),
+            self.look_at_other(&input),
             self.record.last_committed_heartbeat(&input.recovery.workload, other_region),
             evidence::health(&self.health, other_region),
             self.record.decision::<Decision>(&input.recovery),
@@ -106,6 +106,7 @@ impl Step for AssessRegion {
             database: database?,
             here: here?,
             other,
+            is_silent,
             last_committed,
             observer,
             proof,
@@ -132,7 +133,28 @@ impl Step for AssessRegion {
     }
 }
 
+/// How long two looks at the other Region must at least be apart to count as two.
+const LOOKS_APART: SignedDuration = SignedDuration::from_secs(3);
+
 impl AssessRegion {
+    /// Looks at the other Region's cluster, and once more where nobody answers; each look is two tries. Also says whether that
+    /// nobody answers is known by then: an error that comes at once, twice, is one moment's.
+    async fn look_at_other(&self, input: &Input) -> (Result<DbCluster, StepError>, bool) {
+        let client = aws_sdk_rds::Client::new(&self.aws.config_to_look(&input.other.region));
+        let first_at = self.aws.now();
+        let is_silent = |look: &Result<DbCluster, StepError>| {
+            look.as_ref().is_err_and(|error| error.kind == ErrorKind::Unavailable)
+        };
+        let first = describe_cluster(&client, &input.other).await;
+        if !is_silent(&first) {
+            return (first, false);
+        }
+        let apart = self.aws.now().duration_since(first_at);
+        let second = describe_cluster(&client, &input.other).await;
+        let is_known = is_silent(&second) && apart >= LOOKS_APART;
+        (second, is_known)
+    }
+
     /// Whether this Region reaches the outside now. Errors: why that is not known.
     async fn prove(&self, input: &Input) -> Result<(), String> {
         match &input.probe.outside {

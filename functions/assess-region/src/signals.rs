@@ -165,16 +165,16 @@ pub(crate) fn replication_signal(lag: &Datapoints, outage: Option<Timestamp>, no
     }
 }
 
-/// A side that does not answer is down. One that answers with anything but a cluster (throttled, not allowed, not found)
-/// says nothing of whether it works.
-pub(crate) fn other_side_signal(site: &SiteSlice, other: &Result<DbCluster, StepError>) -> Signal {
+/// A side that `is_silent`, which takes two looks some seconds apart, is down. One that answers with anything but a cluster
+/// (throttled, not allowed, not found), or whose silence is a moment's, says nothing of whether it works.
+pub(crate) fn other_side_signal(site: &SiteSlice, other: &Result<DbCluster, StepError>, is_silent: bool) -> Signal {
     let signal = |says, detail| Signal {
         source: OTHER_SIDE,
         says,
         detail,
     };
     match other {
-        Err(error) if error.kind == ErrorKind::Unavailable => {
+        Err(error) if is_silent && error.kind == ErrorKind::Unavailable => {
             signal(Says::Down, format!("its database cannot be seen: {error}"))
         }
         Err(error) => signal(Says::Unknown, format!("its database cannot be looked at: {error}")),

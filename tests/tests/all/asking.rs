@@ -146,6 +146,43 @@ fn with_one_signal_missing_two_people_are_asked() {
     });
 }
 
+/// What the other control plane is said to say where looks at the primary's cluster fail like this, so many of them.
+async fn seen_after(effect: CallEffect, at_most: Option<u64>) -> String {
+    let world = World::watched(|_| {}).await;
+    let cloud = world.cloud();
+    cloud.faults.on_calls(CallFault {
+        operation: Some("DescribeDBClusters".to_owned()),
+        region: Some(PRIMARY.to_owned()),
+        from: cloud.now(),
+        at_most,
+        ..CallFault::every(effect)
+    });
+    cloud.take_away(PRIMARY, Reach::Customers);
+    let text = world.question().await.text;
+    let mut lines = text.lines().filter(|line| line.contains("other-control-plane says"));
+    lines.next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_control_plane_is_down_after_two_looks_of_two_tries_some_seconds_apart() {
+    for (at_most, expected) in [
+        (Some(1), "says healthy"),
+        (Some(2), "says healthy"),
+        (Some(3), "says healthy"),
+        (None, "says down"),
+    ] {
+        in_virtual_time(async {
+            let said = seen_after(CallEffect::NoAnswer, at_most).await;
+            assert!(said.contains(expected), "{at_most:?}: {said}");
+        });
+    }
+    // Two errors of one moment are one piece of evidence.
+    in_virtual_time(async {
+        let said = seen_after(CallEffect::ServerError, None).await;
+        assert!(said.contains("says nothing"), "{said}");
+    });
+}
+
 #[test]
 fn an_alarm_that_wants_people_to_be_asked_has_them_asked() {
     in_virtual_time(async {
