@@ -383,7 +383,11 @@ fn objectives(rehearsal: &Rehearsal, plan: &Plan, output: &mut Output) {
     let from_decision = known(achieved.rto_from_decision_seconds);
     let rto = Row {
         name: "RTO",
-        measured: achieved.rto_seconds.map_or_else(|| "unmeasured".to_owned(), time),
+        measured: match achieved.rto_seconds {
+            None => "unmeasured".to_owned(),
+            Some(seconds) if achieved.rto_is_at_least => format!("at least {}", time(seconds)),
+            Some(seconds) => time(seconds),
+        },
         truth: rehearsal.truth.rto_seconds,
         objective: Some(rehearsal.objectives.rto),
         met: rehearsal.met.rto,

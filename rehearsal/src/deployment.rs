@@ -33,6 +33,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<stop_scenario::StopScenario>(),
     step::<switch_dns::SwitchDns>(),
     step::<unfence_region::UnfenceRegion>(),
+    step::<watch_fence::WatchFence>(),
     step::<write_report::WriteReport>(),
 ];
 
@@ -82,6 +83,14 @@ fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
 
 /// How often the lock is looked at, without an event.
 const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// How often a Region looks at its own fence.
+const FENCE_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
+
+/// The schedule that asks again what nobody answered.
+const ASK_AGAIN: &str = "ask-again";
+/// How often it is looked whether a question expired while its alarm stands.
+pub(crate) const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// The names of all states of a machine that is built in; none, where there is no such machine.
 pub fn states_of(machine: &str) -> Vec<String> {
@@ -170,6 +179,12 @@ pub fn in_each_region(
             .as_ref()
             .map(|observer| with_observer(&observer.region, steps)),
     );
+    if !alarm_is_heard {
+        // Nor does anything ask again because an alarm stands.
+        for there in &mut each {
+            there.schedules.retain(|schedule| schedule.name != ASK_AGAIN);
+        }
+    }
     let Some(watching) = watching else {
         return each;
     };
@@ -221,7 +236,11 @@ fn in_region(
 ) -> Deployment {
     Deployment {
         rules: vec![execution_ended(plan, region)],
-        schedules: vec![look_at_lock(plan, region)],
+        schedules: vec![
+            look_at_lock(plan, region),
+            watch_fence(plan, region),
+            ask_again(plan, region),
+        ],
         functions: steps.iter().map(|step| (step.name, step.make)).collect(),
         machines: machines.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
@@ -264,6 +283,28 @@ fn look_at_lock(plan: &Plan, region: &str) -> Schedule {
         every: LOCK_LOOKED_AT_EVERY,
         target_arn: function_arn(&plan.account, region, release_lock::ReleaseLock::NAME),
         input: json!({}),
+    }
+}
+
+/// Looks whether this Region is fenced, and nothing is heard of the recovery.
+fn watch_fence(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: "watch-fence".to_owned(),
+        region: region.to_owned(),
+        every: FENCE_LOOKED_AT_EVERY,
+        target_arn: function_arn(&plan.account, region, watch_fence::WatchFence::NAME),
+        input: json!({ "workload": plan.workload }),
+    }
+}
+
+/// Asks again what nobody answered, while its alarm stands.
+fn ask_again(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: ASK_AGAIN.to_owned(),
+        region: region.to_owned(),
+        every: ASKED_AGAIN_WITHIN,
+        target_arn: function_arn(&plan.account, region, start_recovery::StartRecovery::NAME),
+        input: json!({ "machine": recovery_machine(plan, region) }),
     }
 }
 

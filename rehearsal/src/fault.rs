@@ -37,6 +37,11 @@ pub trait Effect: Send + Sync {
         None
     }
 
+    /// Whether what it brings in at the disaster counts as how everything was before.
+    fn was_so_before(&self) -> bool {
+        false
+    }
+
     /// Ends what the simulated AWS does not end by itself when its faults are lifted.
     fn lift(&self, _world: &World<'_>) {}
 
@@ -53,6 +58,11 @@ pub trait Effect: Send + Sync {
     /// How much later a recovery may begin.
     fn starts_later_by(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// How often a question that nobody answered is asked again before somebody answers.
+    fn questions_asked_again(&self) -> usize {
+        0
     }
 
     /// After how long a person starts the recovery, in place of the alarm.

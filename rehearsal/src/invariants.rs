@@ -237,7 +237,12 @@ fn measured_is_true(happened: &Happened<'_>) -> Vec<Seen> {
         }
     };
     let measured = &closing.achieved;
-    compare("RTO", measured.rto_seconds, happened.truth.rto_seconds, RTO_TOLERANCE);
+    // What is said to be the least may be less than the truth, and no more.
+    let truth = match (measured.rto_seconds, happened.truth.rto_seconds) {
+        (Some(least), Some(truth)) if measured.rto_is_at_least => Some(truth.min(least)),
+        (_, truth) => truth,
+    };
+    compare("RTO", measured.rto_seconds, truth, RTO_TOLERANCE);
     // Where the old side went on writing, what it wrote is another figure, and the RPO is good to a probe's period.
     if measured.old_side_wrote_seconds.is_none() {
         let word = closing.observed.last_committed_at;

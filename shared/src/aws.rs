@@ -12,6 +12,7 @@ use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use jiff::Timestamp;
 
 use crate::waiting::{MeteredSleep, Waiting};
@@ -81,6 +82,29 @@ pub struct WebAnswer {
     pub body: Vec<u8>,
 }
 
+/// The variable that names what stands in for every service of AWS; `AWS_ENDPOINT_URL_<SERVICE>` does for one of them, and
+/// comes first (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+
+/// What stands in for services of AWS, by variables.
+pub(crate) struct Endpoints {
+    /// Reads a variable.
+    pub variable: fn(&str) -> Option<String>,
+}
+
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Endpoints")
+    }
+}
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().replace([' ', '-'], "_").to_uppercase();
+        (self.variable)(&format!("{}_{service}", key.env()))
+    }
+}
+
 impl Aws {
     /// The real AWS, as a person's environment and files configure it; `table` is the table of records.
     pub async fn from_environment(table: String) -> Self {
@@ -93,12 +117,13 @@ impl Aws {
     }
 
     /// The real AWS, as Lambda configures a function in `region`: its role's credentials are in the environment, and it has no
-    /// files. `endpoint` stands in for every service of AWS, if there is one. Without the search for other credentials, and
-    /// the clients that takes, a function is smaller and starts faster.
-    pub(crate) fn in_lambda(region: String, endpoint: Option<String>, table: String) -> Self {
+    /// files. `endpoints` stand in for services of AWS. Without the search for other credentials, and the clients that takes,
+    /// a function is smaller and starts faster.
+    pub(crate) fn in_lambda(region: String, endpoints: Endpoints, table: String) -> Self {
         let mut config = SdkConfig::builder();
-        config.set_endpoint_url(endpoint);
+        config.set_endpoint_url((endpoints.variable)(ENDPOINT));
         let config = config
+            .service_config(endpoints)
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(

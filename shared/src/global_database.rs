@@ -2,6 +2,8 @@
 
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbCluster, GlobalCluster};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::Way;
@@ -34,10 +36,10 @@ pub struct Member {
 /// A failover or switchover that is going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// `pending`, `failing-over`, `cancelling`, or what else AWS says.
+    /// `pending`, `failing-over`, `cancelling`, or what else AWS says; `moving` if it does not say.
     pub status: String,
-    /// ARN of the cluster that becomes the writer.
-    pub to_cluster_arn: String,
+    /// ARN of the cluster that becomes the writer, if AWS says which.
+    pub to_cluster_arn: Option<String>,
     /// The way, if AWS says which.
     pub way: Option<Way>,
 }
@@ -51,8 +53,52 @@ pub enum Promotion {
     Underway(Transition),
     /// Another cluster is being promoted.
     Elsewhere(Transition),
+    /// A cluster is being promoted, and AWS does not say which.
+    Unclear(Transition),
     /// Nothing is going on, and the cluster is not the writer.
     NotStarted,
+}
+
+/// How many looks in a row must agree that a promotion does not go on, and over how long. AWS does not say how old an answer
+/// can be. Assumed: answers as old as the promotion are the exception, so that several in a row are not old.
+const LOOKS_THAT_AGREE: u32 = 5;
+const THEY_AGREE_OVER: SignedDuration = SignedDuration::from_secs(60);
+
+/// Looks in a row that show no promotion, where one was asked for. Each alone may be old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotBegun {
+    /// How many.
+    pub looks: u32,
+    /// When the first of them was made.
+    pub first_at: Option<Timestamp>,
+}
+
+impl NotBegun {
+    /// After one more look.
+    #[must_use]
+    pub fn next(self, promotion: &Promotion, now: Timestamp) -> Self {
+        match promotion {
+            Promotion::NotStarted => Self {
+                looks: self.looks.saturating_add(1),
+                first_at: self.first_at.or(Some(now)),
+            },
+            Promotion::Done | Promotion::Underway(_) | Promotion::Elsewhere(_) | Promotion::Unclear(_) => {
+                Self::default()
+            }
+        }
+    }
+
+    /// Whether the last look showed it.
+    pub fn is_none(&self) -> bool {
+        self.looks == 0
+    }
+
+    /// Whether AWS has cancelled the promotion, or never began it.
+    pub fn is_certain(self, now: Timestamp) -> bool {
+        let agree_over = self.first_at.map(|first| now.duration_since(first));
+        self.looks >= LOOKS_THAT_AGREE && agree_over.is_some_and(|over| over >= THEY_AGREE_OVER)
+    }
 }
 
 impl GlobalDatabase {
@@ -78,17 +124,29 @@ impl GlobalDatabase {
         found.map(|cluster| Self::from_aws(id, cluster)).ok_or_else(missing)
     }
 
-    fn from_aws(id: &str, cluster: &GlobalCluster) -> Self {
-        let members = cluster.global_cluster_members().iter().map(|member| Member {
-            cluster_arn: member.db_cluster_arn().unwrap_or_default().to_owned(),
-            is_writer: member.is_writer().unwrap_or_default(),
-            synchronization: member.synchronization_status().map(|status| status.as_str().to_owned()),
+    /// The global database with identifier `id`, as AWS describes it. What is empty there is absent.
+    pub fn from_aws(id: &str, cluster: &GlobalCluster) -> Self {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let members = cluster.global_cluster_members().iter().filter_map(|member| {
+            Some(Member {
+                cluster_arn: given(member.db_cluster_arn()?)?,
+                is_writer: member.is_writer().unwrap_or_default(),
+                synchronization: member
+                    .synchronization_status()
+                    .and_then(|status| given(status.as_str())),
+            })
         });
-        // AWS leaves the state out, or empty, when nothing is going on.
+        // AWS leaves the state out, or empty, when nothing is going on. Each part of it is optional.
         let transition = cluster.failover_state().and_then(|state| {
+            let status = state.status().and_then(|status| given(status.as_str()));
+            let to_cluster_arn = state.to_db_cluster_arn().and_then(given);
+            let from = state.from_db_cluster_arn().and_then(given);
+            if status.is_none() && to_cluster_arn.is_none() && from.is_none() {
+                return None;
+            }
             Some(Transition {
-                status: state.status()?.as_str().to_owned(),
-                to_cluster_arn: state.to_db_cluster_arn()?.to_owned(),
+                status: status.unwrap_or_else(|| "moving".to_owned()),
+                to_cluster_arn,
                 way: state
                     .is_data_loss_allowed()
                     .map(|loses| if loses { Way::Failover } else { Way::Switchover }),
@@ -98,7 +156,7 @@ impl GlobalDatabase {
             id: id.to_owned(),
             members: members.collect(),
             transition,
-            engine_version: cluster.engine_version().map(str::to_owned),
+            engine_version: cluster.engine_version().and_then(given),
         }
     }
 
@@ -107,14 +165,33 @@ impl GlobalDatabase {
         self.members.iter().find(|member| member.cluster_arn == cluster_arn)
     }
 
+    /// The clusters that take writes: one, as a rule.
+    pub fn writers(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.is_writer)
+    }
+
     /// How far the promotion of the cluster with this ARN is.
     pub fn promotion(&self, cluster_arn: &str) -> Promotion {
         match &self.transition {
-            Some(transition) if transition.to_cluster_arn == cluster_arn => Promotion::Underway(transition.clone()),
-            Some(transition) => Promotion::Elsewhere(transition.clone()),
+            Some(transition) => match transition.to_cluster_arn.as_deref() {
+                Some(to) if to == cluster_arn => Promotion::Underway(transition.clone()),
+                Some(_) => Promotion::Elsewhere(transition.clone()),
+                None => Promotion::Unclear(transition.clone()),
+            },
             None if self.member(cluster_arn).is_some_and(|member| member.is_writer) => Promotion::Done,
             None => Promotion::NotStarted,
         }
+    }
+}
+
+impl Transition {
+    /// What goes on with global database `id`, for people.
+    pub fn in_words(&self, id: &str) -> String {
+        let to = self
+            .to_cluster_arn
+            .as_deref()
+            .unwrap_or("a cluster that AWS does not name");
+        format!("global database {id} is {} to {to}", self.status)
     }
 }
 
@@ -159,7 +236,7 @@ mod tests {
         };
         let transition = transition.map(|to| Transition {
             status: "failing-over".to_owned(),
-            to_cluster_arn: to.to_owned(),
+            to_cluster_arn: Some(to.to_owned()),
             way: None,
         });
         GlobalDatabase {
@@ -186,5 +263,34 @@ mod tests {
             database("new", Some("old")).promotion("new"),
             Promotion::Elsewhere(_)
         ));
+    }
+
+    #[test]
+    fn one_look_that_shows_no_promotion_is_no_proof() {
+        let at = |second| Timestamp::from_second(1_700_000_000 + second).unwrap();
+        let (begun, not) = (
+            database("old", Some("new")).promotion("new"),
+            database("old", None).promotion("new"),
+        );
+        let after = |looks: &[(i64, &Promotion)]| {
+            looks
+                .iter()
+                .fold((NotBegun::default(), false), |(so_far, _), (second, promotion)| {
+                    let next = so_far.next(promotion, at(*second));
+                    (next, next.is_certain(at(*second)))
+                })
+                .1
+        };
+        assert!(!after(&[(600, &not)]), "one look, however late");
+        assert!(
+            !after(&[(0, &not), (4, &not), (8, &not), (12, &not), (16, &not)]),
+            "too close together"
+        );
+        assert!(!after(&[(0, &not), (60, &not), (90, &not), (120, &not)]), "too few");
+        let row = [(0, &not), (15, &not), (30, &not), (45, &not), (60, &not)];
+        assert!(after(&row));
+        let mut broken = row;
+        broken[3].1 = &begun;
+        assert!(!after(&broken), "a look that shows it begins the row anew");
     }
 }

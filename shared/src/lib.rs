@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod arn;
 pub mod aws;
+pub mod canary;
 pub mod error;
 #[cfg(feature = "sfn")]
 pub mod execution;
@@ -19,6 +20,8 @@ pub mod outside;
 pub mod plan;
 pub mod record;
 pub mod recovery;
+#[cfg(feature = "reopen")]
+pub mod reopen;
 pub mod request;
 #[cfg(feature = "sfn")]
 pub mod resume;

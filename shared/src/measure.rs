@@ -12,6 +12,9 @@ use crate::plan::{Objective, Objectives};
 pub struct Observed {
     /// When customers first suffered: the start of the first breaching minute of the outside probe.
     pub impact_at: Option<Timestamp>,
+    /// Whether nobody saw that: the start of the recovery stands in for it, and customers may have suffered for longer.
+    #[serde(default)]
+    pub impact_assumed: bool,
     /// When it was decided what to do.
     pub decided_at: Option<Timestamp>,
     /// The first of N healthy answers in a row, seen from outside.
@@ -44,6 +47,9 @@ pub enum RpoStatus {
 pub struct Achieved {
     /// From impact to the first healthy answer.
     pub rto_seconds: Option<f64>,
+    /// Whether that is the least that it can be: nobody saw the impact.
+    #[serde(default)]
+    pub rto_is_at_least: bool,
     /// From decision to the first healthy answer.
     pub rto_from_decision_seconds: Option<f64>,
     /// The age, at impact, of the last write that survived.
@@ -112,8 +118,10 @@ pub fn achieved(observed: &Observed) -> Achieved {
     let wrote_on = |until| Some(seconds_between(observed.decided_at?, until)).filter(|seconds| *seconds > 0.0);
     let until_healthy =
         |from: Option<Timestamp>| Some(seconds_between(from?, observed.healthy_at?)).filter(|seconds| *seconds >= 0.0);
+    let rto_seconds = until_healthy(observed.impact_at);
     Achieved {
-        rto_seconds: until_healthy(observed.impact_at),
+        rto_seconds,
+        rto_is_at_least: rto_seconds.is_some() && observed.impact_assumed,
         rto_from_decision_seconds: until_healthy(observed.decided_at),
         rpo_seconds,
         rpo_status,
@@ -127,8 +135,9 @@ pub fn met(achieved: &Achieved, objectives: &Objectives) -> MetObjectives {
         (RpoStatus::NotApplicable, _) | (_, None) => Met::NotApplicable,
         (_, Some(objective)) => meets(achieved.rpo_seconds, objective),
     };
+    let measured_rto = achieved.rto_seconds.filter(|_| !achieved.rto_is_at_least);
     MetObjectives {
-        rto: meets(achieved.rto_seconds, objectives.rto),
+        rto: meets(measured_rto, objectives.rto),
         rpo,
     }
 }
@@ -158,6 +167,7 @@ mod tests {
     fn observed() -> Observed {
         Observed {
             impact_at: at(100),
+            impact_assumed: false,
             decided_at: at(280),
             healthy_at: at(520),
             last_committed_at: at(125),
@@ -186,6 +196,23 @@ mod tests {
         };
         assert_eq!(achieved(&lagged).rpo_seconds, Some(10.0), "from before the impact");
         assert_eq!(achieved(&observed()).old_side_wrote_seconds, None);
+    }
+
+    #[test]
+    fn a_time_from_an_impact_that_nobody_saw_is_the_least_and_meets_nothing() {
+        let assumed = achieved(&Observed {
+            impact_assumed: true,
+            ..observed()
+        });
+        assert_eq!((assumed.rto_seconds, assumed.rto_is_at_least), (Some(420.0), true));
+        assert_eq!(met(&assumed, &objectives()).rto, Met::Missed);
+        assert_eq!(met(&achieved(&observed()), &objectives()).rto, Met::Target);
+        let never_healthy = achieved(&Observed {
+            impact_assumed: true,
+            healthy_at: None,
+            ..observed()
+        });
+        assert!(!never_healthy.rto_is_at_least, "there is no time");
     }
 
     #[test]

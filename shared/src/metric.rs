@@ -127,7 +127,12 @@ impl Metrics {
 
 /// What was measured, as metrics. What was not is left out: a metric that is missing is not taken for a zero.
 fn measured(achieved: &Achieved) -> Vec<Datum<'static>> {
-    let rto = achieved.rto_seconds.map(|seconds| ("AchievedRto", seconds));
+    // Beside measured times it would be the shortest of all.
+    let name = match achieved.rto_is_at_least {
+        true => "AchievedRtoAtLeast",
+        false => "AchievedRto",
+    };
+    let rto = achieved.rto_seconds.map(|seconds| (name, seconds));
     let is_measured = achieved.rpo_status == RpoStatus::Measured;
     let rpo = achieved.rpo_seconds.filter(|_| is_measured);
     let rpo = rpo.map(|seconds| ("AchievedRpo", seconds));
@@ -144,6 +149,17 @@ fn measured(achieved: &Achieved) -> Vec<Datum<'static>> {
 mod tests {
     use super::*;
     use crate::measure::{Observed, achieved};
+
+    #[test]
+    fn a_time_that_is_the_least_has_a_metric_of_its_own() {
+        let achieved = Achieved {
+            rto_seconds: Some(300.0),
+            rto_is_at_least: true,
+            ..achieved(&Observed::default())
+        };
+        let data = measured(&achieved);
+        assert_eq!(data[0].name, "AchievedRtoAtLeast");
+    }
 
     #[test]
     fn only_what_was_measured_is_published() {

@@ -16,11 +16,16 @@ use crate::aws::route53::{FailoverRecord, HealthCheck, PlainRecord, Resolver};
 use crate::cloud::Cloud;
 use crate::database::Value;
 use crate::lock::lock;
+use crate::messages::Queues;
 
 /// How long a customer waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a customer asks.
 const CUSTOMERS_ASK_EVERY: Duration = Duration::from_secs(1);
+/// How often a message comes in, in each Region that runs.
+const MESSAGES_COME_EVERY: Duration = Duration::from_secs(60);
+/// How often an event source looks into its queue.
+const QUEUES_ARE_POLLED_EVERY: Duration = Duration::from_secs(5);
 /// UUIDs of the event source mappings of the two Regions' queues.
 const PRIMARY_QUEUE: &str = "5b0f1a52-0c3d-4e1b-9d57-6a2f8c4e7b10";
 const RECOVERY_QUEUE: &str = "c7d9e0f3-84a6-4b72-8f15-1e3d5a7b9c20";
@@ -46,10 +51,14 @@ pub struct Platform {
     troubles: Mutex<BTreeMap<String, (Trouble, u64)>>,
     asked: Mutex<Vec<Asked>>,
     acknowledged: Mutex<Vec<Acknowledged>>,
+    /// The messages that customers do not wait for.
+    pub queues: Queues,
 }
 
 struct Site {
     region: String,
+    /// ARN of the queue whose messages the function handles.
+    queue: String,
     domain: String,
     rest_api: String,
     stage: String,
@@ -174,6 +183,7 @@ impl Platform {
             sites: sites
                 .map(|site| Site {
                     region: site.region.clone(),
+                    queue: queue_arn(plan, site),
                     domain: site.api.domain.clone(),
                     rest_api: site.api.rest_api.clone(),
                     stage: site.api.stage.clone(),
@@ -188,6 +198,7 @@ impl Platform {
             troubles: Mutex::default(),
             asked: Mutex::default(),
             acknowledged: Mutex::default(),
+            queues: Queues::default(),
         };
         platform.create_tables(cloud)?;
         Ok(Arc::new(platform))
@@ -201,6 +212,7 @@ impl Platform {
             format!("CREATE TABLE {schema}.heartbeat (written_ms BIGINT PRIMARY KEY)"),
             format!("CREATE TABLE {schema}.canary (recovery TEXT PRIMARY KEY, written_ms BIGINT)"),
             "CREATE TABLE orders (written_ms BIGINT)".to_owned(),
+            "CREATE TABLE messages (written_ms BIGINT)".to_owned(),
             "CREATE TABLE health (id BIGINT PRIMARY KEY, written_ms BIGINT)".to_owned(),
         ] {
             let (region, cluster) = &writer;
@@ -422,12 +434,16 @@ fn deploy_entrances(cloud: &Cloud, plan: &Plan, site: &plan::Site, serves: bool)
         .create_stage(cloud, region, &site.api.rest_api, &site.api.stage, settings);
     if let Some(function) = plan.functions.first() {
         let uuid = if serves { PRIMARY_QUEUE } else { RECOVERY_QUEUE };
-        let (partition, account) = (site.partition(), &plan.account);
-        let queue = format!("arn:{partition}:sqs:{region}:{account}:{}-orders", plan.workload);
+        let queue = queue_arn(plan, site);
         cloud
             .lambda
             .create_event_source(region, uuid, &function.name, &queue, serves);
     }
+}
+
+fn queue_arn(plan: &Plan, site: &plan::Site) -> String {
+    let (partition, region) = (site.partition(), &site.region);
+    format!("arn:{partition}:sqs:{region}:{}:{}-orders", plan.account, plan.workload)
 }
 
 /// The settings of the primary's stage: some for all methods, and others for the one that customers use most.
@@ -505,6 +521,27 @@ pub async fn run_customers(cloud: Arc<Cloud>, platform: Arc<Platform>) {
             asked.insert(place, Asked { at, served });
         });
         tokio::time::sleep(CUSTOMERS_ASK_EVERY).await;
+    }
+}
+
+/// Messages come in, and are handled where an event source is enabled, for ever. Where the function is throttled, or its database
+/// takes no writes, a message has used up a receive.
+pub async fn run_queues(cloud: Arc<Cloud>, platform: Arc<Platform>) {
+    tokio::time::sleep(QUEUES_ARE_POLLED_EVERY.mul_f64(cloud.chance("queues-phase", |rng| rng.f64()))).await;
+    let turns = MESSAGES_COME_EVERY.as_secs() / QUEUES_ARE_POLLED_EVERY.as_secs();
+    for turn in 0_u64.. {
+        for site in platform.sites.iter().filter(|site| cloud.runs(&site.region)) {
+            let (now, region, queues) = (cloud.now(), &site.region, &platform.queues);
+            if turn % turns == 0 {
+                queues.come_in(region, now);
+            }
+            if cloud.lambda.polls(region, &site.queue, now) {
+                let sql = "INSERT INTO messages (written_ms) VALUES (:now)";
+                let write = || platform.write(&cloud, region, sql, now.as_millisecond());
+                queues.receive(region, now, || write().is_ok());
+            }
+        }
+        tokio::time::sleep(QUEUES_ARE_POLLED_EVERY).await;
     }
 }
 

@@ -4,7 +4,7 @@ use aws_sdk_rds::types::DbCluster;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::approval::Ask;
-use shared::global_database::{Promotion, serves};
+use shared::global_database::{GlobalDatabase, Promotion, serves};
 use shared::plan::Objective;
 use shared::record::{Warning, WarningCode};
 use shared::recovery::Way;
@@ -18,6 +18,7 @@ use crate::signals::{
     probe_signal, replication_signal,
 };
 use crate::versions;
+use crate::{heartbeats, writer};
 
 /// What was found, and what follows.
 #[derive(Debug, PartialEq, Serialize)]
@@ -34,6 +35,8 @@ pub struct Output {
     pub health_answered: bool,
     /// When customers first suffered, as far as is known.
     pub impact_at: Timestamp,
+    /// Whether nobody saw that: the start stands in for it.
+    pub impact_assumed: bool,
     /// How much would be lost.
     pub expected_loss: ExpectedLoss,
     /// The same in words, with what it follows from.
@@ -42,6 +45,9 @@ pub struct Output {
     pub way: Way,
     /// Whether that way can lose writes.
     pub can_lose_writes: bool,
+    /// Whether this Region's cluster took the writes before this recovery had decided anything: nothing is promoted, and
+    /// what came before it is not measured.
+    pub already_here: bool,
     /// Whether the other Region answers, so that it can be seen whether a fence holds.
     pub fence_confirmable: bool,
     /// What people are asked, and how many of them.
@@ -57,6 +63,31 @@ pub(crate) struct Decision {
     pub(crate) impact_at: Timestamp,
     pub(crate) decided_at: Timestamp,
     pub(crate) expected_loss: ExpectedLoss,
+    /// As in [`Output`].
+    #[serde(default)]
+    pub(crate) already_here: bool,
+    /// As in [`Output`].
+    #[serde(default)]
+    pub(crate) impact_assumed: bool,
+}
+
+/// Whether this Region's cluster took the writes before this recovery had decided anything.
+pub(crate) fn already_here(input: &Input, database: &GlobalDatabase, before: Option<Decision>) -> bool {
+    database.promotion(&input.here.cluster_arn) == Promotion::Done && before.is_none_or(|before| before.already_here)
+}
+
+/// Since when heartbeats must show that it wrote, so that nothing is lost.
+pub(crate) fn heartbeats_since(evidence: &Evidence) -> Timestamp {
+    let last_committed = evidence.last_committed.as_ref().ok().copied().flatten();
+    let probe = evidence.metrics.as_ref().map(|metrics| &metrics.probe);
+    let outage = probe
+        .ok()
+        .and_then(|probe| beginning_of_outage(probe, last_committed, evidence.now));
+    let since = match outage {
+        Some(outage) => outage.checked_sub(heartbeats::BEFORE_AN_OUTAGE),
+        None => evidence.now.checked_sub(heartbeats::WINDOW),
+    };
+    since.unwrap_or(evidence.now)
 }
 
 /// Everything that this step decides. `before` is what this recovery decided earlier, if it is gone on with.
@@ -83,7 +114,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     let of_probes = named.ok_or_else(|| "the plan names nothing outside that could prove it".to_owned());
     let mut signals = vec![
         probe_signal(PROBE, &metrics.probe, evidence.now).proved_by(&of_probes),
-        replication_signal(&metrics.lag, outage, evidence.now).proved_by(&evidence.proof),
+        replication_signal(&metrics.lag, &metrics.no_lag, outage, evidence.now).proved_by(&evidence.proof),
         other_side_signal(&input.other, &evidence.other, evidence.is_silent).proved_by(&evidence.proof),
     ];
     let observed = evidence.observer.as_ref();
@@ -97,6 +128,13 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             Promotion::NotStarted
         }
         promotion => promotion,
+    };
+    let impact_assumed = match (before, outage) {
+        (Some(before), Some(outage)) if outage <= before.impact_at => false,
+        (Some(before), _) => before.impact_assumed,
+        (None, Some(_)) => false,
+        // A planned move begins with its start: nobody suffered before it.
+        (None, None) => input.intent != Intent::Switchover,
     };
     let impact_at = match (before, outage) {
         // It is the same disaster, also where the probe has recovered meanwhile or reads another Region's metrics.
@@ -112,8 +150,9 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         }
     };
     // What goes on already, or is done, is gone on with as it was decided.
+    let already_here = already_here(input, &evidence.database, before);
     let (way, decided_at) = match (&promotion, before) {
-        (Promotion::Done, Some(before)) => (before.way, before.decided_at),
+        (Promotion::Done, Some(before)) if !already_here => (before.way, before.decided_at),
         (Promotion::Underway(transition), before) => (
             transition
                 .way
@@ -121,13 +160,17 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
                 .unwrap_or(Way::Failover),
             before.map_or(evidence.now, |before| before.decided_at),
         ),
-        (Promotion::Done, None) => {
-            let text = "this Region's cluster is the writer already; what was lost is not known any more";
+        (Promotion::Done, _) => {
+            let text = "this Region's cluster took the writes before this recovery began; nothing is promoted";
             warnings.push(Warning::new(WarningCode::PromotedBefore, text));
             blockers.extend(way(input, &signals).err());
-            (Way::Failover, evidence.now)
+            let way = match input.intent {
+                Intent::Switchover => Way::Switchover,
+                Intent::Failover | Intent::Decide => Way::Failover,
+            };
+            (way, evidence.now)
         }
-        (Promotion::NotStarted | Promotion::Elsewhere(_), _) => {
+        (Promotion::NotStarted | Promotion::Elsewhere(_) | Promotion::Unclear(_), _) => {
             let way = way(input, &signals);
             (
                 way.unwrap_or_else(|blocker| {
@@ -141,30 +184,44 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     if promotion == Promotion::NotStarted && way == Way::Switchover && blockers.is_empty() {
         blockers.extend(switchover_blockers(&signals));
     }
-    let expected_loss = match (way, before) {
-        (Way::Switchover, _) => ExpectedLoss::None,
+    // What goes on already needs no more of this than what it had.
+    let begins = already_here || promotion == Promotion::NotStarted;
+    match way {
+        Way::Switchover if begins => blockers.extend(evidence.fitness.blockers(input)),
+        _ => warnings.extend(evidence.fitness.warnings(input)),
+    }
+    let (expected_loss, loss_in_words) = match (way, before) {
+        _ if already_here => loss_where_it_was_here(input, evidence),
+        (Way::Switchover, _) => in_words(ExpectedLoss::None),
         // After the promotion began, lag says nothing any more.
-        (Way::Failover, Some(before)) if promotion != Promotion::NotStarted => before.expected_loss,
-        (Way::Failover, _) => expected_loss(&Known {
+        (Way::Failover, Some(before)) if promotion != Promotion::NotStarted => in_words(before.expected_loss),
+        (Way::Failover, _) => in_words(expected_loss(&Known {
             lag: &metrics.lag,
             impact_at,
             last_committed,
             heartbeat_seconds: input.database.heartbeat_seconds,
             now: evidence.now,
-        }),
+        })),
     };
     let fence_confirmable = evidence.other.is_ok();
     let proposal = Proposal {
         input,
         way,
         expected_loss,
+        loss_in_words: &loss_in_words,
         signals: &signals,
         fence_confirmable,
+        already_here,
         promotion: match (&promotion, before) {
-            (Promotion::NotStarted | Promotion::Elsewhere(_), _) => Begun::Not,
-            (_, Some(_)) => Begun::ByThisRecovery,
-            (_, None) => Begun::BySomebody,
+            (Promotion::NotStarted | Promotion::Elsewhere(_) | Promotion::Unclear(_), _) => Begun::Not,
+            (_, Some(_)) if !already_here => Begun::ByThisRecovery,
+            (_, _) => Begun::BySomebody,
         },
+        more_doubts: [writer::doubt(&evidence.database), evidence.fitness.doubt(input)]
+            .into_iter()
+            .flatten()
+            .filter(|_| promotion == Promotion::NotStarted)
+            .collect(),
     };
     let ask = proposal.ask(&warnings, &evidence.health.says);
     Output {
@@ -174,13 +231,39 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         health: evidence.health.says.clone(),
         health_answered: evidence.health.answered,
         impact_at,
-        expected_loss_in_words: expected_loss.in_words(),
+        impact_assumed,
+        expected_loss_in_words: loss_in_words,
         expected_loss,
         way,
-        can_lose_writes: way == Way::Failover,
+        can_lose_writes: match already_here {
+            true => expected_loss != ExpectedLoss::None,
+            false => way == Way::Failover,
+        },
+        already_here,
         fence_confirmable,
         ask,
         decided_at,
+    }
+}
+
+fn in_words(loss: ExpectedLoss) -> (ExpectedLoss, String) {
+    (loss, loss.in_words())
+}
+
+/// What is lost where this Region's cluster took the writes already: nothing, if heartbeats show that it did so all the
+/// while. Otherwise somebody may have moved it here with a loss, of which nothing is known.
+fn loss_where_it_was_here(input: &Input, evidence: &Evidence) -> (ExpectedLoss, String) {
+    let unmeasured = |why: String| (ExpectedLoss::Unmeasured, format!("unmeasured: {why}; it is not zero"));
+    let region = &input.here.region;
+    match &evidence.heartbeats {
+        Err(error) => unmeasured(format!("the heartbeats of {region} could not be read: {error}")),
+        Ok(None) => unmeasured(format!("{region} has no heartbeats of the time in question")),
+        Ok(Some(found)) if found.without_a_gap(input.database.heartbeat_seconds, evidence.now) => {
+            let since = found.since;
+            let words = format!("none: heartbeats show that {region} has written without a gap since {since}");
+            (ExpectedLoss::None, words)
+        }
+        Ok(Some(found)) => unmeasured(format!("the heartbeats of {region} since {} have a gap", found.since)),
     }
 }
 
@@ -243,12 +326,7 @@ fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
         ));
     }
     let promotion = database.promotion(&input.here.cluster_arn);
-    if let Promotion::Elsewhere(transition) = &promotion {
-        blockers.push(format!(
-            "global database {} is {} to {}; wait until that has ended",
-            database.id, transition.status, transition.to_cluster_arn
-        ));
-    }
+    blockers.extend(writer::blockers(input, database));
     let status = here.status().unwrap_or("without a status");
     let member = database.member(&input.here.cluster_arn);
     if member.and_then(|member| member.synchronization.as_deref()) == Some("pending-resync") {
@@ -304,9 +382,12 @@ struct Proposal<'a> {
     input: &'a Input,
     way: Way,
     expected_loss: ExpectedLoss,
+    loss_in_words: &'a str,
     signals: &'a [Signal],
     fence_confirmable: bool,
+    already_here: bool,
     promotion: Begun,
+    more_doubts: Vec<String>,
 }
 
 /// Whether the promotion is under way or done.
@@ -333,7 +414,11 @@ impl Proposal<'_> {
         Ask {
             id: format!(
                 "{}-{}-fence-{confirmable}",
-                self.way.name(),
+                if self.already_here {
+                    "already-here"
+                } else {
+                    self.way.name()
+                },
                 self.expected_loss.class(rpo)
             ),
             headline: self.headline(),
@@ -347,6 +432,10 @@ impl Proposal<'_> {
     fn headline(&self) -> String {
         let (here, other) = (&self.input.here.region, &self.input.other.region);
         match self.way {
+            _ if self.already_here => format!(
+                "Let {here} serve customers, and {other} no more: the database of {here} takes the writes already, and \
+                 nothing is promoted"
+            ),
             Way::Switchover => {
                 format!("Move the workload from {other} to {here} by a switchover, which loses no writes")
             }
@@ -359,7 +448,7 @@ impl Proposal<'_> {
 
     fn shown(&self, warnings: &[Warning], health: &[String]) -> Vec<String> {
         let other = &self.input.other.region;
-        let mut shown = vec![format!("Expected loss: {}", self.expected_loss.in_words())];
+        let mut shown = vec![format!("Expected loss: {}", self.loss_in_words)];
         for signal in self.signals {
             shown.push(format!(
                 "{} says {}: {}",
@@ -394,9 +483,8 @@ impl Proposal<'_> {
         if self.input.always_ask {
             reasons.push("whoever started it wants people to be asked".to_owned());
         }
-        if let Some(doubt) = self.doubt() {
-            reasons.push(doubt);
-        }
+        reasons.extend(self.doubt());
+        reasons.extend(self.more_doubts.iter().cloned());
         match (self.expected_loss, self.expected_loss.against(rpo)) {
             _ if self.promotion == Begun::BySomebody => {}
             (ExpectedLoss::None | ExpectedLoss::Measured { .. }, Against::Target) => {}
@@ -465,6 +553,10 @@ impl Proposal<'_> {
             .map(|signal| signal.source)
             .collect();
         match (self.way, self.expected_loss, rpo) {
+            (Way::Switchover, ..) if self.already_here => {
+                "the plan asks nobody for a switchover, and the database is here already: nothing is promoted"
+                    .to_owned()
+            }
             _ if self.promotion == Begun::BySomebody => format!(
                 "the promotion has begun already, and two classes of evidence agree: {} say that {} is down",
                 down.join(", "),
@@ -491,26 +583,29 @@ impl Proposal<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use aws_sdk_rds::types::DbClusterMember;
     use jiff::Timestamp;
     use shared::error::{ErrorKind, StepError};
     use shared::global_database::{GlobalDatabase, Member, Transition};
     use shared::plan::Duration;
     use shared::recovery::RecoveryRef;
-    use shared::slices::{ApiSlice, ApprovalSlice, DatabaseSlice, ObserverSlice, OutsideSlice, ProbeSlice, SiteSlice};
+    use shared::slices::{
+        ApiSlice, ApprovalSlice, DatabaseSlice, DnsMethod, DnsSlice, ObserverSlice, OutsideSlice, ProbeSlice, SiteSlice,
+    };
 
     use super::*;
-    use crate::evidence::{Datapoints, Health};
+    use crate::evidence::{Datapoints, Health, NoLag};
+    use crate::fitness::Fitness;
 
-    const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
-    const OTHER: &str = "arn:aws:rds:us-east-1:123456789012:cluster:other";
+    pub(crate) const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
+    pub(crate) const OTHER: &str = "arn:aws:rds:us-east-1:123456789012:cluster:other";
 
-    fn minute(minute: i64) -> Timestamp {
+    pub(crate) fn minute(minute: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_040 + minute * 60).unwrap()
     }
 
-    fn input(intent: Intent) -> Input {
+    pub(crate) fn input(intent: Intent) -> Input {
         let site = |region: &str, cluster: &str, arn: &str| SiteSlice {
             region: region.into(),
             cluster: cluster.into(),
@@ -562,6 +657,16 @@ mod tests {
             observer: Some(ObserverSlice {
                 region: "eu-west-1".into(),
             }),
+            functions: Vec::new(),
+            dns: DnsSlice {
+                name: "api.example.com".into(),
+                method: DnsMethod::SwitchObject {
+                    region: "us-west-2".into(),
+                    bucket: "switches".into(),
+                    key: "on".into(),
+                    present: true,
+                },
+            },
         }
     }
 
@@ -569,7 +674,7 @@ mod tests {
         assess(input, evidence, None)
     }
 
-    fn cluster(status: &str) -> DbCluster {
+    pub(crate) fn cluster(status: &str) -> DbCluster {
         DbCluster::builder()
             .status(status)
             .db_cluster_members(DbClusterMember::builder().build())
@@ -578,12 +683,17 @@ mod tests {
             .build()
     }
 
-    fn lost_region() -> Evidence {
-        let member = |arn: &str, is_writer| Member {
-            cluster_arn: arn.into(),
-            is_writer,
+    /// Both clusters, of which these take writes.
+    fn writers(writers: &[&str]) -> Vec<Member> {
+        let member = |arn: &&str| Member {
+            cluster_arn: (*arn).to_owned(),
+            is_writer: writers.contains(arn),
             synchronization: None,
         };
+        [OTHER, HERE].iter().map(member).collect()
+    }
+
+    pub(crate) fn lost_region() -> Evidence {
         Evidence {
             now: minute(14),
             metrics: Ok(Metrics {
@@ -591,10 +701,11 @@ mod tests {
                 lag: (0..11)
                     .map(|m| (minute(m), if m == 10 { 9e6 } else { 100.0 * m as f64 }))
                     .collect(),
+                no_lag: NoLag::NotKnown,
             }),
             database: GlobalDatabase {
                 id: "g".into(),
-                members: vec![member(OTHER, true), member(HERE, false)],
+                members: writers(&[OTHER]),
                 transition: None,
                 engine_version: Some("16.6".into()),
             },
@@ -607,6 +718,8 @@ mod tests {
                 .collect())),
             proof: Ok(()),
             health: Health::default(),
+            heartbeats: Ok(None),
+            fitness: Fitness::default(),
         }
     }
 
@@ -621,7 +734,7 @@ mod tests {
         assert_eq!(says, [Says::Down; 4]);
     }
 
-    fn replicating() -> Evidence {
+    pub(crate) fn replicating() -> Evidence {
         let mut evidence = lost_region();
         evidence.metrics.as_mut().unwrap().lag = (0..14).map(|m| (minute(m), 100.0)).collect();
         evidence
@@ -932,7 +1045,7 @@ mod tests {
         let mut hanging = lost_region();
         hanging.database.transition = Some(Transition {
             status: "switching-over".into(),
-            to_cluster_arn: HERE.into(),
+            to_cluster_arn: Some(HERE.into()),
             way: Some(Way::Switchover),
         });
         let mut wanted = input(Intent::Failover);
@@ -969,9 +1082,11 @@ mod tests {
             impact_at: minute(9),
             decided_at: minute(12),
             expected_loss: ExpectedLoss::Measured { seconds: 0.5 },
+            already_here: false,
+            impact_assumed: false,
         };
         let mut done = lost_region();
-        done.database.members[1].is_writer = true;
+        done.database.members = writers(&[HERE]);
         let output = assess(&input(Intent::Decide), &done, Some(before));
         assert_eq!(
             (output.way, output.decided_at, output.impact_at),
@@ -1043,7 +1158,7 @@ mod tests {
             let mut evidence = replicating();
             evidence.database.transition = Some(Transition {
                 status: "pending".into(),
-                to_cluster_arn: HERE.into(),
+                to_cluster_arn: Some(HERE.into()),
                 way: Some(way),
             });
             evidence.other = Ok(cluster("available"));
@@ -1052,7 +1167,7 @@ mod tests {
         assert!(with(Way::Failover).can_lose_writes);
         assert!(!with(Way::Switchover).can_lose_writes);
         let mut serving = replicating();
-        serving.database.members[1].is_writer = true;
+        serving.database.members = writers(&[HERE]);
         serving.other = Ok(cluster("available"));
         let asked = judged(&input(Intent::Decide), &serving);
         assert_eq!(
@@ -1065,7 +1180,7 @@ mod tests {
         let healthy = judged(&input(Intent::Decide), &serving).blockers;
         assert!(healthy[0].contains("nothing has to be recovered"), "{healthy:?}");
         let mut done = lost_region();
-        done.database.members[1].is_writer = true;
+        done.database.members = writers(&[HERE]);
         let output = judged(&input(Intent::Decide), &done);
         assert_eq!(output.ask.people, 0, "{}", output.ask.because);
         assert!(
@@ -1086,7 +1201,7 @@ mod tests {
         let mut elsewhere = lost_region();
         elsewhere.database.transition = Some(Transition {
             status: "failing-over".into(),
-            to_cluster_arn: "arn:third".into(),
+            to_cluster_arn: Some("arn:third".into()),
             way: None,
         });
         assert!(blockers(elsewhere).contains("failing-over to arn:third"));
@@ -1130,10 +1245,38 @@ mod tests {
         };
         evidence.database.transition = Some(Transition {
             status: "failing-over".into(),
-            to_cluster_arn: HERE.into(),
+            to_cluster_arn: Some(HERE.into()),
             way: None,
         });
         assert!(judged(&input(Intent::Failover), &evidence).blockers.is_empty());
+    }
+
+    #[test]
+    fn an_impact_that_nobody_saw_is_assumed_until_somebody_sees_an_earlier_one() {
+        let unseen = || Evidence {
+            metrics: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
+            ..lost_region()
+        };
+        let assumed = |intent, evidence: &Evidence, before| assess(&input(intent), evidence, before).impact_assumed;
+        assert!(assumed(Intent::Failover, &unseen(), None));
+        assert!(
+            !assumed(Intent::Switchover, &unseen(), None),
+            "it begins with its start"
+        );
+        assert!(!assumed(Intent::Failover, &lost_region(), None));
+        let before = Decision {
+            way: Way::Failover,
+            impact_at: minute(12),
+            decided_at: minute(12),
+            expected_loss: ExpectedLoss::Unmeasured,
+            already_here: false,
+            impact_assumed: true,
+        };
+        assert!(assumed(Intent::Failover, &unseen(), Some(before)));
+        assert!(
+            !assumed(Intent::Failover, &lost_region(), Some(before)),
+            "it began in minute 10"
+        );
     }
 
     #[test]
@@ -1149,5 +1292,90 @@ mod tests {
         );
         assert_eq!(output.warnings.len(), 2);
         assert_eq!(output.signals[0].says, Says::Unknown);
+    }
+
+    /// A planned move to a Region whose cluster takes the writes already.
+    fn planned_where_it_is() -> Evidence {
+        let mut evidence = Evidence {
+            other: Ok(cluster("available")),
+            ..replicating()
+        };
+        evidence.database.members = writers(&[HERE]);
+        evidence
+    }
+
+    fn heartbeats(gap_seconds: i64) -> Result<Option<heartbeats::Heartbeats>, StepError> {
+        Ok(Some(heartbeats::Heartbeats {
+            since: minute(0),
+            first: minute(0),
+            last: minute(14),
+            longest_gap: jiff::SignedDuration::from_secs(gap_seconds),
+        }))
+    }
+
+    #[test]
+    fn a_writer_that_is_here_already_was_not_promoted_by_a_failover() {
+        let planned = input(Intent::Switchover);
+        let output = judged(&planned, &planned_where_it_is());
+        assert_eq!((output.way, output.already_here), (Way::Switchover, true));
+        assert_eq!(output.ask.people, 0, "{}", output.ask.because);
+        assert_eq!(output.blockers, Vec::<String>::new());
+        assert_eq!(
+            (output.expected_loss, output.can_lose_writes),
+            (ExpectedLoss::Unmeasured, true)
+        );
+        // Gone on with, it is no other: what this recovery had decided promoted nothing.
+        let before = Decision {
+            way: output.way,
+            impact_at: output.impact_at,
+            decided_at: output.decided_at,
+            expected_loss: output.expected_loss,
+            already_here: true,
+            impact_assumed: output.impact_assumed,
+        };
+        let again = assess(&planned, &planned_where_it_is(), Some(before));
+        assert_eq!((again.already_here, again.ask), (true, output.ask));
+        // A failover of the same is a question for people where the other side works.
+        let insisted = judged(&input(Intent::Failover), &planned_where_it_is());
+        assert_eq!((insisted.way, insisted.ask.people), (Way::Failover, 2));
+        assert!(
+            insisted.ask.headline.contains("nothing is promoted"),
+            "{}",
+            insisted.ask.headline
+        );
+    }
+
+    #[test]
+    fn only_heartbeats_without_a_gap_show_that_nothing_was_lost() {
+        let found = |heartbeats| {
+            let evidence = Evidence {
+                heartbeats,
+                ..planned_where_it_is()
+            };
+            let output = judged(&input(Intent::Switchover), &evidence);
+            (output.can_lose_writes, output.expected_loss_in_words)
+        };
+        let (can_lose_writes, words) = found(heartbeats(5));
+        assert!(!can_lose_writes && words.contains("without a gap since"), "{words}");
+        let unread = Err(StepError::new(ErrorKind::Unavailable, "no answer"));
+        for (heartbeats, why) in [
+            (heartbeats(21), "have a gap"),
+            (Ok(None), "no heartbeats of the time in question"),
+            (unread, "could not be read"),
+        ] {
+            let (can_lose_writes, words) = found(heartbeats);
+            assert!(
+                can_lose_writes && words.contains(why) && words.contains("not zero"),
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn heartbeats_are_looked_at_from_before_the_outage() {
+        assert_eq!(heartbeats_since(&lost_region()), minute(5));
+        let mut healthy = lost_region();
+        healthy.metrics.as_mut().unwrap().probe.push((minute(14), 1.0));
+        assert_eq!(heartbeats_since(&healthy), minute(14 - 360));
     }
 }

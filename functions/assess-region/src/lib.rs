@@ -1,12 +1,17 @@
 //! Gathers evidence on both Regions, side by side and bounded, and decides which way to go and who must approve. It
 //! changes nothing but its own decision in the record, which a recovery that is gone on with needs.
 
+#[cfg(test)]
+mod decisions;
 mod evidence;
+mod fitness;
+mod heartbeats;
 mod input;
 mod judge;
 mod loss;
 mod signals;
 mod versions;
+mod writer;
 
 use std::future::Future;
 use std::time::Duration;
@@ -34,7 +39,7 @@ impl Summarise for Output {
         if !self.blockers.is_empty() {
             return Summary::failed(self.blockers.join("; "));
         }
-        let loss = self.expected_loss.in_words();
+        let loss = &self.expected_loss_in_words;
         Summary::done(format!("{}; expected loss: {loss}", self.way.name())).warning(&self.warnings)
     }
 }
@@ -62,6 +67,7 @@ pub struct AssessRegion {
     aws: Aws,
     cloudwatch: aws_sdk_cloudwatch::Client,
     rds: aws_sdk_rds::Client,
+    data: aws_sdk_rdsdata::Client,
     health: aws_sdk_health::Client,
     record: Record,
 }
@@ -80,6 +86,7 @@ impl Step for AssessRegion {
             // The impact is read there, and an achieved RTO begins with it: decision 20.
             cloudwatch: aws_sdk_cloudwatch::Client::new(aws.at_leisure().config()),
             rds: aws_sdk_rds::Client::new(aws.config()),
+            data: aws_sdk_rdsdata::Client::new(aws.config()),
             health: aws_sdk_health::Client::new(&aws.config_in(HEALTH_REGION)),
             record: Record::new(aws),
         }
@@ -88,7 +95,7 @@ impl Step for AssessRegion {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let (here_region, other_region) = (&input.here.region, &input.other.region);
         let now = self.aws.now();
-        let (metrics, observer, proof, database, here, (other, is_silent), last_committed, health, before) = tokio::join!(
+        let (metrics, observer, proof, database, here, (other, is_silent), last_committed, health, before, fitness) = tokio::join!(
             biased;
             within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, now)),
             self.observed(&input, now),
@@ -99,31 +106,44 @@ impl Step for AssessRegion {
             self.record.last_committed_heartbeat(&input.recovery.workload, other_region),
             evidence::health(&self.health, other_region),
             self.record.decision::<Decision>(&input.recovery),
+            fitness::of_this_region(&self.aws, &self.record, &input),
         );
-        let evidence = Evidence {
-            now: self.aws.now(),
-            metrics,
-            database: database?,
-            here: here?,
-            other,
-            is_silent,
-            last_committed,
-            observer,
-            proof,
-            health,
-        };
-        let output = judge::assess(&input, &evidence, before?);
+        let (mut evidence, before) = (
+            Evidence {
+                now: self.aws.now(),
+                metrics,
+                database: database?,
+                here: here?,
+                other,
+                is_silent,
+                last_committed,
+                observer,
+                proof,
+                health,
+                heartbeats: Ok(None),
+                fitness,
+            },
+            before?,
+        );
+        if judge::already_here(&input, &evidence.database, before) {
+            let since = judge::heartbeats_since(&evidence);
+            evidence.heartbeats = heartbeats::since(&self.data, &input, since).await;
+        }
+        let output = judge::assess(&input, &evidence, before);
         if output.blockers.is_empty() {
             let decision = Decision {
                 way: output.way,
                 impact_at: output.impact_at,
                 decided_at: output.decided_at,
                 expected_loss: output.expected_loss,
+                already_here: output.already_here,
+                impact_assumed: output.impact_assumed,
             };
             self.record.put_decision(&input.recovery, &decision).await?;
         }
         let sighting = Sighting {
             impact_at: Some(output.impact_at),
+            impact_assumed: Some(output.impact_assumed),
             decided_at: Some(output.decided_at),
             can_lose_writes: Some(output.can_lose_writes),
             ..Sighting::default()

@@ -5,13 +5,11 @@ use serde::{Deserialize, Serialize};
 use shared::plan::Objective;
 
 use crate::evidence::Datapoints;
+use crate::heartbeats::longest_pause;
 use crate::signals::FRESH;
 
 /// How long before the impact the replication lag counts for the expected loss.
 const LAG_WINDOW: SignedDuration = SignedDuration::from_mins(5);
-/// How many heartbeats must be missing before writes are known to have stopped, and what clocks and the way may add.
-const HEARTBEATS_MISSED: i64 = 3;
-const ON_THE_WAY: SignedDuration = SignedDuration::from_secs(5);
 
 /// How much would be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,11 +69,10 @@ pub(crate) fn expected_loss(known: &Known<'_>) -> ExpectedLoss {
 
 /// Whether the other side is known to write no more: its heartbeats, of which the platform leaves word here, have ended.
 fn writes_have_stopped(known: &Known<'_>) -> bool {
-    let heartbeat = i64::try_from(known.heartbeat_seconds).unwrap_or(i64::MAX);
-    let silence = SignedDuration::from_secs(heartbeat.saturating_mul(HEARTBEATS_MISSED)).saturating_add(ON_THE_WAY);
+    let pause = longest_pause(known.heartbeat_seconds);
     known
         .last_committed
-        .is_some_and(|at| known.now.duration_since(at) > silence)
+        .is_some_and(|at| known.now.duration_since(at) > pause)
 }
 
 /// How a loss stands against the objective.

@@ -9,7 +9,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::global_database::serves;
 use shared::slices::SiteSlice;
 
-use crate::evidence::{Datapoints, PERIOD};
+use crate::evidence::{Datapoints, NoLag, PERIOD};
 
 /// A metric whose last datapoint is older than this says nothing of the present.
 pub(crate) const FRESH: SignedDuration = SignedDuration::from_mins(3);
@@ -140,14 +140,19 @@ pub(crate) fn probe_signal(source: &'static str, probe: &Datapoints, now: Timest
 }
 
 /// Replication that has stopped since the outage began, or falls behind, says that the source does not write.
-pub(crate) fn replication_signal(lag: &Datapoints, outage: Option<Timestamp>, now: Timestamp) -> Signal {
+pub(crate) fn replication_signal(
+    lag: &Datapoints,
+    no_lag: &NoLag,
+    outage: Option<Timestamp>,
+    now: Timestamp,
+) -> Signal {
     let signal = |says, detail| Signal {
         source: REPLICATION,
         says,
         detail,
     };
     let Some((at, milliseconds)) = lag.last() else {
-        return signal(Says::Unknown, "no lag was ever published".to_owned());
+        return signal(Says::Unknown, no_lag.in_words());
     };
     // The minute in which the outage began may still have its datapoint.
     let goes_on = match outage {
@@ -233,7 +238,7 @@ mod tests {
 
     #[test]
     fn replication_that_stopped_with_the_outage_is_a_signal_of_its_own() {
-        let says = |lag: &Datapoints, outage| replication_signal(lag, outage, minute(14)).says;
+        let says = |lag: &Datapoints, outage| replication_signal(lag, &NoLag::NoData, outage, minute(14)).says;
         assert_eq!(says(&vec![(minute(13), 200.0)], Some(minute(10))), Says::Healthy);
         assert_eq!(says(&vec![(minute(10), 200.0)], Some(minute(10))), Says::Down);
         assert_eq!(says(&vec![(minute(12), 200.0)], Some(minute(12))), Says::Unknown);

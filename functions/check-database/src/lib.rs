@@ -12,8 +12,9 @@ use aws_sdk_rdsdata::types::{Field, SqlParameter};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
+use shared::canary;
 use shared::error::{ErrorKind, StepError};
-use shared::global_database::{GlobalDatabase, Promotion, describe_cluster, serves};
+use shared::global_database::{GlobalDatabase, NotBegun, Promotion, describe_cluster, serves};
 use shared::record::{Record, Sighting, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
@@ -35,8 +36,12 @@ pub struct Input {
     pub here: SiteSlice,
     /// The other Region.
     pub other: SiteSlice,
-    /// Heartbeats after this moment were written to the promoted side, and say nothing of what survived.
-    pub decided_at: Timestamp,
+    /// Heartbeats after this moment were written to the promoted side, and say nothing of what survived. Nothing where the
+    /// database was here before anything was decided: no heartbeat says what survived then.
+    pub decided_at: Option<Timestamp>,
+    /// Looks in a row that showed no promotion: what this step gave back last time.
+    #[serde(default)]
+    pub not_begun: NotBegun,
 }
 
 /// What was found.
@@ -46,9 +51,12 @@ pub struct Output {
     pub ready: bool,
     /// What is still missing.
     pub waiting_for: Option<String>,
-    /// Whether no promotion is going on at all, and this cluster is not the writer: AWS has cancelled it, or it is too
-    /// early to see.
-    pub not_begun: bool,
+    /// Looks in a row, this one included, that show no promotion: AWS has cancelled it, it is too early to see, or the
+    /// answers are old.
+    #[serde(skip_serializing_if = "NotBegun::is_none")]
+    pub not_begun: NotBegun,
+    /// Whether so many agree that AWS has cancelled it.
+    pub cancelled: bool,
     /// The last heartbeat from before the decision that this database holds.
     pub last_surviving_at: Option<Timestamp>,
     /// The last heartbeat that the platform saw committed in the other Region.
@@ -99,9 +107,11 @@ impl Step for CheckDatabase {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let database = GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region).await?;
         if let Some(missing) = missing_promotion(&database, &input.here) {
-            let not_begun = database.promotion(&input.here.cluster_arn) == Promotion::NotStarted;
+            let now = self.aws.now();
+            let not_begun = input.not_begun.next(&database.promotion(&input.here.cluster_arn), now);
             return Ok(Output {
                 not_begun,
+                cancelled: not_begun.is_certain(now),
                 ..not_ready(missing)
             });
         }
@@ -141,7 +151,8 @@ impl Step for CheckDatabase {
         Ok(Output {
             ready: true,
             waiting_for: None,
-            not_begun: false,
+            not_begun: NotBegun::default(),
+            cancelled: false,
             last_surviving_at,
             last_committed_at,
             warnings,
@@ -163,10 +174,7 @@ impl CheckDatabase {
         let schema = &input.database.schema;
         let now = self.aws.now().as_millisecond();
         let canary = || vec![text("recovery", &input.recovery.id), number("now", now)];
-        let write = format!(
-            "INSERT INTO {schema}.canary (recovery, written_ms) VALUES (:recovery, :now) \
-             ON CONFLICT (recovery) DO UPDATE SET written_ms = excluded.written_ms"
-        );
+        let write = canary::write(schema);
         if let Found::Missing(missing) = unless_waking(self.query(input, &write, canary()).await)? {
             return Ok(Some(missing));
         }
@@ -187,6 +195,9 @@ impl CheckDatabase {
             "SELECT max(written_ms) FROM {}.heartbeat WHERE written_ms <= :decided",
             input.database.schema
         );
+        let Some(decided_at) = input.decided_at else {
+            return Ok(None);
+        };
         // Customers wait for the database and not for this, so that it is not asked for again in another turn; but without
         // it the loss stays unmeasured.
         let found = self
@@ -194,7 +205,7 @@ impl CheckDatabase {
                 &self.patient_data,
                 input,
                 &sql,
-                vec![number("decided", input.decided_at.as_millisecond())],
+                vec![number("decided", decided_at.as_millisecond())],
             )
             .await;
         Ok(match found.map_err(|refusal| refusal.error)? {
@@ -296,10 +307,7 @@ fn missing_promotion(database: &GlobalDatabase, here: &SiteSlice) -> Option<Stri
     match database.promotion(&here.cluster_arn) {
         Promotion::Done => None,
         Promotion::Underway(_) => Some("the promotion goes on".to_owned()),
-        Promotion::Elsewhere(transition) => Some(format!(
-            "global database {} is {} to {}",
-            database.id, transition.status, transition.to_cluster_arn
-        )),
+        Promotion::Elsewhere(transition) | Promotion::Unclear(transition) => Some(transition.in_words(&database.id)),
         Promotion::NotStarted => Some(format!(
             "no promotion is going on, and {} is not the writer",
             here.cluster_arn
@@ -323,7 +331,8 @@ fn not_ready(missing: String) -> Output {
     Output {
         ready: false,
         waiting_for: Some(missing),
-        not_begun: false,
+        not_begun: NotBegun::default(),
+        cancelled: false,
         last_surviving_at: None,
         last_committed_at: None,
         warnings: vec![],

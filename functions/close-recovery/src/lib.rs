@@ -554,11 +554,19 @@ fn achievements(objectives: &Objectives, closing: &Closing) -> String {
         (Met::Missed, Some(objective)) => format!("the maximum of {} is missed", objective.maximum),
         _ => "no objective applies".to_owned(),
     };
-    let rto = format!(
-        " Back after {} ({}).",
-        time(closing.achieved.rto_seconds),
-        against(closing.met.rto, Some(objectives.rto))
-    );
+    let rto = match closing.achieved.rto_is_at_least {
+        true => format!(
+            " Back after at least {}: nobody saw when customers first suffered (the target is {}, the maximum {}).",
+            time(closing.achieved.rto_seconds),
+            objectives.rto.target,
+            objectives.rto.maximum
+        ),
+        false => format!(
+            " Back after {} ({}).",
+            time(closing.achieved.rto_seconds),
+            against(closing.met.rto, Some(objectives.rto))
+        ),
+    };
     let rpo = match closing.achieved.rpo_status {
         RpoStatus::NotApplicable => " No writes were lost.".to_owned(),
         RpoStatus::Unmeasured => " How many writes were lost is not measured.".to_owned(),
@@ -646,6 +654,7 @@ mod tests {
     fn the_summary_says_what_was_measured_and_against_what() {
         let observed = Observed {
             impact_at: Some(at(0)),
+            impact_assumed: false,
             decided_at: Some(at(60)),
             healthy_at: Some(at(432)),
             last_committed_at: Some(at(10)),
@@ -658,6 +667,22 @@ mod tests {
             "region-failure: recovered. Back after 7m 12s (within the target of 1h). \
              Writes of about the last 5s were lost (within the target of 5m)."
         );
+    }
+
+    #[test]
+    fn a_time_that_is_the_least_is_not_held_against_the_target() {
+        let assumed = Observed {
+            impact_at: Some(at(0)),
+            impact_assumed: true,
+            healthy_at: Some(at(432)),
+            ..Observed::default()
+        };
+        let text = summary(&header(), &closing(Outcome::Recovered, assumed));
+        assert!(
+            text.contains("Back after at least 7m 12s: nobody saw when customers first suffered (the target is 1h,"),
+            "{text}"
+        );
+        assert!(!text.contains("within the target"), "{text}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, Noted, Setting, side_by_side};
-use shared::global_database::{GlobalDatabase, Promotion};
+use shared::global_database::{GlobalDatabase, NotBegun, Promotion};
 use shared::record::{Missing, Record, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
@@ -43,6 +43,9 @@ pub struct Input {
     /// Whether this execution has changed anything; an earlier one of the same recovery may have.
     #[serde(default)]
     pub changed: bool,
+    /// Looks in a row that showed no promotion, where one was asked for: what this step gave back last time.
+    #[serde(default)]
+    pub not_begun: NotBegun,
 }
 
 /// What was given back.
@@ -60,6 +63,10 @@ pub struct Output {
     pub kept: Option<String>,
     /// Whether nothing of the fence is left.
     pub complete: bool,
+    /// Looks in a row that show no promotion although one was asked for. Too few agree as yet: nothing is given back, and
+    /// the machine looks again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_again: Option<NotBegun>,
     /// All of this in a sentence.
     #[serde(skip)]
     pub summary: String,
@@ -68,6 +75,7 @@ pub struct Output {
 impl Summarise for Output {
     fn summarise(&self) -> Summary {
         match self.failed.first() {
+            _ if self.look_again.is_some() => Summary::waiting(&self.summary),
             Some(failed) => Summary::failed(format!("{}; {}: {}", self.summary, failed.resource, failed.reason)),
             None => Summary::done(&self.summary),
         }
@@ -113,12 +121,21 @@ impl Step for UnfenceRegion {
             return Ok(output(region, 0, Vec::new(), None));
         }
         let went_on = went_on_after_promotion(&notes);
+        let promotion_asked_for = notes.iter().any(|note| note.step == PROMOTION);
         let (changes, mut failed) = standing(notes);
         let of = changes.len() + failed.len();
         let global = &input.database.global_cluster;
         let database = GlobalDatabase::describe(&self.rds, global, &input.here.region).await?;
-        if let Some(reason) = reason_to_keep(&database, &input.here).or(went_on) {
+        if let Some(reason) = reason_to_keep(&database, &input.here, promotion_asked_for).or(went_on) {
             return Ok(output(region, of, Vec::new(), Some(reason)));
+        }
+        // One look may be old, and would let customers in there while the database moves here.
+        let now = self.aws.now();
+        let promotion = database.promotion(&input.here.cluster_arn);
+        let not_begun = input.not_begun.next(&promotion, now);
+        let may_go_on = promotion_asked_for && promotion == Promotion::NotStarted && !not_begun.is_certain(now);
+        if may_go_on && of > 0 {
+            return Ok(look_again(region, of, not_begun));
         }
         let restored = self.restore(&input, &changes).await;
         let back: Vec<&Undo> = changes
@@ -165,46 +182,9 @@ impl UnfenceRegion {
     async fn restore(&self, input: &Input, changes: &[Standing]) -> Vec<Result<(), StepError>> {
         let fence = Fence::in_region(&self.aws, &input.other.region, LIMIT);
         let before: Vec<Setting> = changes.iter().map(|change| change.before.clone()).collect();
-        let now = fence.look_again(&before).await;
-        let mut results: Vec<Result<bool, StepError>> = before
-            .iter()
-            .zip(now)
-            .map(|(before, now)| now.and_then(|now| is_to_be_changed(before, &now)))
-            .collect();
-        // Functions run before anything calls them, and customers come last.
-        for kind in [is_function, is_event_source, is_stage] {
-            // Looking takes a while; whoever has taken the lock meanwhile may rely on the fence.
-            if let Err(error) = self.record.still_ours(&input.recovery).await {
-                for result in results.iter_mut().filter(|result| matches!(result, Ok(true))) {
-                    *result = Err(error.clone());
-                }
-                break;
-            }
-            let stopped = stopped_functions(&before, &results);
-            let mut indices = Vec::new();
-            for (index, setting) in before.iter().enumerate() {
-                if !kind(setting) || !matches!(results[index], Ok(true)) {
-                    continue;
-                }
-                match setting {
-                    Setting::EventSource { function, .. } if stopped.contains(function) => {
-                        let text = format!("left disabled, since its function {function} was not given back");
-                        results[index] = Err(StepError::new(ErrorKind::VerificationFailed, text));
-                    }
-                    _ => indices.push(index),
-                }
-            }
-            let wanted: Vec<(Setting, Setting)> = indices
-                .iter()
-                .map(|index| (before[*index].fenced(), before[*index].clone()))
-                .collect();
-            let made = fence.change(&wanted).await;
-            let wanted: Vec<Setting> = wanted.into_iter().map(|(_, before)| before).collect();
-            for ((index, made), again) in indices.into_iter().zip(made).zip(fence.look_again(&wanted).await) {
-                results[index] = confirm(&before[index], made, again).map(|()| false);
-            }
-        }
-        results.into_iter().map(|result| result.map(drop)).collect()
+        // Whoever has taken the lock meanwhile may rely on the fence.
+        let still_ours = || self.record.still_ours(&input.recovery);
+        fence.restore(&before, still_ours).await
     }
 
     /// Forgets the notes of this recovery in the other Region's table, but for what is not given back. It is tried and not
@@ -264,68 +244,20 @@ fn went_on_after_promotion(notes: &[Undo]) -> Option<String> {
 }
 
 /// Why the other Region has to stay fenced, if it has to.
-fn reason_to_keep(database: &GlobalDatabase, here: &SiteSlice) -> Option<String> {
+fn reason_to_keep(database: &GlobalDatabase, here: &SiteSlice, promotion_asked_for: bool) -> Option<String> {
     match database.promotion(&here.cluster_arn) {
         Promotion::Done => Some(format!("{} takes the writes now", here.region)),
         Promotion::Underway(transition) => Some(format!("the database is {} to {}", transition.status, here.region)),
-        Promotion::Elsewhere(_) | Promotion::NotStarted => None,
+        Promotion::Unclear(transition) if promotion_asked_for => {
+            Some(format!("{}, which may be here", transition.in_words(&database.id)))
+        }
+        Promotion::Elsewhere(_) | Promotion::Unclear(_) | Promotion::NotStarted => None,
     }
-}
-
-/// Whether a resource has to be put back: not where it is as before. Errors: `VerificationFailed`, if somebody has changed
-/// it since.
-fn is_to_be_changed(before: &Setting, now: &Setting) -> Result<bool, StepError> {
-    if now == before {
-        return Ok(false);
-    }
-    if *now == before.fenced() {
-        return Ok(true);
-    }
-    let text = format!(
-        "left as it is, {}: somebody has changed it since it was fenced; it was {}",
-        now.describe(),
-        before.describe()
-    );
-    Err(StepError::new(ErrorKind::VerificationFailed, text))
 }
 
 /// Whether an error is no result: a lock that is lost, and what AWS is still busy with, which is put back in a moment.
 fn is_for_the_machine(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Preempted | ErrorKind::Conflict | ErrorKind::Throttled)
-}
-
-/// Functions that are not given back.
-fn stopped_functions(before: &[Setting], results: &[Result<bool, StepError>]) -> BTreeSet<String> {
-    let failed = before.iter().zip(results).filter(|(_, result)| result.is_err());
-    let names = failed.filter_map(|(setting, _)| match setting {
-        Setting::Function { name, .. } => Some(name.clone()),
-        _ => None,
-    });
-    names.collect()
-}
-
-/// Whether a resource is as before. What is seen counts, whatever the call answered.
-fn confirm(before: &Setting, made: Result<(), StepError>, again: Result<Setting, StepError>) -> Result<(), StepError> {
-    match (made, again) {
-        (_, Ok(now)) if now == *before => Ok(()),
-        (Err(error), _) | (Ok(()), Err(error)) => Err(error),
-        (Ok(()), Ok(now)) => {
-            let text = format!("it was put back, and is {} again; see what changes it", now.describe());
-            Err(StepError::new(ErrorKind::VerificationFailed, text))
-        }
-    }
-}
-
-fn is_function(setting: &Setting) -> bool {
-    matches!(setting, Setting::Function { .. })
-}
-
-fn is_event_source(setting: &Setting) -> bool {
-    matches!(setting, Setting::EventSource { .. })
-}
-
-fn is_stage(setting: &Setting) -> bool {
-    matches!(setting, Setting::Stage { .. })
 }
 
 fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -> Output {
@@ -344,6 +276,22 @@ fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -
         failed,
         more_failed,
         kept,
+        look_again: None,
+        summary,
+    }
+}
+
+/// Nothing is given back as yet.
+fn look_again(region: &str, of: usize, not_begun: NotBegun) -> Output {
+    let summary = format!("{region} stays fenced until more looks agree that the promotion does not go on");
+    Output {
+        taken_back: 0,
+        of,
+        failed: Vec::new(),
+        more_failed: 0,
+        kept: None,
+        complete: false,
+        look_again: Some(not_begun),
         summary,
     }
 }
@@ -381,7 +329,7 @@ mod tests {
             members: vec![member("old"), member("new")],
             transition: to.map(|to| Transition {
                 status: "failing-over".to_owned(),
-                to_cluster_arn: to.to_owned(),
+                to_cluster_arn: Some(to.to_owned()),
                 way: None,
             }),
             engine_version: None,
@@ -397,11 +345,19 @@ mod tests {
 
     #[test]
     fn the_fence_is_kept_once_this_region_is_promoted_or_on_the_way() {
-        let kept = |writer, to| reason_to_keep(&database(writer, to), &here());
+        let kept = |writer, to| reason_to_keep(&database(writer, to), &here(), true);
         assert_eq!(kept("old", None), None);
         assert_eq!(kept("old", Some("old")), None);
         assert!(kept("old", Some("new")).unwrap().contains("failing-over"));
         assert!(kept("new", None).unwrap().contains("us-west-2 takes the writes"));
+        let mut unclear = database("old", Some("new"));
+        unclear.transition.as_mut().unwrap().to_cluster_arn = None;
+        assert_eq!(reason_to_keep(&unclear, &here(), false), None);
+        let kept = reason_to_keep(&unclear, &here(), true).unwrap();
+        assert!(
+            kept.contains("a cluster that AWS does not name, which may be here"),
+            "{kept}"
+        );
     }
 
     #[test]
@@ -446,37 +402,5 @@ mod tests {
         assert_eq!(unreadable.len(), 1);
         let output = output("us-east-1", 2, unreadable, None);
         assert_eq!((output.taken_back, output.of, output.complete), (1, 2, false));
-    }
-
-    #[test]
-    fn only_what_is_as_the_fence_left_it_is_put_back() {
-        assert_eq!(is_to_be_changed(&function(Some(7)), &function(Some(0))), Ok(true));
-        assert_eq!(is_to_be_changed(&function(None), &function(Some(0))), Ok(true));
-        assert_eq!(is_to_be_changed(&function(Some(7)), &function(Some(7))), Ok(false));
-        let by_hand = is_to_be_changed(&function(Some(7)), &function(Some(3))).unwrap_err();
-        assert!(
-            by_hand
-                .message
-                .contains("reserved concurrency 3: somebody has changed it"),
-            "{by_hand}"
-        );
-    }
-
-    #[test]
-    fn what_is_seen_counts_and_not_what_the_call_answered() {
-        let lost = || Err(StepError::new(ErrorKind::Unavailable, "no answer"));
-        assert_eq!(confirm(&function(Some(7)), lost(), Ok(function(Some(7)))), Ok(()));
-        assert_eq!(
-            confirm(&function(Some(7)), Ok(()), Ok(function(Some(0))))
-                .unwrap_err()
-                .kind,
-            ErrorKind::VerificationFailed
-        );
-        assert_eq!(
-            confirm(&function(Some(7)), lost(), Ok(function(Some(0))))
-                .unwrap_err()
-                .kind,
-            ErrorKind::Unavailable
-        );
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared::plan;
+use simulator::aws::rds::NewCluster;
 
 use crate::fault::{Count, Effect, FaultKind, Fits, applied, calls, in_one_word};
 use crate::world::World;
@@ -107,6 +108,24 @@ impl Effect for NoLagMetric {
     }
 }
 
+/// The replication lag is published under other dimensions.
+pub static LAG_BY_SOURCE: FaultKind = FaultKind::plain::<LagBySource>(
+    "lag-by-source",
+    "the replication lag is published under the cluster and the Region that it comes from",
+    "recovers as with the lag under the cluster alone",
+);
+
+#[derive(Default)]
+struct LagBySource;
+
+impl Effect for LagBySource {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        let global = &world.plan.database.global_cluster;
+        world.cloud().rds.name_the_lags_source(global, true);
+        Some(metrics_read())
+    }
+}
+
 /// The next switchover does not end, or AWS cancels it.
 pub static SWITCHOVER_HANGS: FaultKind = FaultKind {
     fits: Fits::Named,
@@ -176,5 +195,85 @@ impl Effect for FailedFailover {
     fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
         let cloud = world.cloud();
         Some(applied(cloud.rds.fail_next_failover(cloud)))
+    }
+}
+
+/// Some looks at the global database show what was a while ago.
+pub static STALE_READS: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::with(
+        "stale-reads:<duration>",
+        "one look in four at the global database shows what was so long ago",
+        "believes that AWS has cancelled a promotion only after several looks in a row",
+        |said| Ok(Box::new(StaleReads(said.time()?))),
+        |rng, _| Box::new(StaleReads(plan::Duration::from_secs([30, 120, 300][rng.usize(..3)]))),
+    )
+};
+
+/// How long ago.
+struct StaleReads(plan::Duration);
+
+impl Effect for StaleReads {
+    fn argument(&self) -> Option<String> {
+        Some(in_one_word(self.0))
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let cloud = world.cloud();
+        Some(applied(cloud.rds.show_what_was(cloud, self.0.as_std())))
+    }
+}
+
+/// AWS does not say to which cluster the database moves.
+pub static TARGET_UNNAMED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::plain::<TargetUnnamed>(
+        "target-unnamed",
+        "AWS does not say to which cluster the database moves",
+        "waits until the move has ended, and begins no second one",
+    )
+};
+
+#[derive(Default)]
+struct TargetUnnamed;
+
+impl Effect for TargetUnnamed {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        let cloud = world.cloud();
+        Some(applied(cloud.rds.leave_targets_unnamed(cloud)))
+    }
+}
+
+/// A cluster of a third Region takes the writes.
+pub static THIRD_WRITER: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::plain::<ThirdWriter>(
+        "third-writer",
+        "somebody has moved the database to a third Region",
+        "refuses, with the name of that cluster, before it fences anything",
+    )
+};
+
+/// The Region that no plan of a rehearsal has.
+const THIRD_REGION: &str = "ap-northeast-1";
+
+#[derive(Default)]
+struct ThirdWriter;
+
+impl Effect for ThirdWriter {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let (cloud, global) = (world.cloud(), &world.plan.database.global_cluster);
+        let third = NewCluster {
+            arn: format!("arn:aws:rds:{THIRD_REGION}:{}:cluster:third", world.plan.account),
+            id: "third".to_owned(),
+            region: THIRD_REGION.to_owned(),
+            secret_arn: "of-no-use-here".to_owned(),
+        };
+        let moved = cloud.rds.move_to_a_third_cluster(cloud, global, &third);
+        moved.ok().map(applied)
+    }
+
+    fn was_so_before(&self) -> bool {
+        true
     }
 }

@@ -12,12 +12,14 @@ pub mod lock;
 pub mod people;
 pub mod processes;
 pub mod region;
+pub mod standby;
 
 /// Every kind of fault that scenarios share, in the order in which they are listed.
 pub static KINDS: &[&FaultKind] = &[
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
+    &region::LOST_AFTER_FENCE,
     &database::BOTH,
     &calls::THROTTLE,
     &calls::ERRORS,
@@ -29,6 +31,7 @@ pub static KINDS: &[&FaultKind] = &[
     &delivery::FLAPPING_ALARM,
     &database::LAG,
     &database::NO_LAG_METRIC,
+    &database::LAG_BY_SOURCE,
     &region::OLD_OUTAGE,
     &evidence::BAD_RELEASE,
     &evidence::CERTIFICATE_EXPIRED,
@@ -39,6 +42,10 @@ pub static KINDS: &[&FaultKind] = &[
     &database::SWITCHOVER_HANGS,
     &database::STUCK_FAILOVER,
     &database::FAILED_FAILOVER,
+    &database::STALE_READS,
+    &database::TARGET_UNNAMED,
+    &database::THIRD_WRITER,
+    &standby::BROKEN,
     &people::ASLEEP,
     &people::DECLINES,
     &people::ONE_TWICE,

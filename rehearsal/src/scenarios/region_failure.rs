@@ -9,7 +9,7 @@ use shared::scenario::Scenario;
 use crate::deployment::Watching;
 use crate::disaster::{Disaster, Scene};
 use crate::fault::FaultKind;
-use crate::faults::{database, evidence, region};
+use crate::faults::{database, evidence, region, standby};
 use crate::happened::Invariant;
 use crate::moment::Moment;
 use crate::truth::Truth;
@@ -23,7 +23,7 @@ pub use watching::{Alarms, alarms};
 /// A Region is lost.
 pub struct RegionFailure;
 
-static FAULTS: [&FaultKind; 15] = [
+static FAULTS: [&FaultKind; 19] = [
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
@@ -39,6 +39,10 @@ static FAULTS: [&FaultKind; 15] = [
     &database::NO_LAG_METRIC,
     &database::STUCK_FAILOVER,
     &database::FAILED_FAILOVER,
+    &database::STALE_READS,
+    &database::TARGET_UNNAMED,
+    &database::THIRD_WRITER,
+    &standby::BROKEN,
 ];
 
 /// Operations of the machine that moves a workload between Regions.
@@ -99,6 +103,7 @@ impl Disaster for RegionFailure {
             invariants::PROMOTED_ONCE,
             invariants::LOSES_WITH_APPROVAL,
             invariants::UNASKED_NEEDS_TWO_CLASSES,
+            invariants::NO_DEAD_LETTERS,
         ]
     }
 

@@ -31,6 +31,8 @@ pub enum Defect {
     CountsOneClassTwice,
     /// The lag is read in the minutes before the decision, not before the impact; where there is none, it counts as zero.
     ReadsTheLagTooLate,
+    /// Event sources are enabled beside the wait for the database.
+    EnablesTooEarly,
 }
 
 impl Defect {
@@ -43,6 +45,7 @@ impl Defect {
             Self::RtoFromTheDecision => "rto-from-the-decision",
             Self::CountsOneClassTwice => "counts-one-class-twice",
             Self::ReadsTheLagTooLate => "reads-the-lag-too-late",
+            Self::EnablesTooEarly => "enables-too-early",
         }
     }
 
@@ -66,6 +69,9 @@ impl Defect {
             }),
             Self::ReadsTheLagTooLate => (assess_region::AssessRegion::NAME, |aws| {
                 wrong::<assess_region::AssessRegion>(aws, Self::ReadsTheLagTooLate)
+            }),
+            Self::EnablesTooEarly => (activate_region::ActivateRegion::NAME, |aws| {
+                wrong::<activate_region::ActivateRegion>(aws, Self::EnablesTooEarly)
             }),
         }
     }
@@ -115,6 +121,13 @@ impl Handler for Wrong {
                 }
                 Defect::CountsOneClassTwice => self.count_one_class_twice(input).await,
                 Defect::ReadsTheLagTooLate => self.read_the_lag_late(input).await,
+                Defect::EnablesTooEarly => {
+                    let mut sources = input.clone();
+                    sources["part"] = json!("event-sources");
+                    let output = self.right.invoke(input).await?;
+                    self.right.invoke(sources).await?;
+                    Ok(output)
+                }
             }
         })
     }

@@ -2,15 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use assess_region::ExpectedLoss;
 use rehearsal::scenarios::ALL;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::region_return::RegionReturn;
-use rehearsal::{Disaster, Fault, Moment, Rehearsal, Script, compatible, rehearse, vocabulary};
+use rehearsal::{Disaster, Fault, Moment, Rehearsal, Replaced, Script, compatible, rehearse, vocabulary};
+use serde_json::Value;
+use shared::error::StepError;
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
+use shared::step::Handler;
 
 use crate::PLAN;
 
@@ -388,6 +392,15 @@ fn a_lag_within_the_target_asks_nobody() {
 }
 
 #[test]
+fn a_lag_by_its_source_is_a_lag_that_is_known() {
+    each(&["lag-by-source"], |rehearsal| {
+        recovers(rehearsal);
+        let approval = rehearsal.approval.as_deref().unwrap_or_default();
+        assert!(approval.contains("asks nobody"), "{approval}");
+    });
+}
+
+#[test]
 fn no_lag_metric() {
     each(&["no-lag-metric"], |rehearsal| {
         recovers(rehearsal);
@@ -420,6 +433,44 @@ fn switchover_hangs() {
     });
 }
 
+/// A step that looks at nothing: as if it were not deployed.
+struct Blind;
+
+impl Handler for Blind {
+    fn invoke(&self, _: Value) -> Pin<Box<dyn Future<Output = Result<Value, StepError>> + Send + '_>> {
+        Box::pin(async { Ok(Value::Null) })
+    }
+}
+
+#[test]
+fn lost_after_fence() {
+    // Without a look at the fence, customers wait until the lost Region is back, and nobody is told.
+    let blind = Script {
+        faults: vec!["lost-after-fence".parse().unwrap()],
+        replaced: vec![Replaced {
+            step: "watch-fence",
+            by: "nothing",
+            make: |_| Box::new(Blind),
+        }],
+        ..Script::new(&RegionReturn)
+    };
+    let without = |seed| rehearse(&PLAN, &blind, seed, |_| {}).unwrap();
+    for seed in 1..=3 {
+        let rehearsal = without(seed);
+        let away = rehearsal.truth.rto_seconds.unwrap();
+        assert!(away > 3.0 * 3600.0, "seed {seed}: {away}");
+    }
+    // Two people open it within minutes of the page, and the recovery that wakes up changes nothing.
+    all_are(&play(&RegionReturn, &["lost-after-fence"], false), |rehearsal| {
+        let Rehearsal { seed, truth, .. } = rehearsal;
+        let away = truth.rto_seconds.unwrap();
+        assert!(away < 1800.0, "seed {seed}: {away}");
+        assert_eq!(truth.lost_writes, 0, "seed {seed}");
+        ends_as(rehearsal, "preempted", "people opened us-west-2 again");
+        assert_eq!(calls(rehearsal, "SwitchoverGlobalCluster"), 0, "seed {seed}");
+    });
+}
+
 /// It fails and says what is missing; once AWS works again it is gone on with, and recovers.
 #[track_caller]
 fn fails_and_can_be_resumed(fault: &str, why: &str) {
@@ -449,10 +500,64 @@ fn failed_failover() {
     fails_and_can_be_resumed("failed-failover", "AWS has ended the promotion");
 }
 
+/// One look in four shows that the promotion has not begun.
+#[test]
+fn stale_reads() {
+    each(&["stale-reads:5m"], recovers);
+}
+
+/// AWS does cancel it, and that is found out all the same.
+#[test]
+fn stale_reads_and_failed_failover() {
+    each(&["stale-reads:2m", "failed-failover"], |rehearsal| {
+        ends_as(rehearsal, "failed", "AWS has ended the promotion")
+    });
+}
+
+#[test]
+fn target_unnamed() {
+    recovers_with_one_effect("target-unnamed");
+}
+
+#[test]
+fn third_writer() {
+    for disaster in [&RegionFailure as &dyn Disaster, &RegionReturn] {
+        all_are(&play(disaster, &["third-writer"], false), |rehearsal| {
+            ends_as(rehearsal, "refused", "cluster:third takes the writes");
+            assert_eq!(rehearsal.fence, None, "seed {}", rehearsal.seed);
+        });
+    }
+}
+
+/// The database never left the primary Region, and a person starts the way back: the heartbeats have the gap of the outage.
+#[test]
+fn a_return_where_nothing_had_moved_is_no_failover() {
+    let played = play(&RegionReturn, &["late-event:11m"], false);
+    for rehearsal in played.iter().take(5) {
+        let Rehearsal { seed, breaches, .. } = rehearsal;
+        assert!(breaches.is_empty(), "seed {seed}: {breaches:?}");
+        ends_as(rehearsal, "recovered", "");
+        assert_eq!(rehearsal.achieved.rpo_status, RpoStatus::Unmeasured, "seed {seed}");
+        let approval = rehearsal.approval.as_deref().unwrap_or_default();
+        assert!(approval.contains("nothing is promoted"), "seed {seed}: {approval}");
+        assert_eq!(rehearsal.truth.lost_writes, 0, "seed {seed}");
+    }
+}
+
 #[test]
 fn approver_asleep() {
     each(&["approver-asleep", "no-lag-metric"], |rehearsal| {
         ends_as(rehearsal, "expired", "")
+    });
+}
+
+/// Silence approves nothing, and does not end the matter either while the alarm stands.
+#[test]
+fn approver_asleep_through_one_question() {
+    each(&["approver-asleep:1", "no-lag-metric"], |rehearsal| {
+        ends_as(rehearsal, "recovered", "");
+        let earlier: Vec<&str> = rehearsal.earlier.iter().map(|earlier| earlier.outcome).collect();
+        assert_eq!(earlier, ["expired"]);
     });
 }
 

@@ -1,5 +1,6 @@
 //! Tests of rehearsals. One program, since linking each file by itself takes longer than running it.
 
+mod broken;
 mod defects;
 mod faults;
 mod planted;

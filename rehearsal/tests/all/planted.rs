@@ -96,3 +96,8 @@ fn a_guard_that_reads_the_lag_too_late() {
         &["lost-no-more-than-shown", "shown-no-more-than-true"],
     );
 }
+
+#[test]
+fn event_sources_that_are_enabled_before_the_database_takes_writes() {
+    is_found(Defect::EnablesTooEarly, &["no-dead-letters"]);
+}

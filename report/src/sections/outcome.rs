@@ -1,12 +1,12 @@
 //! How it ended, and what was achieved.
 
 use jiff::Timestamp;
-use shared::measure::seconds_between;
+use shared::measure::{Achieved, seconds_between};
 use shared::record::{Closing, TimelineStep};
 use shared::recovery::Outcome;
 
 use crate::account::{Account, cause};
-use crate::figures::{measured, tone, verdict};
+use crate::figures::{measured, number, tone, verdict};
 use crate::page::{Block, Figure, Table, Text, Tone};
 use crate::path::polls;
 use crate::story::told::Tale;
@@ -168,11 +168,25 @@ fn is_back(beginning: &str, account: &Account) -> Text {
         text = text.and(" since ").and_at(healthy);
     }
     match closing.achieved.rto_seconds {
+        Some(seconds) if closing.achieved.rto_is_at_least => text.and(format!(
+            ", at least {} after customers began to suffer: nobody saw when that was.",
+            length(seconds)
+        )),
         Some(seconds) if account.starts_in_place_of_an_impact() => {
             text.and(format!(", {} after the start.", length(seconds)))
         }
         Some(seconds) => text.and(format!(", {} after customers began to suffer.", length(seconds))),
         None => text.and("; how long customers were without it was not measured."),
+    }
+}
+
+/// How long customers were without the service: measured, the least that it can be, or not known.
+fn without_service(achieved: &Achieved) -> Text {
+    match achieved.rto_seconds {
+        Some(seconds) if achieved.rto_is_at_least => {
+            number("rto_seconds", seconds, format!("at least {}", length(seconds)))
+        }
+        seconds => measured(seconds, "rto_seconds", "not measured"),
     }
 }
 
@@ -192,8 +206,12 @@ pub(crate) fn achieved(tale: &Tale<'_>) -> Vec<Block> {
             let (achieved, met) = (&closing.achieved, closing.met);
             let mut figures = vec![Figure {
                 name: "Without service (RTO)".to_owned(),
-                value: measured(achieved.rto_seconds, "rto_seconds", "not measured"),
-                verdict: verdict(met.rto, Some(header.objectives.rto), achieved.rto_seconds.is_some()),
+                value: without_service(achieved),
+                verdict: verdict(
+                    met.rto,
+                    Some(header.objectives.rto),
+                    achieved.rto_seconds.is_some() && !achieved.rto_is_at_least,
+                ),
                 tone: tone(met.rto),
             }];
             figures.push(tale.story.lost(account, closing));
@@ -303,7 +321,10 @@ fn sources(tale: &Tale<'_>, closing: &Closing) -> Block {
     let achieved = &closing.achieved;
     let mut rows: Vec<[String; 4]> = Vec::new();
     if achieved.rto_seconds.is_some() {
-        let exact = "a minute: the impact is the first bad minute of the check from outside";
+        let exact = match achieved.rto_is_at_least {
+            true => "at least: nobody saw the impact, and the start stands in for it",
+            false => "a minute: the impact is the first bad minute of the check from outside",
+        };
         rows.push(
             [
                 "Without service (RTO)",

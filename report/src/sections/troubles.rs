@@ -96,7 +96,9 @@ fn follows_on(code: &WarningCode) -> &'static str {
         WarningCode::MetricsUnread
         | WarningCode::HeartbeatUnread
         | WarningCode::NoOutageSeen
-        | WarningCode::PromotedBefore => "it was decided without that, or with what stood in for it",
+        | WarningCode::PromotedBefore
+        | WarningCode::FitUnseen => "it was decided without that, or with what stood in for it",
+        WarningCode::NotFit => "this Region may not serve, or not in full, until that is corrected",
         WarningCode::CommittedUnread | WarningCode::SurvivingUnread => "what was lost is not measured, or less exactly",
         WarningCode::NotesUnread => "what an earlier recovery changed is not taken back by this one",
         WarningCode::Unknown | WarningCode::Other(_) => "it went on without that",

@@ -42,7 +42,7 @@ impl Story for RegionFailure {
             "fence-region" => format!("shuts {other} off from taking writes"),
             "promote-database" => format!("tells the database to move to {here}"),
             "check-database" => format!("looks whether the database takes writes in {here}"),
-            "activate-region" => format!("lets the functions run in {here}"),
+            "activate-region" => format!("lets functions and event sources run in {here}"),
             "switch-dns" => format!("moves the public name to {here}"),
             "check-dns" => "looks whether every name server knows".to_owned(),
             "unfence-region" => format!("gives back what was changed in {other}"),
@@ -193,6 +193,11 @@ impl Story for RegionFailure {
             "way" => "The way".to_owned(),
             "writer" => "the cluster that took writes".to_owned(),
             "ready" => format!("The database takes reads and writes in {here}"),
+            "already_here" => {
+                format!("The database of {here} took the writes before this recovery had decided anything")
+            }
+            "impact_assumed" => "Nobody saw when customers first suffered".to_owned(),
+            "cancelled" => "AWS has cancelled the database's move".to_owned(),
             "not_begun" => "The database's move had not begun".to_owned(),
             "last_committed_at" => format!("Last heartbeat known to be committed in {other}"),
             "last_surviving_at" => "Last heartbeat in the recovered database".to_owned(),

@@ -49,6 +49,12 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
             "is zero, so that every alarm would be too old; give it minutes, as in 10m",
         );
     }
+    if plan.automation.page_fenced_after.as_secs() < LONGEST_STEP_SECONDS {
+        problems.add(
+            "/automation/page_fenced_after",
+            "is shorter than one step may take, so that a recovery at work would page people; give it 3m or more",
+        );
+    }
     severities(plan, &mut problems);
     contacts(plan, &mut problems);
     problems.0
@@ -82,6 +88,9 @@ pub fn warnings(plan: &Plan) -> Vec<Problem> {
     }
     warnings.0
 }
+
+/// A recovery that is at work may say nothing for so long: one try of its longest Task, in seconds.
+const LONGEST_STEP_SECONDS: u64 = 150;
 
 struct Problems(Vec<Problem>);
 
@@ -938,6 +947,7 @@ mod tests {
         a_region_alarm_that_nobody_hears: ["/alarms/0/region" = "primary"] => "/alarms/0/region";
         an_alarm_twice_in_a_region: ["/alarms/1/name" = "outside", "/alarms/1/region" = "standby"] => "/alarms/1/name";
         every_alarm_stale: ["/automation/stale_after" = "0s"] => "/automation/stale_after";
+        a_page_while_a_step_is_at_work: ["/automation/page_fenced_after" = "1m"] => "/automation/page_fenced_after";
         an_answer_later_than_the_rto: ["/severities/sev1/respond_within" = "241m"] => "/severities/sev1/respond_within";
         an_answer_at_once: ["/severities/sev1/respond_within" = "0s"] => "/severities/sev1/respond_within";
         an_unknown_contact: ["/severities/sev1/notify/0" = "boss"] => "/severities/sev1/notify/0";

@@ -345,6 +345,10 @@ fn two() -> u8 {
     2
 }
 
+fn five_minutes() -> Duration {
+    Duration::from_secs(300)
+}
+
 /// Objectives of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -413,6 +417,10 @@ pub struct Automation {
     pub table: String,
     /// An alarm's event older than this starts nothing.
     pub stale_after: Duration,
+    /// A Region that is fenced, and still has the writer, pages people after it has heard nothing of the recovery for this
+    /// long.
+    #[serde(default = "five_minutes")]
+    pub page_fenced_after: Duration,
 }
 
 /// How severe something is.

@@ -24,6 +24,9 @@ pub struct Sighting {
     pub impact_at: Option<Timestamp>,
     /// As in [`Observed`].
     #[serde(default)]
+    pub impact_assumed: Option<bool>,
+    /// As in [`Observed`].
+    #[serde(default)]
     pub decided_at: Option<Timestamp>,
     /// As in [`Observed`].
     #[serde(default)]
@@ -44,6 +47,10 @@ impl Sighting {
     pub fn complete(self, observed: Observed) -> Observed {
         Observed {
             impact_at: observed.impact_at.or(self.impact_at),
+            impact_assumed: match observed.impact_at {
+                Some(_) => observed.impact_assumed,
+                None => self.impact_assumed.unwrap_or_default(),
+            },
             decided_at: observed.decided_at.or(self.decided_at),
             healthy_at: observed.healthy_at.or(self.healthy_at),
             last_committed_at: observed.last_committed_at.or(self.last_committed_at),
@@ -71,10 +78,14 @@ impl Sighting {
         let times = times
             .into_iter()
             .filter_map(|(name, at)| Some((name, text(&at?.to_string()))));
-        let can = self
-            .can_lose_writes
-            .map(|can| ("can_lose_writes", AttributeValue::Bool(can)));
-        times.chain(can)
+        let answers = [
+            ("impact_assumed", self.impact_assumed),
+            ("can_lose_writes", self.can_lose_writes),
+        ];
+        let answers = answers
+            .into_iter()
+            .filter_map(|(name, answer)| Some((name, AttributeValue::Bool(answer?))));
+        times.chain(answers)
     }
 }
 

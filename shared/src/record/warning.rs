@@ -56,6 +56,10 @@ pub enum WarningCode {
     NoOutageSeen,
     /// The database is here already: what was lost is not known any more.
     PromotedBefore,
+    /// A part of what this Region needs to serve is missing, denied or wrong.
+    NotFit,
+    /// Whether such a part is fit could not be seen.
+    FitUnseen,
     /// A warning from before there were codes: only its text is known.
     Unknown,
     /// A code of a step that is not known here.

@@ -15,7 +15,7 @@ use shared::error::StepError;
 use shared::step::Change;
 
 /// What a step may change more than once: the step, the kind of what it changes, and why that is meant.
-const CHANGED_AGAIN: [(&str, &str, &str); 8] = [
+const CHANGED_AGAIN: [(&str, &str, &str); 9] = [
     (
         "assess-region",
         "decision",
@@ -44,14 +44,20 @@ const CHANGED_AGAIN: [(&str, &str, &str); 8] = [
         "question",
         "it has the token of the Task that waits now",
     ),
+    (
+        "start-recovery",
+        "metric_values",
+        "the largest value of five minutes counts",
+    ),
 ];
 
 /// What a step may change more than once that died in between.
-const CHANGED_AGAIN_AFTER_DEATH: [(&str, &str, &str); 4] = [
+const CHANGED_AGAIN_AFTER_DEATH: [(&str, &str, &str); 5] = [
     ("announce", "messages", TOLD_TWICE),
     ("release-lock", "messages", TOLD_TWICE),
     ("request-approval", "messages", TOLD_TWICE),
     ("start-recovery", "messages", TOLD_TWICE),
+    ("watch-fence", "messages", TOLD_TWICE),
 ];
 const TOLD_TWICE: &str = "people are rather told twice than never";
 
@@ -73,7 +79,7 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 17] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 18] = [
     (
         "assess-region",
         "ask",
@@ -103,6 +109,7 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 17] = [
     ("switch-dns", "changed", WHAT_IT_DID),
     ("unfence-region", "of", WHAT_IT_DID),
     ("unfence-region", "taken_back", WHAT_IT_DID),
+    ("watch-fence", "paged", WHAT_IT_DID),
 ];
 const WHAT_IT_DID: &str = "it says what it found and did, and the second time there is nothing left to do";
 const WARNS_ONCE: &str = "a lock that it holds already is not taken over again";

@@ -1,5 +1,7 @@
 //! Fencing a Region, giving it back, and activating it later: on the simulated AWS, by the real steps.
 
+mod reopening;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Deref;
@@ -9,7 +11,7 @@ use crate::common::{self, ENABLED, PRIMARY, RECOVERY, in_virtual_time};
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
 use shared::plan::Function;
-use shared::record::{Claim, Claimed, Record, Resource, ResourceKind, Warning, WarningCode};
+use shared::record::{Claim, Claimed, Record, Resource, ResourceKind, Undo, Warning, WarningCode};
 use shared::recovery::{Mode, RecoveryRef};
 
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
@@ -216,6 +218,44 @@ fn what_was_fenced_is_given_back_exactly() {
         world.fence().await;
         tokio::time::sleep(Duration::from_secs(61)).await;
         assert_eq!(world.unfence().await["complete"], true);
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        world.assert_as_before();
+    });
+}
+
+/// The machine waits 10 s between two looks.
+#[test]
+fn once_a_promotion_was_asked_for_one_look_that_does_not_show_it_gives_nothing_back() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        world.fence().await;
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        let recovery: RecoveryRef = serde_json::from_value(world.opened["recovery"].clone()).unwrap();
+        let note = Undo {
+            step: "promote-database".to_owned(),
+            resource: Resource::new(ResourceKind::GlobalDatabase, "shop-global"),
+            previous: Value::Null,
+            taken_back_by: None,
+            by_hand: None,
+            taken_back_at: None,
+        };
+        world.record.note_undo(&recovery, &note).await.unwrap();
+        let fenced = world.cloud().snapshot();
+        let step = world.step::<unfence_region::UnfenceRegion>();
+        let mut input = unfence_input(&world);
+        let mut looks = 0;
+        let output = loop {
+            let output = step.invoke(input.clone()).await.unwrap();
+            let Some(again) = output.get("look_again") else {
+                break output;
+            };
+            assert_eq!((&output["taken_back"], &output["complete"]), (&json!(0), &json!(false)));
+            assert_eq!(world.cloud().snapshot(), fenced, "as yet");
+            input["not_begun"] = again.clone();
+            looks += 1;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        };
+        assert_eq!((looks, &output["complete"]), (6, &json!(true)));
         tokio::time::sleep(Duration::from_secs(61)).await;
         world.assert_as_before();
     });
@@ -457,7 +497,7 @@ fn two_hundred_functions_are_fenced_given_back_and_activated_in_time() {
 
         let began = tokio::time::Instant::now();
         let plan = &world.opened["plan"];
-        let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"] }));
+        let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"], "part": "functions" }));
         let activated = world
             .step::<activate_region::ActivateRegion>()
             .invoke(input)
@@ -488,14 +528,18 @@ async fn activated_later() -> (Value, Value) {
         panic!("the lock of the primary Region is free");
     };
     let plan = &world.opened["plan"];
-    let input = json!({
-        "state": { "Name": "Tested" },
-        "recovery": { "id": "back", "workload": world.plan.workload, "token": token, "execution": "arn:back" },
-        "here": plan["other"],
-        "functions": plan["functions"],
-    });
+    let input = |part: &str| {
+        json!({
+            "state": { "Name": "Tested" },
+            "recovery": { "id": "back", "workload": world.plan.workload, "token": token, "execution": "arn:back" },
+            "here": plan["other"],
+            "functions": plan["functions"],
+            "part": part,
+        })
+    };
     let step = world.step_in::<activate_region::ActivateRegion>(PRIMARY);
-    let output = step.invoke(input).await.unwrap();
+    let output = step.invoke(input("functions")).await.unwrap();
+    step.invoke(input("event-sources")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(61)).await;
     let undos = world.other_record.undo_notes("back").await.unwrap();
     let undos: Vec<_> = undos.iter().map(|undo| json!([undo.resource, undo.previous])).collect();
@@ -546,14 +590,23 @@ fn activating_a_region_that_stands_by_enables_its_event_sources() {
         };
         assert_eq!(states(), ["Disabled"]);
         let plan = &world.opened["plan"];
-        let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"] }));
-        let output = world
-            .step::<activate_region::ActivateRegion>()
-            .invoke(input)
-            .await
-            .unwrap();
+        let activated = async |part: &str| {
+            let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"], "part": part }));
+            let step = world.step::<activate_region::ActivateRegion>();
+            let output = step.invoke(input).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            output
+        };
+        // Of functions that do not run yet none is enabled.
+        let output = activated("event-sources").await;
+        assert_eq!((&output["of"], &output["failed"]), (&json!(0), &json!([])));
+        assert_eq!(states(), ["Disabled"]);
+        let output = activated("functions").await;
         assert_eq!((&output["active"], &output["failed"]), (&json!(5), &json!([])));
-        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(states(), ["Disabled"]);
+        let output = activated("event-sources").await;
+        assert_eq!((&output["active"], &output["failed"]), (&json!(1), &json!([])));
+        assert_eq!(output["summary"], "1 of 1 event sources are enabled");
         assert_eq!(states(), ["Enabled"]);
     });
 }
@@ -570,17 +623,21 @@ fn the_event_source_of_a_function_that_must_not_run_stays_disabled() {
             .insert("DB_CLUSTER_ARN".into(), "arn:elsewhere".into());
         world.cloud().lambda.create_function(RECOVERY, name, function);
         let plan = &world.opened["plan"];
-        let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"] }));
-        let output = world
-            .step::<activate_region::ActivateRegion>()
-            .invoke(input)
-            .await
-            .unwrap();
+        let input =
+            |part: &str| world.with(json!({ "here": plan["here"], "functions": plan["functions"], "part": part }));
+        let step = world.step::<activate_region::ActivateRegion>();
+        let output = step.invoke(input("functions")).await.unwrap();
         assert_eq!(
             (&output["active"], output["failed"].as_array().unwrap().len()),
             (&json!(4), 1),
             "{output}"
         );
+        // Also where something else lets it run.
+        let mut function = world.cloud().lambda.function(RECOVERY, name).unwrap();
+        function.reserved_concurrency = None;
+        world.cloud().lambda.create_function(RECOVERY, name, function);
+        let output = step.invoke(input("event-sources")).await.unwrap();
+        assert_eq!((&output["of"], &output["failed"]), (&json!(0), &json!([])), "{output}");
         let sources = world.cloud().lambda.event_sources(world.cloud().now());
         let here = sources.iter().find(|source| source.region == RECOVERY).unwrap();
         assert_eq!(here.state, "Disabled");

@@ -5,6 +5,7 @@ mod arbitrary_events;
 mod arbitrary_inputs;
 mod asking;
 mod asl_validator;
+mod built;
 mod circles;
 mod common;
 mod effects;
@@ -24,6 +25,7 @@ mod start_recovery;
 mod stopped;
 mod template;
 mod time_limits;
+mod who_writes;
 mod worst_case;
 
 // Most tests play rehearsals, which are many small allocations.

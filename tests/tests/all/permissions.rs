@@ -50,11 +50,12 @@ const FAULTS: [&[&str]; 28] = [
     &["child-not-stopped"],
 ];
 /// The same for moving the workload back.
-const FAULTS_ON_RETURN: [&[&str]; 4] = [
+const FAULTS_ON_RETURN: [&[&str]; 5] = [
     &["switchover-hangs"],
     &["switchover-hangs:2m", "approver-declines"],
     &["switchover-hangs", "approver-asleep"],
     &["kill:fence-region:6"],
+    &["lost-after-fence"],
 ];
 
 /// What was touched and invoked in the rehearsals of one plan.

@@ -497,3 +497,35 @@ fn a_metric_that_is_not_taken_fails_no_closing_and_holds_nobody_up() {
         });
     }
 }
+
+/// Nobody can read when customers first suffered: the time is the least that it can be, wherever it is shown.
+#[test]
+fn a_time_from_an_impact_that_nobody_saw_is_at_least_that() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        world.cloud().faults.on_calls(CallFault {
+            service: Some("monitoring".to_owned()),
+            operation: Some("GetMetricData".to_owned()),
+            ..CallFault::every(CallEffect::Denied)
+        });
+        world.cloud().take_region_away(PRIMARY);
+        let question = world.question().await;
+        assert_eq!(
+            world.answer(&question, ON_CALL, "approve", Some("it is dark")).await.0,
+            202
+        );
+        assert_eq!(world.answer(&question, SECOND, "approve", Some("it is")).await.0, 200);
+        world.wait().await;
+        let closing = world.closing().await;
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+        assert!(closing.achieved.rto_is_at_least && closing.observed.impact_assumed);
+        assert_eq!(closing.met.rto, Met::Missed);
+        assert_eq!(world.achieved("AchievedRto"), []);
+        assert_eq!(
+            world.achieved("AchievedRtoAtLeast"),
+            [closing.achieved.rto_seconds.unwrap()]
+        );
+        let told = world.messages().pop().unwrap().text;
+        assert!(told.contains("Back after at least"), "{told}");
+    });
+}

@@ -1,7 +1,7 @@
 //! The stack: everything that exists has its place in it, what starts a recovery is what is rehearsed, each rule hears what it
 //! must and nothing else, and no name of a platform is in the template. Permissions are in `permissions.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use std::sync::LazyLock;
@@ -16,7 +16,8 @@ use rehearsal::scenarios::region_failure::{self, RegionFailure};
 use serde_json::{Value, json};
 use shared::plan::{Alarm, BucketName, Function, Plan, SiteName, Start};
 use shared::scenario::Scenario;
-use shared::step::Caller;
+use shared::step::{Caller, STARTS};
+use simulator::aws::cloudwatch::Metric;
 use simulator::aws::events::{Target, TargetInput, matches};
 use simulator::simulation::{Deployment, hole, machine_hole};
 use tests::limits::Size;
@@ -453,6 +454,7 @@ fn with_the_observer_there_is_what_looks_and_nothing_that_recovers() {
         "ProbeHealthLog",
         "ProbeHealthRole",
         "ProbeHealthSchedule",
+        "ProbeHealthStarts",
         "ProbeSilent",
         "Records",
         "SchedulerRole",
@@ -510,7 +512,7 @@ fn a_plan_without_an_alarm_on_the_other_regions_loss_is_deployed() {
     };
     assert_eq!(
         dashboard(&standby)[0]["properties"]["alarms"].as_array().unwrap().len(),
-        4
+        5
     );
     assert!(dashboard(&standby)[1]["properties"]["annotations"].is_object());
     plan.alarms.clear();
@@ -910,15 +912,58 @@ fn each_target_admits_its_rule_and_what_is_not_delivered_is_kept() {
                 "{name}"
             );
         }
-        for function in ["ProbeHealth", "ReleaseLock", "StartRecovery"] {
-            let kept = stack.of_kind("AWS::Lambda::EventInvokeConfig").any(|(_, config)| {
-                config.properties["FunctionName"] == stack.resource(function).properties["FunctionName"]
-                    && config.properties["Qualifier"] == "live"
-                    && config.properties["DestinationConfig"]["OnFailure"]["Destination"] == json!(queue)
-            });
+        for (function, resource) in stack.of_kind("AWS::Lambda::Function") {
+            let dead_letters = &resource.properties["DeadLetterConfig"]["TargetArn"];
+            let kept = *dead_letters == json!(queue)
+                || stack.of_kind("AWS::Lambda::EventInvokeConfig").any(|(_, config)| {
+                    config.properties["FunctionName"] == resource.properties["FunctionName"]
+                        && config.properties["Qualifier"] == "live"
+                        && config.properties["DestinationConfig"]["OnFailure"]["Destination"] == json!(queue)
+                });
             assert!(kept, "what {function} fails at three times is lost");
         }
     }
+}
+
+/// One that cannot start is found before the disaster.
+#[test]
+fn each_function_is_called_once_a_week_with_what_does_nothing() {
+    for stack in stacks() {
+        let weekly = stack.of_kind("AWS::Scheduler::Schedule").filter(|(_, schedule)| {
+            let properties = &schedule.properties;
+            properties["ScheduleExpression"] == "rate(7 days)" && properties["Target"]["Input"] == STARTS
+        });
+        let called: BTreeSet<String> = weekly
+            .map(|(_, schedule)| schedule.properties["Target"]["Arn"].as_str().unwrap().to_owned())
+            .collect();
+        let functions = stack.of_kind("AWS::Lambda::Function");
+        let functions: BTreeSet<String> = functions
+            .map(|(_, function)| format!("{}:live", function.arn))
+            .collect();
+        assert_eq!(called, functions);
+    }
+}
+
+/// An alarm that stays raised says nothing of the next event that is given up.
+#[test]
+fn what_is_undelivered_raises_its_alarm_each_time() {
+    for stack in stacks() {
+        let alarm = &stack.resource("SomethingUndelivered").properties;
+        assert_eq!(
+            (&alarm["MetricName"], &alarm["Statistic"]),
+            (&json!("NumberOfMessagesSent"), &json!("Sum"))
+        );
+    }
+}
+
+/// IAM's names hold for all Regions, and a permission set of IAM Identity Center finds a policy by its name.
+#[test]
+fn policies_for_people_have_fixed_names_of_their_own_in_each_region() {
+    let names = stacks().map(|stack| {
+        let policy = &stack.resource("Approvers").properties;
+        policy["ManagedPolicyName"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(names, ["radiant-approvers-us-east-1", "radiant-approvers-us-west-2"]);
 }
 
 #[test]
@@ -1034,6 +1079,7 @@ fn the_dashboard_shows_what_is_there() {
         "AuroraGlobalDBRPOLag",
         "HealthyFromOutside",
         "AchievedRto",
+        "AchievedRtoAtLeast",
         "AchievedRpo",
         "${PROP('Dim.Scenario')}",
     ] {
@@ -1069,7 +1115,11 @@ fn starts_of_stack(stack: &Stack) -> Starts {
             )
         })
     });
-    let schedules = stack.of_kind("AWS::Scheduler::Schedule").map(|(_, schedule)| {
+    // No rehearsal lasts until each function is called to see whether it starts.
+    let rehearsed = stack
+        .of_kind("AWS::Scheduler::Schedule")
+        .filter(|(_, schedule)| schedule.properties["Target"]["Input"] != STARTS);
+    let schedules = rehearsed.map(|(_, schedule)| {
         let (name, target) = (
             schedule.properties["Name"].as_str().unwrap(),
             &schedule.properties["Target"],
@@ -1171,18 +1221,32 @@ fn the_alarms_are_those_that_are_rehearsed() {
                 .or_else(|| value.as_str()?.parse().ok())
                 .unwrap_or(f64::NAN)
         };
-        let dimensions: Vec<Value> = alarm
-            .metric
-            .dimensions
-            .iter()
-            .map(|(name, value)| json!({ "Name": name, "Value": value }))
-            .collect();
+        let metric = |metric: &Metric| {
+            let dimensions = metric.dimensions.iter();
+            let dimensions: Vec<Value> = dimensions
+                .map(|(name, value)| json!({ "Name": name, "Value": value }))
+                .collect();
+            json!({ "Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions })
+        };
         assert_eq!(deployed["AlarmName"], json!(alarm.name));
-        assert_eq!(deployed["Namespace"], json!(alarm.metric.namespace), "{name}");
-        assert_eq!(deployed["MetricName"], json!(alarm.metric.name), "{name}");
-        assert_eq!(deployed["Dimensions"], json!(dimensions), "{name}");
-        assert_eq!(deployed["Statistic"], json!(format!("{:?}", alarm.statistic)), "{name}");
-        assert_eq!(number("Period"), alarm.period.as_secs_f64(), "{name}");
+        let (statistic, period) = (format!("{:?}", alarm.statistic), alarm.period.as_secs());
+        if alarm.or_metrics.is_empty() {
+            for (field, value) in metric(&alarm.metric).as_object().unwrap() {
+                assert_eq!(&deployed[field], value, "{name}");
+            }
+            assert_eq!(deployed["Statistic"], json!(statistic), "{name}");
+            assert_eq!(number("Period"), alarm.period.as_secs_f64(), "{name}");
+        } else {
+            let [math, metrics @ ..] = deployed["Metrics"].as_array().unwrap().as_slice() else {
+                panic!("{name} has no metrics");
+            };
+            assert_eq!(math["Expression"], json!(alarm.expression()), "{name}");
+            let rehearsed = alarm.metrics().enumerate().map(|(index, of)| {
+                let stat = json!({ "Metric": metric(of), "Period": period, "Stat": statistic });
+                json!({ "Id": format!("m{index}"), "MetricStat": stat, "ReturnData": false })
+            });
+            assert_eq!(json!(metrics), json!(rehearsed.collect::<Vec<_>>()), "{name}");
+        }
         assert_eq!(
             number("EvaluationPeriods"),
             f64::from(alarm.evaluation_periods),
@@ -1234,7 +1298,11 @@ fn each_regions_functions_are_named_where_the_policies_break_elsewhere() {
         })
         .collect();
     for stack in stacks_of(&plan) {
-        for (kind, region_is_here) in [("FunctionsHere", true), ("FunctionsOther", false)] {
+        for (kind, region_is_here) in [
+            ("FunctionsHere", true),
+            ("FunctionsSeen", true),
+            ("FunctionsOther", false),
+        ] {
             let policies = stack
                 .of_kind("AWS::IAM::ManagedPolicy")
                 .filter(|(name, _)| name.starts_with(kind));

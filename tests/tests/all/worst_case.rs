@@ -43,7 +43,7 @@ impl Worst {
         let assessed = |way: &str, id: &str| {
             json!({
                 "blockers": [], "impact_at": null, "decided_at": "2026-01-01T00:00:00Z", "can_lose_writes": true,
-                "way": way, "fence_confirmable": true,
+                "way": way, "fence_confirmable": true, "already_here": false, "impact_assumed": false,
                 "ask": { "id": id, "people": 2, "headline": "h", "shown": [] },
             })
         };
@@ -57,6 +57,7 @@ impl Worst {
                 json!({ "ready": true, "last_surviving_at": null, "last_committed_at": null })
             }
             "ActivateRegion" => json!({ "active": 1, "of": 1, "failed": [] }),
+            "EnableEventSources" => json!({ "active": 1, "of": 1, "failed": [] }),
             "SwitchDns" | "SubmitDnsAgain" => json!({ "change": "C1" }),
             "CheckDns" => json!({ "in_sync": false, "gone": true }),
             "CheckHealth" if late(&self.switched, longest["health_seconds"]) => {

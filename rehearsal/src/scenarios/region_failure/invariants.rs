@@ -57,6 +57,12 @@ pub(crate) const UNASKED_NEEDS_TWO_CLASSES: Invariant = Invariant {
     check: unasked_needs_two_classes,
 };
 
+/// No message of the Region that takes over is given up.
+pub(crate) const NO_DEAD_LETTERS: Invariant = Invariant {
+    name: "no-dead-letters",
+    check: no_dead_letters,
+};
+
 /// Something that must not be.
 fn seen(at: Timestamp, what: impl Into<String>) -> Seen {
     (at, what.into())
@@ -83,7 +89,11 @@ fn one_side_writes(happened: &Happened<'_>) -> Vec<Seen> {
             .iter()
             .filter(|later| later.region == fenced_region && later.header.opened_at > fenced_at)
             .map(|later| later.header.opened_at);
-        let until = opened_later.chain(taken_back.map(|step| step.started_at)).min();
+        let mut reopened = happened.reopened.iter();
+        let reopened = reopened.find(|reopened| reopened.recovery == recorded.header.id);
+        let ends = taken_back.map(|step| step.started_at).into_iter();
+        let ends = ends.chain(reopened.map(|reopened| reopened.at));
+        let until = opened_later.chain(ends).min();
         let until = until.unwrap_or_else(|| happened.simulation.cloud().now());
         let writes = happened.simulation.platform().acknowledged(fenced_at, until);
         let mut there = writes.iter().filter(|write| {
@@ -98,6 +108,24 @@ fn one_side_writes(happened: &Happened<'_>) -> Vec<Seen> {
                     "{fenced_region} took a write although {} had seen it fenced at {fenced_at}; {more} more followed",
                     recorded.header.id
                 ),
+            ));
+        }
+    }
+    breaches
+}
+
+/// Event sources of the Region that takes over are enabled only once its database takes writes: no message there has used up its
+/// receives before.
+fn no_dead_letters(happened: &Happened<'_>) -> Vec<Seen> {
+    let mut breaches = Vec::new();
+    for recorded in happened.recoveries {
+        let letters = happened.simulation.platform().queues.dead_letters(&recorded.region);
+        let mut ours = letters.into_iter().filter(|at| *at >= recorded.header.opened_at);
+        if let Some(first) = ours.next() {
+            let (region, id, more) = (&recorded.region, &recorded.header.id, ours.count());
+            breaches.push(seen(
+                first,
+                format!("{id} let a message of {region} end in its dead-letter queue; {more} more followed"),
             ));
         }
     }
@@ -201,7 +229,9 @@ fn promoted_once(happened: &Happened<'_>) -> Vec<Seen> {
                 .any(|other| other.accepted && other.at > earlier.at && other.target != asked.target)
         });
         let resumed = earlier.is_some_and(|earlier| earlier.given_up_at.is_some_and(|at| at <= asked.at));
-        if let Some(earlier) = earlier.filter(|_| !between && !resumed) {
+        // Whoever was shown what was before it had been asked could not know, and AWS refused.
+        let misled = !asked.accepted && !asked.saw_what_was;
+        if let Some(earlier) = earlier.filter(|_| !between && !resumed && !misled) {
             breaches.push(seen(
                 asked.at,
                 format!(
@@ -292,16 +322,20 @@ fn is_not_replicated(happened: &Happened<'_>, region: &str, at: Timestamp) -> bo
     let Some(site) = happened.plan.site(region) else {
         return false;
     };
-    let metric = Metric {
-        namespace: "AWS/RDS".to_owned(),
-        name: "AuroraGlobalDBRPOLag".to_owned(),
-        dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), site.cluster.clone())]),
-    };
-    let lags = happened
-        .simulation
-        .cloud()
-        .cloudwatch
-        .between(region, &metric, earlier(at), at);
+    let cluster = ("DBClusterIdentifier".to_owned(), site.cluster.clone());
+    let source = ("SourceRegion".to_owned(), happened.other_region(region).to_owned());
+    // CloudWatch has it under one of two sets of dimensions.
+    let sets = [vec![cluster.clone()], vec![cluster, source]];
+    let lags = sets.into_iter().flat_map(|dimensions| {
+        let metric = Metric {
+            namespace: "AWS/RDS".to_owned(),
+            name: "AuroraGlobalDBRPOLag".to_owned(),
+            dimensions: dimensions.into_iter().collect(),
+        };
+        let cloudwatch = &happened.simulation.cloud().cloudwatch;
+        cloudwatch.between(region, &metric, earlier(at), at)
+    });
+    let lags: Vec<f64> = lags.collect();
     (lags.len() as i64) < SEEN_WITHIN.as_secs() / 60 || lags.iter().any(|lag| *lag > FAR_BEHIND_MS)
 }
 

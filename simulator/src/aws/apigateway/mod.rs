@@ -112,6 +112,11 @@ impl ApiGateway {
         lock(&self.stages).insert(key(region, rest_api, stage), made);
     }
 
+    /// Deletes a stage, if it is there.
+    pub fn delete_stage(&self, region: &str, rest_api: &str, stage: &str) {
+        lock(&self.stages).remove(&key(region, rest_api, stage));
+    }
+
     /// The settings of a stage, by method; nothing, if there is no such stage.
     pub fn settings(&self, region: &str, rest_api: &str, stage: &str) -> Option<BTreeMap<String, MethodSettings>> {
         let stages = lock(&self.stages);

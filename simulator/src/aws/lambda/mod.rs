@@ -94,6 +94,16 @@ impl Lambda {
         lock(&self.functions).insert((region.to_owned(), name.to_owned()), function);
     }
 
+    /// Deletes a function, if it is there.
+    pub fn delete_function(&self, region: &str, name: &str) {
+        lock(&self.functions).remove(&(region.to_owned(), name.to_owned()));
+    }
+
+    /// Deletes an event source mapping, if it is there.
+    pub fn delete_event_source(&self, region: &str, uuid: &str) {
+        lock(&self.event_sources).remove(&(region.to_owned(), uuid.to_owned()));
+    }
+
     /// A function as it is now.
     pub fn function(&self, region: &str, name: &str) -> Option<Function> {
         self.look_at(region, name, Function::clone)
@@ -127,6 +137,15 @@ impl Lambda {
             state: mapping.state(now),
         });
         each.collect()
+    }
+
+    /// Whether an event source mapping of a Region reads from `source_arn` at `now`; one that is being disabled still does.
+    pub fn polls(&self, region: &str, source_arn: &str, now: Timestamp) -> bool {
+        lock(&self.event_sources).iter().any(|((its_region, _), mapping)| {
+            its_region == region
+                && mapping.source_arn == source_arn
+                && matches!(mapping.state(now), "Enabled" | "Disabling")
+        })
     }
 
     /// The name of the function that an event source mapping invokes; nothing, if there is no such mapping.

@@ -31,6 +31,23 @@ pub struct SqlRefusal {
     pub message: String,
 }
 
+impl NewCluster {
+    /// The cluster, with this database, one instance and the Data API on.
+    pub(super) fn with(&self, environment: &Environment, database: Database) -> Cluster {
+        Cluster {
+            id: self.id.clone(),
+            region: self.region.clone(),
+            status: "available",
+            engine_version: ENGINE_VERSION.to_owned(),
+            secret_arn: self.secret_arn.clone(),
+            data_api: true,
+            takes_statements_from: environment.now(),
+            instances: vec![format!("{}-1", self.id)],
+            database,
+        }
+    }
+}
+
 impl Rds {
     /// Makes a global database whose first cluster is the writer; each has one instance and the Data API on. Errors: a
     /// text, if a database cannot be made.
@@ -44,17 +61,7 @@ impl Rds {
         for (index, new) in clusters.iter().enumerate() {
             let mut database = Database::new()?;
             database.set_writable(index == 0);
-            let cluster = Cluster {
-                id: new.id.clone(),
-                region: new.region.clone(),
-                status: "available",
-                engine_version: ENGINE_VERSION.to_owned(),
-                secret_arn: new.secret_arn.clone(),
-                data_api: true,
-                takes_statements_from: environment.now(),
-                instances: vec![format!("{}-1", new.id)],
-                database,
-            };
+            let cluster = new.with(environment, database);
             state.clusters.insert(new.arn.clone(), cluster);
         }
         let members: Vec<String> = clusters.iter().map(|cluster| cluster.arn.clone()).collect();
@@ -67,7 +74,10 @@ impl Rds {
             lag: Vec::new(),
             set_lag: None,
             lag_is_published: true,
+            lag_names_its_source: false,
             moves: Vec::new(),
+            looks: Vec::new(),
+            last_look_was_old: false,
         };
         state.globals.insert(id.to_owned(), global);
         Ok(())
@@ -157,6 +167,22 @@ impl Rds {
     pub fn set_engine_version(&self, cluster_arn: &str, version: &str) {
         if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
             cluster.engine_version = version.to_owned();
+        }
+    }
+
+    /// Sets the secret that a cluster's Data API takes.
+    pub fn set_secret(&self, cluster_arn: &str, secret_arn: &str) {
+        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
+            cluster.secret_arn = secret_arn.to_owned();
+        }
+    }
+
+    /// Deletes a cluster, and takes it out of its global database.
+    pub fn delete_cluster(&self, cluster_arn: &str) {
+        let mut state = lock(&self.state);
+        state.clusters.remove(cluster_arn);
+        for global in state.globals.values_mut() {
+            global.members.retain(|member| member != cluster_arn);
         }
     }
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::state::{Fate, Hang, Rds, State};
+use jiff::Timestamp;
+
+use super::clusters::NewCluster;
+use super::state::{Fate, Hang, OldLooks, Rds, State};
+use crate::aws::wire::element;
 use crate::environment::Environment;
 use crate::environment::Reach;
 use crate::faults::{CallEffect, FaultId};
@@ -36,6 +40,50 @@ impl Rds {
         fault
     }
 
+    /// Makes one look in four at a global database show what was `by` ago. It comes about with each that then shows something
+    /// else than what is. (AWS does not say how old an answer of its control plane can be; assumed.)
+    pub fn show_what_was(&self, environment: &Environment, by: Duration) -> FaultId {
+        let fault = environment.faults.on_database();
+        let mut state = lock(&self.state);
+        state.old_looks = Some(OldLooks { fault, by });
+        state.advance(environment, environment.now());
+        fault
+    }
+
+    /// Keeps AWS from saying to which cluster a global database moves: every part of `FailoverState` is optional. It comes
+    /// about with each look during a move.
+    pub fn leave_targets_unnamed(&self, environment: &Environment) -> FaultId {
+        let fault = environment.faults.on_database();
+        lock(&self.state).targets_unnamed = Some(fault);
+        fault
+    }
+
+    /// Makes a new cluster of a global database its writer, with all data, as somebody does who has a third Region: the
+    /// others read from then on. It comes about at once. Errors: a text, where there is no such database.
+    pub fn move_to_a_third_cluster(
+        &self,
+        environment: &Environment,
+        id: &str,
+        third: &NewCluster,
+    ) -> Result<FaultId, String> {
+        let now = environment.now();
+        let mut state = lock(&self.state);
+        state.advance(environment, now);
+        let State { clusters, globals, .. } = &mut *state;
+        let global = globals.get_mut(id).ok_or("there is no such global database")?;
+        let writer = clusters.get_mut(&global.writer).ok_or("it has no writer")?;
+        let mut database = writer.database.copy_as_of(now)?;
+        database.set_writable(true);
+        writer.database.set_writable(false);
+        clusters.insert(third.arn.clone(), third.with(environment, database));
+        global.members.push(third.arn.clone());
+        global.writer = third.arn.clone();
+        global.transition = None;
+        let fault = environment.faults.on_database();
+        environment.faults.apply(fault);
+        Ok(fault)
+    }
+
     /// Takes the databases of a Region away, and nothing else there: see [`Reach::Database`]. It comes about with each call
     /// that fails and each statement that is refused meanwhile.
     pub fn take_database_away(&self, environment: &Environment, region: &str) -> FaultId {
@@ -66,7 +114,55 @@ impl Rds {
     }
 }
 
+/// Of how many looks one is old.
+const ONE_LOOK_IN: u32 = 4;
+
 impl State {
+    /// What a look at a global database shows now, which is what was a while ago where chance and a fault have it so.
+    pub(super) fn look(&mut self, environment: &Environment, id: &str) -> Option<String> {
+        let mut is = self.globals.get(id).map(|global| self.global_xml(id, global))?;
+        let unnamed = self.targets_unnamed.filter(|fault| environment.faults.holds(*fault));
+        let transition = self.globals.get(id).and_then(|global| global.transition.as_ref());
+        if let Some((fault, transition)) = unnamed.zip(transition) {
+            environment.faults.apply(fault);
+            is = is.replace(&element("ToDbClusterArn", &transition.to), "");
+        }
+        let old = self.old_looks.filter(|old| environment.faults.holds(old.fault));
+        let global = self.globals.get_mut(id)?;
+        let was = old.and_then(|old| {
+            let then = environment.now().checked_sub(old.by).ok()?;
+            let is_old = environment.chance("old-looks", |rng| rng.u32(..ONE_LOOK_IN) == 0);
+            let looks = global.looks.iter();
+            let before = looks.rev().find(|(from, _)| *from <= then).or(global.looks.first())?;
+            (is_old && before.1 != is).then(|| (old.fault, before.1.clone()))
+        });
+        global.last_look_was_old = was.is_some();
+        let Some((fault, was)) = was else {
+            return Some(is);
+        };
+        environment.faults.apply(fault);
+        Some(was)
+    }
+
+    /// Keeps what looks show, where some show what is old.
+    pub(super) fn keep_looks(&mut self, now: Timestamp) {
+        if self.old_looks.is_none() {
+            return;
+        }
+        let shown: Vec<(String, String)> = self
+            .globals
+            .iter()
+            .map(|(id, global)| (id.clone(), self.global_xml(id, global)))
+            .collect();
+        for (id, shows) in shown {
+            if let Some(global) = self.globals.get_mut(&id)
+                && global.looks.last().is_none_or(|(_, before)| *before != shows)
+            {
+                global.looks.push((now, shows));
+            }
+        }
+    }
+
     /// Counts that the databases of a Region were not there for somebody.
     pub(super) fn note_taken_away(&self, environment: &Environment, region: &str) {
         if let Some(fault) = self.taken_away.get(region) {

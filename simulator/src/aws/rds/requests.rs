@@ -13,7 +13,7 @@ impl Rds {
         let mut state = lock(&self.state);
         state.advance(environment, environment.now());
         let result = match operation {
-            "DescribeGlobalClusters" => state.describe_global_clusters(&parameters),
+            "DescribeGlobalClusters" => state.describe_global_clusters(environment, &parameters),
             "DescribeDBClusters" => state.describe_clusters(&call.region, &parameters),
             "FailoverGlobalCluster" | "SwitchoverGlobalCluster" => {
                 state.move_writer(environment, &call.region, operation, &parameters)
@@ -36,14 +36,23 @@ pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) St
 pub(super) type Parameters = BTreeMap<String, String>;
 
 impl State {
-    pub(super) fn describe_global_clusters(&self, parameters: &Parameters) -> Result<String, Refusal> {
+    pub(super) fn describe_global_clusters(
+        &mut self,
+        environment: &Environment,
+        parameters: &Parameters,
+    ) -> Result<String, Refusal> {
         take_only(parameters, &["GlobalClusterIdentifier"])?;
         let wanted = parameters.get("GlobalClusterIdentifier");
-        let found: Vec<String> = self
+        let ids: Vec<String> = self
             .globals
+            .keys()
+            .filter(|id| wanted.is_none_or(|wanted| wanted == *id))
+            .cloned()
+            .collect();
+        let found: Vec<String> = ids
             .iter()
-            .filter(|(id, _)| wanted.is_none_or(|wanted| wanted == *id))
-            .map(|(id, global)| element_of("GlobalClusterMember", &self.global_xml(id, global)))
+            .filter_map(|id| self.look(environment, id))
+            .map(|shows| element_of("GlobalClusterMember", &shows))
             .collect();
         match (wanted, found.is_empty()) {
             (Some(id), true) => Err(Refusal(
@@ -96,6 +105,7 @@ impl State {
                 target: parameter("TargetDbClusterIdentifier"),
                 loses_data: parameter("AllowDataLoss") == "true",
                 accepted: moved.is_ok(),
+                saw_what_was: !global.last_look_was_old,
                 given_up_at: None,
             });
         }

@@ -27,8 +27,20 @@ pub(super) struct State {
     pub(super) next_switchover_hangs: Option<Hang>,
     /// What becomes of the next failover, if it is not to end well.
     pub(super) next_failover: Option<(FaultId, Fate)>,
+    /// How old looks at a global database may be.
+    pub(super) old_looks: Option<OldLooks>,
+    /// The fault that keeps AWS from naming a move's target.
+    pub(super) targets_unnamed: Option<FaultId>,
     /// Of which Regions the databases were taken away.
     pub(super) taken_away: BTreeMap<String, FaultId>,
+}
+
+/// Looks at a global database that show what was a while ago.
+#[derive(Clone, Copy)]
+pub(super) struct OldLooks {
+    pub(super) fault: FaultId,
+    /// How long ago.
+    pub(super) by: Duration,
 }
 
 /// How long a switchover hangs before it is cancelled; nothing for ever.
@@ -51,6 +63,8 @@ pub struct Move {
     pub loses_data: bool,
     /// Whether AWS took it.
     pub accepted: bool,
+    /// Whether the last look at the global database before that showed what was, and not something older.
+    pub saw_what_was: bool,
     /// When AWS gave it up, if it did.
     pub given_up_at: Option<Timestamp>,
 }
@@ -87,8 +101,14 @@ pub(super) struct Global {
     /// The lag that holds in place of a drawn one.
     pub(super) set_lag: Option<Duration>,
     pub(super) lag_is_published: bool,
+    /// Whether the lag has `SourceRegion` as a dimension beside the cluster.
+    pub(super) lag_names_its_source: bool,
     /// Every move that was asked for, in that order.
     pub(super) moves: Vec<Move>,
+    /// What looks showed from each moment on, where some show what is old.
+    pub(super) looks: Vec<(Timestamp, String)>,
+    /// Whether the last look showed something that was no more.
+    pub(super) last_look_was_old: bool,
 }
 
 /// A cluster that is to be made anew from the writer's data.

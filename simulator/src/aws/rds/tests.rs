@@ -368,6 +368,29 @@ async fn a_failover_that_fails_leaves_everything_as_before_and_the_next_one_work
 }
 
 #[tokio::test(start_paused = true)]
+async fn some_looks_show_what_was_and_count_where_that_is_no_more() {
+    let cloud = world();
+    let by = Duration::from_secs(20);
+    let fault = cloud.rds.show_what_was(&cloud, by);
+    cloud.clock.wait_until(at(100.0)).await;
+    let writes_in_west = || seen(&cloud).2;
+    assert!((0..40).all(|_| !writes_in_west()));
+    assert_eq!(cloud.faults.applied(fault), 0, "what was is what is");
+    fail_over(&cloud).unwrap();
+    cloud.clock.wait_until(at(164.0)).await;
+    let old = (0..40).filter(|_| !writes_in_west()).count();
+    assert!((1..40).contains(&old), "{old}");
+    assert_eq!(cloud.faults.applied(fault), old as u64);
+    cloud.clock.wait_until(at(185.0)).await;
+    assert!((0..40).all(|_| writes_in_west()), "nothing is older than that");
+    // AWS itself is not misled.
+    let moves = cloud.rds.moves("shops");
+    assert_eq!(moves.len(), 1);
+    let again = [("AllowDataLoss", "true")];
+    assert!(is_invalid(&move_to(&cloud, WEST, NEW, "FailoverGlobalCluster", &again)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn databases_that_are_away_stop_replication_switchovers_and_being_made_anew() {
     // What was written before they went away arrives, as far as it would have; nothing after.
     let cloud = world();

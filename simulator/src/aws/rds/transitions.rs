@@ -17,6 +17,7 @@ impl State {
                 rejoin(&mut self.clusters, global, &arn, environment, now);
             }
         }
+        self.keep_looks(now);
     }
 }
 

@@ -37,6 +37,11 @@ impl S3 {
         lock(&self.buckets).insert(name.to_owned(), bucket);
     }
 
+    /// Deletes a bucket, with what is in it.
+    pub fn delete_bucket(&self, name: &str) {
+        lock(&self.buckets).remove(name);
+    }
+
     /// Makes a bucket for what is left behind and never taken back, such as reports: its objects are part of the journal, and
     /// not of the snapshot.
     pub fn create_journal_bucket(&self, region: &str, name: &str) {
@@ -101,6 +106,9 @@ impl S3 {
             );
             reply.headers.push(("x-amz-bucket-region", bucket.region.clone()));
             return reply;
+        }
+        if operation == "HeadBucket" {
+            return Reply::new(200, "application/xml", "");
         }
         if key.is_empty() {
             return error(501, "NotImplemented", "the simulated S3 knows objects only");

@@ -29,6 +29,7 @@ impl Service for S3 {
         let operation = match call.method.as_str() {
             "PUT" => "PutObject",
             "GET" => "GetObject",
+            "HEAD" if bucket_alone(&call.path).is_some() => "HeadBucket",
             "HEAD" => "HeadObject",
             "DELETE" => "DeleteObject",
             _ => return None,
@@ -39,6 +40,9 @@ impl Service for S3 {
     /// An object, and for reads its bucket too: whoever may not list it is told 403 and not 404 of an object that is not
     /// there. Source: S3 API Reference, GetObject and HeadObject, "Permissions".
     fn touched(&self, _: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>> {
+        if operation == "HeadBucket" {
+            return bucket_alone(&call.path).map(|bucket| vec![Resource::new(format!("arn:aws:s3:::{bucket}"))]);
+        }
         let (bucket, key) = call.path.trim_start_matches('/').split_once('/')?;
         if key.is_empty() || !is_plain(key) {
             return None;
@@ -75,6 +79,12 @@ impl Service for S3 {
     fn journal(&self, _: &Environment) -> Parts {
         parts([("journal_objects", self.tags(true))])
     }
+}
+
+/// The bucket of a path that names no object.
+fn bucket_alone(path: &str) -> Option<&str> {
+    let bucket = path.trim_matches('/');
+    (!bucket.is_empty() && !bucket.contains('/')).then_some(bucket)
 }
 
 fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Reply {

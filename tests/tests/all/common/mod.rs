@@ -27,7 +27,7 @@ use simulator::aws::cloudwatch::Metric;
 use simulator::aws::service::Service;
 use simulator::aws::sns::Message;
 use simulator::cloud::Cloud;
-use simulator::simulation::{Deployment, Simulation};
+use simulator::simulation::{Conditions, Deployment, Simulation};
 use states_language::{EventKind, ExecutionStatus};
 
 pub const MACHINE: &str = "recovery";
@@ -98,8 +98,13 @@ impl World {
                 seen.borrow_mut().push(event.state.to_string());
             }
         });
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin_with_services(&plan, deployments, services, seed, begins_at, observer)
+        let conditions = Conditions {
+            seed,
+            began_at: "2026-01-06T02:50:00Z".parse().unwrap(),
+            timings: Timings::built_in().unwrap(),
+            services,
+        };
+        let simulation = Simulation::begin_in(&plan, deployments, conditions, observer)
             .await
             .unwrap();
         trial::attach(&simulation, &plan.automation.table);
