@@ -16,6 +16,9 @@ const POLICY_REST: usize = 700;
 /// The longest value of a parameter, in characters (CloudFormation User Guide, "CloudFormation quotas").
 const PARAMETER_LIMIT: usize = 4_096;
 
+/// The one Region that has metrics of health checks (Route 53 Developer Guide, "Monitoring health checks using CloudWatch").
+const HEALTH_CHECK_METRICS: &str = "us-east-1";
+
 /// Names and values of the template's parameters in one Region.
 pub type Parameters = BTreeMap<String, String>;
 
@@ -68,6 +71,8 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     let alarms = plan.alarms.iter().filter(|alarm| alarm.region == name);
     let alarms: Vec<&str> = alarms.map(|alarm| alarm.name.as_str()).collect();
     let switch = plan.dns.switch_object.as_ref();
+    let health_check = switch.and_then(|switch| switch.health_check.as_ref());
+    let health_check = health_check.filter(|_| here.region == HEALTH_CHECK_METRICS);
     let watch = plan.alarm(Scenario::REGION_FAILURE, SiteName::Standby);
     let policy = plan.scenarios.get(&Scenario::REGION_FAILURE);
     let rpo = policy.and_then(|policy| policy.objectives.rpo);
@@ -92,6 +97,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("HostedZone", json!(plan.dns.hosted_zone)),
             ("SwitchBucket", json!(switch.map_or("", |switch| &switch.bucket.0))),
             ("SwitchKey", json!(switch.map_or("", |switch| &switch.key))),
+            ("SwitchHealthCheck", json!(health_check.map_or("", |check| &check.0))),
             ("HealthUrl", json!(plan.health.url)),
             ("HealthConsecutive", json!(plan.health.consecutive)),
             ("HealthTimeoutSeconds", json!(plan.health.timeout.as_secs())),

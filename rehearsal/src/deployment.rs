@@ -34,6 +34,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<switch_dns::SwitchDns>(),
     step::<unfence_region::UnfenceRegion>(),
     step::<watch_fence::WatchFence>(),
+    step::<watch_switch::WatchSwitch>(),
     step::<write_report::WriteReport>(),
 ];
 
@@ -86,6 +87,8 @@ const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How often a Region looks at its own fence.
 const FENCE_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
+/// How often the Region that serves looks whether customers are sent there.
+const SWITCH_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// The schedule that asks again what nobody answered.
 const ASK_AGAIN: &str = "ask-again";
@@ -240,6 +243,7 @@ fn in_region(
             look_at_lock(plan, region),
             watch_fence(plan, region),
             ask_again(plan, region),
+            watch_switch(plan, region),
         ],
         functions: steps.iter().map(|step| (step.name, step.make)).collect(),
         machines: machines.to_vec(),
@@ -305,6 +309,17 @@ fn ask_again(plan: &Plan, region: &str) -> Schedule {
         every: ASKED_AGAIN_WITHIN,
         target_arn: function_arn(&plan.account, region, start_recovery::StartRecovery::NAME),
         input: json!({ "machine": recovery_machine(plan, region) }),
+    }
+}
+
+/// Looks whether the switch object sends customers to the Region that serves.
+fn watch_switch(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: "watch-switch".to_owned(),
+        region: region.to_owned(),
+        every: SWITCH_LOOKED_AT_EVERY,
+        target_arn: function_arn(&plan.account, region, watch_switch::WatchSwitch::NAME),
+        input: json!({}),
     }
 }
 

@@ -298,13 +298,17 @@ impl Work<'_> {
         };
         let workload = &self.plan.workload;
         let noted = self.record.note_reopened(workload, &reopened).await;
-        noted.map_err(Refusal::of(Condition::OnlyWriter))?;
+        let is_ours = noted.map_err(Refusal::of(Condition::OnlyWriter))?;
         if let Err(refusal) = self.other_conditions(notes, pause).await {
-            if let Err(error) = self.record.forget_reopened(workload, self.recovery).await {
+            // Where somebody else keeps it, they may have opened this Region by now.
+            if is_ours && let Err(error) = self.record.forget_reopened(workload, self.recovery).await {
                 tracing::warn!(error = %error, "the recovery is told that people opened this Region, and they did not");
             }
             return Err(refusal);
         }
+        // Somebody else may have been refused meanwhile, and have taken it away.
+        let noted = self.record.note_reopened(workload, &reopened).await;
+        noted.map_err(Refusal::of(Condition::OnlyWriter))?;
         Ok(self.restore(notes, hold).await)
     }
 
@@ -446,10 +450,7 @@ fn is_only_writer(database: &GlobalDatabase, ours: &str, theirs: &str, seen_from
         )))
     };
     if let Some(transition) = &database.transition {
-        return no(format!(
-            "the database is {} to {}",
-            transition.status, transition.to_cluster_arn
-        ));
+        return no(transition.in_words(&database.id));
     }
     if let Some(unknown) = database
         .members
@@ -515,7 +516,7 @@ mod tests {
             members: members.collect(),
             transition: to.map(|to| Transition {
                 status: "pending".to_owned(),
-                to_cluster_arn: to.to_owned(),
+                to_cluster_arn: Some(to.to_owned()),
                 way: None,
             }),
             engine_version: None,

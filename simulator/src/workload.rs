@@ -33,6 +33,8 @@ const RECOVERY_QUEUE: &str = "c7d9e0f3-84a6-4b72-8f15-1e3d5a7b9c20";
 const ORDER: &str = "/order";
 /// Observations in a row after which the switch object's health check changes its status. Route 53's default is 3.
 const HEALTH_CHECK_THRESHOLD: u32 = 3;
+/// Its identifier, as the stack made it.
+const SWITCH_HEALTH_CHECK: &str = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0";
 
 /// The platform: an API in each Region, in front of functions, in front of the Region's cluster.
 pub struct Platform {
@@ -482,7 +484,7 @@ fn put_public_name(cloud: &Cloud, plan: &Plan) {
         secondary: secondary.api.domain.clone(),
         ttl: plan.dns.ttl.as_std(),
         health_check: HealthCheck {
-            id: switch.health_check.clone(),
+            id: SWITCH_HEALTH_CHECK.to_owned(),
             bucket: switch.bucket.0.clone(),
             key: switch.key.clone(),
             failure_threshold: HEALTH_CHECK_THRESHOLD,

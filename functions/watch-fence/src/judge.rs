@@ -75,7 +75,7 @@ pub fn judge(
     let is_due = watched
         .paged_at
         .is_none_or(|paged_at| now.duration_since(paged_at) >= EVERY - EARLY);
-    let pages = (!watched.moved && silent_for >= silent_after && is_due).then_some(silent_for);
+    let pages = (!watched.moved && silent_for >= silent_after - EARLY && is_due).then_some(silent_for);
     if pages.is_some() {
         watched.paged_at = Some(now);
     }

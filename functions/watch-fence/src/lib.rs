@@ -172,7 +172,7 @@ impl WatchFence {
         let mut asks_for = SignedDuration::ZERO;
         if header.as_ref().is_some_and(|header| header.ended().is_none()) {
             for question in there.questions(recovery).await? {
-                if there.settled(recovery, &question.ask.id).await?.is_none() {
+                if there.settled(recovery, &question.ask).await?.is_none() {
                     asks_for = asks_for.max(question.expires_at.duration_since(question.asked_at));
                 }
             }
@@ -212,7 +212,7 @@ enum Writer {
 
 fn writer(database: &GlobalDatabase, ours: &str) -> Writer {
     match &database.transition {
-        Some(transition) => Writer::Unknown(format!("it is {} to {}", transition.status, transition.to_cluster_arn)),
+        Some(transition) => Writer::Unknown(transition.in_words(&database.id)),
         None if database.member(ours).is_some_and(|member| member.is_writer) => Writer::Ours,
         None if database.members.iter().any(|member| member.is_writer) => Writer::Another,
         None => Writer::Unknown("it has no writer".to_owned()),

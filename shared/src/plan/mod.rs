@@ -237,10 +237,20 @@ pub struct SwitchObject {
     /// The object's key.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_.-][A-Za-z0-9/_.-]{0,511}$"), extend("patternErrorMessage" = form::OBJECT_KEY))]
     pub key: String,
-    /// The health check's identifier.
-    #[schemars(regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), extend("patternErrorMessage" = form::HEALTH_CHECK))]
-    pub health_check: String,
+    /// The health check's identifier. The stack of the standby Region makes it and gives it out as `SwitchHealthCheck`;
+    /// left out before that, no alarm says when the name moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HealthCheckId")]
+    pub health_check: Option<HealthCheckId>,
 }
+
+/// The identifier of a Route 53 health check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthCheckId(
+    /// As Route 53 gives it.
+    #[schemars(regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), extend("patternErrorMessage" = form::HEALTH_CHECK))]
+    pub String,
+);
 
 /// What counts as healthy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

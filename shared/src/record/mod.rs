@@ -12,6 +12,7 @@
 //! | `workload#<name>` | `fence-watch` | what the look at this Region's fence found so far |
 //! | `workload#<name>` | `reopen-approval#<id>#<who>` | that a person wants this Region opened, whatever the recovery does |
 //! | `workload#<name>` | `reopened#<id>` | that people opened what that recovery had fenced here |
+//! | `workload#<name>` | `switch-watch` | that the public name does not lead to this Region, which serves |
 //! | `workload#<name>` | `witness#<Region>` | the last heartbeat that the platform saw committed in that Region |
 //! | `plan` | `current` | the SHA-256 of the plan in force |
 //! | `plan` | `sha256#<hash>` | a plan, as JSON |
@@ -51,4 +52,4 @@ pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, FencedFor, Undo};
 pub use untold::{Released, Untold};
 pub use warning::{Warning, WarningCode};
-pub use watched::{ReopenApproval, Reopened, Watched};
+pub use watched::{Mismatch, ReopenApproval, Reopened, Watched};

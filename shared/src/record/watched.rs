@@ -51,7 +51,31 @@ pub struct ReopenApproval {
     pub by: String,
 }
 
+/// That the public name does not lead to the Region that serves. Its times are of that Region's clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mismatch {
+    /// When it was seen first.
+    pub since: Timestamp,
+    /// When people were told last; nothing while they were not.
+    pub told_at: Option<Timestamp>,
+}
+
 impl Record {
+    /// What was wrong with the public name at the last look, if anything was.
+    pub async fn mismatch(&self, workload: &str) -> Result<Option<Mismatch>, StepError> {
+        self.item(&workload_key(workload), MISMATCH).await
+    }
+
+    /// Keeps that something is wrong with the public name.
+    pub async fn note_mismatch(&self, workload: &str, mismatch: &Mismatch) -> Result<(), StepError> {
+        self.put(&workload_key(workload), MISMATCH, mismatch).await
+    }
+
+    /// Forgets it: the name leads where it should.
+    pub async fn forget_mismatch(&self, workload: &str) -> Result<(), StepError> {
+        self.forget(workload, MISMATCH).await
+    }
+
     /// What the last look at the fence of this table's Region found.
     pub async fn watched(&self, workload: &str) -> Result<Option<Watched>, StepError> {
         self.item(&workload_key(workload), WATCHED).await
@@ -67,21 +91,25 @@ impl Record {
         self.item(&workload_key(workload), &reopened_key(recovery)).await
     }
 
-    /// Keeps that people open what `reopened.recovery` had fenced.
-    pub async fn note_reopened(&self, workload: &str, reopened: &Reopened) -> Result<(), StepError> {
+    /// Keeps that people open what `reopened.recovery` had fenced, unless that is kept already; says whether it was not.
+    pub async fn note_reopened(&self, workload: &str, reopened: &Reopened) -> Result<bool, StepError> {
         let sort = reopened_key(&reopened.recovery);
-        self.put(&workload_key(workload), &sort, reopened).await
+        self.put_new(&workload_key(workload), &sort, reopened).await
     }
 
     /// Forgets it: nothing was opened.
     pub async fn forget_reopened(&self, workload: &str, recovery: &str) -> Result<(), StepError> {
+        self.forget(workload, &reopened_key(recovery)).await
+    }
+
+    async fn forget(&self, workload: &str, sort: &str) -> Result<(), StepError> {
         self.client
             .delete_item()
             .table_name(&self.table)
-            .set_key(Some(key(&workload_key(workload), &reopened_key(recovery))))
+            .set_key(Some(key(&workload_key(workload), sort)))
             .send()
             .await
-            .map_err(|error| self.failed("dynamodb:DeleteItem", recovery, error))?;
+            .map_err(|error| self.failed("dynamodb:DeleteItem", sort, error))?;
         Ok(())
     }
 
@@ -100,6 +128,7 @@ impl Record {
 }
 
 const WATCHED: &str = "fence-watch";
+const MISMATCH: &str = "switch-watch";
 
 fn reopened_key(recovery: &str) -> String {
     format!("reopened#{recovery}")

@@ -262,6 +262,11 @@ impl TimeSource for FunctionClock {
     }
 }
 
+/// The bucket and the Region that a host name of S3 has.
+fn bucket_of(host: &str) -> Option<(&str, &str)> {
+    host.strip_suffix(".amazonaws.com")?.split_once(".s3.")
+}
+
 /// The public internet, as a caller in a Region sees it.
 #[derive(Clone, Debug)]
 struct Web {
@@ -282,6 +287,17 @@ impl HttpConnector for Web {
                 .parse()
                 .map_err(|_| ConnectorError::user(format!("not an address: {}", request.uri()).into()))?;
             let (host, path) = (uri.host().unwrap_or_default(), uri.path());
+            if let Some((bucket, its_region)) = bucket_of(host) {
+                tokio::time::sleep(cloud.latency(&region, its_region)).await;
+                // S3's data plane is a part of the Region that customers reach.
+                let is_reached = cloud.reaches_internet(&region) && cloud.passes(&region, its_region);
+                if !is_reached || !cloud.is_up(its_region) {
+                    std::future::pending::<()>().await;
+                }
+                // Whoever may not list a bucket is not told whether an object is there (S3 API Reference, GetObject).
+                let is_there = cloud.s3.is_publicly_there(bucket, path.trim_start_matches('/'));
+                return response(Reply::new(if is_there { 200 } else { 403 }, "application/xml", ""));
+            }
             match platform.get_from(&cloud, &region, host, path).await {
                 Ok(answer) => response(Reply::new(answer.status, "application/json", answer.body)),
                 Err(NoAnswer::CertificateExpired) => Err(ConnectorError::io("certificate has expired".into())),

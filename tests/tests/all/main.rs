@@ -23,6 +23,7 @@ mod region_switch;
 mod resuming;
 mod start_recovery;
 mod stopped;
+mod switch_object;
 mod template;
 mod time_limits;
 mod who_writes;

@@ -501,7 +501,8 @@ fn a_plan_without_an_alarm_on_the_other_regions_loss_is_deployed() {
         (heard(&primary), heard(&standby)),
         (vec!["zone".to_owned(), "region".to_owned()], vec!["deleted".to_owned()])
     );
-    assert!(!standby.resources.keys().any(|name| name.starts_with("Watch")));
+    let mut alarms = standby.of_kind("AWS::CloudWatch::Alarm").map(|(name, _)| name);
+    assert!(!alarms.any(|name| name.starts_with("Watch")) && !standby.resources.contains_key("Watch"));
     assert!(standby.resources.contains_key("ProbeHealthSchedule"));
     let dashboard = |stack: &Stack| {
         let body = stack.resource("Dashboard").properties["DashboardBody"]
@@ -560,6 +561,52 @@ fn one_object_is_public_and_nothing_else() {
     assert_eq!(
         public,
         ["arn:aws:s3:::radiant-dr-switch-us-west-2/switch/recovery-serves"]
+    );
+}
+
+/// The switch object is what the public name depends on: who may delete it, what watches it, and what tells of it.
+#[test]
+fn the_switch_object_is_kept_from_others_and_watched() {
+    let [primary, standby] = stacks();
+    let statements = standby.resource("SwitchPolicy").properties["PolicyDocument"]["Statement"].clone();
+    let denied = statements
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|said| said["Effect"] == "Deny")
+        .unwrap();
+    assert_eq!(denied["Action"], json!(["s3:DeleteObject", "s3:DeleteObjectVersion"]));
+    assert_eq!(
+        denied["Condition"],
+        json!({ "ArnNotLike": { "aws:PrincipalArn": "arn:aws:iam::123456789012:role/*-SwitchDnsRole-*" } })
+    );
+    for stack in [&primary, &standby] {
+        assert!(stack.resources.contains_key("SwitchDnsRole"));
+    }
+
+    assert!(!primary.resources.contains_key("SwitchCheck"));
+    let check = &standby.resource("SwitchCheck").properties["HealthCheckConfig"];
+    assert_eq!(
+        (&check["FullyQualifiedDomainName"], &check["ResourcePath"]),
+        (
+            &json!("radiant-dr-switch-us-west-2.s3.us-west-2.amazonaws.com"),
+            &json!("/switch/recovery-serves")
+        )
+    );
+    assert_eq!(check["Inverted"], json!(true));
+
+    // The metric of a health check is in us-east-1 alone.
+    assert!(!standby.resources.contains_key("NameMoved"));
+    let alarm = &primary.resource("NameMoved").properties;
+    let id = plan().dns.switch_object.unwrap().health_check.unwrap().0;
+    assert_eq!(alarm["Dimensions"], json!([{ "Name": "HealthCheckId", "Value": id }]));
+    let mut parameters = self::parameters(&plan()).unwrap();
+    let (region, before) = &mut parameters[0];
+    before.insert("SwitchHealthCheck".to_owned(), String::new());
+    let before = Stack::render("123456789012", region, before).unwrap();
+    assert!(
+        !before.resources.contains_key("NameMoved"),
+        "nothing is known of it before it is made"
     );
 }
 

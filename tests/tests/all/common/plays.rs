@@ -36,7 +36,7 @@ impl Play {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All of them.
-pub const PLAYS: [Play; 11] = [
+pub const PLAYS: [Play; 12] = [
     Play::new("lost", || Box::pin(lost())),
     Play::new("there and back", || Box::pin(there_and_back(usual()))),
     Play {
@@ -50,6 +50,7 @@ pub const PLAYS: [Play; 11] = [
     Play::new("stopped and told", || Box::pin(stopped(true))),
     Play::new("stopped and not told", || Box::pin(stopped(false))),
     Play::new("left fenced", || Box::pin(left_fenced())),
+    Play::new("name sent back", || Box::pin(name_sent_back())),
     Play::new("alarm refused", || Box::pin(alarm_refused())),
     Play::new("not answered", || Box::pin(not_answered())),
 ];
@@ -194,6 +195,23 @@ async fn left_fenced() -> World {
     }
     world.cloud().take_region_away(RECOVERY);
     tokio::time::sleep(HOUR / 4).await;
+    world
+}
+
+/// The switch object is hidden from the public while the standby Region serves, and shown again.
+async fn name_sent_back() -> World {
+    let world = lost().await;
+    let bucket = world
+        .plan
+        .dns
+        .switch_object
+        .as_ref()
+        .map(|switch| switch.bucket.0.clone());
+    let bucket = bucket.unwrap_or_default();
+    world.cloud().s3.block_public_access(&bucket, true);
+    tokio::time::sleep(HOUR / 4).await;
+    world.cloud().s3.block_public_access(&bucket, false);
+    tokio::time::sleep(HOUR / 6).await;
     world
 }
 
