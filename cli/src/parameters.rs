@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shared::plan::{Plan, Site, SiteName};
 use shared::scenario::Scenario;
+use shared::slices::OutsideSlice;
 
 /// How many policies the template has for the platform's functions, in each of the two Regions.
 pub const POLICIES: usize = 7;
@@ -37,6 +38,30 @@ pub fn parameters(plan: &Plan) -> Result<[(String, Parameters); 2], String> {
     ])
 }
 
+/// The observer's Region and the parameters for it, where nothing recovers: what only that needs is empty. People hear of a probe
+/// that is silent on a topic with the name of the standby Region's.
+pub fn observer_parameters(plan: &Plan) -> Result<Option<(String, Parameters)>, String> {
+    let Some(observer) = &plan.observer else {
+        return Ok(None);
+    };
+    let [_, (_, standby)] = parameters(plan)?;
+    let looks = |name: &str| OBSERVER_TAKES.contains(&name) || name.starts_with("Health") || name.starts_with("Probe");
+    let parameters = standby.into_iter().map(|(name, value)| {
+        let value = match name.as_str() {
+            "IsStandby" => "false".to_owned(),
+            "IsObserver" => "true".to_owned(),
+            "LagMaximumMilliseconds" => "0".to_owned(),
+            name if looks(name) => value,
+            _ => String::new(),
+        };
+        (name, value)
+    });
+    Ok(Some((observer.region.clone(), parameters.collect())))
+}
+
+/// What the observer's Region takes as the standby Region does, beside health and probe.
+const OBSERVER_TAKES: [&str; 5] = ["Prefix", "Workload", "Table", "TopicName", "Outside"];
+
 /// What the names of functions, machines and rules begin with.
 fn prefix(plan: &Plan) -> String {
     format!("{}-", plan.workload)
@@ -56,6 +81,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("Prefix", json!(prefix(plan))),
             ("Workload", json!(plan.workload)),
             ("IsStandby", json!((name == SiteName::Standby).to_string())),
+            ("IsObserver", json!("false")),
             ("OtherRegion", json!(other.region)),
             ("Table", json!(plan.automation.table)),
             ("TopicName", json!(here.topic)),
@@ -77,6 +103,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("HealthTimeoutSeconds", json!(plan.health.timeout.as_secs())),
             ("ProbeNamespace", json!(plan.probe.namespace)),
             ("ProbeMetric", json!(plan.probe.metric)),
+            ("Outside", json!(json!(OutsideSlice::of(plan)).to_string())),
             ("WatchAlarm", json!(watch.map_or("", |alarm| &alarm.name))),
             (
                 "LagMaximumMilliseconds",

@@ -124,16 +124,16 @@ pub fn recovery_machine(plan: &Plan, region: &str) -> String {
     machine_arn(&plan.account, region, RECOVERY_MACHINE)
 }
 
-/// What watches the platform for a scenario, in one Region, and starts its recovery.
+/// What watches the platform for a scenario, and starts its recovery.
 #[derive(Clone, Debug)]
 pub struct Watching {
-    /// The Region.
+    /// The Region of the alarms.
     pub region: String,
     /// Alarms on metrics.
     pub alarms: Vec<Alarm>,
     /// Alarms on these.
     pub composite_alarms: Vec<CompositeAlarm>,
-    /// What calls the functions that publish metrics.
+    /// What calls the functions that publish metrics, in that Region and with the observer.
     pub schedules: Vec<Schedule>,
     /// What hands the alarm's events to `start-recovery`.
     pub rule: Rule,
@@ -163,9 +163,9 @@ pub fn alarm_rule(plan: &Plan, region: &str, alarm: &str) -> Rule {
     }
 }
 
-/// What is deployed in both Regions, the standby Region's first: these steps and machines, what frees their lock, and what
-/// watches the platform, which starts a recovery if `alarm_is_heard`.
-pub fn in_both_regions(
+/// What is deployed in the plan's Regions, the standby Region's first: in its two, these steps and machines, what frees their
+/// lock, and what watches the platform, which starts a recovery if `alarm_is_heard`; with the observer, the probe alone.
+pub fn in_each_region(
     plan: &Plan,
     steps: &[DeployedStep],
     machines: &[(&'static str, &'static str)],
@@ -173,22 +173,44 @@ pub fn in_both_regions(
     alarm_is_heard: bool,
 ) -> Vec<Deployment> {
     let regions = [&plan.regions.standby.region, &plan.regions.primary.region];
-    let mut both = regions.map(|region| in_region(plan, region, steps, machines));
+    let mut each: Vec<Deployment> = regions
+        .into_iter()
+        .map(|region| in_region(plan, region, steps, machines))
+        .collect();
+    each.extend(
+        plan.observer
+            .as_ref()
+            .map(|observer| with_observer(&observer.region, steps)),
+    );
     if !alarm_is_heard {
         // Nor does anything ask again because an alarm stands.
-        for there in &mut both {
+        for there in &mut each {
             there.schedules.retain(|schedule| schedule.name != ASK_AGAIN);
         }
     }
-    if let Some(watching) = watching
-        && let Some(there) = both.iter_mut().find(|there| there.region == watching.region)
-    {
-        there.alarms.extend(watching.alarms);
-        there.composite_alarms.extend(watching.composite_alarms);
-        there.schedules.extend(watching.schedules);
-        there.rules.extend(alarm_is_heard.then_some(watching.rule));
+    let Some(watching) = watching else {
+        return each;
+    };
+    for there in &mut each {
+        let schedules = watching.schedules.iter();
+        let here = schedules.filter(|schedule| schedule.region == there.region);
+        there.schedules.extend(here.cloned());
+        if there.region == watching.region {
+            there.alarms.extend(watching.alarms.clone());
+            there.composite_alarms.extend(watching.composite_alarms.clone());
+            there.rules.extend(alarm_is_heard.then(|| watching.rule.clone()));
+        }
     }
-    both.into()
+    each
+}
+
+/// What is deployed with the observer: the probe.
+fn with_observer(region: &str, steps: &[DeployedStep]) -> Deployment {
+    let probe = steps.iter().filter(|step| step.name == probe_health::ProbeHealth::NAME);
+    Deployment {
+        functions: probe.map(|step| (step.name, step.make)).collect(),
+        ..Deployment::empty(region)
+    }
 }
 
 /// The recovery machine, with one more scenario's machine among those that it runs.

@@ -33,6 +33,8 @@ const FIRST_PAUSE_AT_LEISURE: Duration = Duration::from_millis(250);
 const CONNECT_ELSEWHERE: Duration = Duration::from_secs(1);
 /// Time for a call to another Region, all tries together.
 const OPERATION_ELSEWHERE: Duration = Duration::from_secs(2);
+/// Time for one try of a look at a Region that may be down.
+const LOOK: Duration = Duration::from_secs(2);
 /// The largest body of a web answer that is read, in bytes.
 const WEB_BODY_LIMIT: usize = 64 * 1024;
 
@@ -202,6 +204,20 @@ impl Aws {
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts(CONNECT_ELSEWHERE, None, OPERATION_ELSEWHERE))
+            .build()
+    }
+
+    /// Configuration for a client that looks at `region`, which may be down: two tries of 2 s each. The first one of a function
+    /// that has just started also opens the connection.
+    pub fn config_to_look(&self, region: &str) -> SdkConfig {
+        let retries = RetryConfig::standard()
+            .with_max_attempts(2)
+            .with_initial_backoff(FIRST_PAUSE_AT_LEISURE);
+        self.config
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .retry_config(retries)
+            .timeout_config(timeouts(CONNECT, Some(LOOK), 2 * LOOK + FIRST_PAUSE_AT_LEISURE))
             .build()
     }
 

@@ -16,6 +16,7 @@ pub mod lambda;
 pub mod measure;
 #[cfg(feature = "cloudwatch")]
 pub mod metric;
+pub mod outside;
 pub mod plan;
 pub mod record;
 pub mod recovery;

@@ -48,6 +48,9 @@ pub struct Platform {
     /// The function behind what customers ask for and behind the health check: the first of the plan.
     function: String,
     sites: Vec<Site>,
+    /// Hosts of others, which the plan names as the outside.
+    others: Vec<String>,
+    troubles: Mutex<BTreeMap<String, (Trouble, u64)>>,
     asked: Mutex<Vec<Asked>>,
     acknowledged: Mutex<Vec<Acknowledged>>,
     /// The messages that customers do not wait for.
@@ -77,6 +80,33 @@ pub struct Acknowledged {
     pub at: Timestamp,
     /// The Region that took it.
     pub region: String,
+}
+
+/// What is wrong with how a Region of the platform answers, while everything of AWS works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The functions that answer customers fail since a release. The heartbeat, which is another one, goes on.
+    BadRelease,
+    /// The certificate of the public name has expired there, so that nobody goes on from the handshake.
+    CertificateExpired,
+    /// A firewall refuses whoever asks from the addresses of Lambda. Customers are served.
+    BlocksFunctions,
+}
+
+/// Why nobody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There is no such host.
+    NoSuchHost,
+    /// The certificate has expired.
+    CertificateExpired,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Customer,
+    Function,
 }
 
 /// What the platform answers.
@@ -161,6 +191,13 @@ impl Platform {
                     stage: site.api.stage.clone(),
                 })
                 .into(),
+            others: plan
+                .probe
+                .outside
+                .iter()
+                .flat_map(|outside| outside.names.clone())
+                .collect(),
+            troubles: Mutex::default(),
             asked: Mutex::default(),
             acknowledged: Mutex::default(),
             queues: Queues::default(),
@@ -195,38 +232,108 @@ impl Platform {
         Some((cloud.rds.region_of(&cluster)?, cluster))
     }
 
-    /// Answers `GET path` at `host`, as somebody behind `resolver` sees it. Nothing, if there is no such host; no answer
-    /// ever, if nobody reaches its Region.
-    pub async fn get(&self, cloud: &Arc<Cloud>, resolver: &Resolver, host: &str, path: &str) -> Option<PlatformAnswer> {
+    /// Answers `GET path` at `host`, as somebody behind `resolver` sees it; no answer ever, if nobody reaches its Region.
+    /// Errors: there is none to be had.
+    pub async fn get(
+        &self,
+        cloud: &Arc<Cloud>,
+        resolver: &Resolver,
+        host: &str,
+        path: &str,
+    ) -> Result<PlatformAnswer, NoAnswer> {
+        let site = self.site_of(cloud, resolver, host).ok_or(NoAnswer::NoSuchHost)?;
+        self.answer(cloud, site, path, Asker::Customer).await
+    }
+
+    /// The Region to which a name leads.
+    fn site_of(&self, cloud: &Cloud, resolver: &Resolver, host: &str) -> Option<&Site> {
         let target = cloud.route53.resolve(cloud, resolver, host)?;
-        let site = self.sites.iter().find(|site| site.domain == target)?;
+        self.sites.iter().find(|site| site.domain == target)
+    }
+
+    async fn answer(
+        &self,
+        cloud: &Arc<Cloud>,
+        site: &Site,
+        path: &str,
+        asker: Asker,
+    ) -> Result<PlatformAnswer, NoAnswer> {
         let takes = cloud.draw("web-answer", &cloud.timings.web_answer);
         tokio::time::sleep(takes / 2).await;
         if !cloud.customers_reach(&site.region) {
             std::future::pending::<()>().await;
         }
-        let answer = self.serve(cloud, site, path);
+        let answer = self.serve(cloud, site, path, asker)?;
         tokio::time::sleep(takes - takes / 2).await;
         if !cloud.customers_reach(&site.region) {
             std::future::pending::<()>().await;
         }
-        Some(answer)
+        Ok(answer)
     }
 
-    /// Likewise, as somebody in a Region's network sees it.
-    pub async fn get_from(&self, cloud: &Arc<Cloud>, region: &str, host: &str, path: &str) -> Option<PlatformAnswer> {
+    /// Likewise, as a function in a Region sees it.
+    pub async fn get_from(
+        &self,
+        cloud: &Arc<Cloud>,
+        region: &str,
+        host: &str,
+        path: &str,
+    ) -> Result<PlatformAnswer, NoAnswer> {
         let resolver = cloud.route53.resolver_of(region);
-        self.get(cloud, &resolver, host, path).await
+        let site = self.site_of(cloud, &resolver, host).ok_or(NoAnswer::NoSuchHost)?;
+        if !cloud.reaches_internet(region) || !cloud.passes(region, &site.region) {
+            std::future::pending::<()>().await;
+        }
+        self.answer(cloud, site, path, Asker::Function).await
     }
 
-    fn serve(&self, cloud: &Cloud, site: &Site, path: &str) -> PlatformAnswer {
+    /// Whether a host is one that the plan names as the outside.
+    pub(crate) fn is_of_others(&self, host: &str) -> bool {
+        self.others.iter().any(|other| other == host)
+    }
+
+    /// From now on something is wrong with how a Region answers.
+    pub fn trouble(&self, region: &str, trouble: Trouble) {
+        lock(&self.troubles).insert(region.to_owned(), (trouble, 0));
+    }
+
+    /// Nothing is wrong with it any more.
+    pub fn end_trouble(&self, region: &str) {
+        lock(&self.troubles).remove(region);
+    }
+
+    /// How often somebody had to do with what is wrong with a Region.
+    pub fn troubled(&self, region: &str) -> u64 {
+        lock(&self.troubles).get(region).map_or(0, |(_, times)| *times)
+    }
+
+    /// What is wrong with a Region for whoever asks, which is counted.
+    fn meet_trouble(&self, region: &str, asker: Asker) -> Option<Trouble> {
+        let mut troubles = lock(&self.troubles);
+        let (trouble, times) = troubles.get_mut(region)?;
+        if *trouble == Trouble::BlocksFunctions && asker == Asker::Customer {
+            return None;
+        }
+        *times += 1;
+        Some(*trouble)
+    }
+
+    fn serve(&self, cloud: &Cloud, site: &Site, path: &str, asker: Asker) -> Result<PlatformAnswer, NoAnswer> {
         let now = cloud.now().as_millisecond();
-        let answer = |status: u16, word: &str| PlatformAnswer {
-            status,
-            body: json!({ "status": word, "region": site.region }).to_string(),
-            region: site.region.clone(),
-            written_ms: now,
+        let answer = |status: u16, word: &str| {
+            Ok(PlatformAnswer {
+                status,
+                body: json!({ "status": word, "region": site.region }).to_string(),
+                region: site.region.clone(),
+                written_ms: now,
+            })
         };
+        match self.meet_trouble(&site.region, asker) {
+            Some(Trouble::BadRelease) => return answer(500, "the release is bad"),
+            Some(Trouble::CertificateExpired) => return Err(NoAnswer::CertificateExpired),
+            Some(Trouble::BlocksFunctions) => return answer(403, "forbidden"),
+            None => {}
+        }
         let Site {
             region,
             rest_api,
@@ -401,7 +508,7 @@ pub async fn run_customers(cloud: Arc<Cloud>, platform: Arc<Platform>) {
         tokio::spawn(async move {
             let at = cloud.now();
             let answer = tokio::time::timeout(PATIENCE, platform.get(&cloud, &resolver, &platform.name, ORDER)).await;
-            let answer = answer.ok().flatten().filter(|answer| answer.status == 200);
+            let answer = answer.ok().and_then(Result::ok).filter(|answer| answer.status == 200);
             let served = answer.is_some();
             if let Some(PlatformAnswer { region, written_ms, .. }) = answer
                 && let Ok(at) = Timestamp::from_millisecond(written_ms)

@@ -2,9 +2,9 @@
 //!
 //! A function's `deploy.yaml` has its IAM statements, and where it needs them: `MemorySize`; `MaximumRetryAttempts`, of
 //! what calls it asynchronously; `PlatformFunctions`, the Region (`Here`, `Other`) whose functions of the platform it stops
-//! and starts, or `Seen`, where it only looks at those here; `Rules` and `Schedules`, which call it. What a machine calls is
-//! read from its definition; a `<machine>.deploy.yaml` beside that has the IAM statements that its calls do not tell. In
-//! both, `scenario_machines` are the machines of scenarios.
+//! and starts, or `Seen`, where it only looks at those here; `Observes`, for one that the observer's Region has too; `Rules` and
+//! `Schedules`, which call it. What a machine calls is read from its definition; a `<machine>.deploy.yaml` beside that has the
+//! IAM statements that its calls do not tell. In both, `scenario_machines` are the machines of scenarios.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -143,6 +143,7 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
     let optional = [
         "MemorySize",
         "MaximumRetryAttempts",
+        "Observes",
         "PlatformFunctions",
         "Rules",
         "Schedules",

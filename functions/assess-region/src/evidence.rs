@@ -1,5 +1,6 @@
 //! What is gathered on both Regions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::primitives::DateTime;
@@ -88,8 +89,14 @@ pub(crate) struct Evidence {
     pub(crate) here: DbCluster,
     /// The other Region's cluster, as that Region sees it.
     pub(crate) other: Result<DbCluster, StepError>,
+    /// Whether it did not answer in two looks, some seconds apart.
+    pub(crate) is_silent: bool,
     /// The last heartbeat that the platform saw committed in the other Region.
     pub(crate) last_committed: Result<Option<Timestamp>, StepError>,
+    /// The observer's own metric; nothing in a plan without an observer.
+    pub(crate) observer: Option<Result<Datapoints, StepError>>,
+    /// Whether this Region reached the outside when it looked, or why that is not known.
+    pub(crate) proof: Result<(), String>,
     /// What AWS Health says of the other Region, for people.
     pub(crate) health: Health,
     /// This Region's heartbeats, where its cluster takes the writes before anything was decided.
@@ -113,37 +120,72 @@ pub(crate) async fn metrics(
     input: &Input,
     now: Timestamp,
 ) -> Result<Metrics, StepError> {
-    let from = now.checked_sub(WINDOW).unwrap_or(now);
     let resource = format!("the probe's and the replication lag's metrics in {}", input.here.region);
-    let probe = query(
-        "probe",
-        (&input.probe.namespace, &input.probe.metric),
-        &[("Workload", &input.probe.workload)],
-        "Minimum",
-    );
-    let mut metrics = Metrics::default();
+    let mut read = read(
+        cloudwatch,
+        [vec![probe_query(input)], lag_queries(input)].concat(),
+        &resource,
+        now,
+    )
+    .await?;
+    let mut taken = |id: &str| read.remove(id).unwrap_or_default();
+    let probe = taken("probe");
+    let lag = largest_by_time([taken("lag"), taken("lag_by_source")].concat());
+    let no_lag = match lag.is_empty() {
+        true => why_no_lag(cloudwatch, input).await,
+        false => NoLag::default(),
+    };
+    Ok(Metrics { probe, lag, no_lag })
+}
+
+/// Reads the metric of the probe that looks from the third Region.
+pub(crate) async fn observed(
+    cloudwatch: &aws_sdk_cloudwatch::Client,
+    input: &Input,
+    region: &str,
+    now: Timestamp,
+) -> Result<Datapoints, StepError> {
+    let resource = format!("the observer's metric in {region}");
+    let mut read = read(cloudwatch, vec![probe_query(input)], &resource, now).await?;
+    Ok(read.remove("probe").unwrap_or_default())
+}
+
+/// Reads metrics, each under its query's id.
+async fn read(
+    cloudwatch: &aws_sdk_cloudwatch::Client,
+    queries: Vec<MetricDataQuery>,
+    resource: &str,
+    now: Timestamp,
+) -> Result<BTreeMap<String, Datapoints>, StepError> {
+    let from = now.checked_sub(WINDOW).unwrap_or(now);
     let mut pages = cloudwatch
         .get_metric_data()
         .start_time(DateTime::from_millis(from.as_millisecond()))
         .end_time(DateTime::from_millis(now.as_millisecond()))
-        .set_metric_data_queries(Some([vec![probe], lag_queries(input)].concat()))
+        .set_metric_data_queries(Some(queries))
         .into_paginator()
         .send();
+    let mut metrics: BTreeMap<String, Datapoints> = BTreeMap::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| StepError::aws("cloudwatch:GetMetricData", &resource, error))?;
+        let page = page.map_err(|error| StepError::aws("cloudwatch:GetMetricData", resource, error))?;
         for result in page.metric_data_results() {
-            match result.id() {
-                Some("probe") => metrics.probe.extend(datapoints(result)),
-                _ => metrics.lag.extend(datapoints(result)),
-            }
+            let id = result.id().unwrap_or_default().to_owned();
+            metrics.entry(id).or_default().extend(datapoints(result));
         }
     }
-    metrics.probe.sort_by_key(|(at, _)| *at);
-    metrics.lag = largest_by_time(std::mem::take(&mut metrics.lag));
-    if metrics.lag.is_empty() {
-        metrics.no_lag = why_no_lag(cloudwatch, input).await;
+    for points in metrics.values_mut() {
+        points.sort_by_key(|(at, _)| *at);
     }
     Ok(metrics)
+}
+
+fn probe_query(input: &Input) -> MetricDataQuery {
+    query(
+        "probe",
+        (&input.probe.namespace, &input.probe.metric),
+        &[("Workload", &input.probe.workload)],
+        "Minimum",
+    )
 }
 
 /// The lag under each set of dimensions under which it may be published: CloudWatch matches sets exactly.

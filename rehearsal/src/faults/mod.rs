@@ -6,6 +6,7 @@ pub mod calls;
 pub mod clock;
 pub mod database;
 pub mod delivery;
+pub mod evidence;
 pub mod execution;
 pub mod lock;
 pub mod people;
@@ -32,6 +33,12 @@ pub static KINDS: &[&FaultKind] = &[
     &database::NO_LAG_METRIC,
     &database::LAG_BY_SOURCE,
     &region::OLD_OUTAGE,
+    &evidence::BAD_RELEASE,
+    &evidence::CERTIFICATE_EXPIRED,
+    &evidence::PROBE_BLOCKED,
+    &evidence::STANDBY_ISOLATED,
+    &evidence::STANDBY_ISOLATED_PARTLY,
+    &evidence::OBSERVER_LOST,
     &database::SWITCHOVER_HANGS,
     &database::STUCK_FAILOVER,
     &database::FAILED_FAILOVER,

@@ -7,7 +7,7 @@ use crate::people::People;
 use crate::world::World;
 
 /// What each of these says.
-const WHAT_PEOPLE_DO: &str = "what people do";
+pub(super) const WHAT_PEOPLE_DO: &str = "what people do";
 
 fn otherwise(world: &World<'_>) -> Option<Count> {
     let heard = Rc::clone(&world.heard);

@@ -17,7 +17,7 @@ use crate::world::World;
 use crate::faults::database::{HOW_FAR_BEHIND, metrics_read};
 
 /// What each of these says.
-const WHAT_IS_LOST: &str = "what is lost";
+pub(super) const WHAT_IS_LOST: &str = "what is lost";
 
 /// How long after the disaster a person starts what no alarm starts.
 const NOTICED_AFTER: Duration = Duration::from_secs(300);

@@ -143,6 +143,7 @@ impl Disaster for RegionReturn {
             invariants::ONE_SIDE_WRITES,
             invariants::PROMOTED_ONCE,
             invariants::LOSES_WITH_APPROVAL,
+            invariants::UNASKED_NEEDS_TWO_CLASSES,
         ]
     }
 

@@ -139,6 +139,74 @@ fn grey_control() {
     });
 }
 
+/// People are asked about a switchover, and it loses nothing. The database is moved by that one call.
+#[track_caller]
+fn switches_over_once_approved(fault: &str) {
+    each(&[fault], |rehearsal| {
+        recovers(rehearsal);
+        two_approved(rehearsal, "may be no help");
+        let moved = (
+            calls(rehearsal, "SwitchoverGlobalCluster"),
+            calls(rehearsal, "FailoverGlobalCluster"),
+        );
+        assert_eq!(moved, (1, 0), "seed {}", rehearsal.seed);
+    });
+}
+
+#[test]
+fn bad_release() {
+    switches_over_once_approved("bad-release");
+}
+
+#[test]
+fn certificate_expired() {
+    switches_over_once_approved("certificate-expired");
+}
+
+/// People are asked, see that the service is well, and decline: nothing is fenced and nothing is moved.
+#[track_caller]
+fn is_declined(fault: &str, because: &str) {
+    each(&[fault], |rehearsal| {
+        ends_as(rehearsal, "declined", "declined by");
+        let approval = rehearsal.approval.as_deref().unwrap_or_default();
+        assert!(approval.contains(because), "seed {}: {approval}", rehearsal.seed);
+        for operation in [
+            "SwitchoverGlobalCluster",
+            "FailoverGlobalCluster",
+            "UpdateStage",
+            "PutFunctionConcurrency",
+        ] {
+            assert_eq!(calls(rehearsal, operation), 0, "seed {}: {operation}", rehearsal.seed);
+        }
+    });
+}
+
+#[test]
+fn probe_blocked() {
+    is_declined("probe-blocked", "may be no help");
+}
+
+#[test]
+fn standby_isolated() {
+    is_declined(
+        "standby-isolated",
+        "the observer says nothing, 0 of 3 signals of us-west-2 say down",
+    );
+}
+
+#[test]
+fn standby_isolated_partly() {
+    is_declined("standby-isolated-partly", "the observer says healthy");
+}
+
+#[test]
+fn observer_lost() {
+    each(&["observer-lost"], |rehearsal| {
+        recovers(rehearsal);
+        two_approved(rehearsal, "the observer says nothing");
+    });
+}
+
 #[test]
 fn both_databases() {
     each(&["both-databases"], |rehearsal| {

@@ -6,9 +6,9 @@ use std::fs;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use crate::common::{PRIMARY, RECOVERY, plan};
+use crate::common::{OBSERVER, PRIMARY, RECOVERY, plan};
 use drctl::output::{Exit, Output};
-use drctl::parameters::parameters;
+use drctl::parameters::{Parameters, observer_parameters, parameters};
 use drctl::render as write_parameters;
 use rehearsal::deployment::{MACHINES, STEPS};
 use rehearsal::deployments;
@@ -32,6 +32,12 @@ fn stacks_of(plan: &Plan) -> [Stack; 2] {
     both.map(|(region, parameters)| Stack::render(&plan.account, &region, &parameters).unwrap())
 }
 
+/// The parameters of each Region, the observer's last.
+fn in_each_region(plan: &Plan) -> Vec<(String, Parameters)> {
+    let both = parameters(plan).unwrap();
+    both.into_iter().chain(observer_parameters(plan).unwrap()).collect()
+}
+
 /// The stacks of the example plan.
 fn stacks() -> [Stack; 2] {
     static STACKS: LazyLock<[Stack; 2]> = LazyLock::new(|| stacks_of(&plan()));
@@ -44,6 +50,7 @@ fn other_plan() -> Plan {
     let text = [
         ("Radiant", "Shop"),
         ("radiant", "shop"),
+        ("eu-west-1", "eu-north-1"),
         ("us-east-1", "eu-central-1"),
         ("us-west-2", "eu-west-1"),
         ("123456789012", "210987654321"),
@@ -421,6 +428,51 @@ fn without_a_switch_object_the_record_may_be_changed_and_nothing_is_public() {
     }
 }
 
+/// What is added to the stack later recovers, unless it says that the observer has it too.
+#[test]
+fn with_the_observer_there_is_what_looks_and_nothing_that_recovers() {
+    let plan = plan();
+    let (region, parameters) = observer_parameters(&plan).unwrap().unwrap();
+    assert_eq!(region, OBSERVER);
+    let stack = Stack::render(&plan.account, &region, &parameters).unwrap();
+    let named = |kinds: &[&str]| -> Vec<&String> {
+        let resources = stack.resources.iter();
+        let such = resources.filter(|(_, resource)| kinds.contains(&resource.kind.as_str()));
+        such.map(|(name, _)| name).collect()
+    };
+    // What makes the function's version, and hands over what it could not be called with, is SAM's.
+    let of_sam = [
+        "AWS::Lambda::Version",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::EventInvokeConfig",
+    ];
+    let resources = stack.resources.iter();
+    let ours = resources.filter(|(_, resource)| !of_sam.contains(&resource.kind.as_str()));
+    let ours: Vec<&str> = ours.map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "ProbeHealth",
+        "ProbeHealthLog",
+        "ProbeHealthRole",
+        "ProbeHealthSchedule",
+        "ProbeHealthStarts",
+        "ProbeSilent",
+        "Records",
+        "SchedulerRole",
+        "SomethingUndelivered",
+        "Topic",
+        "TopicKey",
+        "TopicPolicy",
+        "Undelivered",
+    ];
+    assert_eq!(ours, expected);
+    assert_eq!(named(&of_sam).len(), 3, "{:?}", named(&of_sam));
+    let outputs: Vec<&String> = stack.outputs.keys().collect();
+    assert_eq!(outputs, ["Topic", "Undelivered"]);
+    let mut without = plan;
+    without.observer = None;
+    assert!(observer_parameters(&without).unwrap().is_none());
+}
+
 /// Alarms of any scenario, in either Region, start what `start-recovery` decides; the stack makes the one on the loss of a
 /// Region, where the plan has it in the standby Region.
 #[test]
@@ -615,7 +667,7 @@ fn sam_reads_the_files_that_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut output = Output::new();
     assert_eq!(write_parameters(&plan(), folder.path(), &mut output), Exit::Success);
-    for (region, parameters) in parameters(&plan()).unwrap() {
+    for (region, parameters) in in_each_region(&plan()) {
         let file = folder.path().join(format!("{region}.yaml"));
         let read = "import json, sys; from samcli.cli.types import CfnParameterOverridesType as T; \
                     print(json.dumps(T().convert((sys.argv[1],), None, None)))";
@@ -1174,8 +1226,7 @@ fn sorted(value: &Value) -> Value {
 fn what_starts_functions_is_what_is_rehearsed() {
     let plan = plan();
     let rehearsed = deployments(&plan, &RegionFailure, true).unwrap();
-    let both = parameters(&plan).unwrap();
-    for (region, mut parameters) in both {
+    for (region, mut parameters) in in_each_region(&plan) {
         // A rehearsal's account has no other workload.
         parameters.insert("Prefix".to_owned(), String::new());
         let stack = Stack::render(&plan.account, &region, &parameters).unwrap();

@@ -176,7 +176,7 @@ async fn what_is_added_up_is_what_happens() {
         },
         "plan": {
             "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": { "region": "a" },
-            "database": {}, "probe": {}, "functions": [], "dns": { "name": "n" }, "health": { "url": "u" },
+            "database": {}, "probe": {}, "functions": [], "observer": null, "dns": { "name": "n" }, "health": { "url": "u" },
             "objectives": {}, "approval": { "answer_within_seconds": 900 }, "deadlines": longest_deadlines(Scenario::REGION_FAILURE),
             "reports": {},
         },

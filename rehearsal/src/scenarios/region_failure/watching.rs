@@ -42,7 +42,7 @@ pub struct Alarms {
     pub composite: CompositeAlarm,
 }
 
-/// What watches the platform, in the standby Region. Errors: a text, if the plan has no alarm.
+/// What watches the platform, in the standby Region, and the probe with the observer. Errors: a text, if the plan has no alarm.
 pub(crate) fn watching(plan: &Plan) -> Result<Watching, String> {
     let region = &plan.regions.standby.region;
     let alarms = alarms(plan)?;
@@ -53,14 +53,22 @@ pub(crate) fn watching(plan: &Plan) -> Result<Watching, String> {
         region: region.clone(),
         alarms: vec![alarms.probe, alarms.replication, alarms.maintenance],
         composite_alarms: vec![alarms.composite],
-        schedules: vec![Schedule {
-            name: "probe-health".to_owned(),
-            region: region.clone(),
-            every: Duration::from_secs(60),
-            target_arn: function_arn(&plan.account, region, probe_health::ProbeHealth::NAME),
-            input: json!({ "health": slices.health, "probe": slices.probe }),
-        }],
+        schedules: [Some(region), plan.observer.as_ref().map(|observer| &observer.region)]
+            .into_iter()
+            .flatten()
+            .map(|region| probe_each_minute(plan, &slices, region))
+            .collect(),
     })
+}
+
+fn probe_each_minute(plan: &Plan, slices: &Slices, region: &str) -> Schedule {
+    Schedule {
+        name: "probe-health".to_owned(),
+        region: region.to_owned(),
+        every: Duration::from_secs(60),
+        target_arn: function_arn(&plan.account, region, probe_health::ProbeHealth::NAME),
+        input: json!({ "health": slices.health, "probe": slices.probe }),
+    }
 }
 
 /// The alarms, all in the standby Region: that of the plan that may start most, and those that it is made of

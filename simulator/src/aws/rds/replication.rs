@@ -110,11 +110,14 @@ impl Rds {
         let Some(global) = published.filter(|global| runs(&global.writer)) else {
             return Vec::new();
         };
+        let writer = clusters.get(&global.writer).map(|writer| writer.region.as_str());
+        let reaches = |region: &str| writer.is_some_and(|writer| environment.passes(writer, region));
         global
             .members
             .iter()
             .filter(|arn| global.keeps_reading(arn) && runs(arn))
             .filter_map(|arn| clusters.get(arn))
+            .filter(|cluster| reaches(&cluster.region))
             .map(|cluster| (cluster.region.clone(), cluster.id.clone(), global.lag_at(now)))
             .collect()
     }

@@ -36,6 +36,7 @@ pub const MACHINE: &str = "recovery";
 pub const SCENARIO_MACHINE: &str = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch:1";
 pub const PRIMARY: &str = "us-east-1";
 pub const RECOVERY: &str = "us-west-2";
+pub const OBSERVER: &str = "eu-west-1";
 /// Who is on call: starts and answers.
 pub const ON_CALL: &str = "arn:aws:sts::123456789012:assumed-role/on-call/first@radiant.example.com";
 /// Somebody else.
