@@ -6,7 +6,7 @@
 use std::sync::mpsc;
 
 use drctl::plan_file::read_plan;
-use rehearsal::fault::kinds_that_fit;
+use rehearsal::scenarios::kinds_that_fit;
 use rehearsal::{Fault, Moment, Script, rehearse, scenarios, vocabulary};
 use serde_json::{Value, json};
 use states_language::HistoryEvent;

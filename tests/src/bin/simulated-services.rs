@@ -153,7 +153,7 @@ impl Served {
             Request::Get { from, host, path } => {
                 let answer = self.simulation.platform().get_from(cloud, &from, &host, &path).await;
                 Ok(answer.map_or_else(
-                    || json!({ "status": 0 }),
+                    |_| json!({ "status": 0 }),
                     |answer| json!({ "status": answer.status, "body": answer.body }),
                 ))
             }
