@@ -520,7 +520,7 @@ fn a_time_from_an_impact_that_nobody_saw_is_at_least_that() {
         assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
         assert!(closing.achieved.rto_is_at_least && closing.observed.impact_assumed);
         assert_eq!(closing.met.rto, Met::Missed);
-        assert_eq!(world.achieved("AchievedRto"), []);
+        assert!(world.achieved("AchievedRto").is_empty());
         assert_eq!(
             world.achieved("AchievedRtoAtLeast"),
             [closing.achieved.rto_seconds.unwrap()]
