@@ -1,6 +1,6 @@
 # make test: sets up what the tests need, and runs them all.
 # make lint: format, clippy with warnings as errors, licences and sources of dependencies, and whether each one is used.
-# make release: builds every function as it is deployed, and lists how big each one is.
+# make release: builds every function as it is deployed, checks which glibc it needs, and lists how big each one is.
 # make tools: installs what checks, builds and deploys the stack.
 
 NODE_MODULES := tests/asl-validator/node_modules report/browser/node_modules
@@ -22,8 +22,8 @@ FUNCTIONS := $(notdir $(wildcard functions/*))
 TARGET_arm64 := aarch64-unknown-linux-gnu
 TARGET_x86_64 := x86_64-unknown-linux-gnu
 TARGET := $(TARGET_$(ARCHITECTURE))
-# On a machine of the same architecture the platform's own linker does; from another one, zig has the libraries.
-COMPILER := $(if $(filter $(TARGET),$(shell rustc -vV | sed -n 's/^host: //p')),cargo,cargo-zigbuild)
+# What Amazon Linux 2023 has. A function that needs a newer one ends at its start; zig links with whichever is named.
+GLIBC := 2.34
 
 .PHONY: test lint browser release tools
 test: $(NODE_MODULES) browser tools
@@ -49,8 +49,9 @@ release: tools
 	    echo 'Rust cannot build for $(TARGET) here yet. Get it with' >&2; \
 	    echo '    rustup target add $(TARGET)' >&2; \
 	    echo 'or build for another architecture: make release ARCHITECTURE=x86_64' >&2; exit 2; }
-	PATH="$(CURDIR)/infra/.venv/bin:$$PATH" cargo lambda build --locked --profile deploy --target $(TARGET) \
-	    --compiler $(COMPILER) $(addprefix --package ,$(FUNCTIONS))
+	PATH="$(CURDIR)/infra/.venv/bin:$$PATH" cargo lambda build --locked --profile deploy --target $(TARGET).$(GLIBC) \
+	    --compiler cargo-zigbuild $(addprefix --package ,$(FUNCTIONS))
+	infra/.venv/bin/python infra/glibc.py --newest $(GLIBC) $(FUNCTIONS:%=target/lambda/%/bootstrap)
 	infra/.venv/bin/python infra/sizes.py $(FUNCTIONS)
 
 tools: infra/.venv/installed

@@ -20,6 +20,7 @@ Examples:
   drctl plan check radiant.plan.yaml          list everything that is wrong with a plan
   drctl automation status                     whether alarms start recoveries by themselves
   drctl resume RECOVERY                       go on with a recovery that failed
+  drctl reopen us-east-1                      open a Region that a dead recovery left fenced
 
 Exit status: 0 all is well, 1 something is wrong with the plan or the recovery, 2 wrong use."
 )]
@@ -32,6 +33,7 @@ pub struct Args {
 pub(crate) enum Verb {
     Rehearse(RehearseArgs),
     Resume(ResumeArgs),
+    Reopen(ReopenArgs),
     /// Check a recovery plan, take it to AWS, or print the schema of plans
     #[command(after_help = "\
 Examples:
@@ -177,6 +179,34 @@ pub(crate) struct ResumeArgs {
     /// The recovery's id, as it was announced
     #[arg(value_name = "RECOVERY")]
     pub recovery: String,
+    /// The recovery plan
+    #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
+    pub plan: PathBuf,
+}
+
+/// Open a Region that a recovery fenced and left shut, where nothing else can take writes
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  drctl reopen us-east-1
+  drctl reopen us-east-1 --approve            where the recovery's Region cannot be read: two people
+
+It uses your AWS credentials. It opens nothing unless all of this holds, looked at in this order:
+  a  the recovery has ended and its lock is yours; or its Region cannot be read, and two people approve
+  b  no note says that a promotion was asked for
+  c  each Region that answers says, twice 60 s apart, that this Region's cluster is the only writer
+  d  a write commits in this Region
+  e  the notes of the fence are of one move between Regions
+It puts back what the fence noted, and nothing else.
+
+Exit status: 0 all of it is open, 1 nothing was opened or something is left, 2 wrong use.")]
+pub(crate) struct ReopenArgs {
+    /// The Region to open
+    #[arg(value_name = "REGION")]
+    pub region: String,
+    /// Approve of opening although the recovery's Region cannot be read; another person has to approve too
+    #[arg(long)]
+    pub approve: bool,
     /// The recovery plan
     #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
     pub plan: PathBuf,

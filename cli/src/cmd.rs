@@ -4,4 +4,5 @@ pub mod automation;
 pub mod campaign;
 pub mod plan;
 pub mod rehearse;
+pub mod reopen;
 pub mod resume;

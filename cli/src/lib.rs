@@ -1,5 +1,5 @@
 //! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account; in a real one it goes on with a
-//! recovery that failed, and says whether alarms start recoveries by themselves.
+//! recovery that failed, opens a Region that one left fenced, and says whether alarms start recoveries by themselves.
 //!
 //! The binary is a few lines around [`run`]. Rehearsals are a library of their own.
 
@@ -55,6 +55,13 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
         Verb::Plan { verb: PlanVerb::Schema } => cmd::plan::schema(output),
         Verb::Automation { verb } => match read_plan(verb.plan()) {
             Ok(plan) => cmd::automation::run(verb, &plan, output),
+            Err(error) => {
+                output.error(&error);
+                Exit::WrongUse
+            }
+        },
+        Verb::Reopen(args) => match read_plan(&args.plan) {
+            Ok(plan) => cmd::reopen::run(args, &plan, output),
             Err(error) => {
                 output.error(&error);
                 Exit::WrongUse

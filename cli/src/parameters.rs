@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shared::plan::{Plan, Site, SiteName};
 use shared::scenario::Scenario;
+use shared::slices::OutsideSlice;
 
 /// How many policies the template has for the platform's functions, in each of the two Regions.
 pub const POLICIES: usize = 7;
@@ -14,6 +15,9 @@ pub const POLICY_LIMIT: usize = 6_144;
 const POLICY_REST: usize = 700;
 /// The longest value of a parameter, in characters (CloudFormation User Guide, "CloudFormation quotas").
 const PARAMETER_LIMIT: usize = 4_096;
+
+/// The one Region that has metrics of health checks (Route 53 Developer Guide, "Monitoring health checks using CloudWatch").
+const HEALTH_CHECK_METRICS: &str = "us-east-1";
 
 /// Names and values of the template's parameters in one Region.
 pub type Parameters = BTreeMap<String, String>;
@@ -34,6 +38,30 @@ pub fn parameters(plan: &Plan) -> Result<[(String, Parameters); 2], String> {
     ])
 }
 
+/// The observer's Region and the parameters for it, where nothing recovers: what only that needs is empty. People hear of a probe
+/// that is silent on a topic with the name of the standby Region's.
+pub fn observer_parameters(plan: &Plan) -> Result<Option<(String, Parameters)>, String> {
+    let Some(observer) = &plan.observer else {
+        return Ok(None);
+    };
+    let [_, (_, standby)] = parameters(plan)?;
+    let looks = |name: &str| OBSERVER_TAKES.contains(&name) || name.starts_with("Health") || name.starts_with("Probe");
+    let parameters = standby.into_iter().map(|(name, value)| {
+        let value = match name.as_str() {
+            "IsStandby" => "false".to_owned(),
+            "IsObserver" => "true".to_owned(),
+            "LagMaximumMilliseconds" => "0".to_owned(),
+            name if looks(name) => value,
+            _ => String::new(),
+        };
+        (name, value)
+    });
+    Ok(Some((observer.region.clone(), parameters.collect())))
+}
+
+/// What the observer's Region takes as the standby Region does, beside health and probe.
+const OBSERVER_TAKES: [&str; 5] = ["Prefix", "Workload", "Table", "TopicName", "Outside"];
+
 /// What the names of functions, machines and rules begin with.
 fn prefix(plan: &Plan) -> String {
     format!("{}-", plan.workload)
@@ -43,6 +71,8 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     let alarms = plan.alarms.iter().filter(|alarm| alarm.region == name);
     let alarms: Vec<&str> = alarms.map(|alarm| alarm.name.as_str()).collect();
     let switch = plan.dns.switch_object.as_ref();
+    let health_check = switch.and_then(|switch| switch.health_check.as_ref());
+    let health_check = health_check.filter(|_| here.region == HEALTH_CHECK_METRICS);
     let watch = plan.alarm(Scenario::REGION_FAILURE, SiteName::Standby);
     let policy = plan.scenarios.get(&Scenario::REGION_FAILURE);
     let rpo = policy.and_then(|policy| policy.objectives.rpo);
@@ -51,6 +81,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("Prefix", json!(prefix(plan))),
             ("Workload", json!(plan.workload)),
             ("IsStandby", json!((name == SiteName::Standby).to_string())),
+            ("IsObserver", json!("false")),
             ("OtherRegion", json!(other.region)),
             ("Table", json!(plan.automation.table)),
             ("TopicName", json!(here.topic)),
@@ -66,11 +97,13 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("HostedZone", json!(plan.dns.hosted_zone)),
             ("SwitchBucket", json!(switch.map_or("", |switch| &switch.bucket.0))),
             ("SwitchKey", json!(switch.map_or("", |switch| &switch.key))),
+            ("SwitchHealthCheck", json!(health_check.map_or("", |check| &check.0))),
             ("HealthUrl", json!(plan.health.url)),
             ("HealthConsecutive", json!(plan.health.consecutive)),
             ("HealthTimeoutSeconds", json!(plan.health.timeout.as_secs())),
             ("ProbeNamespace", json!(plan.probe.namespace)),
             ("ProbeMetric", json!(plan.probe.metric)),
+            ("Outside", json!(json!(OutsideSlice::of(plan)).to_string())),
             ("WatchAlarm", json!(watch.map_or("", |alarm| &alarm.name))),
             (
                 "LagMaximumMilliseconds",

@@ -33,6 +33,8 @@ pub const STEPS: &[DeployedStep] = &[
     step::<stop_scenario::StopScenario>(),
     step::<switch_dns::SwitchDns>(),
     step::<unfence_region::UnfenceRegion>(),
+    step::<watch_fence::WatchFence>(),
+    step::<watch_switch::WatchSwitch>(),
     step::<write_report::WriteReport>(),
 ];
 
@@ -83,6 +85,16 @@ fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
 /// How often the lock is looked at, without an event.
 const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
+/// How often a Region looks at its own fence.
+const FENCE_LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
+/// How often the Region that serves looks whether customers are sent there.
+const SWITCH_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// The schedule that asks again what nobody answered.
+const ASK_AGAIN: &str = "ask-again";
+/// How often it is looked whether a question expired while its alarm stands.
+pub(crate) const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(5 * 60);
+
 /// The names of all states of a machine that is built in; none, where there is no such machine.
 pub fn states_of(machine: &str) -> Vec<String> {
     let mut found = MACHINES.iter().filter(|(name, _)| *name == machine);
@@ -112,16 +124,16 @@ pub fn recovery_machine(plan: &Plan, region: &str) -> String {
     machine_arn(&plan.account, region, RECOVERY_MACHINE)
 }
 
-/// What watches the platform for a scenario, in one Region, and starts its recovery.
+/// What watches the platform for a scenario, and starts its recovery.
 #[derive(Clone, Debug)]
 pub struct Watching {
-    /// The Region.
+    /// The Region of the alarms.
     pub region: String,
     /// Alarms on metrics.
     pub alarms: Vec<Alarm>,
     /// Alarms on these.
     pub composite_alarms: Vec<CompositeAlarm>,
-    /// What calls the functions that publish metrics.
+    /// What calls the functions that publish metrics, in that Region and with the observer.
     pub schedules: Vec<Schedule>,
     /// What hands the alarm's events to `start-recovery`.
     pub rule: Rule,
@@ -151,9 +163,9 @@ pub fn alarm_rule(plan: &Plan, region: &str, alarm: &str) -> Rule {
     }
 }
 
-/// What is deployed in both Regions, the standby Region's first: these steps and machines, what frees their lock, and what
-/// watches the platform, which starts a recovery if `alarm_is_heard`.
-pub fn in_both_regions(
+/// What is deployed in the plan's Regions, the standby Region's first: in its two, these steps and machines, what frees their
+/// lock, and what watches the platform, which starts a recovery if `alarm_is_heard`; with the observer, the probe alone.
+pub fn in_each_region(
     plan: &Plan,
     steps: &[DeployedStep],
     machines: &[(&'static str, &'static str)],
@@ -161,16 +173,44 @@ pub fn in_both_regions(
     alarm_is_heard: bool,
 ) -> Vec<Deployment> {
     let regions = [&plan.regions.standby.region, &plan.regions.primary.region];
-    let mut both = regions.map(|region| in_region(plan, region, steps, machines));
-    if let Some(watching) = watching
-        && let Some(there) = both.iter_mut().find(|there| there.region == watching.region)
-    {
-        there.alarms.extend(watching.alarms);
-        there.composite_alarms.extend(watching.composite_alarms);
-        there.schedules.extend(watching.schedules);
-        there.rules.extend(alarm_is_heard.then_some(watching.rule));
+    let mut each: Vec<Deployment> = regions
+        .into_iter()
+        .map(|region| in_region(plan, region, steps, machines))
+        .collect();
+    each.extend(
+        plan.observer
+            .as_ref()
+            .map(|observer| with_observer(&observer.region, steps)),
+    );
+    if !alarm_is_heard {
+        // Nor does anything ask again because an alarm stands.
+        for there in &mut each {
+            there.schedules.retain(|schedule| schedule.name != ASK_AGAIN);
+        }
     }
-    both.into()
+    let Some(watching) = watching else {
+        return each;
+    };
+    for there in &mut each {
+        let schedules = watching.schedules.iter();
+        let here = schedules.filter(|schedule| schedule.region == there.region);
+        there.schedules.extend(here.cloned());
+        if there.region == watching.region {
+            there.alarms.extend(watching.alarms.clone());
+            there.composite_alarms.extend(watching.composite_alarms.clone());
+            there.rules.extend(alarm_is_heard.then(|| watching.rule.clone()));
+        }
+    }
+    each
+}
+
+/// What is deployed with the observer: the probe.
+fn with_observer(region: &str, steps: &[DeployedStep]) -> Deployment {
+    let probe = steps.iter().filter(|step| step.name == probe_health::ProbeHealth::NAME);
+    Deployment {
+        functions: probe.map(|step| (step.name, step.make)).collect(),
+        ..Deployment::empty(region)
+    }
 }
 
 /// The recovery machine, with one more scenario's machine among those that it runs.
@@ -199,7 +239,12 @@ fn in_region(
 ) -> Deployment {
     Deployment {
         rules: vec![execution_ended(plan, region)],
-        schedules: vec![look_at_lock(plan, region)],
+        schedules: vec![
+            look_at_lock(plan, region),
+            watch_fence(plan, region),
+            ask_again(plan, region),
+            watch_switch(plan, region),
+        ],
         functions: steps.iter().map(|step| (step.name, step.make)).collect(),
         machines: machines.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
@@ -241,6 +286,39 @@ fn look_at_lock(plan: &Plan, region: &str) -> Schedule {
         region: region.to_owned(),
         every: LOCK_LOOKED_AT_EVERY,
         target_arn: function_arn(&plan.account, region, release_lock::ReleaseLock::NAME),
+        input: json!({}),
+    }
+}
+
+/// Looks whether this Region is fenced, and nothing is heard of the recovery.
+fn watch_fence(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: "watch-fence".to_owned(),
+        region: region.to_owned(),
+        every: FENCE_LOOKED_AT_EVERY,
+        target_arn: function_arn(&plan.account, region, watch_fence::WatchFence::NAME),
+        input: json!({ "workload": plan.workload }),
+    }
+}
+
+/// Asks again what nobody answered, while its alarm stands.
+fn ask_again(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: ASK_AGAIN.to_owned(),
+        region: region.to_owned(),
+        every: ASKED_AGAIN_WITHIN,
+        target_arn: function_arn(&plan.account, region, start_recovery::StartRecovery::NAME),
+        input: json!({ "machine": recovery_machine(plan, region) }),
+    }
+}
+
+/// Looks whether the switch object sends customers to the Region that serves.
+fn watch_switch(plan: &Plan, region: &str) -> Schedule {
+    Schedule {
+        name: "watch-switch".to_owned(),
+        region: region.to_owned(),
+        every: SWITCH_LOOKED_AT_EVERY,
+        target_arn: function_arn(&plan.account, region, watch_switch::WatchSwitch::NAME),
         input: json!({}),
     }
 }

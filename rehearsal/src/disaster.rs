@@ -14,7 +14,7 @@ use simulator::aws::service::Service;
 use simulator::cloud::endpoints;
 use simulator::simulation::Deployment;
 
-use crate::deployment::{DeployedStep, MACHINES, STEPS, Watching, in_both_regions, recovery_that_runs};
+use crate::deployment::{DeployedStep, MACHINES, STEPS, Watching, in_each_region, recovery_that_runs};
 use crate::fault::{FaultKind, Vocabulary};
 use crate::happened::Invariant;
 use crate::truth::Truth;
@@ -208,7 +208,7 @@ fn machines(disaster: &dyn Disaster) -> Vec<(&'static str, &'static str)> {
     built_in.chain(own.iter().copied()).collect()
 }
 
-/// What is deployed for a rehearsal, in both Regions, the standby Region's first. What watches the platform starts a recovery
+/// What is deployed for a rehearsal, in the plan's Regions, the standby Region's first. What watches the platform starts a recovery
 /// if `alarm_is_heard`. Errors: a text, if nothing recovers from the disaster, or nothing in the plan watches for it.
 pub fn deployments(plan: &Plan, disaster: &dyn Disaster, alarm_is_heard: bool) -> Result<Vec<Deployment>, String> {
     let scenario = disaster.scenario();
@@ -217,7 +217,7 @@ pub fn deployments(plan: &Plan, disaster: &dyn Disaster, alarm_is_heard: bool) -
     }
     let watching = disaster.watching(plan)?;
     let (steps, machines) = (steps(disaster), machines(disaster));
-    Ok(in_both_regions(plan, &steps, &machines, watching, alarm_is_heard))
+    Ok(in_each_region(plan, &steps, &machines, watching, alarm_is_heard))
 }
 
 /// What faults can name where one of these is rehearsed.

@@ -60,6 +60,11 @@ pub trait Effect: Send + Sync {
         Duration::ZERO
     }
 
+    /// How often a question that nobody answered is asked again before somebody answers.
+    fn questions_asked_again(&self) -> usize {
+        0
+    }
+
     /// After how long a person starts the recovery, in place of the alarm.
     fn person_starts_after(&self) -> Option<Duration> {
         None

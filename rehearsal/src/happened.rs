@@ -6,7 +6,7 @@ use shared::approval::{Approval, Question, Settled};
 use shared::arn;
 use shared::error::StepError;
 use shared::plan::Plan;
-use shared::record::{Announced, Closing, Header, Record, TimelineStep, Undo};
+use shared::record::{Announced, Closing, Header, Record, Reopened, TimelineStep, Undo};
 use simulator::aws::sns::Message;
 use simulator::simulation::Simulation;
 
@@ -50,7 +50,7 @@ impl Recorded {
             for question in record.questions(&id).await? {
                 questions.push(Asked {
                     approvals: record.approvals(&id, &question.ask.id).await?,
-                    settled: record.settled(&id, &question.ask.id).await?,
+                    settled: record.settled(&id, &question.ask).await?,
                     question,
                 });
             }
@@ -114,6 +114,8 @@ pub struct Happened<'a> {
     pub is_stopped: bool,
     /// Locks that are held now, by Region.
     pub locks: Vec<(String, String)>,
+    /// Fences that people opened.
+    pub reopened: Vec<Reopened>,
 }
 
 /// Something that must hold.

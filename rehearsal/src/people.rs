@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::plan::Plan;
+use shared::reopen::{Order, reopen};
 use simulator::simulation::Simulation;
 
 /// How many people answer: as many as are ever asked.
@@ -30,7 +31,10 @@ pub enum People {
         from: usize,
     },
     /// They sleep.
-    Asleep,
+    Asleep {
+        /// Through so many questions; through all of them, where it is none.
+        through: Option<usize>,
+    },
     /// One answers twice, the others sleep.
     OneTwice,
 }
@@ -67,18 +71,32 @@ pub(crate) fn listen(
 ) {
     let Some(site) = plan.site(region) else { return };
     let mut messages = simulation.cloud().sns.subscribe(&plan.topic_arn(site));
-    let (simulation, region, arns) = (simulation.clone(), region.to_owned(), arns(plan));
+    let (simulation, region, arns, plan) = (simulation.clone(), region.to_owned(), arns(plan), plan.clone());
     let heard = Rc::clone(heard);
     tokio::task::spawn_local(async move {
         while let Some(message) = messages.recv().await {
+            if let Some(shut) = shut_region(&message.text) {
+                let opening = match people {
+                    People::Asleep { through: None } => &[],
+                    People::Approve | People::Decline { .. } | People::Asleep { .. } => &arns[..],
+                    People::OneTwice => &arns[..1],
+                };
+                if opening.is_empty() {
+                    heard.did_otherwise();
+                }
+                for arn in opening {
+                    tokio::task::spawn_local(open(simulation.clone(), plan.clone(), shut.clone(), arn.clone()));
+                }
+                continue;
+            }
             let Some(question) = question(&message.text) else {
                 continue;
             };
             heard.questions.set(heard.questions.get() + 1);
             let declines = matches!(people, People::Decline { from } if heard.questions.get() >= from);
             let answering = match people {
-                People::Approve | People::Decline { .. } => &arns[..],
-                People::Asleep => &[],
+                People::Asleep { through } if through.is_none_or(|last| heard.questions.get() <= last) => &[],
+                People::Approve | People::Decline { .. } | People::Asleep { .. } => &arns[..],
                 People::OneTwice => &arns[..1],
             };
             if answering.is_empty() {
@@ -115,6 +133,28 @@ async fn say(simulation: &Simulation, region: &str, function: &str, arn: &str, b
         }
         tokio::time::sleep(TRIES_AGAIN_AFTER).await;
     }
+}
+
+/// Runs the command of a page, after a time of their own. Where it opens nothing, the next page asks for it again.
+async fn open(simulation: Simulation, plan: Plan, region: String, arn: String) {
+    let cloud = simulation.cloud();
+    let takes: Duration = cloud.draw("people", &cloud.timings.person_answers);
+    tokio::time::sleep(takes).await;
+    let order = Order {
+        region: &region,
+        by: &arn,
+        approves: true,
+    };
+    let aws = simulation.aws_in("drctl", &region);
+    let _ = reopen(&aws, &plan, order, async |time| tokio::time::sleep(time).await).await;
+}
+
+/// The Region that a page says is shut: the one that its command opens.
+fn shut_region(text: &str) -> Option<String> {
+    let mut commands = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("drctl reopen "));
+    commands.next().map(str::to_owned)
 }
 
 /// ARNs of the people who are told, under which AWS would know them.

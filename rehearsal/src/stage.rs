@@ -11,8 +11,10 @@ use shared::plan::Plan;
 use shared::record::Record;
 use shared::recovery::{Outcome, RECOVERY_MACHINE};
 use shared::step::Step;
-use simulator::simulation::{Deployment, Observer, Simulation};
+use simulator::simulation::{Conditions, Deployment, Observer, Simulation};
+use simulator::timings::Timings;
 
+use crate::deployment::ASKED_AGAIN_WITHIN;
 use crate::disaster::{Start, deployments, steps};
 use crate::fault::Effect;
 use crate::found::Rehearsal;
@@ -32,6 +34,9 @@ const DISASTER_BEFORE_EVENT: Duration = Duration::from_secs(190);
 /// How much longer it is looked at what comes of a recovery that is stopped: the schedule that frees locks looks every five
 /// minutes.
 const LOCK_IS_FREED_WITHIN: Duration = Duration::from_secs(11 * 60);
+
+/// A schedule's call has started a recovery by so much later.
+const STARTS_IN: Duration = Duration::from_secs(60);
 
 /// Plays `script` against `plan`. The same seed gives the same rehearsal. `watch` sees what happens, when it happens.
 /// Errors: a text, if the plan cannot be rehearsed.
@@ -82,8 +87,13 @@ impl<'a> Stage<'a> {
         let machines = deployments.iter().flat_map(|deployment| &deployment.machines);
         let machines = machines.map(|(name, _)| (*name).to_owned());
         let machines = machines.filter(|name| name != RECOVERY_MACHINE).collect();
-        let (services, began_at) = (disaster.services(), begins_at(script)?);
-        let simulation = Simulation::begin_with_services(plan, deployments, services, seed, began_at, observer).await?;
+        let conditions = Conditions {
+            seed,
+            began_at: begins_at(script)?,
+            timings: Timings::built_in()?,
+            services: disaster.services(),
+        };
+        let simulation = Simulation::begin_in(plan, deployments, conditions, observer).await?;
         let regions = [&*plan.regions.standby.region, &*plan.regions.primary.region];
         for region in regions {
             let record = Record::in_region(&simulation.aws_in("drctl", region), region);
@@ -222,8 +232,14 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Watches the customers for a while after everything has ended; an event that comes late may start something more.
+    /// Watches the customers for a while after everything has ended; an event that comes late may start something more, and
+    /// so does an alarm that still stands where nobody answered.
     async fn aftermath(&self) {
+        let questions = effects(self.script).map(Effect::questions_asked_again).max();
+        for _ in 0..questions.unwrap_or_default() {
+            tokio::time::sleep(ASKED_AGAIN_WITHIN + STARTS_IN).await;
+            self.world.wait().await;
+        }
         let freed = if effects(self.script).any(Effect::stops_the_recovery) {
             LOCK_IS_FREED_WITHIN
         } else {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
 use shared::plan::{Objective, Objectives, Plan};
-use shared::record::{Closing, Record, Started};
+use shared::record::{Closing, Record, Reopened, Started};
 use shared::recovery::{Mode, Outcome};
 use simulator::cost::dollars;
 use simulator::simulation::Simulation;
@@ -40,6 +40,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         ..
     } = played;
     let (recoveries, locks) = recorded(plan, simulation).await?;
+    let reopened = reopened(plan, simulation, &recoveries).await?;
     let disaster = script.disaster;
     let mut effects = script.faults.iter().map(|fault| fault.effect());
     let skew = effects.clone().map(Effect::clocks_off_by).max().unwrap_or_default();
@@ -58,6 +59,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         is_stopped: effects.clone().any(Effect::stops_the_recovery),
         can_tell: !effects.any(Effect::silences_announcements),
         locks,
+        reopened,
     }
     .breaches(COMMON.iter().chain(disaster.invariants()));
     let mut closed: Vec<Ending> = recoveries.iter().flat_map(Ending::of).collect();
@@ -196,6 +198,22 @@ async fn recorded(plan: &Plan, simulation: &Simulation) -> Result<(Vec<Recorded>
         locks.extend(lock.map(|lock| (region.clone(), lock.execution)));
     }
     Ok((recoveries, locks))
+}
+
+/// The fences of these recoveries that people opened. A Region that is away has nothing to say.
+async fn reopened(plan: &Plan, simulation: &Simulation, recoveries: &[Recorded]) -> Result<Vec<Reopened>, String> {
+    let mut all = Vec::new();
+    for region in [&plan.regions.standby.region, &plan.regions.primary.region] {
+        if !simulation.cloud().apis_answer(region) {
+            continue;
+        }
+        let record = Record::in_region(&simulation.aws_in("drctl", region), region);
+        for recorded in recoveries.iter().filter(|recorded| recorded.region != *region) {
+            let found = record.reopened(&plan.workload, &recorded.header.id).await;
+            all.extend(found.map_err(|error| error.to_string())?);
+        }
+    }
+    Ok(all)
 }
 
 /// Why nothing was started: what was decided on the alarm's event, if there was one.

@@ -119,7 +119,7 @@ async fn asked(record: &Record, id: &str, question: Question) -> Result<Asked, S
     } = question;
     Ok(Asked {
         answers: record.approvals(id, &ask.id).await?,
-        settled: record.settled(id, &ask.id).await?,
+        settled: record.settled(id, &ask).await?,
         ask,
         asked_at,
         expires_at,

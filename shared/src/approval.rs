@@ -156,7 +156,8 @@ impl Summarise for Verdict {
     }
 }
 
-/// The one verdict on a question: the first that was kept. It holds as long as the question's id is asked.
+/// The one verdict on a question that so many people are asked: the first that was kept. It holds as long as the question's
+/// id is asked of as many.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
     /// The verdict.
@@ -166,6 +167,19 @@ pub struct Settled {
     /// When Step Functions took it, as far as is known.
     #[serde(default)]
     pub told_at: Option<Timestamp>,
+}
+
+impl Settled {
+    /// A verdict on these answers, found at `now`. It came about when the last of them was given: somebody may have answered
+    /// since whoever found it began to look, or by another clock.
+    pub fn by(verdict: Verdict, answers: &[Approval], now: Timestamp) -> Self {
+        let answered = answers.iter().map(|answer| answer.at).max();
+        Self {
+            verdict,
+            at: answered.map_or(now, |answered| answered.max(now)),
+            told_at: None,
+        }
+    }
 }
 
 /// What Step Functions did with a verdict.
@@ -300,6 +314,17 @@ mod tests {
         ] {
             let found = still_needed(&question(people), &answers(&given));
             assert_eq!(found, missing, "{people} asked, {given:?}");
+        }
+    }
+
+    #[test]
+    fn no_verdict_is_older_than_an_answer_that_it_rests_on() {
+        let mut answers = answers(&[("arn:one", Answer::Approve), ("arn:two", Answer::Approve)]);
+        answers[0].at = Timestamp::from_second(90).unwrap();
+        let verdict = verdict(&question(2), &answers).unwrap();
+        for (now, at) in [(60, 90), (120, 120)] {
+            let settled = Settled::by(verdict.clone(), &answers, Timestamp::from_second(now).unwrap());
+            assert_eq!(settled.at, Timestamp::from_second(at).unwrap());
         }
     }
 

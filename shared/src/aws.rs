@@ -12,6 +12,7 @@ use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use jiff::Timestamp;
 
 use crate::waiting::{MeteredSleep, Waiting};
@@ -32,6 +33,8 @@ const FIRST_PAUSE_AT_LEISURE: Duration = Duration::from_millis(250);
 const CONNECT_ELSEWHERE: Duration = Duration::from_secs(1);
 /// Time for a call to another Region, all tries together.
 const OPERATION_ELSEWHERE: Duration = Duration::from_secs(2);
+/// Time for one try of a look at a Region that may be down.
+const LOOK: Duration = Duration::from_secs(2);
 /// The largest body of a web answer that is read, in bytes.
 const WEB_BODY_LIMIT: usize = 64 * 1024;
 
@@ -79,6 +82,29 @@ pub struct WebAnswer {
     pub body: Vec<u8>,
 }
 
+/// The variable that names what stands in for every service of AWS; `AWS_ENDPOINT_URL_<SERVICE>` does for one of them, and
+/// comes first (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+
+/// What stands in for services of AWS, by variables.
+pub(crate) struct Endpoints {
+    /// Reads a variable.
+    pub variable: fn(&str) -> Option<String>,
+}
+
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Endpoints")
+    }
+}
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().replace([' ', '-'], "_").to_uppercase();
+        (self.variable)(&format!("{}_{service}", key.env()))
+    }
+}
+
 impl Aws {
     /// The real AWS, as a person's environment and files configure it; `table` is the table of records.
     pub async fn from_environment(table: String) -> Self {
@@ -91,12 +117,13 @@ impl Aws {
     }
 
     /// The real AWS, as Lambda configures a function in `region`: its role's credentials are in the environment, and it has no
-    /// files. `endpoint` stands in for every service of AWS, if there is one. Without the search for other credentials, and
-    /// the clients that takes, a function is smaller and starts faster.
-    pub(crate) fn in_lambda(region: String, endpoint: Option<String>, table: String) -> Self {
+    /// files. `endpoints` stand in for services of AWS. Without the search for other credentials, and the clients that takes,
+    /// a function is smaller and starts faster.
+    pub(crate) fn in_lambda(region: String, endpoints: Endpoints, table: String) -> Self {
         let mut config = SdkConfig::builder();
-        config.set_endpoint_url(endpoint);
+        config.set_endpoint_url((endpoints.variable)(ENDPOINT));
         let config = config
+            .service_config(endpoints)
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(
@@ -177,6 +204,20 @@ impl Aws {
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts(CONNECT_ELSEWHERE, None, OPERATION_ELSEWHERE))
+            .build()
+    }
+
+    /// Configuration for a client that looks at `region`, which may be down: two tries of 2 s each. The first one of a function
+    /// that has just started also opens the connection.
+    pub fn config_to_look(&self, region: &str) -> SdkConfig {
+        let retries = RetryConfig::standard()
+            .with_max_attempts(2)
+            .with_initial_backoff(FIRST_PAUSE_AT_LEISURE);
+        self.config
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .retry_config(retries)
+            .timeout_config(timeouts(CONNECT, Some(LOOK), 2 * LOOK + FIRST_PAUSE_AT_LEISURE))
             .build()
     }
 

@@ -5,6 +5,7 @@
 //! on a best-effort basis.
 
 mod noted;
+mod restore;
 mod serving;
 mod setting;
 
@@ -104,37 +105,54 @@ impl Fence {
 
     /// Looks at everything that can be fenced: the functions, their event sources, the stage.
     pub async fn look(&self, functions: &[Function], api: &ApiSlice) -> Vec<Looked> {
-        let reserved = functions.iter().map(|function| async {
+        let (mut all, sources, stage) = tokio::join!(
+            self.look_at_functions(functions),
+            self.look_at_event_sources(functions),
+            self.look_at_stage(api),
+        );
+        all.extend(sources);
+        all.push(stage);
+        all
+    }
+
+    /// Looks at these functions, in their order.
+    pub async fn look_at_functions(&self, functions: &[Function]) -> Vec<Looked> {
+        let each = functions.iter().map(|function| async {
             Looked {
                 resource: Resource::function(&function.name, &self.region),
                 setting: self.function(&function.name).await,
             }
         });
-        let (mut all, mappings, stage) = tokio::join!(
-            side_by_side(reserved.collect()),
-            self.mappings(),
-            self.stage(&api.rest_api, &api.stage),
-        );
-        match mappings {
-            Ok(mappings) => {
-                let ours = mappings
-                    .into_iter()
-                    .filter(|mapping| functions.iter().any(|function| function.name == mapping.function));
-                all.extend(ours.map(|mapping| Looked {
-                    resource: mapping.to(false).resource(&self.region),
-                    setting: mapping.setting(&self.region),
-                }));
+        side_by_side(each.collect()).await
+    }
+
+    /// Looks at the event sources of these functions. Where they cannot be listed, that is the one thing that was looked at.
+    pub async fn look_at_event_sources(&self, functions: &[Function]) -> Vec<Looked> {
+        let mappings = match self.mappings().await {
+            Ok(mappings) => mappings,
+            Err(error) => {
+                return vec![Looked {
+                    resource: Resource::event_sources(&self.region),
+                    setting: Err(error),
+                }];
             }
-            Err(error) => all.push(Looked {
-                resource: Resource::event_sources(&self.region),
-                setting: Err(error),
-            }),
-        }
-        all.push(Looked {
-            resource: Resource::stage(&api.rest_api, &api.stage, &self.region),
-            setting: stage,
+        };
+        let ours = mappings
+            .into_iter()
+            .filter(|mapping| functions.iter().any(|function| function.name == mapping.function));
+        let each = ours.map(|mapping| Looked {
+            resource: mapping.to(false).resource(&self.region),
+            setting: mapping.setting(&self.region),
         });
-        all
+        each.collect()
+    }
+
+    /// Looks at the stage.
+    pub async fn look_at_stage(&self, api: &ApiSlice) -> Looked {
+        Looked {
+            resource: Resource::stage(&api.rest_api, &api.stage, &self.region),
+            setting: self.stage(&api.rest_api, &api.stage).await,
+        }
     }
 
     /// Looks at these again, in their order.

@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod arn;
 pub mod aws;
+pub mod canary;
 pub mod error;
 #[cfg(feature = "sfn")]
 pub mod execution;
@@ -15,9 +16,12 @@ pub mod lambda;
 pub mod measure;
 #[cfg(feature = "cloudwatch")]
 pub mod metric;
+pub mod outside;
 pub mod plan;
 pub mod record;
 pub mod recovery;
+#[cfg(feature = "reopen")]
+pub mod reopen;
 pub mod request;
 #[cfg(feature = "sfn")]
 pub mod resume;

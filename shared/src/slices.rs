@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Objectives, Plan, ScenarioPolicy, Site};
+use crate::plan::{Objectives, Plan, ScenarioPolicy, Site, partition_of};
 use crate::scenario::module::SetBy;
 use crate::scenario::{Fields, Scenario};
 
@@ -150,6 +150,26 @@ pub struct ProbeSlice {
     pub metric: String,
     /// The value of its dimension `Workload`.
     pub workload: String,
+    /// What proves that whoever looks reaches the outside; nothing in a plan that names nothing.
+    pub outside: Option<OutsideSlice>,
+}
+
+/// Hosts that are asked over HTTPS for proof. One of each kind must answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutsideSlice {
+    /// AWS's endpoints in Regions that are none of the plan's.
+    pub endpoints: Vec<String>,
+    /// Names of others.
+    pub names: Vec<String>,
+}
+
+/// The third Region, where the same probe publishes the same metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObserverSlice {
+    /// Its name.
+    pub region: String,
 }
 
 /// How long the recovery machine waits until what was started and is to stop has stopped, in seconds, its functions included:
@@ -225,6 +245,7 @@ impl Slices {
                 namespace: plan.probe.namespace.clone(),
                 metric: plan.probe.metric.clone(),
                 workload: plan.workload.clone(),
+                outside: OutsideSlice::of(plan),
             },
             deadlines: deadlines(scenario, policy),
             objectives: policy.objectives,
@@ -267,6 +288,34 @@ impl DatabaseSlice {
             schema: plan.database.heartbeat.schema.clone(),
             heartbeat_seconds: plan.database.heartbeat.every.as_secs(),
         }
+    }
+}
+
+impl OutsideSlice {
+    /// What `plan` names as the outside, if it does. DynamoDB has an endpoint in every Region, and answers whoever asks.
+    pub fn of(plan: &Plan) -> Option<Self> {
+        let outside = plan.probe.outside.as_ref()?;
+        let endpoint = |region: &String| {
+            let suffix = match partition_of(region) {
+                "aws-cn" => "amazonaws.com.cn",
+                _ => "amazonaws.com",
+            };
+            format!("dynamodb.{region}.{suffix}")
+        };
+        Some(Self {
+            endpoints: outside.regions.iter().map(endpoint).collect(),
+            names: outside.names.clone(),
+        })
+    }
+}
+
+impl ObserverSlice {
+    /// The observer of `plan`, if it has one.
+    pub fn of(plan: &Plan) -> Option<Self> {
+        let observer = plan.observer.as_ref()?;
+        Some(Self {
+            region: observer.region.clone(),
+        })
     }
 }
 

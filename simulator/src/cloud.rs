@@ -28,7 +28,7 @@ use crate::lock::lock;
 use crate::timings::Timings;
 
 pub use crate::calls::{AwsCall, Moment, Touched, Watcher};
-pub use crate::environment::Reach;
+pub use crate::environment::{Cut, Reach};
 
 /// The list of services: what each is for, its name here, its type, and how it is made, perhaps of those before it.
 macro_rules! services {

@@ -34,6 +34,24 @@ impl Reach {
     }
 }
 
+/// A way that nothing passes any more, in either direction. What is at its ends goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// From this Region to every other one and to the public internet. Customers and people still reach it.
+    Around(String),
+    /// Between these two Regions, also over the public internet. Both reach everything else.
+    Between(String, String),
+}
+
+impl Cut {
+    fn is_between(&self, one: &str, other: &str) -> bool {
+        match self {
+            Self::Around(region) => region == one || region == other,
+            Self::Between(a, b) => (a == one && b == other) || (a == other && b == one),
+        }
+    }
+}
+
 /// A time in which a Region, or a part of what it does, was away.
 #[derive(Clone, Debug)]
 pub(crate) struct Outage {
@@ -56,6 +74,8 @@ pub struct Environment {
     /// The streams of chance.
     pub chance: Chance,
     outages: Mutex<BTreeMap<String, Vec<Outage>>>,
+    /// The ways that are cut, and since when.
+    cuts: Mutex<Vec<(Cut, Timestamp)>>,
     /// What goes wrong in calls, deliveries, invocations, databases and clocks.
     pub faults: Faults,
 }
@@ -69,6 +89,7 @@ impl Environment {
             timings,
             chance: Chance::new(seed),
             outages: Mutex::default(),
+            cuts: Mutex::default(),
             faults: Faults::default(),
         })
     }
@@ -100,7 +121,35 @@ impl Environment {
 
     /// Whether a call from one Region reaches another, and its answer the caller.
     pub(crate) fn connects(&self, from: &str, to: &str) -> bool {
-        self.runs(from) && self.apis_answer(to)
+        self.runs(from) && self.apis_answer(to) && self.passes(from, to)
+    }
+
+    /// Cuts a way, from now on.
+    pub fn cut(&self, cut: Cut) {
+        lock(&self.cuts).push((cut, self.now()));
+    }
+
+    /// Gives every way back that was cut.
+    pub fn mend_ways(&self) {
+        lock(&self.cuts).clear();
+    }
+
+    /// Whether anything passes between two Regions.
+    pub(crate) fn passes(&self, from: &str, to: &str) -> bool {
+        self.cut_since(from, to).is_none()
+    }
+
+    /// Since when nothing passes between two Regions; nothing, where it does.
+    pub(crate) fn cut_since(&self, from: &str, to: &str) -> Option<Timestamp> {
+        let cuts = lock(&self.cuts);
+        let such = cuts.iter().filter(|(cut, _)| from != to && cut.is_between(from, to));
+        such.map(|(_, since)| *since).min()
+    }
+
+    /// Whether what runs in a Region reaches the public internet.
+    pub(crate) fn reaches_internet(&self, region: &str) -> bool {
+        let is_around = |cut: &Cut| matches!(cut, Cut::Around(around) if around == region);
+        self.runs(region) && !lock(&self.cuts).iter().any(|(cut, _)| is_around(cut))
     }
 
     /// Takes a Region away: nothing in it answers from now on, and nothing in it reaches anything.
@@ -312,6 +361,32 @@ mod tests {
         assert_eq!(answers(), [false; 4]);
         environment.give_region_back("us-west-2");
         assert_eq!(answers(), [true; 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_way_that_is_cut_leaves_the_others() {
+        let environment = environment();
+        let (a, b, c) = ("a", "b", "c");
+        let passes = |pairs: [(&str, &str); 4]| pairs.map(|(from, to)| environment.connects(from, to));
+        let pairs = [(a, b), (b, a), (a, c), (a, a)];
+        environment.cut(Cut::Between(b.to_owned(), a.to_owned()));
+        assert_eq!(passes(pairs), [false, false, true, true]);
+        assert!(environment.reaches_internet(a) && environment.reaches_internet(b));
+        environment.mend_ways();
+        assert_eq!(passes(pairs), [true; 4]);
+        environment.cut(Cut::Around(a.to_owned()));
+        assert_eq!(passes(pairs), [false, false, false, true]);
+        assert!(environment.connects(b, c));
+        assert_eq!(
+            (environment.reaches_internet(a), environment.reaches_internet(b)),
+            (false, true)
+        );
+        environment.clock.wait_until(at(10)).await;
+        environment.cut(Cut::Between(a.to_owned(), b.to_owned()));
+        assert_eq!(
+            (environment.cut_since(a, b), environment.cut_since(b, c)),
+            (Some(at(0)), None)
+        );
     }
 
     #[tokio::test(start_paused = true)]

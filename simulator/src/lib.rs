@@ -13,6 +13,7 @@ pub mod database;
 pub mod environment;
 pub mod faults;
 mod lock;
+pub mod messages;
 pub mod simulation;
 pub mod timings;
 pub mod workload;

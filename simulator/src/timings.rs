@@ -20,6 +20,12 @@ pub struct Range {
     pub source: String,
 }
 
+impl Range {
+    fn scale(&mut self, scale: f64) {
+        (self.from, self.to) = (self.from.mul_f64(scale), self.to.mul_f64(scale));
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RangeText {
@@ -50,6 +56,15 @@ macro_rules! timings {
         #[serde(deny_unknown_fields)]
         #[expect(missing_docs, reason = "documented where the figures are, in timings.yaml")]
         pub struct Timings { $(pub $name: Range),* }
+
+        impl Timings {
+            /// All of them, times `scale`: for a clock that runs beside real servers.
+            #[must_use]
+            pub fn scaled(mut self, scale: f64) -> Self {
+                $(self.$name.scale(scale);)*
+                self
+            }
+        }
     };
 }
 

@@ -16,11 +16,16 @@ use crate::aws::route53::{FailoverRecord, HealthCheck, PlainRecord, Resolver};
 use crate::cloud::Cloud;
 use crate::database::Value;
 use crate::lock::lock;
+use crate::messages::Queues;
 
 /// How long a customer waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a customer asks.
 const CUSTOMERS_ASK_EVERY: Duration = Duration::from_secs(1);
+/// How often a message comes in, in each Region that runs.
+const MESSAGES_COME_EVERY: Duration = Duration::from_secs(60);
+/// How often an event source looks into its queue.
+const QUEUES_ARE_POLLED_EVERY: Duration = Duration::from_secs(5);
 /// UUIDs of the event source mappings of the two Regions' queues.
 const PRIMARY_QUEUE: &str = "5b0f1a52-0c3d-4e1b-9d57-6a2f8c4e7b10";
 const RECOVERY_QUEUE: &str = "c7d9e0f3-84a6-4b72-8f15-1e3d5a7b9c20";
@@ -28,6 +33,8 @@ const RECOVERY_QUEUE: &str = "c7d9e0f3-84a6-4b72-8f15-1e3d5a7b9c20";
 const ORDER: &str = "/order";
 /// Observations in a row after which the switch object's health check changes its status. Route 53's default is 3.
 const HEALTH_CHECK_THRESHOLD: u32 = 3;
+/// Its identifier, as the stack made it.
+const SWITCH_HEALTH_CHECK: &str = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0";
 
 /// The platform: an API in each Region, in front of functions, in front of the Region's cluster.
 pub struct Platform {
@@ -41,12 +48,19 @@ pub struct Platform {
     /// The function behind what customers ask for and behind the health check: the first of the plan.
     function: String,
     sites: Vec<Site>,
+    /// Hosts of others, which the plan names as the outside.
+    others: Vec<String>,
+    troubles: Mutex<BTreeMap<String, (Trouble, u64)>>,
     asked: Mutex<Vec<Asked>>,
     acknowledged: Mutex<Vec<Acknowledged>>,
+    /// The messages that customers do not wait for.
+    pub queues: Queues,
 }
 
 struct Site {
     region: String,
+    /// ARN of the queue whose messages the function handles.
+    queue: String,
     domain: String,
     rest_api: String,
     stage: String,
@@ -66,6 +80,33 @@ pub struct Acknowledged {
     pub at: Timestamp,
     /// The Region that took it.
     pub region: String,
+}
+
+/// What is wrong with how a Region of the platform answers, while everything of AWS works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The functions that answer customers fail since a release. The heartbeat, which is another one, goes on.
+    BadRelease,
+    /// The certificate of the public name has expired there, so that nobody goes on from the handshake.
+    CertificateExpired,
+    /// A firewall refuses whoever asks from the addresses of Lambda. Customers are served.
+    BlocksFunctions,
+}
+
+/// Why nobody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// There is no such host.
+    NoSuchHost,
+    /// The certificate has expired.
+    CertificateExpired,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Customer,
+    Function,
 }
 
 /// What the platform answers.
@@ -144,13 +185,22 @@ impl Platform {
             sites: sites
                 .map(|site| Site {
                     region: site.region.clone(),
+                    queue: queue_arn(plan, site),
                     domain: site.api.domain.clone(),
                     rest_api: site.api.rest_api.clone(),
                     stage: site.api.stage.clone(),
                 })
                 .into(),
+            others: plan
+                .probe
+                .outside
+                .iter()
+                .flat_map(|outside| outside.names.clone())
+                .collect(),
+            troubles: Mutex::default(),
             asked: Mutex::default(),
             acknowledged: Mutex::default(),
+            queues: Queues::default(),
         };
         platform.create_tables(cloud)?;
         Ok(Arc::new(platform))
@@ -164,6 +214,7 @@ impl Platform {
             format!("CREATE TABLE {schema}.heartbeat (written_ms BIGINT PRIMARY KEY)"),
             format!("CREATE TABLE {schema}.canary (recovery TEXT PRIMARY KEY, written_ms BIGINT)"),
             "CREATE TABLE orders (written_ms BIGINT)".to_owned(),
+            "CREATE TABLE messages (written_ms BIGINT)".to_owned(),
             "CREATE TABLE health (id BIGINT PRIMARY KEY, written_ms BIGINT)".to_owned(),
         ] {
             let (region, cluster) = &writer;
@@ -181,38 +232,108 @@ impl Platform {
         Some((cloud.rds.region_of(&cluster)?, cluster))
     }
 
-    /// Answers `GET path` at `host`, as somebody behind `resolver` sees it. Nothing, if there is no such host; no answer
-    /// ever, if nobody reaches its Region.
-    pub async fn get(&self, cloud: &Arc<Cloud>, resolver: &Resolver, host: &str, path: &str) -> Option<PlatformAnswer> {
+    /// Answers `GET path` at `host`, as somebody behind `resolver` sees it; no answer ever, if nobody reaches its Region.
+    /// Errors: there is none to be had.
+    pub async fn get(
+        &self,
+        cloud: &Arc<Cloud>,
+        resolver: &Resolver,
+        host: &str,
+        path: &str,
+    ) -> Result<PlatformAnswer, NoAnswer> {
+        let site = self.site_of(cloud, resolver, host).ok_or(NoAnswer::NoSuchHost)?;
+        self.answer(cloud, site, path, Asker::Customer).await
+    }
+
+    /// The Region to which a name leads.
+    fn site_of(&self, cloud: &Cloud, resolver: &Resolver, host: &str) -> Option<&Site> {
         let target = cloud.route53.resolve(cloud, resolver, host)?;
-        let site = self.sites.iter().find(|site| site.domain == target)?;
+        self.sites.iter().find(|site| site.domain == target)
+    }
+
+    async fn answer(
+        &self,
+        cloud: &Arc<Cloud>,
+        site: &Site,
+        path: &str,
+        asker: Asker,
+    ) -> Result<PlatformAnswer, NoAnswer> {
         let takes = cloud.draw("web-answer", &cloud.timings.web_answer);
         tokio::time::sleep(takes / 2).await;
         if !cloud.customers_reach(&site.region) {
             std::future::pending::<()>().await;
         }
-        let answer = self.serve(cloud, site, path);
+        let answer = self.serve(cloud, site, path, asker)?;
         tokio::time::sleep(takes - takes / 2).await;
         if !cloud.customers_reach(&site.region) {
             std::future::pending::<()>().await;
         }
-        Some(answer)
+        Ok(answer)
     }
 
-    /// Likewise, as somebody in a Region's network sees it.
-    pub async fn get_from(&self, cloud: &Arc<Cloud>, region: &str, host: &str, path: &str) -> Option<PlatformAnswer> {
+    /// Likewise, as a function in a Region sees it.
+    pub async fn get_from(
+        &self,
+        cloud: &Arc<Cloud>,
+        region: &str,
+        host: &str,
+        path: &str,
+    ) -> Result<PlatformAnswer, NoAnswer> {
         let resolver = cloud.route53.resolver_of(region);
-        self.get(cloud, &resolver, host, path).await
+        let site = self.site_of(cloud, &resolver, host).ok_or(NoAnswer::NoSuchHost)?;
+        if !cloud.reaches_internet(region) || !cloud.passes(region, &site.region) {
+            std::future::pending::<()>().await;
+        }
+        self.answer(cloud, site, path, Asker::Function).await
     }
 
-    fn serve(&self, cloud: &Cloud, site: &Site, path: &str) -> PlatformAnswer {
+    /// Whether a host is one that the plan names as the outside.
+    pub(crate) fn is_of_others(&self, host: &str) -> bool {
+        self.others.iter().any(|other| other == host)
+    }
+
+    /// From now on something is wrong with how a Region answers.
+    pub fn trouble(&self, region: &str, trouble: Trouble) {
+        lock(&self.troubles).insert(region.to_owned(), (trouble, 0));
+    }
+
+    /// Nothing is wrong with it any more.
+    pub fn end_trouble(&self, region: &str) {
+        lock(&self.troubles).remove(region);
+    }
+
+    /// How often somebody had to do with what is wrong with a Region.
+    pub fn troubled(&self, region: &str) -> u64 {
+        lock(&self.troubles).get(region).map_or(0, |(_, times)| *times)
+    }
+
+    /// What is wrong with a Region for whoever asks, which is counted.
+    fn meet_trouble(&self, region: &str, asker: Asker) -> Option<Trouble> {
+        let mut troubles = lock(&self.troubles);
+        let (trouble, times) = troubles.get_mut(region)?;
+        if *trouble == Trouble::BlocksFunctions && asker == Asker::Customer {
+            return None;
+        }
+        *times += 1;
+        Some(*trouble)
+    }
+
+    fn serve(&self, cloud: &Cloud, site: &Site, path: &str, asker: Asker) -> Result<PlatformAnswer, NoAnswer> {
         let now = cloud.now().as_millisecond();
-        let answer = |status: u16, word: &str| PlatformAnswer {
-            status,
-            body: json!({ "status": word, "region": site.region }).to_string(),
-            region: site.region.clone(),
-            written_ms: now,
+        let answer = |status: u16, word: &str| {
+            Ok(PlatformAnswer {
+                status,
+                body: json!({ "status": word, "region": site.region }).to_string(),
+                region: site.region.clone(),
+                written_ms: now,
+            })
         };
+        match self.meet_trouble(&site.region, asker) {
+            Some(Trouble::BadRelease) => return answer(500, "the release is bad"),
+            Some(Trouble::CertificateExpired) => return Err(NoAnswer::CertificateExpired),
+            Some(Trouble::BlocksFunctions) => return answer(403, "forbidden"),
+            None => {}
+        }
         let Site {
             region,
             rest_api,
@@ -315,12 +436,16 @@ fn deploy_entrances(cloud: &Cloud, plan: &Plan, site: &plan::Site, serves: bool)
         .create_stage(cloud, region, &site.api.rest_api, &site.api.stage, settings);
     if let Some(function) = plan.functions.first() {
         let uuid = if serves { PRIMARY_QUEUE } else { RECOVERY_QUEUE };
-        let (partition, account) = (site.partition(), &plan.account);
-        let queue = format!("arn:{partition}:sqs:{region}:{account}:{}-orders", plan.workload);
+        let queue = queue_arn(plan, site);
         cloud
             .lambda
             .create_event_source(region, uuid, &function.name, &queue, serves);
     }
+}
+
+fn queue_arn(plan: &Plan, site: &plan::Site) -> String {
+    let (partition, region) = (site.partition(), &site.region);
+    format!("arn:{partition}:sqs:{region}:{}:{}-orders", plan.account, plan.workload)
 }
 
 /// The settings of the primary's stage: some for all methods, and others for the one that customers use most.
@@ -359,7 +484,7 @@ fn put_public_name(cloud: &Cloud, plan: &Plan) {
         secondary: secondary.api.domain.clone(),
         ttl: plan.dns.ttl.as_std(),
         health_check: HealthCheck {
-            id: switch.health_check.clone(),
+            id: SWITCH_HEALTH_CHECK.to_owned(),
             bucket: switch.bucket.0.clone(),
             key: switch.key.clone(),
             failure_threshold: HEALTH_CHECK_THRESHOLD,
@@ -383,7 +508,7 @@ pub async fn run_customers(cloud: Arc<Cloud>, platform: Arc<Platform>) {
         tokio::spawn(async move {
             let at = cloud.now();
             let answer = tokio::time::timeout(PATIENCE, platform.get(&cloud, &resolver, &platform.name, ORDER)).await;
-            let answer = answer.ok().flatten().filter(|answer| answer.status == 200);
+            let answer = answer.ok().and_then(Result::ok).filter(|answer| answer.status == 200);
             let served = answer.is_some();
             if let Some(PlatformAnswer { region, written_ms, .. }) = answer
                 && let Ok(at) = Timestamp::from_millisecond(written_ms)
@@ -398,6 +523,27 @@ pub async fn run_customers(cloud: Arc<Cloud>, platform: Arc<Platform>) {
             asked.insert(place, Asked { at, served });
         });
         tokio::time::sleep(CUSTOMERS_ASK_EVERY).await;
+    }
+}
+
+/// Messages come in, and are handled where an event source is enabled, for ever. Where the function is throttled, or its database
+/// takes no writes, a message has used up a receive.
+pub async fn run_queues(cloud: Arc<Cloud>, platform: Arc<Platform>) {
+    tokio::time::sleep(QUEUES_ARE_POLLED_EVERY.mul_f64(cloud.chance("queues-phase", |rng| rng.f64()))).await;
+    let turns = MESSAGES_COME_EVERY.as_secs() / QUEUES_ARE_POLLED_EVERY.as_secs();
+    for turn in 0_u64.. {
+        for site in platform.sites.iter().filter(|site| cloud.runs(&site.region)) {
+            let (now, region, queues) = (cloud.now(), &site.region, &platform.queues);
+            if turn % turns == 0 {
+                queues.come_in(region, now);
+            }
+            if cloud.lambda.polls(region, &site.queue, now) {
+                let sql = "INSERT INTO messages (written_ms) VALUES (:now)";
+                let write = || platform.write(&cloud, region, sql, now.as_millisecond());
+                queues.receive(region, now, || write().is_ok());
+            }
+        }
+        tokio::time::sleep(QUEUES_ARE_POLLED_EVERY).await;
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! A function's `deploy.yaml` has its IAM statements, and where it needs them: `MemorySize`; `MaximumRetryAttempts`, of
 //! what calls it asynchronously; `PlatformFunctions`, the Region (`Here`, `Other`) whose functions of the platform it stops
-//! and starts, or `Seen`, where it only looks at those here; `Rules` and `Schedules`, which call it. What a machine calls is
-//! read from its definition; a `<machine>.deploy.yaml` beside that has the IAM statements that its calls do not tell. In
-//! both, `scenario_machines` are the machines of scenarios.
+//! and starts, or `Seen`, where it only looks at those here; `Observes`, for one that the observer's Region has too; `Rules` and
+//! `Schedules`, which call it. What a machine calls is read from its definition; a `<machine>.deploy.yaml` beside that has the
+//! IAM statements that its calls do not tell. In both, `scenario_machines` are the machines of scenarios.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use rehearsal::deployment::{MACHINES, STEPS};
 use serde_json::{Value, json};
 use shared::recovery::RECOVERY_MACHINE;
-use shared::step::Caller;
+use shared::step::{Caller, STARTS};
 use simulator::simulation::{hole, machine_hole};
 
 use crate::stack::{TIMELINE, holes};
@@ -110,7 +110,9 @@ pub fn render(source: &str, functions: &[Function], machines: &[Machine]) -> Res
     });
     let machines_of_stack = machines_of_stack.collect::<Result<Vec<Value>, String>>()?;
     let policies: Vec<usize> = (1..=drctl::parameters::POLICIES).collect();
-    let everything = json!({ "steps": steps, "machines": machines_of_stack, "policies": policies });
+    let everything = json!({
+        "steps": steps, "machines": machines_of_stack, "policies": policies, "starts": STARTS,
+    });
     filled("infra/template.yaml.j2", source, &everything)
 }
 
@@ -141,6 +143,7 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
     let optional = [
         "MemorySize",
         "MaximumRetryAttempts",
+        "Observes",
         "PlatformFunctions",
         "Rules",
         "Schedules",

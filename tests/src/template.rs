@@ -406,8 +406,12 @@ impl Context<'_> {
             "AWS::S3::Bucket" => {
                 let bucket = named("BucketName")?;
                 let arn = format!("arn:aws:s3:::{bucket}");
-                with_arn(bucket, arn)
+                let domain = format!("{bucket}.s3.{region}.amazonaws.com");
+                let mut identity = with_arn(bucket, arn);
+                identity.attributes.insert("RegionalDomainName", domain);
+                identity
             }
+            "AWS::Route53::HealthCheck" => plain(format!("health-check/{name}")),
             "AWS::KMS::Key" => with_arn(name.to_owned(), format!("arn:aws:kms:{region}:{account}:key/{name}")),
             "AWS::SNS::Topic" => only_arn(format!("arn:aws:sns:{region}:{account}:{}", named("TopicName")?)),
             "AWS::SQS::Queue" => {

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use shared::aws::Aws;
 use shared::plan::Plan;
+use shared::plan::check::warnings;
 use shared::record::Record;
 
 use crate::account::{self, InRegion, regions};
 use crate::output::{Exit, Output, Paint, one_line};
-use crate::parameters::{Parameters, parameters};
+use crate::parameters::{Parameters, observer_parameters, parameters};
 use crate::plan_file::{PlanFileError, read_plan};
 
 /// Lists every error of the plan in `file`, or the scenarios that nothing recovers from yet. Findings are the result of this
@@ -25,10 +26,12 @@ pub fn check(file: &Path, output: &mut Output) -> Exit {
                 one_line(&file.display()),
                 summary(&plan)
             ));
-            for scenario in plan.scenarios.keys().filter(|scenario| scenario.machine().is_none()) {
+            for warning in warnings(&plan) {
                 output.line(format_args!(
-                    "{}: warning: /scenarios/{scenario}: declared, not available yet; its alarms start nothing",
-                    one_line(&file.display())
+                    "{}: warning: {}: {}",
+                    one_line(&file.display()),
+                    warning.path,
+                    warning.message
                 ));
             }
             Exit::Success
@@ -86,7 +89,11 @@ pub(crate) fn push_to_aws(plan: &Plan, output: &mut Output) -> Exit {
 
 /// Writes the template's parameters, a file for each Region.
 pub fn render(plan: &Plan, folder: &Path, output: &mut Output) -> Exit {
-    let regions = match parameters(plan) {
+    let regions = parameters(plan).and_then(|both| {
+        let observer = observer_parameters(plan)?;
+        Ok(both.into_iter().chain(observer))
+    });
+    let regions = match regions {
         Ok(regions) => regions,
         Err(why) => {
             output.error(one_line(&why));

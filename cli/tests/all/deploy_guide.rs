@@ -97,7 +97,7 @@ fn what_needs_no_account_works_as_it_is_written() {
     }
     // Not vacuous, and the parameters are where the next command looks for them.
     assert!(ran.len() >= 5, "{ran:?}");
-    for region in ["us-east-1", "us-west-2"] {
+    for region in ["us-east-1", "us-west-2", "eu-west-1"] {
         let file = root().join(format!("infra/parameters/{region}.yaml"));
         assert!(file.exists(), "{}", file.display());
     }

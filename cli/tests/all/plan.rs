@@ -757,14 +757,19 @@ fn render(plan: &str, folder: &str) -> (Answer, TempDir) {
 }
 
 #[test]
-fn render_writes_the_parameters_of_both_regions() {
+fn render_writes_the_parameters_of_each_region() {
     let ((status, stdout, stderr), place) = render(&radiant(), "new/parameters");
     assert_eq!((status, stderr.as_str()), (0, ""));
-    assert_eq!(stdout.lines().count(), 2, "{stdout}");
-    for (region, is_standby) in [("us-east-1", "false"), ("us-west-2", "true")] {
+    assert_eq!(stdout.lines().count(), 3, "{stdout}");
+    for (region, is_standby, is_observer) in [
+        ("us-east-1", "false", "false"),
+        ("us-west-2", "true", "false"),
+        ("eu-west-1", "false", "true"),
+    ] {
         assert!(stdout.contains(&format!("new/parameters/{region}.yaml: ")), "{stdout}");
         let text = fs::read_to_string(place.path().join(format!("new/parameters/{region}.yaml"))).unwrap();
         assert!(text.contains(&format!("IsStandby: \"{is_standby}\"\n")), "{text}");
+        assert!(text.contains(&format!("IsObserver: \"{is_observer}\"\n")), "{text}");
         assert!(text.contains("Prefix: \"radiant-\"\n"), "{text}");
     }
     // Twice is the same.

@@ -3,17 +3,17 @@
 //! While a Region stands by, its functions are kept at a reserved concurrency of 0 and their event sources are disabled,
 //! so that nothing writes there. This step gives each function the concurrency that the plan says (or none reserved), after
 //! it has seen that the function points at this Region's database: a function that would write elsewhere is left off and
-//! named. Then event sources of functions that run are enabled, but for those that were disabled before a fence; and a
-//! stage that another Region's recovery closed gets its throttling back. N of M is a result. It is taken back by what was
-//! noted.
+//! named. A stage that another Region's recovery closed gets its throttling back. Event sources are a part of their own,
+//! for when the database takes writes: those of functions that run are enabled, but for those that were disabled before a
+//! fence. N of M is a result. It is taken back by what was noted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Noted, Setting, may_run, opened, side_by_side};
+use shared::fence::{Fence, Looked, Noted, Setting, may_run, opened, side_by_side};
 use shared::plan::Function;
 use shared::record::{Fenced, Missing, Record, Resource, Undo};
 use shared::recovery::RecoveryRef;
@@ -34,14 +34,28 @@ pub struct Input {
     pub here: SiteSlice,
     /// The functions.
     pub functions: Vec<Function>,
+    /// Which part of the Region.
+    pub part: Part,
+}
+
+/// A part of a Region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The functions, and the stage in front of them. They may run before the database takes writes: nobody calls them yet.
+    Functions,
+    /// The event sources. Where the database takes no writes, messages use up their receives and end in dead-letter queues.
+    EventSources,
 }
 
 /// What runs.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// How many functions run as planned.
+    #[serde(skip)]
+    part: Part,
+    /// How many functions run as planned, or event sources are enabled.
     pub active: usize,
-    /// How many there are.
+    /// How many there are; of event sources, those that are to be enabled.
     pub of: usize,
     /// What is not as it should be, and why; a function by its name alone, for people.
     pub failed: Vec<Missing>,
@@ -49,7 +63,11 @@ pub struct Output {
 
 impl Summarise for Output {
     fn summarise(&self) -> Summary {
-        let run = format!("{} of {} functions run", self.active, self.of);
+        let what = match self.part {
+            Part::Functions => "functions run",
+            Part::EventSources => "event sources are enabled",
+        };
+        let run = format!("{} of {} {what}", self.active, self.of);
         match self.failed.first() {
             Some(failed) => Summary::failed(format!("{run}; {}: {}", failed.resource.text, failed.reason)),
             None => Summary::done(run),
@@ -90,86 +108,149 @@ impl Step for ActivateRegion {
         self.record.still_ours(&input.recovery).await?;
         let fence = Fence::here(&self.aws, LIMIT);
         let notes = Notes::read(&self.record.fenced(&input.recovery.workload).await?);
-        let (looked, configurations) = tokio::join!(
-            fence.look(&input.functions, &input.here.api),
-            fence.configurations(&input.functions),
-        );
-        let mut looked: BTreeMap<Resource, Result<Setting, StepError>> = looked
-            .into_iter()
-            .map(|looked| (looked.resource, looked.setting))
-            .collect();
-        let mut report = Report::default();
-
-        let mut functions = Vec::new();
-        for (function, configuration) in input.functions.iter().zip(configurations) {
-            let resource = Resource::function(&function.name, &input.here.region);
-            let reserved = looked.remove(&resource).unwrap_or_else(|| Err(unseen(&resource)));
-            let may_run = configuration.and_then(|configuration| may_run(&configuration, &input.here, &resource.text));
-            match may_run.and(reserved) {
-                Ok(now) => functions.push((now, as_planned(function))),
-                Err(error) => report.failed(resource.called(&function.name), error),
-            }
-        }
-        for (now, error) in self.change(&fence, &input, functions.clone()).await? {
-            report.failed(now.resource(&input.here.region).called(name_of(&now)), error);
-        }
-        let running: Vec<&str> = functions
-            .iter()
-            .map(|(now, _)| name_of(now))
-            .filter(|name| !report.names(&Resource::function(name, &input.here.region)))
-            .collect();
-        let active = running.len();
-
-        let mut others = Vec::new();
-        let stage = Resource::stage(&input.here.api.rest_api, &input.here.api.stage, &input.here.region);
-        for (resource, now) in looked {
-            if let Some(missing) = notes.0.unreadable.get(&resource.text) {
-                report.failures.push(missing.clone());
-                continue;
-            }
-            let to = match &now {
-                Err(error) => Err(error.clone()),
-                Ok(now @ Setting::EventSource { function, .. }) => Ok((running.contains(&function.as_str())
-                    && notes.lets_enable(&resource.text))
-                .then(|| enabled(now))),
-                Ok(now) => opened(now, notes.0.before.get(&resource.text), &input.here.region),
-            };
-            match (now, to) {
-                (Ok(now), Ok(Some(to))) => others.push((now, to)),
-                (_, Ok(_)) => {}
-                // While a stage that is known to be closed stays closed, customers are not served.
-                (_, Err(error)) if resource == stage && notes.0.before.contains_key(&stage.text) => {
-                    report.failed(resource, error);
-                }
-                (_, Err(error)) => report.note(resource, &error),
-            }
-        }
-        for (now, error) in self.change(&fence, &input, others).await? {
-            let resource = now.resource(&input.here.region);
-            // Also where the answer of a change was lost: the next run sees that it was made.
-            report.failed(resource, error);
-        }
-        let done = notes.outdated(&running, &report, &input.here.region);
-        let forgetting = done
+        let (output, report, outdated) = match input.part {
+            Part::Functions => self.let_functions_run(&fence, &input, &notes).await?,
+            Part::EventSources => self.enable_event_sources(&fence, &input, &notes).await?,
+        };
+        let forgetting = outdated
             .iter()
             .map(|resource| self.record.forget_fenced(&input.recovery.workload, resource));
         side_by_side(forgetting.collect())
             .await
             .into_iter()
             .collect::<Result<(), _>>()?;
-        // What may pass is tried again by the machine; functions that run answer at once then.
+        // What may pass is tried again by the machine; what runs answers at once then.
         if let Some(error) = report.passing {
             return Err(error);
         }
         Ok(Output {
-            active,
-            of: input.functions.len(),
             failed: report.failures,
+            ..output
         })
     }
 }
 
+/// What there is of a part, what failed, and the notes that have served.
+type Done = (Output, Report, Vec<String>);
+
 impl ActivateRegion {
+    /// Gives functions their concurrency and the stage its throttling. Errors: `Preempted`, and those of the record.
+    async fn let_functions_run(&self, fence: &Fence, input: &Input, notes: &Notes) -> Result<Done, StepError> {
+        let (functions, stage) = tokio::join!(
+            reserved(fence, &input.functions, &input.here),
+            fence.look_at_stage(&input.here.api)
+        );
+        let mut report = Report::default();
+        let mut changes = Vec::new();
+        for (function, now) in input.functions.iter().zip(functions) {
+            match now {
+                Ok(now) => changes.push((now, as_planned(function))),
+                Err(error) => {
+                    let resource = Resource::function(&function.name, &input.here.region);
+                    report.failed(resource.called(&function.name), error);
+                }
+            }
+        }
+        let names: Vec<String> = changes.iter().map(|(now, _)| name_of(now).to_owned()).collect();
+        for (now, error) in self.change(fence, input, changes).await? {
+            report.failed(now.resource(&input.here.region).called(name_of(&now)), error);
+        }
+        let runs = |name: &&str| !report.names(&Resource::function(name, &input.here.region));
+        let running: Vec<&str> = names.iter().map(String::as_str).filter(runs).collect();
+        let active = running.len();
+        self.open_stage(fence, input, notes, stage, &mut report).await?;
+        let outdated = notes.outdated(input.part, &running, &report, &input.here.region);
+        let output = Output {
+            part: input.part,
+            active,
+            of: input.functions.len(),
+            failed: Vec::new(),
+        };
+        Ok((output, report, outdated))
+    }
+
+    async fn open_stage(
+        &self,
+        fence: &Fence,
+        input: &Input,
+        notes: &Notes,
+        stage: Looked,
+        report: &mut Report,
+    ) -> Result<(), StepError> {
+        let Looked { resource, setting } = stage;
+        if let Some(missing) = notes.0.unreadable.get(&resource.text) {
+            report.failures.push(missing.clone());
+            return Ok(());
+        }
+        let before = notes.0.before.get(&resource.text);
+        let to = setting.and_then(|now| Ok(opened(&now, before, &input.here.region)?.map(|to| (now, to))));
+        match to {
+            Ok(None) => {}
+            Ok(Some(change)) => {
+                // Also where the answer of a change was lost: the next run sees that it was made.
+                for (_, error) in self.change(fence, input, vec![change]).await? {
+                    report.failed(resource.clone(), error);
+                }
+            }
+            // While a stage that is known to be closed stays closed, customers are not served.
+            Err(error) if before.is_some() => report.failed(resource, error),
+            Err(error) => report.note(resource, &error),
+        }
+        Ok(())
+    }
+
+    /// Enables the event sources of functions that run. Errors: `Preempted`, and those of the record.
+    async fn enable_event_sources(&self, fence: &Fence, input: &Input, notes: &Notes) -> Result<Done, StepError> {
+        let sources = fence.look_at_event_sources(&input.functions).await;
+        let has_sources = |function: &&Function| {
+            let is_its = |source: &Looked| source.resource.of.as_deref() == Some(&*function.name);
+            sources.iter().any(is_its)
+        };
+        let functions: Vec<Function> = input.functions.iter().filter(has_sources).cloned().collect();
+        let looked = reserved(fence, &functions, &input.here).await;
+        let looked: BTreeMap<&str, Result<Setting, StepError>> =
+            functions.iter().map(|function| &*function.name).zip(looked).collect();
+        let mut report = Report::default();
+        let (mut changes, mut of) = (Vec::new(), 0);
+        let mut running = BTreeSet::new();
+        for Looked { resource, setting } in sources {
+            if let Some(missing) = notes.0.unreadable.get(&resource.text) {
+                report.failures.push(missing.clone());
+                continue;
+            }
+            let function = resource.of.clone().unwrap_or_default();
+            match (setting, looked.get(&*function)) {
+                (Err(error), _) => report.failed(resource, error),
+                // It may be off because of what may pass.
+                (_, Some(Err(error))) if error.kind.is_retryable() => report.failed(resource, error.clone()),
+                (Ok(now), Some(Ok(function))) if !function.is_fenced() => {
+                    running.insert(name_of(function));
+                    if notes.lets_enable(&resource.text) {
+                        of += 1;
+                        let to = enabled(&now);
+                        changes.push((now, to));
+                    }
+                }
+                // The function does not run, which is told of the function.
+                (Ok(_), _) => {}
+            }
+        }
+        let failed = self.change(fence, input, changes).await?;
+        let active = of - failed.len();
+        for (now, error) in failed {
+            report.failed(now.resource(&input.here.region), error);
+        }
+        let running: Vec<&str> = running.into_iter().collect();
+        let outdated = notes.outdated(input.part, &running, &report, &input.here.region);
+        let output = Output {
+            part: input.part,
+            active,
+            of,
+            failed: Vec::new(),
+        };
+        Ok((output, report, outdated))
+    }
+
     /// Notes what takes changes back, then makes those that are changes. Gives those that failed, with what was there and
     /// why. Errors: `Preempted`, and those of the record, in which case nothing of it is changed.
     async fn change(
@@ -236,13 +317,14 @@ impl Notes {
 
     /// Notes that have served. One of an event source that was disabled before holds as long as it is disabled: without it
     /// the next run would enable it.
-    fn outdated(&self, running: &[&str], report: &Report, region: &str) -> Vec<String> {
-        let served = self.0.before.iter().filter(|(_, before)| match before {
-            Setting::Function { name, .. } => running.contains(&name.as_str()),
-            Setting::EventSource { function, enabled, .. } => {
+    fn outdated(&self, part: Part, running: &[&str], report: &Report, region: &str) -> Vec<String> {
+        let served = self.0.before.iter().filter(|(_, before)| match (part, before) {
+            (Part::Functions, Setting::Function { name, .. }) => running.contains(&name.as_str()),
+            (Part::Functions, Setting::Stage { .. }) => !report.names(&before.resource(region)),
+            (Part::EventSources, Setting::EventSource { function, enabled, .. }) => {
                 *enabled && running.contains(&function.as_str()) && !report.names(&before.resource(region))
             }
-            Setting::Stage { .. } => !report.names(&before.resource(region)),
+            _ => false,
         });
         served.map(|(resource, _)| resource.clone()).collect()
     }
@@ -272,13 +354,6 @@ fn enabled(event_source: &Setting) -> Setting {
     setting
 }
 
-fn unseen(resource: &Resource) -> StepError {
-    StepError::new(
-        ErrorKind::Internal,
-        format!("{resource} was not looked at; this is a defect"),
-    )
-}
-
 fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
     let by_hand = now.by_hand(to, region);
     let previous = serde_json::to_value(now).map_err(|error| {
@@ -297,6 +372,16 @@ fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
     })
 }
 
+/// What is reserved for each function that may run, in their order. Errors: why it may not, or what kept it from being looked at.
+async fn reserved(fence: &Fence, functions: &[Function], here: &SiteSlice) -> Vec<Result<Setting, StepError>> {
+    let (looked, configurations) = tokio::join!(fence.look_at_functions(functions), fence.configurations(functions));
+    let each = looked.into_iter().zip(configurations).map(|(looked, configuration)| {
+        may_run(&configuration?, here, &looked.resource.text)?;
+        looked.setting
+    });
+    each.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,10 +395,14 @@ mod tests {
     }
 
     fn notes(settings: &[Setting]) -> Notes {
+        use shared::record::FencedFor;
+
         let note = |setting: &Setting| Fenced {
             resource: setting.resource("us-west-2"),
             previous: serde_json::to_value(setting).unwrap(),
             recovery: "r".into(),
+            fenced_for: FencedFor::RegionMove,
+            shut_before: setting.is_fenced(),
             at: jiff::Timestamp::UNIX_EPOCH,
         };
         Notes::read(&settings.iter().map(note).collect::<Vec<_>>())
@@ -330,8 +419,13 @@ mod tests {
     #[test]
     fn a_note_that_keeps_an_event_source_disabled_is_not_forgotten() {
         let report = Report::default();
-        assert_eq!(notes(&[source(true)]).outdated(&["f"], &report, "us-west-2").len(), 1);
-        assert_eq!(notes(&[source(true)]).outdated(&[], &report, "us-west-2").len(), 0);
-        assert_eq!(notes(&[source(false)]).outdated(&["f"], &report, "us-west-2").len(), 0);
+        let outdated = |enabled, part, running: &[&str]| {
+            let notes = notes(&[source(enabled)]);
+            notes.outdated(part, running, &report, "us-west-2").len()
+        };
+        assert_eq!(outdated(true, Part::EventSources, &["f"]), 1);
+        assert_eq!(outdated(true, Part::Functions, &["f"]), 0);
+        assert_eq!(outdated(true, Part::EventSources, &[]), 0);
+        assert_eq!(outdated(false, Part::EventSources, &["f"]), 0);
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use shared::plan::{Function, Objective};
 use shared::recovery::RecoveryRef;
 use shared::scenario::region_failure::Intent;
-use shared::slices::{ApprovalSlice, DatabaseSlice, DnsSlice, ProbeSlice, SiteSlice};
+use shared::slices::{ApprovalSlice, DatabaseSlice, DnsSlice, ObserverSlice, ProbeSlice, SiteSlice};
 
 /// What to look at.
 #[derive(Debug, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Input {
     pub database: DatabaseSlice,
     /// The outside probe's metric.
     pub probe: ProbeSlice,
+    /// Where the same metric is published from a third Region; nothing in a plan without an observer.
+    pub observer: Option<ObserverSlice>,
     /// The platform's functions, which this Region is to run.
     pub functions: Vec<Function>,
     /// How the public name moves.

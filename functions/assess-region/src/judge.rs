@@ -14,8 +14,8 @@ use crate::evidence::{Evidence, Metrics};
 use crate::input::Input;
 use crate::loss::{Against, ExpectedLoss, Known, expected_loss};
 use crate::signals::{
-    OTHER_SIDE, PROBE, REPLICATION, Says, Signal, beginning_of_outage, other_side_signal, probe_signal,
-    replication_signal,
+    OBSERVER, OTHER_SIDE, PROBE, REPLICATION, Says, Signal, beginning_of_outage, observer_signal, other_side_signal,
+    probe_signal, replication_signal,
 };
 use crate::versions;
 use crate::{heartbeats, writer};
@@ -109,11 +109,16 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     }
     let last_committed = evidence.last_committed.as_ref().ok().copied().flatten();
     let outage = beginning_of_outage(&metrics.probe, last_committed, evidence.now);
-    let signals = vec![
-        probe_signal(&metrics.probe, evidence.now),
-        replication_signal(&metrics.lag, outage, evidence.now),
-        other_side_signal(&input.other, &evidence.other),
+    // A probe publishes that the service is down only with proof, where the plan names what proves it.
+    let named = input.probe.outside.as_ref().map(|_| ());
+    let of_probes = named.ok_or_else(|| "the plan names nothing outside that could prove it".to_owned());
+    let mut signals = vec![
+        probe_signal(PROBE, &metrics.probe, evidence.now).proved_by(&of_probes),
+        replication_signal(&metrics.lag, &metrics.no_lag, outage, evidence.now).proved_by(&evidence.proof),
+        other_side_signal(&input.other, &evidence.other, evidence.is_silent).proved_by(&evidence.proof),
     ];
+    let observed = evidence.observer.as_ref();
+    signals.extend(observed.map(|observed| observer_signal(observed, evidence.now).proved_by(&of_probes)));
     let mut blockers = blockers_here(input, evidence);
     let promotion = match evidence.database.promotion(&input.here.cluster_arn) {
         // Whoever wants a failover does not want the switchover that goes on.
@@ -276,8 +281,14 @@ fn way(input: &Input, signals: &[Signal]) -> Result<Way, String> {
         Intent::Decide => {}
     }
     let any_down = signals.iter().any(|signal| signal.says == Says::Down);
-    if !any_down && says(signals, PROBE) == Says::Healthy {
-        return Err("the outside probe finds the service healthy: nothing has to be recovered".to_owned());
+    let from_outside = [(PROBE, "outside probe"), (OBSERVER, "observer")];
+    let healthy = from_outside
+        .iter()
+        .find(|(source, _)| says(signals, source) == Says::Healthy);
+    if let Some((_, name)) = healthy.filter(|_| !any_down) {
+        return Err(format!(
+            "the {name} finds the service healthy: nothing has to be recovered"
+        ));
     }
     let other_side_works = says(signals, OTHER_SIDE) == Says::Healthy && says(signals, REPLICATION) == Says::Healthy;
     Ok(if other_side_works {
@@ -494,23 +505,43 @@ impl Proposal<'_> {
         }
     }
 
-    /// What the evidence leaves open; nothing, if it supports the way. A failover loses writes, so two signals must say
-    /// that the other side is down, and none that it is healthy. A switchover loses none, and must be needed: the probe
-    /// says so, or whoever planned it.
+    /// What the evidence leaves open; nothing, if it supports the way. A failover loses writes, so both classes of evidence
+    /// must say that the other side is down, the observer and one signal of this Region, and none that it is healthy. A
+    /// switchover loses none, and whoever planned it knows why. One that was not planned may be no help: with both sides at
+    /// work, a bad release and a probe that is blocked look like an outage.
     fn doubt(&self) -> Option<String> {
-        let count = |says: Says| self.signals.iter().filter(|signal| signal.says == says).count();
-        let (down, healthy) = (count(Says::Down), count(Says::Healthy));
         match self.way {
-            Way::Failover if down >= 2 && healthy == 0 => None,
-            Way::Failover => Some(format!(
-                "{down} of {} signals say that {} is down, and {healthy} that it is healthy: two must, and none",
-                self.signals.len(),
+            Way::Failover => self.doubt_of_failover(),
+            Way::Switchover if self.input.intent == Intent::Switchover => None,
+            Way::Switchover => Some(format!(
+                "{} works and replicates, so that a switchover may be no help: a bad release, an expired certificate or a \
+                 blocked probe look the same",
                 self.input.other.region
             )),
-            Way::Switchover if self.input.intent == Intent::Switchover => None,
-            Way::Switchover if says(self.signals, PROBE) == Says::Down => None,
-            Way::Switchover => Some("the outside probe does not say that the service is down".to_owned()),
         }
+    }
+
+    fn doubt_of_failover(&self) -> Option<String> {
+        let (here, other) = (&self.input.here.region, &self.input.other.region);
+        if self.input.observer.is_none() {
+            return Some(format!(
+                "the plan names no observer: what {here} sees of {other} is one class of evidence, and two are needed"
+            ));
+        }
+        let observer = says(self.signals, OBSERVER);
+        let count = |such: &dyn Fn(&&Signal) -> bool| self.signals.iter().filter(such).count();
+        let from_here = count(&|signal| signal.source != OBSERVER);
+        let down_from_here = count(&|signal| signal.source != OBSERVER && signal.says == Says::Down);
+        let healthy = count(&|signal| signal.says == Says::Healthy);
+        let agree = observer == Says::Down && down_from_here > 0 && healthy == 0;
+        (!agree).then(|| {
+            format!(
+                "the two classes of evidence do not agree that {other} is down: the observer says {}, {down_from_here} of \
+                 {from_here} signals of {here} say down, and {healthy} of all {} say healthy",
+                observer.name(),
+                self.signals.len()
+            )
+        })
     }
 
     /// Why it may go on without anybody's approval, for the report.
@@ -527,19 +558,19 @@ impl Proposal<'_> {
                     .to_owned()
             }
             _ if self.promotion == Begun::BySomebody => format!(
-                "the promotion has begun already, and two signals agree: {} say that {} is down",
+                "the promotion has begun already, and two classes of evidence agree: {} say that {} is down",
                 down.join(", "),
                 self.input.other.region
             ),
             (Way::Failover, ExpectedLoss::Measured { seconds }, Some(rpo)) => format!(
-                "the plan asks nobody while two signals agree and the expected loss is measured and within the RPO target: \
-                 {} say that {} is down, and {seconds:.1} s are within {}",
+                "the plan asks nobody while two classes of evidence agree and the expected loss is measured and within the \
+                 RPO target: {} say that {} is down, and {seconds:.1} s are within {}",
                 down.join(", "),
                 self.input.other.region,
                 rpo.target
             ),
             (Way::Failover, ..) => format!(
-                "the plan asks nobody while two signals agree: {} say that {} is down",
+                "the plan asks nobody while two classes of evidence agree: {} say that {} is down",
                 down.join(", "),
                 self.input.other.region
             ),
@@ -559,10 +590,12 @@ pub(crate) mod tests {
     use shared::global_database::{GlobalDatabase, Member, Transition};
     use shared::plan::Duration;
     use shared::recovery::RecoveryRef;
-    use shared::slices::{ApiSlice, ApprovalSlice, DatabaseSlice, DnsMethod, DnsSlice, ProbeSlice, SiteSlice};
+    use shared::slices::{
+        ApiSlice, ApprovalSlice, DatabaseSlice, DnsMethod, DnsSlice, ObserverSlice, OutsideSlice, ProbeSlice, SiteSlice,
+    };
 
     use super::*;
-    use crate::evidence::Health;
+    use crate::evidence::{Datapoints, Health, NoLag};
     use crate::fitness::Fitness;
 
     pub(crate) const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
@@ -616,7 +649,14 @@ pub(crate) mod tests {
                 namespace: "Shop".into(),
                 metric: "Healthy".into(),
                 workload: "shop".into(),
+                outside: Some(OutsideSlice {
+                    endpoints: vec!["dynamodb.eu-north-1.amazonaws.com".into()],
+                    names: vec!["www.example.org".into()],
+                }),
             },
+            observer: Some(ObserverSlice {
+                region: "eu-west-1".into(),
+            }),
             functions: Vec::new(),
             dns: DnsSlice {
                 name: "api.example.com".into(),
@@ -661,6 +701,7 @@ pub(crate) mod tests {
                 lag: (0..11)
                     .map(|m| (minute(m), if m == 10 { 9e6 } else { 100.0 * m as f64 }))
                     .collect(),
+                no_lag: NoLag::NotKnown,
             }),
             database: GlobalDatabase {
                 id: "g".into(),
@@ -670,7 +711,12 @@ pub(crate) mod tests {
             },
             here: cluster("available"),
             other: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
+            is_silent: true,
             last_committed: Ok(Some(minute(10))),
+            observer: Some(Ok((0..14)
+                .map(|m| (minute(m), if m < 10 { 1.0 } else { 0.0 }))
+                .collect())),
+            proof: Ok(()),
             health: Health::default(),
             heartbeats: Ok(None),
             fitness: Fitness::default(),
@@ -685,7 +731,7 @@ pub(crate) mod tests {
         assert_eq!(output.impact_at, minute(10));
         assert_eq!(output.expected_loss, ExpectedLoss::Measured { seconds: 0.9 });
         let says: Vec<Says> = output.signals.iter().map(|signal| signal.says).collect();
-        assert_eq!(says, [Says::Down, Says::Down, Says::Down]);
+        assert_eq!(says, [Says::Down; 4]);
     }
 
     pub(crate) fn replicating() -> Evidence {
@@ -708,6 +754,155 @@ pub(crate) mod tests {
             (Way::Switchover, ExpectedLoss::None)
         );
         assert_eq!(output.blockers, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_moment_of_silence_is_unknown() {
+        let evidence = Evidence {
+            is_silent: false,
+            ..lost_region()
+        };
+        assert_eq!(judged(&input(Intent::Decide), &evidence).signals[2].says, Says::Unknown);
+    }
+
+    /// What the observer's probe says in its last minutes; nothing, if it says nothing.
+    fn observing(value: Option<f64>) -> Option<Result<Datapoints, StepError>> {
+        Some(Ok(value.map(|value| (minute(13), value)).into_iter().collect()))
+    }
+
+    #[test]
+    fn nobody_is_asked_only_where_the_observer_and_this_region_both_say_down() {
+        let none_down = Evidence {
+            metrics: error_metrics(),
+            other: Err(StepError::new(ErrorKind::Denied, "no")),
+            ..lost_region()
+        };
+        let (lost, unread) = (
+            lost_region,
+            Some(Err(StepError::new(ErrorKind::Unavailable, "no answer"))),
+        );
+        for (evidence, expected) in [
+            (lost(), 0),
+            (
+                Evidence {
+                    observer: observing(Some(1.0)),
+                    ..lost()
+                },
+                2,
+            ),
+            (
+                Evidence {
+                    observer: observing(None),
+                    ..lost()
+                },
+                2,
+            ),
+            (
+                Evidence {
+                    observer: unread,
+                    ..lost()
+                },
+                2,
+            ),
+            // The observer alone is one class of evidence too.
+            (none_down, 2),
+        ] {
+            let ask = judged(&input(Intent::Decide), &evidence).ask;
+            assert_eq!(ask.people, expected, "{}", ask.because);
+            assert!(expected == 0 || ask.because.contains("do not agree"), "{}", ask.because);
+        }
+        let alone = Input {
+            observer: None,
+            ..input(Intent::Decide)
+        };
+        let unobserved = Evidence {
+            observer: None,
+            ..lost()
+        };
+        let output = judged(&alone, &unobserved);
+        assert_eq!((output.ask.people, output.signals.len()), (2, 3));
+        assert!(
+            output.ask.because.contains("names no observer"),
+            "{}",
+            output.ask.because
+        );
+    }
+
+    #[test]
+    fn without_proof_of_a_way_out_nothing_says_down_and_people_are_asked() {
+        let isolated = Evidence {
+            proof: Err("nothing answers".into()),
+            metrics: Ok(Metrics {
+                probe: (0..10).map(|m| (minute(m), 1.0)).collect(),
+                ..lost_region().metrics.unwrap()
+            }),
+            observer: Some(Err(StepError::new(ErrorKind::Unavailable, "no answer"))),
+            ..lost_region()
+        };
+        let output = judged(&input(Intent::Decide), &isolated);
+        let says: Vec<Says> = output.signals.iter().map(|signal| signal.says).collect();
+        assert_eq!(says, [Says::Unknown; 4], "{:?}", output.signals);
+        assert_eq!((output.way, output.ask.people), (Way::Failover, 2));
+        assert!(
+            output.ask.shown.join("\n").contains("nothing answers"),
+            "{:?}",
+            output.ask.shown
+        );
+        // Without anything to ask for proof, the probes' word is none either.
+        let mut unnamed = input(Intent::Decide);
+        unnamed.probe.outside = None;
+        let evidence = Evidence {
+            proof: Err("nothing is named".into()),
+            ..lost_region()
+        };
+        let output = judged(&unnamed, &evidence);
+        assert!(
+            output.signals.iter().all(|signal| signal.says == Says::Unknown),
+            "{:?}",
+            output.signals
+        );
+        assert_eq!(output.ask.people, 2);
+        // What says healthy needs no proof: it was answered.
+        let answering = Evidence {
+            other: Ok(cluster("available")),
+            ..isolated
+        };
+        assert_eq!(
+            judged(&input(Intent::Decide), &answering).signals[2].says,
+            Says::Healthy
+        );
+    }
+
+    #[test]
+    fn a_switchover_that_nobody_planned_is_a_question_whatever_the_probes_say() {
+        for observer in [observing(Some(0.0)), observing(Some(1.0)), observing(None)] {
+            let evidence = Evidence {
+                other: Ok(cluster("available")),
+                observer,
+                ..replicating()
+            };
+            let output = judged(&input(Intent::Decide), &evidence);
+            assert_eq!((output.way, output.ask.people), (Way::Switchover, 2));
+            assert!(output.ask.because.contains("may be no help"), "{}", output.ask.because);
+        }
+    }
+
+    #[test]
+    fn where_nothing_says_down_the_observers_word_is_enough_to_leave_the_service_alone() {
+        let evidence = Evidence {
+            other: Ok(cluster("available")),
+            observer: observing(Some(1.0)),
+            metrics: Ok(Metrics {
+                probe: Vec::new(),
+                ..replicating().metrics.unwrap()
+            }),
+            ..lost_region()
+        };
+        let blockers = judged(&input(Intent::Decide), &evidence).blockers;
+        assert!(
+            blockers[0].contains("observer finds the service healthy"),
+            "{blockers:?}"
+        );
     }
 
     #[test]
@@ -737,11 +932,6 @@ pub(crate) mod tests {
                 "{:?}",
                 output.signals
             );
-            assert!(
-                output.ask.because.contains("two must, and none"),
-                "{}",
-                output.ask.because
-            );
             assert!(output.blockers.is_empty(), "{:?}", output.blockers);
         }
         // Not allowed to look there is no sign of anything; the other two are enough.
@@ -760,7 +950,8 @@ pub(crate) mod tests {
         assert_eq!(output.ask.people, 0);
         assert!(!output.ask.needs_reason);
         for part in [
-            "outside-probe, replication-lag, other-control-plane",
+            "two classes of evidence agree",
+            "outside-probe, replication-lag, other-control-plane, observer",
             "0.9 s are within 5m",
         ] {
             assert!(output.ask.because.contains(part), "{}", output.ask.because);
@@ -941,6 +1132,7 @@ pub(crate) mod tests {
     fn a_service_that_is_healthy_again_is_left_alone() {
         let mut healthy = Evidence {
             other: Ok(cluster("available")),
+            observer: observing(Some(1.0)),
             ..replicating()
         };
         healthy.metrics.as_mut().unwrap().probe.push((minute(14), 1.0));
@@ -984,6 +1176,7 @@ pub(crate) mod tests {
             "it may serve already"
         );
         serving.metrics.as_mut().unwrap().probe.push((minute(14), 1.0));
+        serving.observer = observing(Some(1.0));
         let healthy = judged(&input(Intent::Decide), &serving).blockers;
         assert!(healthy[0].contains("nothing has to be recovered"), "{healthy:?}");
         let mut done = lost_region();

@@ -16,9 +16,12 @@ mod writer;
 use std::future::Future;
 use std::time::Duration;
 
+use aws_sdk_rds::types::DbCluster;
+use jiff::{SignedDuration, Timestamp};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, describe_cluster};
+use shared::outside;
 use shared::record::{Record, Sighting};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
@@ -28,7 +31,7 @@ pub use crate::judge::Output;
 pub use crate::loss::ExpectedLoss;
 pub use crate::signals::{Says, Signal};
 
-use crate::evidence::Evidence;
+use crate::evidence::{Datapoints, Evidence};
 use crate::judge::Decision;
 
 impl Summarise for Output {
@@ -100,13 +103,15 @@ impl Step for AssessRegion {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let (here_region, other_region) = (&input.here.region, &input.other.region);
-        let elsewhere = aws_sdk_rds::Client::new(&self.aws.config_in(other_region));
-        let (metrics, database, here, other, last_committed, health, before, fitness) = tokio::join!(
+        let now = self.aws.now();
+        let (metrics, observer, proof, database, here, (other, is_silent), last_committed, health, before, fitness) = tokio::join!(
             biased;
-            within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, self.aws.now())),
+            within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, now)),
+            self.observed(&input, now),
+            self.prove(&input),
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, here_region),
             describe_cluster(&self.rds, &input.here),
-            describe_cluster(&elsewhere, &input.other),
+            self.look_at_other(&input),
             self.record.last_committed_heartbeat(&input.recovery.workload, other_region),
             evidence::health(&self.health, other_region),
             self.record.decision::<Decision>(&input.recovery),
@@ -119,7 +124,10 @@ impl Step for AssessRegion {
                 database: database.map_err(refused_for_good)?,
                 here: here.map_err(refused_for_good)?,
                 other,
+                is_silent,
                 last_committed,
+                observer,
+                proof,
                 health,
                 heartbeats: Ok(None),
                 fitness,
@@ -151,5 +159,43 @@ impl Step for AssessRegion {
         };
         self.record.keep_observed(&input.recovery, sighting).await;
         Ok(output)
+    }
+}
+
+/// How long two looks at the other Region must at least be apart to count as two.
+const LOOKS_APART: SignedDuration = SignedDuration::from_secs(3);
+
+impl AssessRegion {
+    /// Looks at the other Region's cluster, and once more where nobody answers; each look is two tries. Also says whether that
+    /// nobody answers is known by then: an error that comes at once, twice, is one moment's.
+    async fn look_at_other(&self, input: &Input) -> (Result<DbCluster, StepError>, bool) {
+        let client = aws_sdk_rds::Client::new(&self.aws.config_to_look(&input.other.region));
+        let first_at = self.aws.now();
+        let is_silent = |look: &Result<DbCluster, StepError>| {
+            look.as_ref().is_err_and(|error| error.kind == ErrorKind::Unavailable)
+        };
+        let first = describe_cluster(&client, &input.other).await;
+        if !is_silent(&first) {
+            return (first, false);
+        }
+        let apart = self.aws.now().duration_since(first_at);
+        let second = describe_cluster(&client, &input.other).await;
+        let is_known = is_silent(&second) && apart >= LOOKS_APART;
+        (second, is_known)
+    }
+
+    /// Whether this Region reaches the outside now. Errors: why that is not known.
+    async fn prove(&self, input: &Input) -> Result<(), String> {
+        match &input.probe.outside {
+            Some(outside) => outside::prove(&self.aws, outside).await,
+            None => Err("the plan names nothing outside that could prove it".to_owned()),
+        }
+    }
+
+    /// What the observer's probe has measured; nothing, if the plan has no observer.
+    async fn observed(&self, input: &Input, now: Timestamp) -> Option<Result<Datapoints, StepError>> {
+        let region = &input.observer.as_ref()?.region;
+        let cloudwatch = aws_sdk_cloudwatch::Client::new(&self.aws.config_in(region));
+        Some(evidence::observed(&cloudwatch, input, region, now).await)
     }
 }

@@ -1,5 +1,6 @@
-//! What each source says of the Region that may be lost. The three are independent: the probe asks over the internet, the
-//! lag is published by replication, and the control plane is asked over AWS's own network.
+//! What each source says of the Region that may be lost. The standby's probe, the replication lag and the look at the control
+//! plane all cross the way between the two Regions, and are one class of evidence. The observer, a probe in a third Region, is
+//! the other.
 
 use aws_sdk_rds::types::DbCluster;
 use jiff::{SignedDuration, Timestamp};
@@ -8,7 +9,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::global_database::serves;
 use shared::slices::SiteSlice;
 
-use crate::evidence::{Datapoints, PERIOD};
+use crate::evidence::{Datapoints, NoLag, PERIOD};
 
 /// A metric whose last datapoint is older than this says nothing of the present.
 pub(crate) const FRESH: SignedDuration = SignedDuration::from_mins(3);
@@ -18,6 +19,7 @@ const FAR_BEHIND_MS: f64 = 60_000.0;
 pub(crate) const PROBE: &str = "outside-probe";
 pub(crate) const REPLICATION: &str = "replication-lag";
 pub(crate) const OTHER_SIDE: &str = "other-control-plane";
+pub(crate) const OBSERVER: &str = "observer";
 
 /// What one source says of the Region that may be lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -87,10 +89,40 @@ fn minute_of(at: Timestamp) -> Timestamp {
     Timestamp::from_second(second - second.rem_euclid(PERIOD.as_secs())).unwrap_or(at)
 }
 
-pub(crate) fn probe_signal(probe: &Datapoints, now: Timestamp) -> Signal {
+impl Signal {
+    /// What it says where whoever looks has not proved to reach the outside: silence and failure are then no evidence.
+    pub(crate) fn proved_by(self, proof: &Result<(), String>) -> Self {
+        match proof {
+            Err(why) if self.says == Says::Down => Self {
+                says: Says::Unknown,
+                detail: format!(
+                    "{}; but it is not proved that the outside is reached: {why}",
+                    self.detail
+                ),
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+/// What the observer's probe says.
+pub(crate) fn observer_signal(observed: &Result<Datapoints, StepError>, now: Timestamp) -> Signal {
+    match observed {
+        Ok(probe) => probe_signal(OBSERVER, probe, now),
+        Err(error) => Signal {
+            source: OBSERVER,
+            says: Says::Unknown,
+            detail: format!("its metric could not be read: {error}"),
+        },
+    }
+}
+
+/// What a probe says whose metric this is.
+pub(crate) fn probe_signal(source: &'static str, probe: &Datapoints, now: Timestamp) -> Signal {
     let Some((at, value)) = probe.last().filter(|(at, _)| now.duration_since(*at) < FRESH) else {
         return Signal {
-            source: PROBE,
+            source,
             says: Says::Unknown,
             detail: "no fresh datapoint".to_owned(),
         };
@@ -101,21 +133,26 @@ pub(crate) fn probe_signal(probe: &Datapoints, now: Timestamp) -> Signal {
         (Says::Healthy, "healthy")
     };
     Signal {
-        source: PROBE,
+        source,
         says,
         detail: format!("{word} at {at}"),
     }
 }
 
 /// Replication that has stopped since the outage began, or falls behind, says that the source does not write.
-pub(crate) fn replication_signal(lag: &Datapoints, outage: Option<Timestamp>, now: Timestamp) -> Signal {
+pub(crate) fn replication_signal(
+    lag: &Datapoints,
+    no_lag: &NoLag,
+    outage: Option<Timestamp>,
+    now: Timestamp,
+) -> Signal {
     let signal = |says, detail| Signal {
         source: REPLICATION,
         says,
         detail,
     };
     let Some((at, milliseconds)) = lag.last() else {
-        return signal(Says::Unknown, "no lag was ever published".to_owned());
+        return signal(Says::Unknown, no_lag.in_words());
     };
     // The minute in which the outage began may still have its datapoint.
     let goes_on = match outage {
@@ -133,16 +170,16 @@ pub(crate) fn replication_signal(lag: &Datapoints, outage: Option<Timestamp>, no
     }
 }
 
-/// A side that does not answer is down. One that answers with anything but a cluster (throttled, not allowed, not found)
-/// says nothing of whether it works.
-pub(crate) fn other_side_signal(site: &SiteSlice, other: &Result<DbCluster, StepError>) -> Signal {
+/// A side that `is_silent`, which takes two looks some seconds apart, is down. One that answers with anything but a cluster
+/// (throttled, not allowed, not found), or whose silence is a moment's, says nothing of whether it works.
+pub(crate) fn other_side_signal(site: &SiteSlice, other: &Result<DbCluster, StepError>, is_silent: bool) -> Signal {
     let signal = |says, detail| Signal {
         source: OTHER_SIDE,
         says,
         detail,
     };
     match other {
-        Err(error) if error.kind == ErrorKind::Unavailable => {
+        Err(error) if is_silent && error.kind == ErrorKind::Unavailable => {
             signal(Says::Down, format!("its database cannot be seen: {error}"))
         }
         Err(error) => signal(Says::Unknown, format!("its database cannot be looked at: {error}")),
@@ -201,7 +238,7 @@ mod tests {
 
     #[test]
     fn replication_that_stopped_with_the_outage_is_a_signal_of_its_own() {
-        let says = |lag: &Datapoints, outage| replication_signal(lag, outage, minute(14)).says;
+        let says = |lag: &Datapoints, outage| replication_signal(lag, &NoLag::NoData, outage, minute(14)).says;
         assert_eq!(says(&vec![(minute(13), 200.0)], Some(minute(10))), Says::Healthy);
         assert_eq!(says(&vec![(minute(10), 200.0)], Some(minute(10))), Says::Down);
         assert_eq!(says(&vec![(minute(12), 200.0)], Some(minute(12))), Says::Unknown);

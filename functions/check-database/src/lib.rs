@@ -12,6 +12,7 @@ use aws_sdk_rdsdata::types::{Field, SqlParameter};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
+use shared::canary;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, NotBegun, Promotion, describe_cluster, serves};
 use shared::record::{Record, Sighting, Warning, WarningCode};
@@ -173,10 +174,7 @@ impl CheckDatabase {
         let schema = &input.database.schema;
         let now = self.aws.now().as_millisecond();
         let canary = || vec![text("recovery", &input.recovery.id), number("now", now)];
-        let write = format!(
-            "INSERT INTO {schema}.canary (recovery, written_ms) VALUES (:recovery, :now) \
-             ON CONFLICT (recovery) DO UPDATE SET written_ms = excluded.written_ms"
-        );
+        let write = canary::write(schema);
         if let Found::Missing(missing) = unless_waking(self.query(input, &write, canary()).await)? {
             return Ok(Some(missing));
         }

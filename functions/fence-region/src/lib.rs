@@ -16,7 +16,7 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, Looked, Noted, Setting, side_by_side};
 use shared::plan::Function;
-use shared::record::{Fenced, Missing, Record, Resource, Undo, Warning, WarningCode};
+use shared::record::{Fenced, FencedFor, Missing, Record, Resource, Undo, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -100,10 +100,16 @@ impl Step for FenceRegion {
         self.record.still_ours(&input.recovery).await?;
         let region = &input.other.region;
         let fence = Fence::in_region(&self.aws, region, LIMIT);
-        let (looked, noted) = tokio::join!(
+        let there = Record::in_region(&self.aws, region);
+        let (looked, noted, reopened) = tokio::join!(
             fence.look(&input.functions, &input.other.api),
             self.record.undo_notes(&input.recovery.id),
+            there.reopened(&input.recovery.workload, &input.recovery.id),
         );
+        // A Region that does not say so is fenced all the same.
+        if let Ok(Some(reopened)) = reopened {
+            return Err(reopened.preempts(region));
+        }
         let Noted {
             before: mut noted,
             mut unreadable,
@@ -306,6 +312,8 @@ fn missing_notes(
                 resource: resource.clone(),
                 previous: kept(setting)?,
                 recovery: recovery.clone(),
+                fenced_for: FencedFor::RegionMove,
+                shut_before: setting.is_fenced(),
                 at,
             })
         })

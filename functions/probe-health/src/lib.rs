@@ -10,6 +10,7 @@ use shared::aws::Aws;
 use shared::error::StepError;
 use shared::health::Health;
 use shared::metric::{Datum, Metrics, Unit};
+use shared::outside;
 use shared::slices::{HealthSlice, ProbeSlice};
 use shared::step::{Caller, Change, Step};
 use shared::summary::{Summarise, Summary};
@@ -29,6 +30,8 @@ pub struct Input {
 pub struct Output {
     /// Whether the answer was healthy: the metric's value, 1 or 0.
     pub healthy: bool,
+    /// Whether that was published: what is not healthy is not, where nothing outside answers either.
+    pub published: bool,
     /// What the answer said.
     pub answer: String,
 }
@@ -55,7 +58,7 @@ impl Step for ProbeHealth {
     const CALLED_BY: &'static [Caller] = &[Caller::Schedule];
     const CHANGES: &'static [Change] = &[Change::Call("monitoring:PutMetricData")];
     // It is called each minute, and nobody waits for it.
-    const TIME_LIMIT: Duration = Duration::from_secs(52);
+    const TIME_LIMIT: Duration = Duration::from_secs(54);
     type Input = Input;
     type Output = Output;
 
@@ -74,6 +77,12 @@ impl Step for ProbeHealth {
             .aws
             .get(&input.health.url, Duration::from_secs(input.health.timeout_seconds))
             .await;
+        let ProbeSlice {
+            namespace,
+            metric,
+            workload,
+            outside,
+        } = &input.probe;
         let (healthy, answer) = match Health::judge(answer) {
             Health::Healthy { region } => (
                 true,
@@ -81,11 +90,16 @@ impl Step for ProbeHealth {
             ),
             Health::Unhealthy { why } => (false, why),
         };
-        let ProbeSlice {
-            namespace,
-            metric,
-            workload,
-        } = &input.probe;
+        if let Some(outside) = outside.as_ref().filter(|_| !healthy)
+            && let Err(unproved) = outside::prove(&self.aws, outside).await
+        {
+            // Who reaches nothing knows nothing. An alarm tells people of a probe that is silent.
+            return Ok(Output {
+                healthy,
+                published: false,
+                answer: format!("{answer}; not published, since this Region may have lost its way out: {unproved}"),
+            });
+        }
         let datum = Datum {
             name: metric,
             value: if healthy { 1.0 } else { 0.0 },
@@ -94,6 +108,10 @@ impl Step for ProbeHealth {
         self.metrics
             .publish(namespace, &[("Workload", workload)], asked_at, &[datum])
             .await?;
-        Ok(Output { healthy, answer })
+        Ok(Output {
+            healthy,
+            published: true,
+            answer,
+        })
     }
 }

@@ -13,11 +13,14 @@ use serde_json::json;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, Promotion};
-use shared::record::{Record, Resource, ResourceKind, Undo};
+use shared::record::{Record, Reopened, Resource, ResourceKind, Undo};
 use shared::recovery::{RecoveryRef, Way};
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
+
+/// The step that fences the other Region.
+const FENCE: &str = "fence-region";
 
 /// What to promote, and how.
 #[derive(Debug, Deserialize)]
@@ -86,9 +89,13 @@ impl Step for PromoteDatabase {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let database = self.look(&input).await?;
+        let (database, reopened) = tokio::join!(self.look(&input), self.reopened(&input));
+        let database = database?;
         if let Some(output) = without_a_call(&database, &input.here.cluster_arn, input.way)? {
             return Ok(output);
+        }
+        if let Some(reopened) = reopened? {
+            return Err(reopened.preempts(&input.other.region));
         }
         self.record.note_undo(&input.recovery, &undo(&input, &database)).await?;
         let refused = match self.call(&input).await {
@@ -106,6 +113,19 @@ impl Step for PromoteDatabase {
 impl PromoteDatabase {
     async fn look(&self, input: &Input) -> Result<GlobalDatabase, StepError> {
         GlobalDatabase::describe(&self.here, &input.database.global_cluster, &input.here.region).await
+    }
+
+    /// Whether people opened what this recovery fenced: this Region may have been away meanwhile, and they could not tell it.
+    /// It is asked for only where something was fenced, and a Region that does not answer has said nothing. Whoever opens it
+    /// waits for longer than this step may take, and then looks at the database again.
+    async fn reopened(&self, input: &Input) -> Result<Option<Reopened>, StepError> {
+        let notes = self.record.undo_notes(&input.recovery.id).await?;
+        if !notes.iter().any(|note| note.step == FENCE) {
+            return Ok(None);
+        }
+        let there = Record::in_region(&self.aws, &input.other.region);
+        let reopened = there.reopened(&input.recovery.workload, &input.recovery.id).await;
+        Ok(reopened.unwrap_or_default())
     }
 
     async fn call(&self, input: &Input) -> Result<(), StepError> {

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use jiff::Timestamp;
-use shared::approval::{Answer, Approval, Question, Settled, TaskToken, Told, Verdict, still_needed, verdict};
+use shared::approval::{Answer, Approval, Ask, Question, Settled, Told, Verdict, still_needed, verdict};
 use shared::arn::Arn;
 use shared::record::Header;
 
@@ -36,9 +36,9 @@ pub(crate) enum Next {
     /// Keeping their answer.
     Keep(Approval),
     /// Keeping what the answers add up to.
-    Settle(Settled),
-    /// Telling whoever waits for the token what the question came to.
-    Tell(Settled, TaskToken),
+    Settle(Ask, Settled),
+    /// Telling whoever waits for the question's token what it came to.
+    Tell(Question, Settled),
 }
 
 /// Decides what comes next.
@@ -70,13 +70,7 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
         return keep(person, said, question, done.now);
     };
     if let Some(verdict) = verdict(question, &facts.answers) {
-        // Somebody else may have answered since this invocation began, or by another clock.
-        let answered = facts.answers.iter().map(|answer| answer.at).max();
-        return Next::Settle(Settled {
-            verdict,
-            at: answered.map_or(done.now, |answered| answered.max(done.now)),
-            told_at: None,
-        });
+        return Next::Settle(question.ask.clone(), Settled::by(verdict, &facts.answers, done.now));
     }
     let needed = needed(question, &facts.answers);
     Next::Answer(if done.kept {
@@ -117,7 +111,7 @@ fn on_settled(said: &Said, question: &Question, settled: &Settled, over: Option<
     }
     match over {
         Some(over) => Next::Answer(reply(409, "ended", format!("{how}, and {over}"))),
-        None => Next::Tell(settled.clone(), question.task_token.clone()),
+        None => Next::Tell(question.clone(), settled.clone()),
     }
 }
 
@@ -173,7 +167,6 @@ fn how(settled: &Settled) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use shared::approval::Ask;
 
     use super::*;
 
@@ -312,8 +305,8 @@ mod tests {
         match next {
             Next::Answer(reply) => format!("{} {}", reply.status_code, reply.body.unwrap_or_default()),
             Next::Keep(approval) => format!("keep {:?} of {} {:?}", approval.answer, approval.by, approval.reason),
-            Next::Settle(settled) => format!("settle {}", how(&settled)),
-            Next::Tell(settled, token) => format!("tell {} {}", how(&settled), token.secret()),
+            Next::Settle(_, settled) => format!("settle {}", how(&settled)),
+            Next::Tell(question, settled) => format!("tell {} {}", how(&settled), question.task_token.secret()),
         }
     }
 
@@ -341,7 +334,7 @@ mod tests {
                 kept: true,
                 told: None,
             };
-            let Next::Settle(settled) = judge(&person, &said, &case.facts, &done) else {
+            let Next::Settle(_, settled) = judge(&person, &said, &case.facts, &done) else {
                 panic!("it settles nothing")
             };
             assert_eq!(settled.at, at(settled_at));

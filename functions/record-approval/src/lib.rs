@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use aws_sdk_sfn::Client;
-use shared::approval::{Settled, TaskToken, Told, told};
+use shared::approval::{Question, Settled, Told, told};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::record::Record;
@@ -108,10 +108,12 @@ impl RecordApproval {
                 Next::Keep(approval) => {
                     done.kept = self.record.note_approval(recovery, question, &approval).await?;
                 }
-                Next::Settle(settled) => {
-                    self.record.settle(recovery, question, settled).await?;
+                Next::Settle(ask, settled) => {
+                    self.record.settle(recovery, &ask, settled).await?;
                 }
-                Next::Tell(settled, token) => done.told = Some(self.tell_machine(said, &settled, &token).await?),
+                Next::Tell(question, settled) => {
+                    done.told = Some(self.tell_machine(recovery, &question, &settled).await?);
+                }
             }
         }
         let text = format!("{person:?} could not be answered in {ROUNDS} rounds; this is a defect");
@@ -121,15 +123,23 @@ impl RecordApproval {
     /// What is settled is read last: whoever was told by Step Functions that nobody waits then sees who told it.
     async fn facts(&self, said: &Said) -> Result<Facts, StepError> {
         let (recovery, question) = (&said.recovery, &said.question);
+        let header = self.record.header(recovery).await?;
+        let asked = self.record.question(recovery, question).await?;
+        let answers = self.record.approvals(recovery, question).await?;
+        let settled = match &asked {
+            Some(asked) => self.record.settled(recovery, &asked.ask).await?,
+            None => None,
+        };
         Ok(Facts {
-            header: self.record.header(recovery).await?,
-            question: self.record.question(recovery, question).await?,
-            answers: self.record.approvals(recovery, question).await?,
-            settled: self.record.settled(recovery, question).await?,
+            header,
+            question: asked,
+            answers,
+            settled,
         })
     }
 
-    async fn tell_machine(&self, said: &Said, settled: &Settled, token: &TaskToken) -> Result<Told, StepError> {
+    async fn tell_machine(&self, recovery: &str, question: &Question, settled: &Settled) -> Result<Told, StepError> {
+        let token = &question.task_token;
         let output = settled.verdict.for_the_machine()?;
         let sent = self
             .machines
@@ -142,7 +152,7 @@ impl RecordApproval {
         if told == Told::Taken
             && let Err(error) = self
                 .record
-                .note_verdict_told(&said.recovery, &said.question, settled, self.aws.now())
+                .note_verdict_told(recovery, &question.ask, settled, self.aws.now())
                 .await
         {
             tracing::warn!(error = %error, "that the machine was told could not be kept");

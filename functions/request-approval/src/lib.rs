@@ -111,21 +111,19 @@ impl Step for RequestApproval {
 impl RequestApproval {
     /// What the question came to already, if it did: people who approved, or one who declined, are not asked again.
     async fn settled(&self, recovery: &str, question: &Question, now: Timestamp) -> Result<Option<Settled>, StepError> {
-        let id = &question.ask.id;
-        let settled = |verdict| Settled {
-            verdict,
-            at: now,
-            told_at: None,
-        };
-        if question.ask.people == 0 {
-            return Ok(verdict(question, &[]).map(settled));
+        let ask = &question.ask;
+        if ask.people == 0 {
+            return Ok(verdict(question, &[]).map(|verdict| Settled::by(verdict, &[], now)));
         }
-        if let Some(settled) = self.record.settled(recovery, id).await? {
+        if let Some(settled) = self.record.settled(recovery, ask).await? {
             return Ok(Some(settled));
         }
-        let answers = self.record.approvals(recovery, id).await?;
+        let answers = self.record.approvals(recovery, &ask.id).await?;
         match verdict(question, &answers) {
-            Some(verdict) => Ok(Some(self.record.settle(recovery, id, settled(verdict)).await?)),
+            Some(verdict) => {
+                let settled = Settled::by(verdict, &answers, now);
+                Ok(Some(self.record.settle(recovery, ask, settled).await?))
+            }
             None => Ok(None),
         }
     }
@@ -141,8 +139,8 @@ impl RequestApproval {
             .await;
         match told(&question.task_token, sent)? {
             Told::Taken if question.ask.people > 0 => {
-                let (id, now) = (&question.ask.id, self.aws.now());
-                if let Err(error) = self.record.note_verdict_told(recovery, id, settled, now).await {
+                let (ask, now) = (&question.ask, self.aws.now());
+                if let Err(error) = self.record.note_verdict_told(recovery, ask, settled, now).await {
                     tracing::warn!(error = %error, "that the machine was told could not be kept");
                 }
             }

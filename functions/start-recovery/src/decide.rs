@@ -135,12 +135,8 @@ fn bound_alarm<'a>(change: &StateChange<'_>, seen: &Circumstances<'a>) -> Result
             quoted(change.alarm)
         ));
     }
-    let region_of = |alarm: &Alarm| match alarm.region {
-        SiteName::Primary => plan.regions.primary.region.as_str(),
-        SiteName::Standby => plan.regions.standby.region.as_str(),
-    };
     let mut named = plan.alarms.iter().filter(|alarm| alarm.name == change.alarm);
-    let alarm = named.find(|alarm| region_of(alarm) == change.region).ok_or_else(|| {
+    let alarm = named.find(|alarm| region_of(plan, alarm) == change.region).ok_or_else(|| {
         format!(
             "no scenario is bound to alarm {} in {}; if it is to start one, add it to the plan's alarms and push the plan",
             quoted(change.alarm),
@@ -218,8 +214,24 @@ fn is_fresh(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<(), St
     Ok(())
 }
 
+/// The alarms of this Region that start recoveries of `scenario`.
+pub(crate) fn alarms_for<'a>(plan: &'a Plan, scenario: Scenario, region: &str) -> Vec<&'a Alarm> {
+    let here = plan
+        .alarms
+        .iter()
+        .filter(|alarm| alarm.scenario == scenario && alarm.start != Start::Off && region_of(plan, alarm) == region);
+    here.collect()
+}
+
+fn region_of<'a>(plan: &'a Plan, alarm: &Alarm) -> &'a str {
+    match alarm.region {
+        SiteName::Primary => &plan.regions.primary.region,
+        SiteName::Standby => &plan.regions.standby.region,
+    }
+}
+
 /// Whether alarms may start recoveries by themselves.
-fn is_on(seen: &Circumstances<'_>) -> Result<(), String> {
+pub(crate) fn is_on(seen: &Circumstances<'_>) -> Result<(), String> {
     match seen.switch.filter(|switch| !switch.on) {
         None => Ok(()),
         Some(off) => Err(format!(

@@ -4,20 +4,25 @@
 //! one recovery, also where the function dies between starting it and keeping that it did. Every decision is kept, and
 //! every refusal is told: once, unless the function dies between telling and keeping it. What is started cannot be taken
 //! back here; the recovery itself has its own guards.
+//!
+//! A schedule calls it without an event. It then looks whether the last recovery expired unanswered while its alarm still
+//! stands: it publishes a metric, tells people, and starts a recovery that asks them again. It approves nothing.
 
 mod decide;
 mod event;
+mod unanswered;
 
 use std::time::Duration;
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
+use shared::metric::Metrics;
 use shared::plan::Plan;
 use shared::record::{Header, Record, StartDecision, Started};
 use shared::recovery::Mode;
@@ -37,26 +42,33 @@ const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(90 * 24);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The whole event, as EventBridge has it.
-    pub event: Value,
+    /// The whole event, as EventBridge has it; left out by the schedule.
+    #[serde(default, deserialize_with = "present")]
+    pub event: Option<Value>,
     /// ARN of the recovery machine in the function's own Region.
     pub machine: String,
+}
+
+/// An event that is there, whatever it is: `null` is one too, and is refused as such.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// What was decided.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// The decision.
-    pub decision: StartDecision,
+    /// The decision; nothing where no event came and nobody had to be asked again.
+    pub decision: Option<StartDecision>,
     /// Whether it had been decided before, on the same event.
     pub again: bool,
 }
 
 impl Summarise for Output {
     fn summarise(&self) -> Summary {
-        match &self.decision.decision {
-            Started::Started { execution } => Summary::done(format!("started {execution}")),
-            Started::Refused { reason } => Summary::failed(reason),
+        match self.decision.as_ref().map(|decision| &decision.decision) {
+            Some(Started::Started { execution }) => Summary::done(format!("started {execution}")),
+            Some(Started::Refused { reason }) => Summary::failed(reason),
+            None => Summary::done("nobody has to be asked again"),
         }
     }
 }
@@ -67,14 +79,17 @@ pub struct StartRecovery {
     aws: Aws,
     record: Record,
     topics: Topics,
+    metrics: Metrics,
     executions: Client,
+    alarms: aws_sdk_cloudwatch::Client,
 }
 
 impl Step for StartRecovery {
     const NAME: &'static str = "start-recovery";
     const DESCRIPTION: &'static str = "Decides whether an alarm starts a recovery, and starts it";
-    const CALLED_BY: &'static [Caller] = &[Caller::Event];
+    const CALLED_BY: &'static [Caller] = &[Caller::Event, Caller::Schedule];
     const CHANGES: &'static [Change] = &[
+        Change::Call("monitoring:PutMetricData"),
         Change::Call("sns:Publish"),
         Change::Call("states:StartExecution"),
         Change::Item("start"),
@@ -92,7 +107,9 @@ impl Step for StartRecovery {
             aws: aws.clone(),
             record: Record::new(aws),
             topics: Topics::new(aws),
+            metrics: Metrics::new(aws),
             executions: Client::new(aws.config()),
+            alarms: aws_sdk_cloudwatch::Client::new(aws.config()),
         }
     }
 
@@ -100,9 +117,12 @@ impl Step for StartRecovery {
         let Input { event, machine } = input;
         let (plan_sha256, plan) = self.record.current_plan().await?;
         let workload = &plan.workload;
+        let Some(event) = event else {
+            return self.ask_again(&plan, plan_sha256, &machine).await;
+        };
         let id = event::id_of(&event);
         if let Some(decision) = self.record.start_decision(workload, &id).await? {
-            return Ok(Output { decision, again: true });
+            return Ok(Output::of(decision, true));
         }
         let switch = self.record.automation(workload).await?;
         let recoveries = self.recoveries(workload).await?;
@@ -132,19 +152,27 @@ impl Step for StartRecovery {
                 self.tell(&plan, &decision, reason).await;
             }
         }
-        if self.record.note_start_decision(workload, &decision).await? {
-            return Ok(Output { decision, again: false });
-        }
-        // The same event was decided on by another invocation at the same time.
-        let kept = self.record.start_decision(workload, &decision.id).await?;
-        Ok(Output {
-            decision: kept.unwrap_or(decision),
-            again: true,
-        })
+        self.keep(workload, decision).await
+    }
+}
+
+impl Output {
+    fn of(decision: StartDecision, again: bool) -> Self {
+        let decision = Some(decision);
+        Self { decision, again }
     }
 }
 
 impl StartRecovery {
+    /// Keeps a decision, unless another invocation decided on the same at the same time: then that one's counts.
+    async fn keep(&self, workload: &str, decision: StartDecision) -> Result<Output, StepError> {
+        if self.record.note_start_decision(workload, &decision).await? {
+            return Ok(Output::of(decision, false));
+        }
+        let kept = self.record.start_decision(workload, &decision.id).await?;
+        Ok(Output::of(kept.unwrap_or(decision), true))
+    }
+
     /// Every recovery of the workload. A recovery that is gone on with keeps its place among those of its first opening, so
     /// that none can be left out for its age.
     async fn recoveries(&self, workload: &str) -> Result<Vec<Past>, StepError> {
@@ -220,8 +248,17 @@ impl StartRecovery {
         }
     }
 
-    /// Tells a refusal. It is logged and not more if that fails: the decision is kept all the same.
+    /// Tells a refusal.
     async fn tell(&self, plan: &Plan, decision: &StartDecision, reason: &str) {
+        let text = format!(
+            "An alarm's event started no recovery: {reason}.\n\nAlarm {}\nDecision {} at {}\n",
+            decision.alarm, decision.id, decision.at
+        );
+        self.publish(plan, "an alarm started no recovery", &text).await;
+    }
+
+    /// Tells people something. It is logged and not more if that fails: what was decided is kept all the same.
+    async fn publish(&self, plan: &Plan, subject: &str, text: &str) {
         let Some(site) = plan.site(self.aws.region()) else {
             tracing::warn!(
                 region = self.aws.region(),
@@ -229,22 +266,12 @@ impl StartRecovery {
             );
             return;
         };
-        let text = format!(
-            "An alarm's event started no recovery: {reason}.\n\nAlarm {}\nDecision {} at {}\n",
-            decision.alarm, decision.id, decision.at
-        );
         let told = self
             .topics
-            .publish(
-                &plan.topic_arn(site),
-                self.mode(),
-                &plan.workload,
-                "an alarm started no recovery",
-                &text,
-            )
+            .publish(&plan.topic_arn(site), self.mode(), &plan.workload, subject, text)
             .await;
         if let Err(error) = told {
-            tracing::warn!(error = %error, decision = %decision.id, "a refusal could not be told");
+            tracing::warn!(error = %error, subject, "people could not be told");
         }
     }
 

@@ -117,8 +117,7 @@ impl SwitchDns {
         let undo = undo(object.resource(), json!({ "present": is_present }));
         self.record.note_undo(&input.recovery, &undo).await?;
         if present {
-            let body = json!({ "recovery": input.recovery.id, "name": input.dns.name, "active": object.region });
-            object.put(&body.to_string()).await?;
+            object.put().await?;
         } else {
             object.delete().await?;
         }
@@ -211,15 +210,15 @@ impl SwitchObject<'_> {
         }
     }
 
-    async fn put(&self, body: &str) -> Result<(), StepError> {
+    /// Writes it empty: everybody can read it.
+    async fn put(&self) -> Result<(), StepError> {
         let put = self
             .s3
             .put_object()
             .bucket(self.bucket)
             .key(self.key)
-            .content_type("application/json")
             .cache_control("no-store")
-            .body(ByteStream::from(body.as_bytes().to_vec()))
+            .body(ByteStream::default())
             .send()
             .await;
         put.map(drop)

@@ -182,46 +182,9 @@ impl UnfenceRegion {
     async fn restore(&self, input: &Input, changes: &[Standing]) -> Vec<Result<(), StepError>> {
         let fence = Fence::in_region(&self.aws, &input.other.region, LIMIT);
         let before: Vec<Setting> = changes.iter().map(|change| change.before.clone()).collect();
-        let now = fence.look_again(&before).await;
-        let mut results: Vec<Result<bool, StepError>> = before
-            .iter()
-            .zip(now)
-            .map(|(before, now)| now.and_then(|now| is_to_be_changed(before, &now)))
-            .collect();
-        // Functions run before anything calls them, and customers come last.
-        for kind in [is_function, is_event_source, is_stage] {
-            // Looking takes a while; whoever has taken the lock meanwhile may rely on the fence.
-            if let Err(error) = self.record.still_ours(&input.recovery).await {
-                for result in results.iter_mut().filter(|result| matches!(result, Ok(true))) {
-                    *result = Err(error.clone());
-                }
-                break;
-            }
-            let stopped = stopped_functions(&before, &results);
-            let mut indices = Vec::new();
-            for (index, setting) in before.iter().enumerate() {
-                if !kind(setting) || !matches!(results[index], Ok(true)) {
-                    continue;
-                }
-                match setting {
-                    Setting::EventSource { function, .. } if stopped.contains(function) => {
-                        let text = format!("left disabled, since its function {function} was not given back");
-                        results[index] = Err(StepError::new(ErrorKind::VerificationFailed, text));
-                    }
-                    _ => indices.push(index),
-                }
-            }
-            let wanted: Vec<(Setting, Setting)> = indices
-                .iter()
-                .map(|index| (before[*index].fenced(), before[*index].clone()))
-                .collect();
-            let made = fence.change(&wanted).await;
-            let wanted: Vec<Setting> = wanted.into_iter().map(|(_, before)| before).collect();
-            for ((index, made), again) in indices.into_iter().zip(made).zip(fence.look_again(&wanted).await) {
-                results[index] = confirm(&before[index], made, again).map(|()| false);
-            }
-        }
-        results.into_iter().map(|result| result.map(drop)).collect()
+        // Whoever has taken the lock meanwhile may rely on the fence.
+        let still_ours = || self.record.still_ours(&input.recovery);
+        fence.restore(&before, still_ours).await
     }
 
     /// Forgets the notes of this recovery in the other Region's table, but for what is not given back. It is tried and not
@@ -292,60 +255,9 @@ fn reason_to_keep(database: &GlobalDatabase, here: &SiteSlice, promotion_asked_f
     }
 }
 
-/// Whether a resource has to be put back: not where it is as before. Errors: `VerificationFailed`, if somebody has changed
-/// it since.
-fn is_to_be_changed(before: &Setting, now: &Setting) -> Result<bool, StepError> {
-    if now == before {
-        return Ok(false);
-    }
-    if *now == before.fenced() {
-        return Ok(true);
-    }
-    let text = format!(
-        "left as it is, {}: somebody has changed it since it was fenced; it was {}",
-        now.describe(),
-        before.describe()
-    );
-    Err(StepError::new(ErrorKind::VerificationFailed, text))
-}
-
 /// Whether an error is no result: a lock that is lost, and what AWS is still busy with, which is put back in a moment.
 fn is_for_the_machine(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Preempted | ErrorKind::Conflict | ErrorKind::Throttled)
-}
-
-/// Functions that are not given back.
-fn stopped_functions(before: &[Setting], results: &[Result<bool, StepError>]) -> BTreeSet<String> {
-    let failed = before.iter().zip(results).filter(|(_, result)| result.is_err());
-    let names = failed.filter_map(|(setting, _)| match setting {
-        Setting::Function { name, .. } => Some(name.clone()),
-        _ => None,
-    });
-    names.collect()
-}
-
-/// Whether a resource is as before. What is seen counts, whatever the call answered.
-fn confirm(before: &Setting, made: Result<(), StepError>, again: Result<Setting, StepError>) -> Result<(), StepError> {
-    match (made, again) {
-        (_, Ok(now)) if now == *before => Ok(()),
-        (Err(error), _) | (Ok(()), Err(error)) => Err(error),
-        (Ok(()), Ok(now)) => {
-            let text = format!("it was put back, and is {} again; see what changes it", now.describe());
-            Err(StepError::new(ErrorKind::VerificationFailed, text))
-        }
-    }
-}
-
-fn is_function(setting: &Setting) -> bool {
-    matches!(setting, Setting::Function { .. })
-}
-
-fn is_event_source(setting: &Setting) -> bool {
-    matches!(setting, Setting::EventSource { .. })
-}
-
-fn is_stage(setting: &Setting) -> bool {
-    matches!(setting, Setting::Stage { .. })
 }
 
 fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -> Output {
@@ -490,37 +402,5 @@ mod tests {
         assert_eq!(unreadable.len(), 1);
         let output = output("us-east-1", 2, unreadable, None);
         assert_eq!((output.taken_back, output.of, output.complete), (1, 2, false));
-    }
-
-    #[test]
-    fn only_what_is_as_the_fence_left_it_is_put_back() {
-        assert_eq!(is_to_be_changed(&function(Some(7)), &function(Some(0))), Ok(true));
-        assert_eq!(is_to_be_changed(&function(None), &function(Some(0))), Ok(true));
-        assert_eq!(is_to_be_changed(&function(Some(7)), &function(Some(7))), Ok(false));
-        let by_hand = is_to_be_changed(&function(Some(7)), &function(Some(3))).unwrap_err();
-        assert!(
-            by_hand
-                .message
-                .contains("reserved concurrency 3: somebody has changed it"),
-            "{by_hand}"
-        );
-    }
-
-    #[test]
-    fn what_is_seen_counts_and_not_what_the_call_answered() {
-        let lost = || Err(StepError::new(ErrorKind::Unavailable, "no answer"));
-        assert_eq!(confirm(&function(Some(7)), lost(), Ok(function(Some(7)))), Ok(()));
-        assert_eq!(
-            confirm(&function(Some(7)), Ok(()), Ok(function(Some(0))))
-                .unwrap_err()
-                .kind,
-            ErrorKind::VerificationFailed
-        );
-        assert_eq!(
-            confirm(&function(Some(7)), lost(), Ok(function(Some(0))))
-                .unwrap_err()
-                .kind,
-            ErrorKind::Unavailable
-        );
     }
 }

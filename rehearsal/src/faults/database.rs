@@ -108,6 +108,24 @@ impl Effect for NoLagMetric {
     }
 }
 
+/// The replication lag is published under other dimensions.
+pub static LAG_BY_SOURCE: FaultKind = FaultKind::plain::<LagBySource>(
+    "lag-by-source",
+    "the replication lag is published under the cluster and the Region that it comes from",
+    "recovers as with the lag under the cluster alone",
+);
+
+#[derive(Default)]
+struct LagBySource;
+
+impl Effect for LagBySource {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        let global = &world.plan.database.global_cluster;
+        world.cloud().rds.name_the_lags_source(global, true);
+        Some(metrics_read())
+    }
+}
+
 /// The next switchover does not end, or AWS cancels it.
 pub static SWITCHOVER_HANGS: FaultKind = FaultKind {
     fits: Fits::Named,

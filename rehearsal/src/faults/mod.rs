@@ -6,6 +6,7 @@ pub mod calls;
 pub mod clock;
 pub mod database;
 pub mod delivery;
+pub mod evidence;
 pub mod execution;
 pub mod lock;
 pub mod people;
@@ -18,6 +19,7 @@ pub static KINDS: &[&FaultKind] = &[
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
+    &region::LOST_AFTER_FENCE,
     &database::BOTH,
     &calls::THROTTLE,
     &calls::ERRORS,
@@ -29,7 +31,14 @@ pub static KINDS: &[&FaultKind] = &[
     &delivery::FLAPPING_ALARM,
     &database::LAG,
     &database::NO_LAG_METRIC,
+    &database::LAG_BY_SOURCE,
     &region::OLD_OUTAGE,
+    &evidence::BAD_RELEASE,
+    &evidence::CERTIFICATE_EXPIRED,
+    &evidence::PROBE_BLOCKED,
+    &evidence::STANDBY_ISOLATED,
+    &evidence::STANDBY_ISOLATED_PARTLY,
+    &evidence::OBSERVER_LOST,
     &database::SWITCHOVER_HANGS,
     &database::STUCK_FAILOVER,
     &database::FAILED_FAILOVER,

@@ -7,7 +7,7 @@ use crate::people::People;
 use crate::world::World;
 
 /// What each of these says.
-const WHAT_PEOPLE_DO: &str = "what people do";
+pub(super) const WHAT_PEOPLE_DO: &str = "what people do";
 
 fn otherwise(world: &World<'_>) -> Option<Count> {
     let heard = Rc::clone(&world.heard);
@@ -17,19 +17,46 @@ fn otherwise(world: &World<'_>) -> Option<Count> {
 /// Nobody answers what is asked.
 pub static ASLEEP: FaultKind = FaultKind {
     says: &[WHAT_PEOPLE_DO],
-    ..FaultKind::plain::<Asleep>("approver-asleep", "nobody answers what is asked", "expires")
+    ..FaultKind::with(
+        "approver-asleep[:<n>]",
+        "nobody answers what is asked, up to the n-th question (all)",
+        "expires; while the alarm stands it is asked again",
+        |said| {
+            let through = said.argument.map(|through| match through.parse() {
+                Ok(through) if through > 0 => Ok(through),
+                _ => Err(format!("{through} is no question's number; the first is 1")),
+            });
+            let through = through.transpose()?;
+            Ok(Box::new(Asleep { through }))
+        },
+        |rng, _| {
+            let through = rng.bool().then(|| rng.usize(1..3));
+            Box::new(Asleep { through })
+        },
+    )
 };
 
-#[derive(Default)]
-struct Asleep;
+struct Asleep {
+    /// Through so many questions.
+    through: Option<usize>,
+}
 
 impl Effect for Asleep {
+    fn argument(&self) -> Option<String> {
+        self.through.map(|through| through.to_string())
+    }
+
     fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
         otherwise(world)
     }
 
     fn people(&self) -> Option<People> {
-        Some(People::Asleep)
+        Some(People::Asleep { through: self.through })
+    }
+
+    /// What they sleep through is asked again.
+    fn questions_asked_again(&self) -> usize {
+        self.through.unwrap_or_default()
     }
 }
 

@@ -1,8 +1,12 @@
 //! How a Region is lost.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use promote_database::PromoteDatabase;
 use shared::plan;
+use shared::step::Step;
 use simulator::aws::door::NO_ANSWER;
 use simulator::cloud::Reach;
 use simulator::faults::{CallEffect, CallFault};
@@ -13,7 +17,7 @@ use crate::world::World;
 use crate::faults::database::{HOW_FAR_BEHIND, metrics_read};
 
 /// What each of these says.
-const WHAT_IS_LOST: &str = "what is lost";
+pub(super) const WHAT_IS_LOST: &str = "what is lost";
 
 /// How long after the disaster a person starts what no alarm starts.
 const NOTICED_AFTER: Duration = Duration::from_secs(300);
@@ -105,6 +109,45 @@ impl Effect for GreyControl {
 
     fn replaces_the_disaster(&self) -> bool {
         true
+    }
+}
+
+/// How long the Region that runs the recovery stays away.
+const AWAY_FOR: Duration = Duration::from_secs(3 * 3600);
+/// How often it is looked whether the other Region is fenced: a promotion takes several calls.
+const FENCE_LOOKED_AT_EVERY: Duration = Duration::from_millis(20);
+
+/// The Region that runs the recovery is lost between the fence and the promotion.
+pub static LOST_AFTER_FENCE: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_IS_LOST],
+    ..FaultKind::plain::<LostAfterFence>(
+        "lost-after-fence",
+        "the Region that runs the recovery is lost between fence and promotion, and comes back after 3 h",
+        "the fenced Region pages people, who open it; a recovery that wakes up later promotes nothing",
+    )
+};
+
+#[derive(Default)]
+struct LostAfterFence;
+
+impl Effect for LostAfterFence {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let (simulation, here) = (world.simulation.clone(), world.here.to_owned());
+        let lost = Rc::new(Cell::new(0));
+        let count = Rc::clone(&lost);
+        tokio::task::spawn_local(async move {
+            let cloud = simulation.cloud();
+            let before = cloud.calls_of(PromoteDatabase::NAME);
+            while cloud.calls_of(PromoteDatabase::NAME) == before {
+                tokio::time::sleep(FENCE_LOOKED_AT_EVERY).await;
+            }
+            cloud.take_region_away(&here);
+            lost.set(1);
+            tokio::time::sleep(AWAY_FOR).await;
+            cloud.give_region_back(&here);
+        });
+        Some(Box::new(move |_| count.get()))
     }
 }
 

@@ -9,7 +9,7 @@ use shared::scenario::Scenario;
 use crate::deployment::Watching;
 use crate::disaster::{Disaster, Scene};
 use crate::fault::FaultKind;
-use crate::faults::{database, region, standby};
+use crate::faults::{database, evidence, region, standby};
 use crate::happened::Invariant;
 use crate::moment::Moment;
 use crate::truth::Truth;
@@ -23,11 +23,17 @@ pub use watching::{Alarms, alarms};
 /// A Region is lost.
 pub struct RegionFailure;
 
-static FAULTS: [&FaultKind; 13] = [
+static FAULTS: [&FaultKind; 19] = [
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
     &region::OLD_OUTAGE,
+    &evidence::BAD_RELEASE,
+    &evidence::CERTIFICATE_EXPIRED,
+    &evidence::PROBE_BLOCKED,
+    &evidence::STANDBY_ISOLATED,
+    &evidence::STANDBY_ISOLATED_PARTLY,
+    &evidence::OBSERVER_LOST,
     &database::BOTH,
     &database::LAG,
     &database::NO_LAG_METRIC,
@@ -96,6 +102,8 @@ impl Disaster for RegionFailure {
             invariants::SHOWN_NO_MORE_THAN_TRUE,
             invariants::PROMOTED_ONCE,
             invariants::LOSES_WITH_APPROVAL,
+            invariants::UNASKED_NEEDS_TWO_CLASSES,
+            invariants::NO_DEAD_LETTERS,
         ]
     }
 

@@ -12,7 +12,7 @@ use shared::scenario::{Fields, Scenario};
 use crate::deployment::Watching;
 use crate::disaster::{Disaster, Scene, Start};
 use crate::fault::FaultKind;
-use crate::faults::{database, standby};
+use crate::faults::{database, region, standby};
 use crate::happened::Invariant;
 use crate::moment::Moment;
 use crate::scenarios::region_failure::{OPERATIONS, RegionFailure, invariants, lose_primary, watching};
@@ -36,11 +36,12 @@ const SWITCHOVER_LOTS: u32 = 10;
 /// A Region is lost, comes back, and the workload is moved back to it.
 pub struct RegionReturn;
 
-static FAULTS: [&FaultKind; 8] = [
+static FAULTS: [&FaultKind; 9] = [
     &database::BOTH,
     &database::LAG,
     &database::NO_LAG_METRIC,
     &database::SWITCHOVER_HANGS,
+    &region::LOST_AFTER_FENCE,
     &database::STALE_READS,
     &database::TARGET_UNNAMED,
     &database::THIRD_WRITER,
@@ -142,6 +143,7 @@ impl Disaster for RegionReturn {
             invariants::ONE_SIDE_WRITES,
             invariants::PROMOTED_ONCE,
             invariants::LOSES_WITH_APPROVAL,
+            invariants::UNASKED_NEEDS_TWO_CLASSES,
         ]
     }
 

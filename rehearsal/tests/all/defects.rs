@@ -27,8 +27,12 @@ pub enum Defect {
     ForgetsAFunction,
     /// The RTO is measured from the decision, not from the impact.
     RtoFromTheDecision,
+    /// What the Region that takes over sees counts as more than one class of evidence.
+    CountsOneClassTwice,
     /// The lag is read in the minutes before the decision, not before the impact; where there is none, it counts as zero.
     ReadsTheLagTooLate,
+    /// Event sources are enabled beside the wait for the database.
+    EnablesTooEarly,
 }
 
 impl Defect {
@@ -39,7 +43,9 @@ impl Defect {
             Self::PromotesTwice => "promotes-twice",
             Self::ForgetsAFunction => "forgets-a-function",
             Self::RtoFromTheDecision => "rto-from-the-decision",
+            Self::CountsOneClassTwice => "counts-one-class-twice",
             Self::ReadsTheLagTooLate => "reads-the-lag-too-late",
+            Self::EnablesTooEarly => "enables-too-early",
         }
     }
 
@@ -58,8 +64,14 @@ impl Defect {
             Self::RtoFromTheDecision => (close_recovery::CloseRecovery::NAME, |aws| {
                 wrong::<close_recovery::CloseRecovery>(aws, Self::RtoFromTheDecision)
             }),
+            Self::CountsOneClassTwice => (assess_region::AssessRegion::NAME, |aws| {
+                wrong::<assess_region::AssessRegion>(aws, Self::CountsOneClassTwice)
+            }),
             Self::ReadsTheLagTooLate => (assess_region::AssessRegion::NAME, |aws| {
                 wrong::<assess_region::AssessRegion>(aws, Self::ReadsTheLagTooLate)
+            }),
+            Self::EnablesTooEarly => (activate_region::ActivateRegion::NAME, |aws| {
+                wrong::<activate_region::ActivateRegion>(aws, Self::EnablesTooEarly)
             }),
         }
     }
@@ -107,7 +119,15 @@ impl Handler for Wrong {
                     }
                     self.right.invoke(input).await
                 }
+                Defect::CountsOneClassTwice => self.count_one_class_twice(input).await,
                 Defect::ReadsTheLagTooLate => self.read_the_lag_late(input).await,
+                Defect::EnablesTooEarly => {
+                    let mut sources = input.clone();
+                    sources["part"] = json!("event-sources");
+                    let output = self.right.invoke(input).await?;
+                    self.right.invoke(sources).await?;
+                    Ok(output)
+                }
             }
         })
     }
@@ -176,6 +196,21 @@ impl Wrong {
             }
         }
         self.right.invoke(input).await
+    }
+
+    /// Two signals of three that say down, and none that says healthy, are enough where little would be lost.
+    async fn count_one_class_twice(&self, input: Value) -> Result<Value, StepError> {
+        let mut output = self.right.invoke(input).await?;
+        let signals = output["signals"].as_array().cloned().unwrap_or_default();
+        let of_this_region = signals.iter().filter(|signal| signal["source"] != "observer");
+        let say = |what: &str| of_this_region.clone().filter(|signal| signal["says"] == what).count();
+        let is_little = output["expected_loss"]["seconds"]
+            .as_f64()
+            .is_some_and(|seconds| seconds < 60.0);
+        if output["expected_loss"]["status"] == "measured" && is_little && say("down") >= 2 && say("healthy") == 0 {
+            output["ask"]["people"] = json!(0);
+        }
+        Ok(output)
     }
 
     async fn read_the_lag_late(&self, input: Value) -> Result<Value, StepError> {

@@ -2,15 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use assess_region::ExpectedLoss;
 use rehearsal::scenarios::ALL;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::region_return::RegionReturn;
-use rehearsal::{Disaster, Fault, Moment, Rehearsal, Script, compatible, rehearse, vocabulary};
+use rehearsal::{Disaster, Fault, Moment, Rehearsal, Replaced, Script, compatible, rehearse, vocabulary};
+use serde_json::Value;
+use shared::error::StepError;
 use shared::measure::RpoStatus;
 use shared::plan::Plan;
+use shared::step::Handler;
 
 use crate::PLAN;
 
@@ -132,6 +136,74 @@ fn grey_control() {
         recovers(rehearsal);
         two_approved(rehearsal, "");
         is_not_fenced(rehearsal);
+    });
+}
+
+/// People are asked about a switchover, and it loses nothing. The database is moved by that one call.
+#[track_caller]
+fn switches_over_once_approved(fault: &str) {
+    each(&[fault], |rehearsal| {
+        recovers(rehearsal);
+        two_approved(rehearsal, "may be no help");
+        let moved = (
+            calls(rehearsal, "SwitchoverGlobalCluster"),
+            calls(rehearsal, "FailoverGlobalCluster"),
+        );
+        assert_eq!(moved, (1, 0), "seed {}", rehearsal.seed);
+    });
+}
+
+#[test]
+fn bad_release() {
+    switches_over_once_approved("bad-release");
+}
+
+#[test]
+fn certificate_expired() {
+    switches_over_once_approved("certificate-expired");
+}
+
+/// People are asked, see that the service is well, and decline: nothing is fenced and nothing is moved.
+#[track_caller]
+fn is_declined(fault: &str, because: &str) {
+    each(&[fault], |rehearsal| {
+        ends_as(rehearsal, "declined", "declined by");
+        let approval = rehearsal.approval.as_deref().unwrap_or_default();
+        assert!(approval.contains(because), "seed {}: {approval}", rehearsal.seed);
+        for operation in [
+            "SwitchoverGlobalCluster",
+            "FailoverGlobalCluster",
+            "UpdateStage",
+            "PutFunctionConcurrency",
+        ] {
+            assert_eq!(calls(rehearsal, operation), 0, "seed {}: {operation}", rehearsal.seed);
+        }
+    });
+}
+
+#[test]
+fn probe_blocked() {
+    is_declined("probe-blocked", "may be no help");
+}
+
+#[test]
+fn standby_isolated() {
+    is_declined(
+        "standby-isolated",
+        "the observer says nothing, 0 of 3 signals of us-west-2 say down",
+    );
+}
+
+#[test]
+fn standby_isolated_partly() {
+    is_declined("standby-isolated-partly", "the observer says healthy");
+}
+
+#[test]
+fn observer_lost() {
+    each(&["observer-lost"], |rehearsal| {
+        recovers(rehearsal);
+        two_approved(rehearsal, "the observer says nothing");
     });
 }
 
@@ -320,6 +392,15 @@ fn a_lag_within_the_target_asks_nobody() {
 }
 
 #[test]
+fn a_lag_by_its_source_is_a_lag_that_is_known() {
+    each(&["lag-by-source"], |rehearsal| {
+        recovers(rehearsal);
+        let approval = rehearsal.approval.as_deref().unwrap_or_default();
+        assert!(approval.contains("asks nobody"), "{approval}");
+    });
+}
+
+#[test]
 fn no_lag_metric() {
     each(&["no-lag-metric"], |rehearsal| {
         recovers(rehearsal);
@@ -350,6 +431,48 @@ fn switchover_hangs() {
         ends_as(rehearsal, "recovered", "");
         assert_eq!(rehearsal.truth.lost_writes, 0);
     });
+}
+
+/// A step that looks at nothing: as if it were not deployed.
+struct Blind;
+
+impl Handler for Blind {
+    fn invoke(&self, _: Value) -> Pin<Box<dyn Future<Output = Result<Value, StepError>> + Send + '_>> {
+        Box::pin(async { Ok(Value::Null) })
+    }
+}
+
+#[test]
+fn lost_after_fence() {
+    // Without a look at the fence, customers wait until the lost Region is back, and nobody is told.
+    let blind = Script {
+        faults: vec!["lost-after-fence".parse().unwrap()],
+        replaced: vec![Replaced {
+            step: "watch-fence",
+            by: "nothing",
+            make: |_| Box::new(Blind),
+        }],
+        ..Script::new(&RegionReturn)
+    };
+    let with = Script {
+        replaced: Vec::new(),
+        ..blind.clone()
+    };
+    // In the seventh, two people open it at once.
+    for seed in [1, 7] {
+        let rehearsal = rehearse(&PLAN, &blind, seed, |_| {}).unwrap();
+        let away = rehearsal.truth.rto_seconds.unwrap();
+        assert!(away > 3.0 * 3600.0, "seed {seed}: {away}");
+
+        // Two people open it within minutes of the page, and the recovery that wakes up changes nothing.
+        let rehearsal = rehearse(&PLAN, &with, seed, |_| {}).unwrap();
+        let away = rehearsal.truth.rto_seconds.unwrap();
+        assert!(away < 1800.0, "seed {seed}: {away}");
+        assert_eq!(rehearsal.truth.lost_writes, 0, "seed {seed}");
+        ends_as(&rehearsal, "preempted", "people opened us-west-2 again");
+        assert_eq!(calls(&rehearsal, "SwitchoverGlobalCluster"), 0, "seed {seed}");
+        all_are(&[rehearsal], |_| {});
+    }
 }
 
 /// It fails and says what is missing; once AWS works again it is gone on with, and recovers.
@@ -429,6 +552,16 @@ fn a_return_where_nothing_had_moved_is_no_failover() {
 fn approver_asleep() {
     each(&["approver-asleep", "no-lag-metric"], |rehearsal| {
         ends_as(rehearsal, "expired", "")
+    });
+}
+
+/// Silence approves nothing, and does not end the matter either while the alarm stands.
+#[test]
+fn approver_asleep_through_one_question() {
+    each(&["approver-asleep:1", "no-lag-metric"], |rehearsal| {
+        ends_as(rehearsal, "recovered", "");
+        let earlier: Vec<&str> = rehearsal.earlier.iter().map(|earlier| earlier.outcome).collect();
+        assert_eq!(earlier, ["expired"]);
     });
 }
 

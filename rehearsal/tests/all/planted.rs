@@ -85,9 +85,19 @@ fn a_measured_rto_that_starts_at_the_decision() {
 }
 
 #[test]
+fn a_guard_that_takes_one_class_of_evidence_for_two() {
+    is_found(Defect::CountsOneClassTwice, &["unasked-needs-two-classes"]);
+}
+
+#[test]
 fn a_guard_that_reads_the_lag_too_late() {
     is_found(
         Defect::ReadsTheLagTooLate,
         &["lost-no-more-than-shown", "shown-no-more-than-true"],
     );
+}
+
+#[test]
+fn event_sources_that_are_enabled_before_the_database_takes_writes() {
+    is_found(Defect::EnablesTooEarly, &["no-dead-letters"]);
 }

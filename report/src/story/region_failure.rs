@@ -42,7 +42,7 @@ impl Story for RegionFailure {
             "fence-region" => format!("shuts {other} off from taking writes"),
             "promote-database" => format!("tells the database to move to {here}"),
             "check-database" => format!("looks whether the database takes writes in {here}"),
-            "activate-region" => format!("lets the functions run in {here}"),
+            "activate-region" => format!("lets functions and event sources run in {here}"),
             "switch-dns" => format!("moves the public name to {here}"),
             "check-dns" => "looks whether every name server knows".to_owned(),
             "unfence-region" => format!("gives back what was changed in {other}"),

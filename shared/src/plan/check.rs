@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
-use super::{Duration, Objective, Plan, ScenarioPolicy, Site, SiteName, Start};
+use super::{Duration, Objective, Outside, Plan, ScenarioPolicy, Site, SiteName, Start, partition_of};
 use crate::arn::Arn;
 use crate::scenario::Scenario;
 use crate::scenario::module::SetBy;
@@ -38,6 +38,7 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
     dns(plan, &mut problems);
     health(plan, &mut problems);
     probe(plan, &mut problems);
+    observer(plan, &mut problems);
     for (scenario, policy) in &plan.scenarios {
         self::scenario(plan, *scenario, policy, &mut problems);
     }
@@ -48,10 +49,48 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
             "is zero, so that every alarm would be too old; give it minutes, as in 10m",
         );
     }
+    if plan.automation.page_fenced_after.as_secs() < LONGEST_STEP_SECONDS {
+        problems.add(
+            "/automation/page_fenced_after",
+            "is shorter than one step may take, so that a recovery at work would page people; give it 3m or more",
+        );
+    }
     severities(plan, &mut problems);
     contacts(plan, &mut problems);
     problems.0
 }
+
+/// What a sound plan leaves out, and what follows from that.
+pub fn warnings(plan: &Plan) -> Vec<Problem> {
+    let mut warnings = Problems(Vec::new());
+    for scenario in plan.scenarios.keys().filter(|scenario| scenario.machine().is_none()) {
+        warnings.add(
+            format!("/scenarios/{scenario}"),
+            "declared, not available yet; its alarms start nothing",
+        );
+    }
+    let policy = plan.scenarios.get(&Scenario::REGION_FAILURE);
+    if let Some(policy) = policy.filter(|policy| policy.approvals == 0) {
+        let people = policy.approvals_without_evidence;
+        if plan.observer.is_none() {
+            let message = format!(
+                "missing; only the standby Region looks, so each loss of a Region asks people ({people}); name a third Region"
+            );
+            warnings.add("/observer", message);
+        }
+        if plan.probe.outside.is_none() {
+            let message = format!(
+                "missing; nothing proves that a probe reaches the outside, so each loss of a Region asks people ({people}); \
+                 name two Regions and three names"
+            );
+            warnings.add("/probe/outside", message);
+        }
+    }
+    warnings.0
+}
+
+/// A recovery that is at work may say nothing for so long: one try of its longest Task, in seconds.
+const LONGEST_STEP_SECONDS: u64 = 150;
 
 struct Problems(Vec<Problem>);
 
@@ -324,6 +363,62 @@ fn probe(plan: &Plan, problems: &mut Problems) {
             "/probe/namespace",
             "namespaces that begin with AWS/ belong to AWS; choose another beginning",
         );
+    }
+    if let Some(outside) = &plan.probe.outside {
+        self::outside(plan, outside, problems);
+    }
+}
+
+/// What these names end with is the platform's, or answers from wherever it is near: it proves no way out.
+const NOT_OUTSIDE: [&str; 4] = ["amazonaws.com", "amazonaws.com.cn", "aws.amazon.com", "cloudfront.net"];
+
+fn outside(plan: &Plan, outside: &Outside, problems: &mut Problems) {
+    let observer = plan.observer.as_ref().map(|observer| observer.region.as_str());
+    let regions = outside.regions.iter().enumerate();
+    let regions = regions.map(|(i, region)| (format!("/probe/outside/regions/{i}"), region.as_str()));
+    let regions: Vec<_> = regions.collect();
+    for (path, region) in &regions {
+        if plan.site(region).is_some() || observer == Some(*region) {
+            let message =
+                format!("'{region}' is one of the plan's own Regions, and proves no way out of it; name another");
+            problems.add(path, message);
+        }
+    }
+    problems.twice(regions.into_iter(), "the Region");
+    let names = outside.names.iter().enumerate();
+    let names = names.map(|(i, name)| (format!("/probe/outside/names/{i}"), name.as_str()));
+    let names: Vec<_> = names.collect();
+    for (path, name) in &names {
+        let is_under = |end: &str| {
+            name.strip_suffix(end)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        if is_under(&plan.dns.name) || NOT_OUTSIDE.iter().any(|end| is_under(end)) {
+            let message =
+                format!("'{name}' is the platform's own, or AWS's; name a host of others, outside the primary Region");
+            problems.add(path, message);
+        }
+    }
+    problems.twice(names.into_iter(), "the name");
+}
+
+fn observer(plan: &Plan, problems: &mut Problems) {
+    let Some(region) = plan.observer.as_ref().map(|observer| observer.region.as_str()) else {
+        return;
+    };
+    if plan.site(region).is_some() {
+        let message = format!(
+            "'{region}' is one of the plan's two Regions, so that it adds no evidence of its own; name a third one"
+        );
+        problems.add("/observer/region", message);
+    }
+    let partition = plan.regions.standby.partition();
+    if partition_of(region) != partition {
+        let message = format!(
+            "'{region}' is not in the partition {partition}, so that the standby Region cannot read its metric; choose a \
+             Region of the same one"
+        );
+        problems.add("/observer/region", message);
     }
 }
 
@@ -612,6 +707,75 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_that_says_zero_and_has_no_observer_is_warned_of() {
+        let warned = |approvals: u8, observer: Option<Value>| -> Vec<String> {
+            let mut plan = sound();
+            plan["scenarios"]["region-failure"]["approvals"] = json!(approvals);
+            if let Some(observer) = observer {
+                plan["observer"] = observer;
+            }
+            let warnings = warnings(&serde_json::from_value(plan).unwrap()).into_iter();
+            let observers = warnings.filter(|warning| warning.path == "/observer");
+            observers.map(|warning| warning.message).collect()
+        };
+        let missing = warned(0, None);
+        assert!(
+            missing.len() == 1 && missing[0].contains("asks people (2)"),
+            "{missing:?}"
+        );
+        assert_eq!(warned(1, None), [""; 0], "people are asked in any case");
+        assert_eq!(warned(0, Some(json!({ "region": "eu-west-1" }))), [""; 0]);
+    }
+
+    #[test]
+    fn an_observer_is_in_a_third_region_of_the_same_partition() {
+        for (region, expected) in [
+            ("eu-west-1", &[][..]),
+            ("us-east-1", &["/observer/region"]),
+            ("us-west-2", &["/observer/region"]),
+            ("cn-north-1", &["/observer/region"]),
+        ] {
+            let mut plan = sound();
+            plan["observer"] = json!({ "region": region });
+            let problems = check(&serde_json::from_value(plan).unwrap());
+            let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+            assert_eq!(paths, expected, "{region}");
+        }
+    }
+
+    #[test]
+    fn what_proves_a_way_out_is_of_others() {
+        let places = |regions: [&str; 2], names: [&str; 3]| -> Vec<String> {
+            let mut plan = sound();
+            plan["observer"] = json!({ "region": "eu-west-1" });
+            plan["probe"]["outside"] = json!({ "regions": regions, "names": names });
+            let problems = check(&serde_json::from_value(plan).unwrap());
+            problems.into_iter().map(|problem| problem.path).collect()
+        };
+        let (regions, names) = (
+            ["eu-north-1", "ca-west-1"],
+            ["a.example.org", "b.example.org", "c.example.org"],
+        );
+        assert_eq!(places(regions, names), [""; 0]);
+        assert_eq!(places(["us-east-1", "eu-west-1"], names).len(), 2);
+        assert_eq!(
+            places(["eu-north-1", "eu-north-1"], names),
+            ["/probe/outside/regions/1"]
+        );
+        for name in [
+            "sts.amazonaws.com",
+            "aws.amazon.com",
+            "d1.cloudfront.net",
+            "api.example.com",
+            "www.api.example.com",
+        ] {
+            let names = ["a.example.org", name, "c.example.org"];
+            assert_eq!(places(regions, names), ["/probe/outside/names/1"], "{name}");
+        }
+        assert_eq!(places(regions, ["a.example.org"; 3]).len(), 2);
+    }
+
+    #[test]
     fn same_region_twice() {
         let recovery = sound().pointer("/regions/primary").unwrap().clone();
         let changes = [
@@ -783,6 +947,7 @@ mod tests {
         a_region_alarm_that_nobody_hears: ["/alarms/0/region" = "primary"] => "/alarms/0/region";
         an_alarm_twice_in_a_region: ["/alarms/1/name" = "outside", "/alarms/1/region" = "standby"] => "/alarms/1/name";
         every_alarm_stale: ["/automation/stale_after" = "0s"] => "/automation/stale_after";
+        a_page_while_a_step_is_at_work: ["/automation/page_fenced_after" = "1m"] => "/automation/page_fenced_after";
         an_answer_later_than_the_rto: ["/severities/sev1/respond_within" = "241m"] => "/severities/sev1/respond_within";
         an_answer_at_once: ["/severities/sev1/respond_within" = "0s"] => "/severities/sev1/respond_within";
         an_unknown_contact: ["/severities/sev1/notify/0" = "boss"] => "/severities/sev1/notify/0";

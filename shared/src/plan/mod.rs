@@ -21,6 +21,11 @@ use crate::scenario::Scenario;
 const SECRET_ARN: &str =
     r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$";
 
+/// The form of a Region's name.
+const REGION_NAME: &str = r"^[a-z]{2}(-[a-z]+)+-[0-9]$";
+/// The form of a domain name.
+const DOMAIN_NAME: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$";
+
 /// What is protected, and the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +52,11 @@ pub struct Plan {
     pub health: Health,
     /// The outside probe and the metric behind the alarm.
     pub probe: Probe,
+    /// The third Region, from which the same probe looks. Left out, people are asked about each loss of a Region: what the
+    /// standby Region sees all crosses one way, and counts as one piece of evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Observer")]
+    pub observer: Option<Observer>,
     /// Policy for each scenario.
     pub scenarios: BTreeMap<Scenario, ScenarioPolicy>,
     /// Which alarms start what.
@@ -77,7 +87,7 @@ pub struct Regions {
 #[serde(deny_unknown_fields)]
 pub struct Site {
     /// The Region's name, such as `us-east-1`.
-    #[schemars(regex(pattern = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"), extend("patternErrorMessage" = form::REGION))]
+    #[schemars(regex(pattern = REGION_NAME), extend("patternErrorMessage" = form::REGION))]
     pub region: String,
     /// The Aurora cluster's identifier.
     #[schemars(regex(pattern = r"^[a-z](-?[a-z0-9])*$"), length(max = 63), extend("patternErrorMessage" = form::CLUSTER))]
@@ -110,11 +120,16 @@ pub struct Site {
 impl Site {
     /// The partition that its Region belongs to, as ARNs name it.
     pub fn partition(&self) -> &'static str {
-        match self.region.as_str() {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        }
+        partition_of(&self.region)
+    }
+}
+
+/// The partition that a Region belongs to, as ARNs name it.
+pub fn partition_of(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
     }
 }
 
@@ -151,7 +166,7 @@ pub struct Api {
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,128}$"), extend("patternErrorMessage" = form::STAGE))]
     pub stage: String,
     /// The Regional domain name that the public name points at when this Region serves.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"), length(max = 253), extend("patternErrorMessage" = form::DOMAIN))]
+    #[schemars(regex(pattern = DOMAIN_NAME), length(max = 253), extend("patternErrorMessage" = form::DOMAIN))]
     pub domain: String,
 }
 
@@ -198,7 +213,7 @@ pub struct Function {
 #[serde(deny_unknown_fields)]
 pub struct Dns {
     /// The name that customers use.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"), length(max = 253), extend("patternErrorMessage" = form::DOMAIN))]
+    #[schemars(regex(pattern = DOMAIN_NAME), length(max = 253), extend("patternErrorMessage" = form::DOMAIN))]
     pub name: String,
     /// The hosted zone that holds the failover records.
     #[schemars(regex(pattern = r"^Z[A-Z0-9]{1,31}$"), extend("patternErrorMessage" = form::HOSTED_ZONE))]
@@ -222,10 +237,20 @@ pub struct SwitchObject {
     /// The object's key.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_.-][A-Za-z0-9/_.-]{0,511}$"), extend("patternErrorMessage" = form::OBJECT_KEY))]
     pub key: String,
-    /// The health check's identifier.
-    #[schemars(regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), extend("patternErrorMessage" = form::HEALTH_CHECK))]
-    pub health_check: String,
+    /// The health check's identifier. The stack of the standby Region makes it and gives it out as `SwitchHealthCheck`;
+    /// left out before that, no alarm says when the name moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HealthCheckId")]
+    pub health_check: Option<HealthCheckId>,
 }
+
+/// The identifier of a Route 53 health check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthCheckId(
+    /// As Route 53 gives it.
+    #[schemars(regex(pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), extend("patternErrorMessage" = form::HEALTH_CHECK))]
+    pub String,
+);
 
 /// What counts as healthy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -251,6 +276,33 @@ pub struct Probe {
     /// The metric's name: 1 for a healthy answer, 0 for any other.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_./#-][A-Za-z0-9_./#:-]{0,254}$"), extend("patternErrorMessage" = form::METRIC))]
     pub metric: String,
+    /// What proves that whoever finds nothing healthy reaches the outside at all. Left out, nothing proves it, and people are
+    /// asked about each loss of a Region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Outside")]
+    pub outside: Option<Outside>,
+}
+
+/// What is asked for proof: one of the Regions and one of the names must answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outside {
+    /// Two Regions that are none of the plan's, whose endpoints of AWS are asked.
+    #[schemars(schema_with = "outside_regions")]
+    pub regions: Vec<String>,
+    /// Three names of others, which answer over HTTPS. None may be hosted in the primary Region.
+    #[schemars(schema_with = "outside_names")]
+    pub names: Vec<String>,
+}
+
+/// A Region that is neither the primary nor the standby. It needs nothing of the platform: the stack deploys the probe there,
+/// and nothing that recovers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Observer {
+    /// The Region's name, such as `eu-west-1`.
+    #[schemars(regex(pattern = REGION_NAME), extend("patternErrorMessage" = form::REGION))]
+    pub region: String,
 }
 
 /// Policy for one scenario.
@@ -281,8 +333,30 @@ fn secret_arns(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+fn outside_regions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "pattern": REGION_NAME, "patternErrorMessage": form::REGION },
+        "minItems": 2,
+        "maxItems": 2,
+    })
+}
+
+fn outside_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "pattern": DOMAIN_NAME, "patternErrorMessage": form::DOMAIN, "maxLength": 253 },
+        "minItems": 3,
+        "maxItems": 3,
+    })
+}
+
 fn two() -> u8 {
     2
+}
+
+fn five_minutes() -> Duration {
+    Duration::from_secs(300)
 }
 
 /// Objectives of a scenario.
@@ -353,6 +427,10 @@ pub struct Automation {
     pub table: String,
     /// An alarm's event older than this starts nothing.
     pub stale_after: Duration,
+    /// A Region that is fenced, and still has the writer, pages people after it has heard nothing of the recovery for this
+    /// long.
+    #[serde(default = "five_minutes")]
+    pub page_fenced_after: Duration,
 }
 
 /// How severe something is.

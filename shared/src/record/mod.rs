@@ -9,6 +9,10 @@
 //! | `workload#<name>` | `automation#<time>` | each time that somebody said so |
 //! | `workload#<name>` | `start#<id>` | what was decided on an alarm's event |
 //! | `workload#<name>` | `fenced#<resource>` | what a resource of this Region was before another Region fenced it |
+//! | `workload#<name>` | `fence-watch` | what the look at this Region's fence found so far |
+//! | `workload#<name>` | `reopen-approval#<id>#<who>` | that a person wants this Region opened, whatever the recovery does |
+//! | `workload#<name>` | `reopened#<id>` | that people opened what that recovery had fenced here |
+//! | `workload#<name>` | `switch-watch` | that the public name does not lead to this Region, which serves |
 //! | `workload#<name>` | `witness#<Region>` | the last heartbeat that the platform saw committed in that Region |
 //! | `plan` | `current` | the SHA-256 of the plan in force |
 //! | `plan` | `sha256#<hash>` | a plan, as JSON |
@@ -16,7 +20,7 @@
 //! | `recovery#<id>` | `decision` | what was decided to do, and when |
 //! | `recovery#<id>` | `question#<question>` | what people were asked |
 //! | `recovery#<id>` | `approval#<question>#<who>` | what one person answered |
-//! | `recovery#<id>` | `verdict#<question>` | what the question came to |
+//! | `recovery#<id>` | `verdict#<question>#<people>` | what the question came to, asked of so many |
 //! | `recovery#<id>` | `step#<execution>#<state>` | one state's visits: first start, last end, attempts, outcome, waiting |
 //! | `recovery#<id>` | `observed#<execution>` | the times that an execution's steps observed |
 //! | `recovery#<id>` | `told#<execution>#<what>` | an announcement that was sent |
@@ -35,6 +39,7 @@ mod timeline;
 mod undo;
 mod untold;
 mod warning;
+mod watched;
 
 pub use automation::{StartDecision, Started, Switch};
 pub use header::{Closing, Header, Regions};
@@ -44,6 +49,7 @@ pub use observed::Sighting;
 pub use resource::{Missing, Resource, ResourceKind};
 pub use table::Record;
 pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
-pub use undo::{Fenced, Undo};
+pub use undo::{Fenced, FencedFor, Undo};
 pub use untold::{Released, Untold};
 pub use warning::{Warning, WarningCode};
+pub use watched::{Mismatch, ReopenApproval, Reopened, Watched};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::table::{Record, recovery_key};
-use crate::approval::{Approval, Question, Settled};
+use crate::approval::{Approval, Ask, Question, Settled};
 use crate::error::StepError;
 
 impl Record {
@@ -37,14 +37,15 @@ impl Record {
         Ok(approvals)
     }
 
-    /// What a question came to, if that is settled.
-    pub async fn settled(&self, recovery: &str, question: &str) -> Result<Option<Settled>, StepError> {
-        self.item(&recovery_key(recovery), &settled_key(question)).await
+    /// What a question came to, if that is settled. Asked of more people, or of fewer, it has a verdict of its own: what one
+    /// person approved is not approved by two.
+    pub async fn settled(&self, recovery: &str, ask: &Ask) -> Result<Option<Settled>, StepError> {
+        self.item(&recovery_key(recovery), &settled_key(ask)).await
     }
 
     /// Keeps what a question came to, unless that was settled before; gives what holds.
-    pub async fn settle(&self, recovery: &str, question: &str, settled: Settled) -> Result<Settled, StepError> {
-        let (partition, sort) = (recovery_key(recovery), settled_key(question));
+    pub async fn settle(&self, recovery: &str, ask: &Ask, settled: Settled) -> Result<Settled, StepError> {
+        let (partition, sort) = (recovery_key(recovery), settled_key(ask));
         if self.put_new(&partition, &sort, &settled).await? {
             return Ok(settled);
         }
@@ -55,7 +56,7 @@ impl Record {
     pub async fn note_verdict_told(
         &self,
         recovery: &str,
-        question: &str,
+        ask: &Ask,
         settled: &Settled,
         at: Timestamp,
     ) -> Result<(), StepError> {
@@ -63,7 +64,7 @@ impl Record {
             told_at: Some(at),
             ..settled.clone()
         };
-        self.put(&recovery_key(recovery), &settled_key(question), &told).await
+        self.put(&recovery_key(recovery), &settled_key(ask), &told).await
     }
 }
 
@@ -71,8 +72,8 @@ fn question_key(question: &str) -> String {
     format!("question#{question}")
 }
 
-fn settled_key(question: &str) -> String {
-    format!("verdict#{question}")
+fn settled_key(ask: &Ask) -> String {
+    format!("verdict#{}#{}", ask.id, ask.people)
 }
 
 fn approvals_prefix(question: &str) -> String {

@@ -45,8 +45,26 @@ pub struct Fenced {
     pub previous: Value,
     /// The recovery that fenced it.
     pub recovery: String,
+    /// What for.
+    #[serde(default)]
+    pub fenced_for: FencedFor,
+    /// Whether it was shut before the fence already, so that nobody opens it.
+    #[serde(default)]
+    pub shut_before: bool,
     /// When.
     pub at: Timestamp,
+}
+
+/// What a resource is fenced for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FencedFor {
+    /// The workload moves to the other Region.
+    RegionMove,
+    /// Something else, or it was not kept: a person must not open it by the rules of a move.
+    #[default]
+    #[serde(other)]
+    Another,
 }
 
 impl Record {

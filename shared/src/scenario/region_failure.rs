@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::module::{Deadline, HEALTH, Module};
 use super::{Fields, Scenario};
 use crate::plan::{Duration, Function, Plan, Site, SiteName};
-use crate::slices::{DatabaseSlice, DnsSlice};
+use crate::slices::{DatabaseSlice, DnsSlice, ObserverSlice};
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub struct Slice {
     pub functions: Vec<Function>,
     /// How the public name moves.
     pub dns: DnsSlice,
+    /// Who looks from a third Region; nothing in a plan without one.
+    pub observer: Option<ObserverSlice>,
 }
 
 /// The scenario.
@@ -84,6 +86,7 @@ impl Module for RegionFailure {
             database: DatabaseSlice::of(plan),
             functions: plan.functions.clone(),
             dns: DnsSlice::of(plan, here),
+            observer: ObserverSlice::of(plan),
         }
     }
 

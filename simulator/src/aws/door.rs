@@ -26,7 +26,7 @@ use super::services::Services;
 use super::wire::{Call, Reply, UNKNOWN};
 use crate::cloud::{AwsCall, Cloud, Moment, Touched};
 use crate::faults::{CallEffect, Touchable};
-use crate::workload::Platform;
+use crate::workload::{NoAnswer, Platform};
 
 /// The world of one caller: who it is, and from where it calls.
 #[derive(Clone)]
@@ -262,6 +262,11 @@ impl TimeSource for FunctionClock {
     }
 }
 
+/// The bucket and the Region that a host name of S3 has.
+fn bucket_of(host: &str) -> Option<(&str, &str)> {
+    host.strip_suffix(".amazonaws.com")?.split_once(".s3.")
+}
+
 /// The public internet, as a caller in a Region sees it.
 #[derive(Clone, Debug)]
 struct Web {
@@ -282,10 +287,41 @@ impl HttpConnector for Web {
                 .parse()
                 .map_err(|_| ConnectorError::user(format!("not an address: {}", request.uri()).into()))?;
             let (host, path) = (uri.host().unwrap_or_default(), uri.path());
-            let Some(answer) = platform.get_from(&cloud, &region, host, path).await else {
-                return Err(ConnectorError::io("no such host".into()));
-            };
-            response(Reply::new(answer.status, "application/json", answer.body))
+            if let Some((bucket, its_region)) = bucket_of(host) {
+                tokio::time::sleep(cloud.latency(&region, its_region)).await;
+                // S3's data plane is a part of the Region that customers reach.
+                let is_reached = cloud.reaches_internet(&region) && cloud.passes(&region, its_region);
+                if !is_reached || !cloud.is_up(its_region) {
+                    std::future::pending::<()>().await;
+                }
+                // Whoever may not list a bucket is not told whether an object is there (S3 API Reference, GetObject).
+                let is_there = cloud.s3.is_publicly_there(bucket, path.trim_start_matches('/'));
+                return response(Reply::new(if is_there { 200 } else { 403 }, "application/xml", ""));
+            }
+            match platform.get_from(&cloud, &region, host, path).await {
+                Ok(answer) => response(Reply::new(answer.status, "application/json", answer.body)),
+                Err(NoAnswer::CertificateExpired) => Err(ConnectorError::io("certificate has expired".into())),
+                Err(NoAnswer::NoSuchHost) => outside(&cloud, &platform, &region, host).await,
+            }
         })
     }
+}
+
+/// What is on the public internet beside the platform: AWS's endpoints, and the hosts that the plan names. Whatever they
+/// answer, they are reached.
+async fn outside(cloud: &Cloud, platform: &Platform, from: &str, host: &str) -> Result<HttpResponse, ConnectorError> {
+    let of_aws = cloud.services.at(host);
+    if of_aws.is_none() && !platform.is_of_others(host) {
+        return Err(ConnectorError::io("no such host".into()));
+    }
+    let takes = cloud.draw("outside-answer", &cloud.timings.web_answer);
+    tokio::time::sleep(takes).await;
+    let is_reached = match of_aws {
+        Some(endpoint) => cloud.reaches_internet(from) && cloud.connects(from, endpoint.region),
+        None => cloud.reaches_internet(from),
+    };
+    if !is_reached {
+        std::future::pending::<()>().await;
+    }
+    response(Reply::new(200, "text/plain", "healthy".to_owned()))
 }

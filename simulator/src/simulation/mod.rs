@@ -77,6 +77,18 @@ impl Deployment {
     }
 }
 
+/// What a simulation is like, beside what is deployed in it.
+pub struct Conditions {
+    /// What chance is drawn from: the same seed draws the same.
+    pub seed: u64,
+    /// What its clock shows when it begins.
+    pub began_at: Timestamp,
+    /// How long things take.
+    pub timings: Timings,
+    /// Services beside those of the simulator.
+    pub services: Vec<Arc<dyn Service>>,
+}
+
 /// ARN of the first version of a state machine that is deployed: what other machines start.
 fn version_arn(account: &str, region: &str, name: &str) -> String {
     format!("{}:1", machine_arn(account, region, name))
@@ -118,21 +130,31 @@ impl Simulation {
         began_at: Timestamp,
         observer: Observer,
     ) -> Result<Self, String> {
-        Self::begin_with_services(plan, deployments, Vec::new(), seed, began_at, observer).await
+        let conditions = Conditions {
+            seed,
+            began_at,
+            timings: Timings::built_in()?,
+            services: Vec::new(),
+        };
+        Self::begin_in(plan, deployments, conditions, observer).await
     }
 
-    /// Likewise, with services beside those of the simulator.
-    pub async fn begin_with_services(
+    /// Likewise, with the conditions spelled out.
+    pub async fn begin_in(
         plan: &Plan,
         deployments: Vec<Deployment>,
-        services: Vec<Arc<dyn Service>>,
-        seed: u64,
-        began_at: Timestamp,
+        conditions: Conditions,
         observer: Observer,
     ) -> Result<Self, String> {
+        let Conditions {
+            seed,
+            began_at,
+            timings,
+            services,
+        } = conditions;
         // The SDK's back-off draws from this thread's generator.
         fastrand::seed(seed);
-        let (clock, timings) = (Clock::starting_at(began_at), Timings::built_in()?);
+        let clock = Clock::starting_at(began_at);
         let cloud = Cloud::with_services(&plan.account, seed, clock, timings, services)?;
         let platform = Platform::deploy(&cloud, plan).await?;
         let mut regions: Vec<String> = Vec::new();
@@ -168,7 +190,8 @@ impl Simulation {
             ended: RefCell::default(),
         });
         tokio::spawn(workload::run_customers(Arc::clone(&cloud), Arc::clone(&platform)));
-        tokio::spawn(workload::run_heartbeat(Arc::clone(&cloud), platform));
+        tokio::spawn(workload::run_heartbeat(Arc::clone(&cloud), Arc::clone(&platform)));
+        tokio::spawn(workload::run_queues(Arc::clone(&cloud), platform));
         tokio::spawn(rds::replicate(
             Arc::clone(&cloud.rds),
             cloud.environment(),

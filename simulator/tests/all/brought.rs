@@ -20,7 +20,7 @@ use simulator::clock::Clock;
 use simulator::cloud::Cloud;
 use simulator::environment::Environment;
 use simulator::faults::{CallEffect, CallFault};
-use simulator::simulation::{Deployment, Simulation};
+use simulator::simulation::{Conditions, Deployment, Simulation};
 use simulator::timings::Timings;
 
 use crate::common::{EAST, WEST, at};
@@ -103,7 +103,13 @@ impl World {
         let plan = serde_saphyr::from_str(include_str!("../../../radiant.plan.yaml")).unwrap();
         let nothing = vec![Deployment::empty(WEST)];
         let services: Vec<Arc<dyn Service>> = vec![Switches::new()];
-        let simulation = Simulation::begin_with_services(&plan, nothing, services, 7, at(0), Box::new(|_| {}));
+        let conditions = Conditions {
+            seed: 7,
+            began_at: at(0),
+            timings: Timings::built_in().unwrap(),
+            services,
+        };
+        let simulation = Simulation::begin_in(&plan, nothing, conditions, Box::new(|_| {}));
         let simulation = simulation.await.unwrap();
         simulation.cloud().faults.deploy(WEST, ["caller"]);
         let door = Door::new(simulation.cloud(), simulation.platform(), "caller", WEST);

@@ -345,7 +345,15 @@ async fn a_failover_pair_is_listed_as_it_was_made_and_can_be_put_back() {
     assert_eq!(primary.failover(), Some(&ResourceRecordSetFailover::Primary));
     assert_eq!(
         primary.health_check_id(),
-        Some(world.plan.dns.switch_object.as_ref().unwrap().health_check.as_str())
+        world
+            .plan
+            .dns
+            .switch_object
+            .as_ref()
+            .unwrap()
+            .health_check
+            .as_ref()
+            .map(|check| check.0.as_str())
     );
     assert_eq!(secondary.failover(), Some(&ResourceRecordSetFailover::Secondary));
     let before = world.cloud.snapshot();

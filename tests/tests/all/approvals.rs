@@ -104,7 +104,8 @@ impl World {
     }
 
     async fn settled(&self) -> Option<Settled> {
-        self.record.settled(self.recovery(), QUESTION).await.unwrap()
+        let asked = self.kept_question().await?;
+        self.record.settled(self.recovery(), &asked.ask).await.unwrap()
     }
 
     /// Keeps an answer as a function does that dies right after.
@@ -286,6 +287,34 @@ fn whoever_started_it_is_not_enough_and_two_are_two() {
     });
 }
 
+/// The evidence or the plan is another one by then: the same question is asked of more people.
+#[test]
+fn what_one_person_approved_is_not_approved_by_two() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        world.asked(1, "s3cret-1").await;
+        let yes = world.said("approve");
+        world.answered(SECOND, &yes).await;
+        assert!(world.settled().await.is_some());
+
+        let again = world.asked(2, "s3cret-2").await;
+        assert_eq!(again["asked"], true, "{again}");
+        assert_eq!(world.settled().await, None);
+        let (status, body) = world.answered(SECOND, &yes).await;
+        assert_eq!((status, &body["result"]), (409, &json!("already-answered")), "{body}");
+        assert_eq!(world.settled().await, None);
+        world.answered(THIRD, &yes).await;
+        let Some(Verdict::Approved { by, .. }) = world.settled().await.map(|settled| settled.verdict) else {
+            panic!("it is not approved");
+        };
+        assert_eq!(by, [SECOND, THIRD]);
+
+        // Two are enough where one is.
+        let again = world.asked(1, "s3cret-3").await;
+        assert_eq!(again["asked"], false, "{again}");
+    });
+}
+
 #[test]
 fn refusals_keep_nothing() {
     in_virtual_time(async {
@@ -377,6 +406,8 @@ fn two_at_the_same_moment_settle_it_once() {
 fn what_was_settled_first_holds() {
     in_virtual_time(async {
         let world = World::opened().await;
+        world.asked(1, "s3cret-1").await;
+        let ask = world.kept_question().await.unwrap().ask;
         let settled = |by: &str| Settled {
             verdict: Verdict::Declined {
                 by: by.to_owned(),
@@ -386,11 +417,7 @@ fn what_was_settled_first_holds() {
             told_at: None,
         };
         for by in [SECOND, THIRD] {
-            let holds = world
-                .record
-                .settle(world.recovery(), QUESTION, settled(by))
-                .await
-                .unwrap();
+            let holds = world.record.settle(world.recovery(), &ask, settled(by)).await.unwrap();
             assert_eq!(holds.verdict, settled(SECOND).verdict);
         }
     });
@@ -452,7 +479,8 @@ impl Asking {
 
     async fn settled(&self) -> Option<Settled> {
         let (recovery, question) = self.ids();
-        self.record.settled(&recovery, &question).await.unwrap()
+        let asked = self.record.question(&recovery, &question).await.unwrap()?;
+        self.record.settled(&recovery, &asked.ask).await.unwrap()
     }
 
     /// How often the machine got a verdict.

@@ -70,6 +70,8 @@ static INPUTS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
         ("record-approval", posted(&said.to_string())),
         ("start-recovery", start),
         ("release-lock", json!({ "event": ended })),
+        ("watch-fence", json!({ "workload": "radiant" })),
+        ("watch-switch", json!({})),
     ]);
     inputs
 });

@@ -15,7 +15,7 @@ use shared::error::StepError;
 use shared::step::Change;
 
 /// What a step may change more than once: the step, the kind of what it changes, and why that is meant.
-const CHANGED_AGAIN: [(&str, &str, &str); 8] = [
+const CHANGED_AGAIN: [(&str, &str, &str); 12] = [
     (
         "assess-region",
         "decision",
@@ -23,6 +23,7 @@ const CHANGED_AGAIN: [(&str, &str, &str); 8] = [
     ),
     ("assess-region", "observed", "as the decision"),
     ("check-database", "commits", "it writes the same row each time"),
+    ("check-database", "observed", READY_BY_THEN),
     (
         "close-recovery",
         "metric_values",
@@ -44,14 +45,23 @@ const CHANGED_AGAIN: [(&str, &str, &str); 8] = [
         "question",
         "it has the token of the Task that waits now",
     ),
+    (
+        "start-recovery",
+        "metric_values",
+        "the largest value of five minutes counts",
+    ),
+    ("watch-fence", "fence-watch", "it keeps how far the recovery is by now"),
+    ("watch-switch", "switch-watch", "it keeps when people were told last"),
 ];
 
 /// What a step may change more than once that died in between.
-const CHANGED_AGAIN_AFTER_DEATH: [(&str, &str, &str); 4] = [
+const CHANGED_AGAIN_AFTER_DEATH: [(&str, &str, &str); 6] = [
     ("announce", "messages", TOLD_TWICE),
     ("release-lock", "messages", TOLD_TWICE),
     ("request-approval", "messages", TOLD_TWICE),
     ("start-recovery", "messages", TOLD_TWICE),
+    ("watch-fence", "messages", TOLD_TWICE),
+    ("watch-switch", "messages", TOLD_TWICE),
 ];
 const TOLD_TWICE: &str = "people are rather told twice than never";
 
@@ -73,7 +83,7 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 17] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 23] = [
     (
         "assess-region",
         "ask",
@@ -85,6 +95,10 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 17] = [
         "warnings",
         "the time of the impact is on record then, and is not guessed again",
     ),
+    ("check-database", "last_committed_at", READY_BY_THEN),
+    ("check-database", "last_surviving_at", READY_BY_THEN),
+    ("check-database", "ready", READY_BY_THEN),
+    ("check-database", "waiting_for", READY_BY_THEN),
     ("check-health", "so_far", "it counts from its own answer on"),
     ("fence-region", "changed", WHAT_IT_DID),
     (
@@ -103,7 +117,10 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 17] = [
     ("switch-dns", "changed", WHAT_IT_DID),
     ("unfence-region", "of", WHAT_IT_DID),
     ("unfence-region", "taken_back", WHAT_IT_DID),
+    ("watch-fence", "paged", WHAT_IT_DID),
+    ("watch-switch", "paged", WHAT_IT_DID),
 ];
+const READY_BY_THEN: &str = "the database may be ready by then";
 const WHAT_IT_DID: &str = "it says what it found and did, and the second time there is nothing left to do";
 const WARNS_ONCE: &str = "a lock that it holds already is not taken over again";
 

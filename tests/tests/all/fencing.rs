@@ -1,5 +1,7 @@
 //! Fencing a Region, giving it back, and activating it later: on the simulated AWS, by the real steps.
 
+mod reopening;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Deref;
@@ -495,7 +497,7 @@ fn two_hundred_functions_are_fenced_given_back_and_activated_in_time() {
 
         let began = tokio::time::Instant::now();
         let plan = &world.opened["plan"];
-        let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"] }));
+        let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"], "part": "functions" }));
         let activated = world
             .step::<activate_region::ActivateRegion>()
             .invoke(input)
@@ -526,14 +528,18 @@ async fn activated_later() -> (Value, Value) {
         panic!("the lock of the primary Region is free");
     };
     let plan = &world.opened["plan"];
-    let input = json!({
-        "state": { "Name": "Tested" },
-        "recovery": { "id": "back", "workload": world.plan.workload, "token": token, "execution": "arn:back" },
-        "here": plan["other"],
-        "functions": plan["functions"],
-    });
+    let input = |part: &str| {
+        json!({
+            "state": { "Name": "Tested" },
+            "recovery": { "id": "back", "workload": world.plan.workload, "token": token, "execution": "arn:back" },
+            "here": plan["other"],
+            "functions": plan["functions"],
+            "part": part,
+        })
+    };
     let step = world.step_in::<activate_region::ActivateRegion>(PRIMARY);
-    let output = step.invoke(input).await.unwrap();
+    let output = step.invoke(input("functions")).await.unwrap();
+    step.invoke(input("event-sources")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(61)).await;
     let undos = world.other_record.undo_notes("back").await.unwrap();
     let undos: Vec<_> = undos.iter().map(|undo| json!([undo.resource, undo.previous])).collect();
@@ -584,14 +590,23 @@ fn activating_a_region_that_stands_by_enables_its_event_sources() {
         };
         assert_eq!(states(), ["Disabled"]);
         let plan = &world.opened["plan"];
-        let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"] }));
-        let output = world
-            .step::<activate_region::ActivateRegion>()
-            .invoke(input)
-            .await
-            .unwrap();
+        let activated = async |part: &str| {
+            let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"], "part": part }));
+            let step = world.step::<activate_region::ActivateRegion>();
+            let output = step.invoke(input).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            output
+        };
+        // Of functions that do not run yet none is enabled.
+        let output = activated("event-sources").await;
+        assert_eq!((&output["of"], &output["failed"]), (&json!(0), &json!([])));
+        assert_eq!(states(), ["Disabled"]);
+        let output = activated("functions").await;
         assert_eq!((&output["active"], &output["failed"]), (&json!(5), &json!([])));
-        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(states(), ["Disabled"]);
+        let output = activated("event-sources").await;
+        assert_eq!((&output["active"], &output["failed"]), (&json!(1), &json!([])));
+        assert_eq!(output["summary"], "1 of 1 event sources are enabled");
         assert_eq!(states(), ["Enabled"]);
     });
 }
@@ -608,17 +623,21 @@ fn the_event_source_of_a_function_that_must_not_run_stays_disabled() {
             .insert("DB_CLUSTER_ARN".into(), "arn:elsewhere".into());
         world.cloud().lambda.create_function(RECOVERY, name, function);
         let plan = &world.opened["plan"];
-        let input = world.with(json!({ "here": plan["here"], "functions": plan["functions"] }));
-        let output = world
-            .step::<activate_region::ActivateRegion>()
-            .invoke(input)
-            .await
-            .unwrap();
+        let input =
+            |part: &str| world.with(json!({ "here": plan["here"], "functions": plan["functions"], "part": part }));
+        let step = world.step::<activate_region::ActivateRegion>();
+        let output = step.invoke(input("functions")).await.unwrap();
         assert_eq!(
             (&output["active"], output["failed"].as_array().unwrap().len()),
             (&json!(4), 1),
             "{output}"
         );
+        // Also where something else lets it run.
+        let mut function = world.cloud().lambda.function(RECOVERY, name).unwrap();
+        function.reserved_concurrency = None;
+        world.cloud().lambda.create_function(RECOVERY, name, function);
+        let output = step.invoke(input("event-sources")).await.unwrap();
+        assert_eq!((&output["of"], &output["failed"]), (&json!(0), &json!([])), "{output}");
         let sources = world.cloud().lambda.event_sources(world.cloud().now());
         let here = sources.iter().find(|source| source.region == RECOVERY).unwrap();
         assert_eq!(here.state, "Disabled");

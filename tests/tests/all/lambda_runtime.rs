@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::error::ErrorKind;
+use shared::step::STARTS;
 
 /// Longer than anything here takes; only a hanging test meets it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -411,6 +412,52 @@ fn no_log_line_tells_what_the_input_held() {
         let telling: Vec<_> = lines.iter().filter(|line| line.contains(secret)).collect();
         assert!(telling.is_empty(), "{telling:#?}");
     }
+}
+
+/// An alarm on ERROR lines counts failures, and not lines.
+#[test]
+fn an_invocation_that_fails_has_one_line_of_an_error() {
+    let function = Function::start();
+    let failing = [
+        json!({ "do": "fail", "kind": "Denied" }),
+        json!({ "do": "panic-with-text" }),
+        json!({ "do": "dance" }),
+    ];
+    for deed in &failing {
+        assert_eq!(function.invoke(json!({ "deed": deed, "count": 2 })).kind, "error");
+    }
+    let lines = function.end();
+    let errors: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains(r#""level":"ERROR""#))
+        .collect();
+    assert_eq!(errors.len(), failing.len(), "{errors:#?}");
+}
+
+#[test]
+fn asked_whether_it_starts_it_answers_and_does_nothing() {
+    let function = Function::start();
+    let answer = function.invoke(serde_json::from_str(STARTS).unwrap());
+    assert_eq!(
+        (answer.kind.as_str(), &answer.body),
+        ("response", &json!({ "starts": true }))
+    );
+    function.end();
+}
+
+/// A stand-in for one service comes before the one for all of them.
+#[test]
+fn each_service_may_have_an_endpoint_of_its_own() {
+    let table = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    table.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", table.local_addr().unwrap());
+    let function = Function::start_with(&[("AWS_ENDPOINT_URL_DYNAMODB", &address)]);
+    let recovery = json!({ "id": "r", "workload": "w", "token": 1, "execution": "arn:e" });
+    let state = json!({ "Name": "Misbehave", "EnteredTime": "2026-01-01T00:00:00Z" });
+    // It keeps its timeline in the table.
+    function.invoke(json!({ "deed": { "do": "answer" }, "count": 1, "recovery": recovery, "state": state }));
+    table.accept().expect("the table's own endpoint is called");
+    function.end();
 }
 
 #[test]

@@ -144,7 +144,7 @@ const ACTIVATE: Case = Case {
     world: || Box::pin(World::opened()),
     input: |world| {
         let plan = &world.opened["plan"];
-        world.with(json!({ "here": plan["here"], "functions": plan["functions"] }))
+        world.with(json!({ "here": plan["here"], "functions": plan["functions"], "part": "functions" }))
     },
     effect: |world| {
         Box::pin(async {
@@ -166,6 +166,29 @@ const ACTIVATE: Case = Case {
                 })
                 .collect();
             json!({ "concurrency": concurrency, "undo": undo_notes(world).await })
+        })
+    },
+};
+
+const ENABLE: Case = Case {
+    world: || {
+        Box::pin(async {
+            let world = World::opened().await;
+            let step = world.step::<activate_region::ActivateRegion>();
+            step.invoke((ACTIVATE.input)(&world)).await.unwrap();
+            world
+        })
+    },
+    input: |world| {
+        let mut input = (ACTIVATE.input)(world);
+        input["part"] = json!("event-sources");
+        input
+    },
+    effect: |world| {
+        Box::pin(async {
+            let sources = world.cloud().lambda.event_sources(world.cloud().now());
+            let states: Vec<_> = sources.iter().map(|source| source.state).collect();
+            json!({ "sources": states, "undo": undo_notes(world).await })
         })
     },
 };
@@ -238,6 +261,7 @@ async fn undo_notes(world: &World) -> Value {
 fn a_recovery_that_lost_its_lock_changes_nothing() {
     changes_nothing_without_its_lock::<promote_database::PromoteDatabase>(&PROMOTE);
     changes_nothing_without_its_lock::<activate_region::ActivateRegion>(&ACTIVATE);
+    changes_nothing_without_its_lock::<activate_region::ActivateRegion>(&ENABLE);
     changes_nothing_without_its_lock::<switch_dns::SwitchDns>(&SWITCH);
     changes_nothing_without_its_lock::<switch_dns::SwitchDns>(&CHANGE_RECORD);
     changes_nothing_without_its_lock::<check_database::CheckDatabase>(&CHECK);
@@ -270,5 +294,11 @@ fn the_effects_that_are_compared_are_effects() {
             (ACTIVATE.effect)(&world).await["concurrency"]["radiant-production-router"],
             Value::Null
         );
+        let before = (ENABLE.effect)(&world).await;
+        let step = world.step::<activate_region::ActivateRegion>();
+        step.invoke((ENABLE.input)(&world)).await.unwrap();
+        let after = (ENABLE.effect)(&world).await;
+        assert_ne!(before["sources"], after["sources"]);
+        assert_ne!(before["undo"], after["undo"]);
     });
 }

@@ -511,7 +511,7 @@ fn a_second_way_round_that_misses_the_deadline() {
 
 #[test]
 fn a_deadline_that_does_not_hold() {
-    let condition = "/States/IsHealthy/Choices/2/Condition";
+    let condition = "/States/IsHealthy/Choices/1/Condition";
     finds(
         Check::Loops,
         "IsHealthy has a deadline in a form that the contract test cannot read",
@@ -540,7 +540,7 @@ fn a_deadline_that_does_not_hold() {
         Check::Loops,
         "IsHealthy stays in its loop when the deadline has passed: WaitForHealth",
         |machine| {
-            *at(machine, "/States/IsHealthy/Choices/2/Next") = json!("WaitForHealth");
+            *at(machine, "/States/IsHealthy/Choices/1/Next") = json!("WaitForHealth");
         },
     );
     finds(
@@ -686,7 +686,7 @@ fn a_scenario_that_ends_in_another_way() {
         Check::Endings,
         "GivenUp ends the machine; only ScenarioEnded may",
         |machine| {
-            *at(machine, "/States/IsHealthy/Choices/2/Next") = json!("GivenUp");
+            *at(machine, "/States/IsHealthy/Choices/1/Next") = json!("GivenUp");
             at(machine, "/States")["GivenUp"] = json!({ "Type": "Fail" });
         },
     );

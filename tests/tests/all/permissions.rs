@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use crate::common::plays::{PLAYS, usual};
 use crate::common::{in_virtual_time, plan};
-use drctl::parameters::parameters;
-use rehearsal::deployment::STEPS;
+use drctl::parameters::{Parameters, observer_parameters, parameters};
+use rehearsal::deployment::{DeployedStep, STEPS};
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::{self, region_return::RegionReturn};
 use rehearsal::{Disaster, Fault, Script, rehearse};
@@ -50,11 +50,12 @@ const FAULTS: [&[&str]; 28] = [
     &["child-not-stopped"],
 ];
 /// The same for moving the workload back.
-const FAULTS_ON_RETURN: [&[&str]; 4] = [
+const FAULTS_ON_RETURN: [&[&str]; 5] = [
     &["switchover-hangs"],
     &["switchover-hangs:2m", "approver-declines"],
     &["switchover-hangs", "approver-asleep"],
     &["kill:fence-region:6"],
+    &["lost-after-fence"],
 ];
 
 /// What was touched and invoked in the rehearsals of one plan.
@@ -135,12 +136,17 @@ fn exceptions() -> Exceptions {
 
 /// The stacks of a plan as its rehearsals had them: functions and machines have the names of their folders and files.
 fn stacks(plan: &Plan) -> Vec<Stack> {
-    let both = parameters(plan).unwrap();
-    let each = both.into_iter().map(|(region, mut parameters)| {
+    let each = parameters_of(plan).into_iter().map(|(region, mut parameters)| {
         parameters.insert("Prefix".to_owned(), String::new());
         Stack::render(&plan.account, &region, &parameters).unwrap()
     });
     each.collect()
+}
+
+/// Of every Region, the observer's last.
+fn parameters_of(plan: &Plan) -> Vec<(String, Parameters)> {
+    let both = parameters(plan).unwrap();
+    both.into_iter().chain(observer_parameters(plan).unwrap()).collect()
 }
 
 /// What the roles of a stack need, as recorded.
@@ -158,7 +164,8 @@ fn needs(stack: &Stack, recorded: &Recorded) -> Needs {
             add(role, to_use_the_key(stack));
         }
     }
-    for step in STEPS {
+    let is_there = |step: &&DeployedStep| stack.resources.contains_key(&hole(step.name));
+    for step in STEPS.iter().filter(is_there) {
         add(hole(step.name) + "Role", to_log(stack, &hole(step.name)));
     }
     for invoked in &recorded.invoked {
@@ -235,8 +242,8 @@ fn on(action: &str, resource: &str) -> Required {
 
 /// What the plan calls things in a Region, and what stands for each in the template.
 fn names(plan: &Plan, stack: &Stack) -> Vec<(String, String)> {
-    let both = parameters(plan).unwrap();
-    let (_, parameters) = both.into_iter().find(|(region, _)| *region == stack.region).unwrap();
+    let each = parameters_of(plan);
+    let (_, parameters) = each.into_iter().find(|(region, _)| *region == stack.region).unwrap();
     let mut names = vec![(stack.region.clone(), "${AWS::Region}".to_owned())];
     // What a word of the template could be is no name.
     let is_name = |value: &str| value.len() > 4 && !value.contains([',', ' ']) && value.parse::<f64>().is_err();

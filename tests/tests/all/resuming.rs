@@ -1022,6 +1022,7 @@ fn a_recovery_that_was_preempted_changes_nothing_more() {
         (LOSS, "PromoteDatabase"),
         (LOSS, "ActivateRegion"),
         (LOSS, "SwitchDns"),
+        (LOSS, "EnableEventSources"),
         (PLANNED, "FenceRegion"),
         (PLANNED, "PromoteDatabase"),
         (PLANNED, "CheckSwitchover"),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::common::plays::asking;
 use crate::common::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, in_virtual_time, killed_after, request};
 use serde_json::{Value, json};
 use shared::plan::{Alarm, Plan};
@@ -11,7 +12,7 @@ use shared::recovery::Outcome;
 use shared::request::TriggerKind;
 use shared::scenario::Scenario;
 use shared::step::Step;
-use simulator::aws::cloudwatch::StateValue;
+use simulator::aws::cloudwatch::{Metric, StateValue};
 use simulator::aws::states::ExecutionRecord;
 use start_recovery::StartRecovery;
 
@@ -582,4 +583,115 @@ fn replication_that_falls_behind_while_customers_are_served_starts_nothing() {
         assert!(decisions(&world).await.is_empty() && world.subjects().is_empty());
         assert!(world.recovery_arns().is_empty());
     });
+}
+
+/// The Region is lost, people are asked whatever the evidence, and the first question has just expired unanswered.
+async fn unanswered() -> World {
+    let world = World::watched(|plan| *plan = asking(plan.clone())).await;
+    world.cloud().take_region_away(PRIMARY);
+    world.wait().await;
+    assert_eq!(world.closing().await.outcome, Outcome::Expired);
+    world
+}
+
+/// Longer than until the schedule has looked.
+const LOOKED_BY: Duration = Duration::from_secs(6 * 60);
+const ASKED_AGAIN: &str = "[rehearsal] radiant: nobody answered: you are asked again";
+
+/// How often it was published that nobody answered.
+fn published(world: &World) -> usize {
+    let metric = Metric {
+        namespace: world.plan.probe.namespace.clone(),
+        name: "UnansweredQuestion".to_owned(),
+        dimensions: [("Workload".to_owned(), world.plan.workload.clone())].into(),
+    };
+    world.cloud().cloudwatch.largest(RECOVERY, &metric).len()
+}
+
+#[test]
+fn what_nobody_answered_is_asked_again_for_as_long_as_the_alarm_stands() {
+    in_virtual_time(async {
+        let world = unanswered().await;
+        for times in 1..3 {
+            tokio::time::sleep(LOOKED_BY).await;
+            let headers = world.headers().await;
+            assert_eq!(headers.len(), times + 1);
+            let last = headers.last().unwrap();
+            assert!(last.trigger.by.ends_with(ALARM), "{}", last.trigger.by);
+            let told = world.subjects().into_iter().filter(|subject| subject == ASKED_AGAIN);
+            assert_eq!((told.count(), published(&world)), (times, times));
+            assert_eq!(world.count("promote-database", "FailoverGlobalCluster"), 0);
+            if times == 1 {
+                world.wait().await;
+            }
+        }
+        let asked = world.questions().pop().unwrap();
+        world.approve_as_asked(&asked).await;
+        world.wait().await;
+        let headers = world.headers().await;
+        let outcomes = headers.iter().map(|header| header.ended().unwrap().outcome);
+        let outcomes: Vec<Outcome> = outcomes.collect();
+        assert_eq!(outcomes, [Outcome::Expired, Outcome::Expired, Outcome::Recovered]);
+        // Somebody answered: nobody is asked any more.
+        tokio::time::sleep(LOOKED_BY).await;
+        assert_eq!((world.headers().await.len(), published(&world)), (3, 2));
+    });
+}
+
+#[test]
+fn nobody_is_asked_again_once_the_alarm_is_over_or_somebody_declined() {
+    in_virtual_time(async {
+        let world = unanswered().await;
+        world.cloud().give_region_back(PRIMARY);
+        tokio::time::sleep(LOOKED_BY * 3).await;
+        let asked = world.headers().await.len();
+        tokio::time::sleep(LOOKED_BY * 10).await;
+        assert_eq!(world.headers().await.len(), asked);
+    });
+    in_virtual_time(async {
+        let world = World::watched(|plan| *plan = asking(plan.clone())).await;
+        world.cloud().take_region_away(PRIMARY);
+        let asked = world.question().await;
+        world.answer(&asked, ON_CALL, "decline", Some("it is a release")).await;
+        world.wait().await;
+        tokio::time::sleep(LOOKED_BY * 3).await;
+        assert_eq!((world.headers().await.len(), published(&world)), (1, 0));
+    });
+}
+
+#[test]
+fn with_the_switch_off_it_is_said_that_nobody_answered_and_nobody_is_asked_again() {
+    in_virtual_time(async {
+        let world = unanswered().await;
+        switch_off(&world).await;
+        tokio::time::sleep(LOOKED_BY * 2).await;
+        assert_eq!(world.headers().await.len(), 1);
+        assert!(published(&world) >= 2, "{}", published(&world));
+        let on = json!({ "on": true, "by": ON_CALL, "at": world.cloud().now(), "reason": "it was a mistake" });
+        let on: Switch = serde_json::from_value(on).unwrap();
+        world.record.set_automation(&world.plan.workload, &on).await.unwrap();
+        tokio::time::sleep(LOOKED_BY).await;
+        assert_eq!(world.headers().await.len(), 2);
+    });
+}
+
+/// Killed after any call and run again: one recovery asks again.
+#[test]
+fn killed_and_run_again_it_asks_once() {
+    let look = json!({ "machine": "arn:aws:states:us-west-2:123456789012:stateMachine:recovery" });
+    for call in 1.. {
+        let mut lived = false;
+        in_virtual_time(async {
+            let world = unanswered().await;
+            let step = world.step::<StartRecovery>();
+            lived = !killed_after(&world, STEP, call, step.invoke(look.clone())).await;
+            let again = world.step::<StartRecovery>().invoke(look.clone()).await.unwrap();
+            started(&again);
+            assert_eq!(world.recovery_arns().len(), 2, "after call {call}");
+        });
+        if lived {
+            assert!(call > 6, "{call}");
+            break;
+        }
+    }
 }

@@ -1,14 +1,14 @@
 //! The stack: everything that exists has its place in it, what starts a recovery is what is rehearsed, each rule hears what it
 //! must and nothing else, and no name of a platform is in the template. Permissions are in `permissions.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use crate::common::{PRIMARY, RECOVERY, plan};
+use crate::common::{OBSERVER, PRIMARY, RECOVERY, plan};
 use drctl::output::{Exit, Output};
-use drctl::parameters::parameters;
+use drctl::parameters::{Parameters, observer_parameters, parameters};
 use drctl::render as write_parameters;
 use rehearsal::deployment::{MACHINES, STEPS};
 use rehearsal::deployments;
@@ -16,7 +16,8 @@ use rehearsal::scenarios::region_failure::{self, RegionFailure};
 use serde_json::{Value, json};
 use shared::plan::{Alarm, BucketName, Function, Plan, SiteName, Start};
 use shared::scenario::Scenario;
-use shared::step::Caller;
+use shared::step::{Caller, STARTS};
+use simulator::aws::cloudwatch::Metric;
 use simulator::aws::events::{Target, TargetInput, matches};
 use simulator::simulation::{Deployment, hole, machine_hole};
 use tests::limits::Size;
@@ -31,6 +32,12 @@ fn stacks_of(plan: &Plan) -> [Stack; 2] {
     both.map(|(region, parameters)| Stack::render(&plan.account, &region, &parameters).unwrap())
 }
 
+/// The parameters of each Region, the observer's last.
+fn in_each_region(plan: &Plan) -> Vec<(String, Parameters)> {
+    let both = parameters(plan).unwrap();
+    both.into_iter().chain(observer_parameters(plan).unwrap()).collect()
+}
+
 /// The stacks of the example plan.
 fn stacks() -> [Stack; 2] {
     static STACKS: LazyLock<[Stack; 2]> = LazyLock::new(|| stacks_of(&plan()));
@@ -43,6 +50,7 @@ fn other_plan() -> Plan {
     let text = [
         ("Radiant", "Shop"),
         ("radiant", "shop"),
+        ("eu-west-1", "eu-north-1"),
         ("us-east-1", "eu-central-1"),
         ("us-west-2", "eu-west-1"),
         ("123456789012", "210987654321"),
@@ -420,6 +428,51 @@ fn without_a_switch_object_the_record_may_be_changed_and_nothing_is_public() {
     }
 }
 
+/// What is added to the stack later recovers, unless it says that the observer has it too.
+#[test]
+fn with_the_observer_there_is_what_looks_and_nothing_that_recovers() {
+    let plan = plan();
+    let (region, parameters) = observer_parameters(&plan).unwrap().unwrap();
+    assert_eq!(region, OBSERVER);
+    let stack = Stack::render(&plan.account, &region, &parameters).unwrap();
+    let named = |kinds: &[&str]| -> Vec<&String> {
+        let resources = stack.resources.iter();
+        let such = resources.filter(|(_, resource)| kinds.contains(&resource.kind.as_str()));
+        such.map(|(name, _)| name).collect()
+    };
+    // What makes the function's version, and hands over what it could not be called with, is SAM's.
+    let of_sam = [
+        "AWS::Lambda::Version",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::EventInvokeConfig",
+    ];
+    let resources = stack.resources.iter();
+    let ours = resources.filter(|(_, resource)| !of_sam.contains(&resource.kind.as_str()));
+    let ours: Vec<&str> = ours.map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "ProbeHealth",
+        "ProbeHealthLog",
+        "ProbeHealthRole",
+        "ProbeHealthSchedule",
+        "ProbeHealthStarts",
+        "ProbeSilent",
+        "Records",
+        "SchedulerRole",
+        "SomethingUndelivered",
+        "Topic",
+        "TopicKey",
+        "TopicPolicy",
+        "Undelivered",
+    ];
+    assert_eq!(ours, expected);
+    assert_eq!(named(&of_sam).len(), 3, "{:?}", named(&of_sam));
+    let outputs: Vec<&String> = stack.outputs.keys().collect();
+    assert_eq!(outputs, ["Topic", "Undelivered"]);
+    let mut without = plan;
+    without.observer = None;
+    assert!(observer_parameters(&without).unwrap().is_none());
+}
+
 /// Alarms of any scenario, in either Region, start what `start-recovery` decides; the stack makes the one on the loss of a
 /// Region, where the plan has it in the standby Region.
 #[test]
@@ -448,7 +501,8 @@ fn a_plan_without_an_alarm_on_the_other_regions_loss_is_deployed() {
         (heard(&primary), heard(&standby)),
         (vec!["zone".to_owned(), "region".to_owned()], vec!["deleted".to_owned()])
     );
-    assert!(!standby.resources.keys().any(|name| name.starts_with("Watch")));
+    let mut alarms = standby.of_kind("AWS::CloudWatch::Alarm").map(|(name, _)| name);
+    assert!(!alarms.any(|name| name.starts_with("Watch")) && !standby.resources.contains_key("Watch"));
     assert!(standby.resources.contains_key("ProbeHealthSchedule"));
     let dashboard = |stack: &Stack| {
         let body = stack.resource("Dashboard").properties["DashboardBody"]
@@ -459,7 +513,7 @@ fn a_plan_without_an_alarm_on_the_other_regions_loss_is_deployed() {
     };
     assert_eq!(
         dashboard(&standby)[0]["properties"]["alarms"].as_array().unwrap().len(),
-        4
+        5
     );
     assert!(dashboard(&standby)[1]["properties"]["annotations"].is_object());
     plan.alarms.clear();
@@ -507,6 +561,52 @@ fn one_object_is_public_and_nothing_else() {
     assert_eq!(
         public,
         ["arn:aws:s3:::radiant-dr-switch-us-west-2/switch/recovery-serves"]
+    );
+}
+
+/// The switch object is what the public name depends on: who may delete it, what watches it, and what tells of it.
+#[test]
+fn the_switch_object_is_kept_from_others_and_watched() {
+    let [primary, standby] = stacks();
+    let statements = standby.resource("SwitchPolicy").properties["PolicyDocument"]["Statement"].clone();
+    let denied = statements
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|said| said["Effect"] == "Deny")
+        .unwrap();
+    assert_eq!(denied["Action"], json!(["s3:DeleteObject", "s3:DeleteObjectVersion"]));
+    assert_eq!(
+        denied["Condition"],
+        json!({ "ArnNotLike": { "aws:PrincipalArn": "arn:aws:iam::123456789012:role/*-SwitchDnsRole-*" } })
+    );
+    for stack in [&primary, &standby] {
+        assert!(stack.resources.contains_key("SwitchDnsRole"));
+    }
+
+    assert!(!primary.resources.contains_key("SwitchCheck"));
+    let check = &standby.resource("SwitchCheck").properties["HealthCheckConfig"];
+    assert_eq!(
+        (&check["FullyQualifiedDomainName"], &check["ResourcePath"]),
+        (
+            &json!("radiant-dr-switch-us-west-2.s3.us-west-2.amazonaws.com"),
+            &json!("/switch/recovery-serves")
+        )
+    );
+    assert_eq!(check["Inverted"], json!(true));
+
+    // The metric of a health check is in us-east-1 alone.
+    assert!(!standby.resources.contains_key("NameMoved"));
+    let alarm = &primary.resource("NameMoved").properties;
+    let id = plan().dns.switch_object.unwrap().health_check.unwrap().0;
+    assert_eq!(alarm["Dimensions"], json!([{ "Name": "HealthCheckId", "Value": id }]));
+    let mut parameters = self::parameters(&plan()).unwrap();
+    let (region, before) = &mut parameters[0];
+    before.insert("SwitchHealthCheck".to_owned(), String::new());
+    let before = Stack::render("123456789012", region, before).unwrap();
+    assert!(
+        !before.resources.contains_key("NameMoved"),
+        "nothing is known of it before it is made"
     );
 }
 
@@ -567,7 +667,7 @@ fn sam_reads_the_files_that_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut output = Output::new();
     assert_eq!(write_parameters(&plan(), folder.path(), &mut output), Exit::Success);
-    for (region, parameters) in parameters(&plan()).unwrap() {
+    for (region, parameters) in in_each_region(&plan()) {
         let file = folder.path().join(format!("{region}.yaml"));
         let read = "import json, sys; from samcli.cli.types import CfnParameterOverridesType as T; \
                     print(json.dumps(T().convert((sys.argv[1],), None, None)))";
@@ -859,15 +959,58 @@ fn each_target_admits_its_rule_and_what_is_not_delivered_is_kept() {
                 "{name}"
             );
         }
-        for function in ["ProbeHealth", "ReleaseLock", "StartRecovery"] {
-            let kept = stack.of_kind("AWS::Lambda::EventInvokeConfig").any(|(_, config)| {
-                config.properties["FunctionName"] == stack.resource(function).properties["FunctionName"]
-                    && config.properties["Qualifier"] == "live"
-                    && config.properties["DestinationConfig"]["OnFailure"]["Destination"] == json!(queue)
-            });
+        for (function, resource) in stack.of_kind("AWS::Lambda::Function") {
+            let dead_letters = &resource.properties["DeadLetterConfig"]["TargetArn"];
+            let kept = *dead_letters == json!(queue)
+                || stack.of_kind("AWS::Lambda::EventInvokeConfig").any(|(_, config)| {
+                    config.properties["FunctionName"] == resource.properties["FunctionName"]
+                        && config.properties["Qualifier"] == "live"
+                        && config.properties["DestinationConfig"]["OnFailure"]["Destination"] == json!(queue)
+                });
             assert!(kept, "what {function} fails at three times is lost");
         }
     }
+}
+
+/// One that cannot start is found before the disaster.
+#[test]
+fn each_function_is_called_once_a_week_with_what_does_nothing() {
+    for stack in stacks() {
+        let weekly = stack.of_kind("AWS::Scheduler::Schedule").filter(|(_, schedule)| {
+            let properties = &schedule.properties;
+            properties["ScheduleExpression"] == "rate(7 days)" && properties["Target"]["Input"] == STARTS
+        });
+        let called: BTreeSet<String> = weekly
+            .map(|(_, schedule)| schedule.properties["Target"]["Arn"].as_str().unwrap().to_owned())
+            .collect();
+        let functions = stack.of_kind("AWS::Lambda::Function");
+        let functions: BTreeSet<String> = functions
+            .map(|(_, function)| format!("{}:live", function.arn))
+            .collect();
+        assert_eq!(called, functions);
+    }
+}
+
+/// An alarm that stays raised says nothing of the next event that is given up.
+#[test]
+fn what_is_undelivered_raises_its_alarm_each_time() {
+    for stack in stacks() {
+        let alarm = &stack.resource("SomethingUndelivered").properties;
+        assert_eq!(
+            (&alarm["MetricName"], &alarm["Statistic"]),
+            (&json!("NumberOfMessagesSent"), &json!("Sum"))
+        );
+    }
+}
+
+/// IAM's names hold for all Regions, and a permission set of IAM Identity Center finds a policy by its name.
+#[test]
+fn policies_for_people_have_fixed_names_of_their_own_in_each_region() {
+    let names = stacks().map(|stack| {
+        let policy = &stack.resource("Approvers").properties;
+        policy["ManagedPolicyName"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(names, ["radiant-approvers-us-east-1", "radiant-approvers-us-west-2"]);
 }
 
 #[test]
@@ -1019,7 +1162,11 @@ fn starts_of_stack(stack: &Stack) -> Starts {
             )
         })
     });
-    let schedules = stack.of_kind("AWS::Scheduler::Schedule").map(|(_, schedule)| {
+    // No rehearsal lasts until each function is called to see whether it starts.
+    let rehearsed = stack
+        .of_kind("AWS::Scheduler::Schedule")
+        .filter(|(_, schedule)| schedule.properties["Target"]["Input"] != STARTS);
+    let schedules = rehearsed.map(|(_, schedule)| {
         let (name, target) = (
             schedule.properties["Name"].as_str().unwrap(),
             &schedule.properties["Target"],
@@ -1079,8 +1226,7 @@ fn sorted(value: &Value) -> Value {
 fn what_starts_functions_is_what_is_rehearsed() {
     let plan = plan();
     let rehearsed = deployments(&plan, &RegionFailure, true).unwrap();
-    let both = parameters(&plan).unwrap();
-    for (region, mut parameters) in both {
+    for (region, mut parameters) in in_each_region(&plan) {
         // A rehearsal's account has no other workload.
         parameters.insert("Prefix".to_owned(), String::new());
         let stack = Stack::render(&plan.account, &region, &parameters).unwrap();
@@ -1122,18 +1268,32 @@ fn the_alarms_are_those_that_are_rehearsed() {
                 .or_else(|| value.as_str()?.parse().ok())
                 .unwrap_or(f64::NAN)
         };
-        let dimensions: Vec<Value> = alarm
-            .metric
-            .dimensions
-            .iter()
-            .map(|(name, value)| json!({ "Name": name, "Value": value }))
-            .collect();
+        let metric = |metric: &Metric| {
+            let dimensions = metric.dimensions.iter();
+            let dimensions: Vec<Value> = dimensions
+                .map(|(name, value)| json!({ "Name": name, "Value": value }))
+                .collect();
+            json!({ "Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions })
+        };
         assert_eq!(deployed["AlarmName"], json!(alarm.name));
-        assert_eq!(deployed["Namespace"], json!(alarm.metric.namespace), "{name}");
-        assert_eq!(deployed["MetricName"], json!(alarm.metric.name), "{name}");
-        assert_eq!(deployed["Dimensions"], json!(dimensions), "{name}");
-        assert_eq!(deployed["Statistic"], json!(format!("{:?}", alarm.statistic)), "{name}");
-        assert_eq!(number("Period"), alarm.period.as_secs_f64(), "{name}");
+        let (statistic, period) = (format!("{:?}", alarm.statistic), alarm.period.as_secs());
+        if alarm.or_metrics.is_empty() {
+            for (field, value) in metric(&alarm.metric).as_object().unwrap() {
+                assert_eq!(&deployed[field], value, "{name}");
+            }
+            assert_eq!(deployed["Statistic"], json!(statistic), "{name}");
+            assert_eq!(number("Period"), alarm.period.as_secs_f64(), "{name}");
+        } else {
+            let [math, metrics @ ..] = deployed["Metrics"].as_array().unwrap().as_slice() else {
+                panic!("{name} has no metrics");
+            };
+            assert_eq!(math["Expression"], json!(alarm.expression()), "{name}");
+            let rehearsed = alarm.metrics().enumerate().map(|(index, of)| {
+                let stat = json!({ "Metric": metric(of), "Period": period, "Stat": statistic });
+                json!({ "Id": format!("m{index}"), "MetricStat": stat, "ReturnData": false })
+            });
+            assert_eq!(json!(metrics), json!(rehearsed.collect::<Vec<_>>()), "{name}");
+        }
         assert_eq!(
             number("EvaluationPeriods"),
             f64::from(alarm.evaluation_periods),

@@ -57,6 +57,7 @@ impl Worst {
                 json!({ "ready": true, "last_surviving_at": null, "last_committed_at": null })
             }
             "ActivateRegion" => json!({ "active": 1, "of": 1, "failed": [] }),
+            "EnableEventSources" => json!({ "active": 1, "of": 1, "failed": [] }),
             "SwitchDns" | "SubmitDnsAgain" => json!({ "change": "C1" }),
             "CheckDns" => json!({ "in_sync": false, "gone": true }),
             "CheckHealth" if late(&self.switched, longest["health_seconds"]) => {
@@ -175,7 +176,7 @@ async fn what_is_added_up_is_what_happens() {
         },
         "plan": {
             "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": { "region": "a" },
-            "database": {}, "probe": {}, "functions": [], "dns": { "name": "n" }, "health": { "url": "u" },
+            "database": {}, "probe": {}, "functions": [], "observer": null, "dns": { "name": "n" }, "health": { "url": "u" },
             "objectives": {}, "approval": { "answer_within_seconds": 900 }, "deadlines": longest_deadlines(Scenario::REGION_FAILURE),
             "reports": {},
         },

@@ -1,12 +1,16 @@
 //! What must hold where a recovery moves the workload between Regions: who takes writes, what may be lost, how the database is
 //! promoted.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use promote_database::PromoteDatabase;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::approval::{Settled, Verdict};
 use shared::record::Closing;
+use shared::scenario::region_failure::Intent;
 use shared::step::Step;
+use simulator::aws::cloudwatch::Metric;
 use simulator::aws::rds::Move;
 
 use crate::happened::{Happened, Invariant, Recorded, Seen};
@@ -15,6 +19,8 @@ use crate::happened::{Happened, Invariant, Recorded, Seen};
 const LAG_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 /// The minutes before the disaster whose largest lag a measured loss is.
 const LAG_WINDOW: SignedDuration = SignedDuration::from_mins(7);
+/// Replication that is this far behind, in milliseconds, does not replicate.
+const FAR_BEHIND_MS: f64 = 60_000.0;
 /// A customer's request is under way this long at most.
 const UNDER_WAY: SignedDuration = SignedDuration::from_secs(3);
 
@@ -44,6 +50,19 @@ pub(crate) const SHOWN_NO_MORE_THAN_TRUE: Invariant = Invariant {
     check: shown_no_more_than_true,
 };
 
+/// Nobody is left unasked about a move that nobody planned, unless the observer and the Region that takes over both saw the
+/// other one down.
+pub(crate) const UNASKED_NEEDS_TWO_CLASSES: Invariant = Invariant {
+    name: "unasked-needs-two-classes",
+    check: unasked_needs_two_classes,
+};
+
+/// No message of the Region that takes over is given up.
+pub(crate) const NO_DEAD_LETTERS: Invariant = Invariant {
+    name: "no-dead-letters",
+    check: no_dead_letters,
+};
+
 /// Something that must not be.
 fn seen(at: Timestamp, what: impl Into<String>) -> Seen {
     (at, what.into())
@@ -70,7 +89,11 @@ fn one_side_writes(happened: &Happened<'_>) -> Vec<Seen> {
             .iter()
             .filter(|later| later.region == fenced_region && later.header.opened_at > fenced_at)
             .map(|later| later.header.opened_at);
-        let until = opened_later.chain(taken_back.map(|step| step.started_at)).min();
+        let mut reopened = happened.reopened.iter();
+        let reopened = reopened.find(|reopened| reopened.recovery == recorded.header.id);
+        let ends = taken_back.map(|step| step.started_at).into_iter();
+        let ends = ends.chain(reopened.map(|reopened| reopened.at));
+        let until = opened_later.chain(ends).min();
         let until = until.unwrap_or_else(|| happened.simulation.cloud().now());
         let writes = happened.simulation.platform().acknowledged(fenced_at, until);
         let mut there = writes.iter().filter(|write| {
@@ -85,6 +108,24 @@ fn one_side_writes(happened: &Happened<'_>) -> Vec<Seen> {
                     "{fenced_region} took a write although {} had seen it fenced at {fenced_at}; {more} more followed",
                     recorded.header.id
                 ),
+            ));
+        }
+    }
+    breaches
+}
+
+/// Event sources of the Region that takes over are enabled only once its database takes writes: no message there has used up its
+/// receives before.
+fn no_dead_letters(happened: &Happened<'_>) -> Vec<Seen> {
+    let mut breaches = Vec::new();
+    for recorded in happened.recoveries {
+        let letters = happened.simulation.platform().queues.dead_letters(&recorded.region);
+        let mut ours = letters.into_iter().filter(|at| *at >= recorded.header.opened_at);
+        if let Some(first) = ours.next() {
+            let (region, id, more) = (&recorded.region, &recorded.header.id, ours.count());
+            breaches.push(seen(
+                first,
+                format!("{id} let a message of {region} end in its dead-letter queue; {more} more followed"),
             ));
         }
     }
@@ -203,20 +244,110 @@ fn promoted_once(happened: &Happened<'_>) -> Vec<Seen> {
     breaches
 }
 
+/// Whether people approved something of a recovery.
+fn is_approved(recorded: &Recorded) -> bool {
+    recorded.questions.iter().any(|asked| {
+        matches!(
+            &asked.settled,
+            Some(Settled {
+                verdict: Verdict::Approved { .. },
+                ..
+            })
+        )
+    })
+}
+
+/// How old a datapoint may be that says what is so now, and how long a recovery takes from its last look to the move.
+const SEEN_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// Held against what the metrics of both probes and of replication truly were when AWS was asked to move the writer, and against
+/// the truth of the other Region's control plane.
+fn unasked_needs_two_classes(happened: &Happened<'_>) -> Vec<Seen> {
+    let mut breaches = Vec::new();
+    for recorded in happened.recoveries {
+        let is_planned = recorded.header.wants.get("intent") == Some(&json!(Intent::Switchover));
+        if !promoted(recorded) || is_approved(recorded) || is_planned {
+            continue;
+        }
+        let opened_at = recorded.header.opened_at;
+        let site = happened.plan.site(&recorded.region);
+        let target = site.map(|site| happened.plan.cluster_arn(site));
+        let mut asked = moves(happened).into_iter();
+        let Some(moved) = asked.find(|asked| Some(&asked.target) == target.as_ref() && asked.at >= opened_at) else {
+            continue;
+        };
+        let observer = happened.plan.observer.as_ref().map(|observer| observer.region.as_str());
+        let observer_says_down = observer.is_some_and(|region| probe_says_down(happened, region, moved.at));
+        let down_from_here = probe_says_down(happened, &recorded.region, moved.at)
+            || is_not_replicated(happened, &recorded.region, moved.at)
+            || !happened
+                .simulation
+                .cloud()
+                .apis_answer(happened.other_region(&recorded.region));
+        if !observer_says_down || !down_from_here {
+            let word = |says| if says { "down" } else { "nothing of the kind" };
+            breaches.push(seen(
+                moved.at,
+                format!(
+                    "{} moved the writer and asked nobody: the observer said {}, {} said {}",
+                    recorded.header.id,
+                    word(observer_says_down),
+                    recorded.region,
+                    word(down_from_here)
+                ),
+            ));
+        }
+    }
+    breaches
+}
+
+/// Whether the probe in a Region had published by `at`, not long before, that the service is down.
+fn probe_says_down(happened: &Happened<'_>, region: &str, at: Timestamp) -> bool {
+    let probe = &happened.plan.probe;
+    let metric = Metric {
+        namespace: probe.namespace.clone(),
+        name: probe.metric.clone(),
+        dimensions: BTreeMap::from([("Workload".to_owned(), happened.plan.workload.clone())]),
+    };
+    let values = happened
+        .simulation
+        .cloud()
+        .cloudwatch
+        .between(region, &metric, earlier(at), at);
+    values.iter().any(|value| *value < 1.0)
+}
+
+/// Whether there was a minute without any lag of replication not long before `at`.
+fn is_not_replicated(happened: &Happened<'_>, region: &str, at: Timestamp) -> bool {
+    let Some(site) = happened.plan.site(region) else {
+        return false;
+    };
+    let cluster = ("DBClusterIdentifier".to_owned(), site.cluster.clone());
+    let source = ("SourceRegion".to_owned(), happened.other_region(region).to_owned());
+    // CloudWatch has it under one of two sets of dimensions.
+    let sets = [vec![cluster.clone()], vec![cluster, source]];
+    let lags = sets.into_iter().flat_map(|dimensions| {
+        let metric = Metric {
+            namespace: "AWS/RDS".to_owned(),
+            name: "AuroraGlobalDBRPOLag".to_owned(),
+            dimensions: dimensions.into_iter().collect(),
+        };
+        let cloudwatch = &happened.simulation.cloud().cloudwatch;
+        cloudwatch.between(region, &metric, earlier(at), at)
+    });
+    let lags: Vec<f64> = lags.collect();
+    (lags.len() as i64) < SEEN_WITHIN.as_secs() / 60 || lags.iter().any(|lag| *lag > FAR_BEHIND_MS)
+}
+
+fn earlier(at: Timestamp) -> Timestamp {
+    at.checked_sub(SEEN_WITHIN).unwrap_or(at)
+}
+
 /// Nothing is lost without an approval, unless the loss is known to be within the target.
 fn loses_with_approval(happened: &Happened<'_>) -> Vec<Seen> {
     let mut breaches = Vec::new();
     for recorded in happened.recoveries {
-        let is_approved = recorded.questions.iter().any(|asked| {
-            matches!(
-                &asked.settled,
-                Some(Settled {
-                    verdict: Verdict::Approved { .. },
-                    ..
-                })
-            )
-        });
-        if !promoted(recorded) || is_approved {
+        if !promoted(recorded) || is_approved(recorded) {
             continue;
         }
         let moved = moves(happened)

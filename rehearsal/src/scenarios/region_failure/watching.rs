@@ -42,7 +42,7 @@ pub struct Alarms {
     pub composite: CompositeAlarm,
 }
 
-/// What watches the platform, in the standby Region. Errors: a text, if the plan has no alarm.
+/// What watches the platform, in the standby Region, and the probe with the observer. Errors: a text, if the plan has no alarm.
 pub(crate) fn watching(plan: &Plan) -> Result<Watching, String> {
     let region = &plan.regions.standby.region;
     let alarms = alarms(plan)?;
@@ -53,14 +53,22 @@ pub(crate) fn watching(plan: &Plan) -> Result<Watching, String> {
         region: region.clone(),
         alarms: vec![alarms.probe, alarms.replication, alarms.maintenance],
         composite_alarms: vec![alarms.composite],
-        schedules: vec![Schedule {
-            name: "probe-health".to_owned(),
-            region: region.clone(),
-            every: Duration::from_secs(60),
-            target_arn: function_arn(&plan.account, region, probe_health::ProbeHealth::NAME),
-            input: json!({ "health": slices.health, "probe": slices.probe }),
-        }],
+        schedules: [Some(region), plan.observer.as_ref().map(|observer| &observer.region)]
+            .into_iter()
+            .flatten()
+            .map(|region| probe_each_minute(plan, &slices, region))
+            .collect(),
     })
+}
+
+fn probe_each_minute(plan: &Plan, slices: &Slices, region: &str) -> Schedule {
+    Schedule {
+        name: "probe-health".to_owned(),
+        region: region.to_owned(),
+        every: Duration::from_secs(60),
+        target_arn: function_arn(&plan.account, region, probe_health::ProbeHealth::NAME),
+        input: json!({ "health": slices.health, "probe": slices.probe }),
+    }
 }
 
 /// The alarms, all in the standby Region: that of the plan that may start most, and those that it is made of
@@ -84,11 +92,20 @@ pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
         name: metric.to_owned(),
         dimensions: BTreeMap::from([("Workload".to_owned(), plan.workload.clone())]),
     };
+    let lag_metric = |dimensions: &[(&str, &str)]| Metric {
+        namespace: "AWS/RDS".to_owned(),
+        name: "AuroraGlobalDBRPOLag".to_owned(),
+        dimensions: dimensions
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    };
     let a_minute = Duration::from_secs(60);
     let probe = Alarm {
         name: format!("{name}-probe"),
         description: format!("{} is not healthy, seen from {}", plan.dns.name, site.region),
         metric: own_metric(&plan.probe.metric),
+        or_metrics: Vec::new(),
         statistic: Statistic::Minimum,
         period: a_minute,
         evaluation_periods: PROBED_MINUTES,
@@ -104,11 +121,11 @@ pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
             "replication to {} is more than {} behind, or says nothing",
             site.cluster, rpo.target
         ),
-        metric: Metric {
-            namespace: "AWS/RDS".to_owned(),
-            name: "AuroraGlobalDBRPOLag".to_owned(),
-            dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), site.cluster.clone())]),
-        },
+        metric: lag_metric(&[("DBClusterIdentifier", &site.cluster)]),
+        or_metrics: vec![lag_metric(&[
+            ("DBClusterIdentifier", &site.cluster),
+            ("SourceRegion", &plan.regions.primary.region),
+        ])],
         statistic: Statistic::Maximum,
         period: a_minute,
         evaluation_periods: REPLICATED_MINUTES,
@@ -122,6 +139,7 @@ pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
         name: format!("{name}-maintenance"),
         description: format!("a person works on {}, and no recovery is to start", plan.workload),
         metric: own_metric(MAINTENANCE_METRIC),
+        or_metrics: Vec::new(),
         statistic: Statistic::Maximum,
         period: a_minute,
         evaluation_periods: 1,
@@ -185,6 +203,7 @@ mod tests {
             alarms.replication.metric.dimensions["DBClusterIdentifier"],
             "radiant-dr-cluster"
         );
+        assert_eq!(alarms.replication.or_metrics[0].dimensions["SourceRegion"], "us-east-1");
         assert_eq!(alarms.probe.metric.name, plan.probe.metric);
         assert_ne!(alarms.maintenance.metric.name, plan.probe.metric);
     }

@@ -21,6 +21,9 @@ pub struct Alarm {
     pub description: String,
     /// What is watched.
     pub metric: Metric,
+    /// More that is watched: with any, the alarm is on metric math, `MAX` over all of them. Source: CloudWatch User Guide, "Using
+    /// math expressions with CloudWatch metrics". Assumed: a metric without a datapoint leaves a period to the others.
+    pub or_metrics: Vec<Metric>,
     /// How a period's values become one.
     pub statistic: Statistic,
     /// The period: a multiple of a minute.
@@ -37,6 +40,19 @@ pub struct Alarm {
     pub treat_missing_data: MissingData,
     /// Whether the alarm's own actions are on. EventBridge hears of every change of state, whether they are or not.
     pub actions_enabled: bool,
+}
+
+impl Alarm {
+    /// All that is watched.
+    pub fn metrics(&self) -> impl Iterator<Item = &Metric> {
+        std::iter::once(&self.metric).chain(&self.or_metrics)
+    }
+
+    /// What is made of several metrics, which are `m0`, `m1` and so on.
+    pub fn expression(&self) -> String {
+        let ids: Vec<String> = (0..=self.or_metrics.len()).map(|index| format!("m{index}")).collect();
+        format!("MAX([{}])", ids.join(", "))
+    }
 }
 
 /// An alarm that is watched.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::timeout_at;
 
 use super::alarms::{Alarm, State};
-use super::metrics::{Statistics, together};
+use super::metrics::{Metric, Statistics, together};
 use super::reason::{Datapoint, ReasonData, reason};
 use super::regions::{CloudWatch, Regional};
 use super::state_change::event;
@@ -38,8 +38,8 @@ impl CloudWatch {
                     if !environment.apis_answer(region) {
                         continue;
                     }
-                    let minutes = metrics.get(&watch.alarm.metric);
-                    let state = judge(&watch.alarm, minutes, period_end, now, &watch.state);
+                    let minutes = watched(metrics, &watch.alarm);
+                    let state = judge(&watch.alarm, Some(&minutes), period_end, now, &watch.state);
                     if state.value != watch.state.value {
                         let previous = std::mem::replace(&mut watch.state, state);
                         events.push((region.clone(), event(environment, region, watch, &previous)));
@@ -76,6 +76,22 @@ pub async fn evaluate_alarms(cloudwatch: Arc<CloudWatch>, environment: Arc<Envir
             None => was_put.await,
         }
     }
+}
+
+/// The minutes of all that an alarm watches.
+pub(super) fn watched(
+    metrics: &BTreeMap<Metric, BTreeMap<i64, Statistics>>,
+    alarm: &Alarm,
+) -> BTreeMap<i64, Statistics> {
+    let mut all: BTreeMap<i64, Statistics> = BTreeMap::new();
+    for metric in alarm.metrics() {
+        for (minute, values) in metrics.get(metric).into_iter().flatten() {
+            all.entry(*minute)
+                .and_modify(|known| *known = known.and(*values))
+                .or_insert(*values);
+        }
+    }
+    all
 }
 
 /// The state that an alarm should have after the period that ended at `period_end`.

@@ -57,6 +57,18 @@ impl CloudWatch {
         minutes.map(|values| values.maximum).collect()
     }
 
+    /// The smallest value of a metric in each minute that begins between two moments, both included, oldest first.
+    pub fn between(&self, region: &str, metric: &Metric, from: Timestamp, to: Timestamp) -> Vec<f64> {
+        let regions = lock(&self.regions);
+        let minutes = regions.get(region).and_then(|here| here.metrics.get(metric));
+        let minutes = minutes.map(|minutes| minutes.range(from.as_second()..=to.as_second()));
+        minutes
+            .into_iter()
+            .flatten()
+            .map(|(_, values)| values.minimum)
+            .collect()
+    }
+
     /// The state of an alarm of either kind, if there is one of this name.
     pub fn alarm_state(&self, region: &str, alarm: &str) -> Option<StateValue> {
         lock(&self.regions).get(region)?.state_value(alarm)

@@ -1,8 +1,11 @@
 //! What CloudWatch answers.
 
 use ciborium::Value as Cbor;
+use jiff::Timestamp;
 
 use super::alarms::{Composite, Watch};
+use super::metric_data::OLDEST_DATUM;
+use super::metrics::Metric;
 use super::regions::{CloudWatch, Regional};
 use super::times::whole_seconds;
 use super::values::StateValue;
@@ -15,11 +18,14 @@ use crate::lock::lock;
 /// Where the SDK's protocol, Smithy RPC v2 CBOR, finds CloudWatch's operations.
 pub(super) const PATH: &str = "/service/GraniteServiceVersion20100801/operation/";
 
+/// The most metrics on a page (CloudWatch API Reference, ListMetrics).
+const METRICS_LIMIT: usize = 500;
+
 /// The most alarms on a page (CloudWatch API Reference, DescribeAlarms).
 pub(super) const ALARMS_LIMIT: usize = 100;
 
 impl CloudWatch {
-    /// Answers PutMetricData, GetMetricData and DescribeAlarms. Everything else, and every parameter that is not
+    /// Answers PutMetricData, GetMetricData, ListMetrics and DescribeAlarms. Everything else, and every parameter that is not
     /// simulated, is the error `NotSimulated`, with status 501.
     pub(super) fn reply_to(&self, environment: &Environment, call: &Call, operation: &str) -> Reply {
         match self.perform(environment, call, operation) {
@@ -47,12 +53,46 @@ impl CloudWatch {
             "PutMetricData" => here.put_metric_data(environment.now(), input),
             "GetMetricData" => here.get_metric_data(input),
             "DescribeAlarms" => here.describe_alarms(input),
+            "ListMetrics" => here.list_metrics(environment.now(), input),
             other => Err(not_simulated(format!("the operation {other}"))),
         }
     }
 }
 
 impl Regional {
+    /// The metrics that have had data in the last two weeks, on one page.
+    pub(super) fn list_metrics(&self, now: Timestamp, mut input: Fields) -> Result<Cbor, Refusal> {
+        let namespace = input.text("Namespace")?;
+        let name = input.text("MetricName")?;
+        let mut filters = Vec::new();
+        for filter in input.list("Dimensions")?.unwrap_or_default() {
+            let mut filter = Fields::read("DimensionFilter", filter)?;
+            filters.push((filter.required("Name", Fields::text)?, filter.text("Value")?));
+            filter.end()?;
+        }
+        input.end()?;
+        let oldest = now.checked_sub(OLDEST_DATUM).unwrap_or(now).as_second();
+        let found = self.metrics.iter().filter(|(metric, minutes)| {
+            namespace
+                .as_ref()
+                .is_none_or(|namespace| *namespace == metric.namespace)
+                && name.as_ref().is_none_or(|name| *name == metric.name)
+                && filters.iter().all(|(name, value)| {
+                    let has = metric.dimensions.get(name);
+                    has.is_some_and(|has| value.as_ref().is_none_or(|value| value == has))
+                })
+                && minutes.keys().next_back().is_some_and(|newest| *newest >= oldest)
+        });
+        let found: Vec<Cbor> = found.map(|(metric, _)| cbor_map(described(metric))).collect();
+        if found.len() > METRICS_LIMIT {
+            return Err(not_simulated(format!(
+                "more metrics ({}) than fit on a page",
+                found.len()
+            )));
+        }
+        Ok(cbor_map([("Metrics", Cbor::Array(found))]))
+    }
+
     pub(super) fn describe_alarms(&self, mut input: Fields) -> Result<Cbor, Refusal> {
         let names = input.list("AlarmNames")?;
         let names = names.map(|names| {
@@ -119,12 +159,21 @@ impl Regional {
     }
 }
 
+/// A metric's fields.
+fn described(metric: &Metric) -> [(&'static str, Cbor); 3] {
+    let dimensions = metric.dimensions.iter();
+    let dimensions =
+        dimensions.map(|(name, value)| cbor_map([("Name", name.as_str().into()), ("Value", value.as_str().into())]));
+    [
+        ("MetricName", metric.name.as_str().into()),
+        ("Namespace", metric.namespace.as_str().into()),
+        ("Dimensions", Cbor::Array(dimensions.collect())),
+    ]
+}
+
 impl Watch {
     pub(super) fn described(&self) -> Cbor {
         let Self { alarm, state, .. } = self;
-        let dimensions = alarm.metric.dimensions.iter();
-        let dimensions = dimensions
-            .map(|(name, value)| cbor_map([("Name", name.as_str().into()), ("Value", value.as_str().into())]));
         let mut fields = vec![
             ("AlarmName", Cbor::from(alarm.name.as_str())),
             ("AlarmArn", self.arn.as_str().into()),
@@ -137,17 +186,36 @@ impl Watch {
             ("StateReason", state.reason.as_str().into()),
             ("StateUpdatedTimestamp", cbor_time(state.updated_at)),
             ("StateTransitionedTimestamp", cbor_time(state.updated_at)),
-            ("MetricName", alarm.metric.name.as_str().into()),
-            ("Namespace", alarm.metric.namespace.as_str().into()),
-            ("Statistic", alarm.statistic.name().into()),
-            ("Dimensions", Cbor::Array(dimensions.collect())),
-            ("Period", whole_seconds(alarm.period).into()),
             ("EvaluationPeriods", alarm.evaluation_periods.into()),
             ("DatapointsToAlarm", alarm.datapoints_to_alarm.into()),
             ("Threshold", Cbor::Float(alarm.threshold)),
             ("ComparisonOperator", alarm.comparison.name().into()),
             ("TreatMissingData", alarm.treat_missing_data.name().into()),
         ];
+        if alarm.or_metrics.is_empty() {
+            fields.extend(described(&alarm.metric));
+            fields.push(("Statistic", alarm.statistic.name().into()));
+            fields.push(("Period", whole_seconds(alarm.period).into()));
+        } else {
+            let expression = cbor_map([
+                ("Id", "largest".into()),
+                ("Expression", alarm.expression().into()),
+                ("ReturnData", true.into()),
+            ]);
+            let each = alarm.metrics().enumerate().map(|(index, metric)| {
+                let stat = cbor_map([
+                    ("Metric", cbor_map(described(metric))),
+                    ("Period", whole_seconds(alarm.period).into()),
+                    ("Stat", alarm.statistic.name().into()),
+                ]);
+                let id = format!("m{index}");
+                cbor_map([("Id", id.into()), ("MetricStat", stat), ("ReturnData", false.into())])
+            });
+            fields.push((
+                "Metrics",
+                Cbor::Array(std::iter::once(expression).chain(each).collect()),
+            ));
+        }
         if !alarm.description.is_empty() {
             fields.push(("AlarmDescription", alarm.description.as_str().into()));
         }

@@ -27,7 +27,7 @@ impl Service for CloudWatch {
     }
 
     fn touched(&self, environment: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>> {
-        if operation == "GetMetricData" {
+        if matches!(operation, "GetMetricData" | "ListMetrics") {
             return Some(anything());
         }
         let named: OfMetrics = ciborium::from_reader(call.body.as_ref()).ok()?;

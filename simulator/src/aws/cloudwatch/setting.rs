@@ -9,7 +9,7 @@ use super::alarms::{Alarm, State, Watch, check_name};
 use super::regions::{CloudWatch, Regional};
 use super::state_change::{event, uuid};
 use super::times::{MINUTE, beginning};
-use super::values::StateValue;
+use super::values::{StateValue, Statistic};
 use crate::environment::Environment;
 use crate::lock::lock;
 
@@ -44,6 +44,11 @@ impl CloudWatch {
         }
         if *period * n > LONGEST_EVALUATION {
             return Err(format!("alarm {name}: looks at more than a day"));
+        }
+        if !alarm.or_metrics.is_empty() && alarm.statistic != Statistic::Maximum {
+            return Err(format!(
+                "alarm {name}: the largest of several metrics by another statistic is not simulated"
+            ));
         }
         if !alarm.threshold.is_finite() {
             return Err(format!("alarm {name}: the threshold is no number"));

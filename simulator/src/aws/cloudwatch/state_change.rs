@@ -3,27 +3,32 @@
 use serde_json::{Value, json};
 
 use super::alarms::{State, Watch};
+use super::metrics::Metric;
 use super::times::whole_seconds;
 use crate::environment::Environment;
 
 /// The event of a change of state.
 pub(super) fn event(environment: &Environment, region: &str, watch: &Watch, previous: &State) -> Value {
     let Watch { alarm, state, .. } = watch;
-    let mut configuration = json!({
-        "metrics": [{
-            "id": watch.metric_id,
-            "metricStat": {
-                "metric": {
-                    "dimensions": alarm.metric.dimensions,
-                    "name": alarm.metric.name,
-                    "namespace": alarm.metric.namespace,
-                },
-                "period": whole_seconds(alarm.period),
-                "stat": alarm.statistic.name(),
-            },
-            "returnData": true,
-        }],
-    });
+    let metric_stat = |metric: &Metric| {
+        json!({
+            "metric": { "dimensions": metric.dimensions, "name": metric.name, "namespace": metric.namespace },
+            "period": whole_seconds(alarm.period),
+            "stat": alarm.statistic.name(),
+        })
+    };
+    let metrics = match alarm.or_metrics.is_empty() {
+        true => vec![json!({ "id": watch.metric_id, "metricStat": metric_stat(&alarm.metric), "returnData": true })],
+        false => {
+            let expression = json!({ "id": "largest", "expression": alarm.expression(), "returnData": true });
+            let each = alarm.metrics().enumerate();
+            let each = each.map(|(index, metric)| {
+                json!({ "id": format!("m{index}"), "metricStat": metric_stat(metric), "returnData": false })
+            });
+            std::iter::once(expression).chain(each).collect()
+        }
+    };
+    let mut configuration = json!({ "metrics": metrics });
     if !alarm.description.is_empty() {
         configuration["description"] = json!(alarm.description);
     }

@@ -139,6 +139,15 @@ impl Lambda {
         each.collect()
     }
 
+    /// Whether an event source mapping of a Region reads from `source_arn` at `now`; one that is being disabled still does.
+    pub fn polls(&self, region: &str, source_arn: &str, now: Timestamp) -> bool {
+        lock(&self.event_sources).iter().any(|((its_region, _), mapping)| {
+            its_region == region
+                && mapping.source_arn == source_arn
+                && matches!(mapping.state(now), "Enabled" | "Disabling")
+        })
+    }
+
     /// The name of the function that an event source mapping invokes; nothing, if there is no such mapping.
     fn function_of_event_source(&self, region: &str, uuid: &str) -> Option<String> {
         let mappings = lock(&self.event_sources);

@@ -74,6 +74,7 @@ impl Rds {
             lag: Vec::new(),
             set_lag: None,
             lag_is_published: true,
+            lag_names_its_source: false,
             moves: Vec::new(),
             looks: Vec::new(),
             last_look_was_old: false,

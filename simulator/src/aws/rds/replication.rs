@@ -35,6 +35,14 @@ impl Rds {
             global.lag_is_published = on;
         }
     }
+
+    /// Publishes a global database's lag under the cluster and the Region that it comes from, or, as at first, under the cluster
+    /// alone. The Aurora User Guide does not say which; AWS's own labs list it with both.
+    pub fn name_the_lags_source(&self, global: &str, on: bool) {
+        if let Some(global) = lock(&self.state).globals.get_mut(global) {
+            global.lag_names_its_source = on;
+        }
+    }
 }
 
 /// Replicates a global database for ever, as if it had for some minutes before: each minute has its lag, which is published
@@ -67,14 +75,24 @@ impl Rds {
     pub(super) fn publish_lags(&self, environment: &Environment, id: &str, ago: SignedDuration) {
         let now = environment.now();
         let at = now.checked_sub(ago).unwrap_or(now);
+        let source = self.source_in_metrics(id);
         for (region, cluster, lag) in self.lags(environment, id, now) {
+            let mut dimensions = BTreeMap::from([("DBClusterIdentifier".to_owned(), cluster)]);
+            dimensions.extend(source.clone().map(|region| ("SourceRegion".to_owned(), region)));
             let metric = Metric {
                 namespace: "AWS/RDS".to_owned(),
                 name: "AuroraGlobalDBRPOLag".to_owned(),
-                dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), cluster)]),
+                dimensions,
             };
             self.cloudwatch.publish(&region, &metric, at, lag.as_millis() as f64);
         }
+    }
+
+    /// The Region that the lag's metric names as its source, if it names one.
+    fn source_in_metrics(&self, id: &str) -> Option<String> {
+        let state = lock(&self.state);
+        let global = state.globals.get(id).filter(|global| global.lag_names_its_source)?;
+        Some(state.clusters.get(&global.writer)?.region.clone())
     }
 
     /// Region and identifier of each cluster that replication reaches at `now`, and how far it is behind, where that is
@@ -92,11 +110,14 @@ impl Rds {
         let Some(global) = published.filter(|global| runs(&global.writer)) else {
             return Vec::new();
         };
+        let writer = clusters.get(&global.writer).map(|writer| writer.region.as_str());
+        let reaches = |region: &str| writer.is_some_and(|writer| environment.passes(writer, region));
         global
             .members
             .iter()
             .filter(|arn| global.keeps_reading(arn) && runs(arn))
             .filter_map(|arn| clusters.get(arn))
+            .filter(|cluster| reaches(&cluster.region))
             .map(|cluster| (cluster.region.clone(), cluster.id.clone(), global.lag_at(now)))
             .collect()
     }

@@ -193,7 +193,7 @@ impl State {
                     "a switchover is called in {from_region}, the Region of the writer"
                 )));
             }
-            if !environment.databases_run(&to_region) {
+            if !environment.databases_run(&to_region) || !environment.passes(&from_region, &to_region) {
                 return Err(invalid(format!("{target} is not in sync with the writer")));
             }
             let lasts = environment.draw("global-switchover", &timings.global_switchover);

@@ -101,6 +101,8 @@ pub(super) struct Global {
     /// The lag that holds in place of a drawn one.
     pub(super) set_lag: Option<Duration>,
     pub(super) lag_is_published: bool,
+    /// Whether the lag has `SourceRegion` as a dimension beside the cluster.
+    pub(super) lag_names_its_source: bool,
     /// Every move that was asked for, in that order.
     pub(super) moves: Vec<Move>,
     /// What looks showed from each moment on, where some show what is old.

@@ -149,13 +149,14 @@ pub(super) fn finish(
 ) {
     let old_arn = global.writer.clone();
     let reached = match clusters.get(&old_arn) {
-        // Replication ended where the promotion began, or with the Region if that was away by then, and was behind by
-        // the lag of that moment.
+        // Replication ended where the promotion began, or with the Region or the way to it if those were away by then, and was
+        // behind by the lag of that moment.
         Some(old) if transition.loses_data => {
             let began_at = transition.begins_at;
-            let cut = environment
-                .databases_away_between(&old.region, began_at, began_at)
-                .unwrap_or(began_at);
+            let to = clusters.get(&transition.to).map_or("", |target| target.region.as_str());
+            let away = environment.databases_away_between(&old.region, began_at, began_at);
+            let ends = [away, environment.cut_since(&old.region, to)];
+            let cut = ends.into_iter().flatten().fold(began_at, Timestamp::min);
             cut.checked_sub(global.lag_at(cut)).unwrap_or(cut)
         }
         _ => Timestamp::MAX,

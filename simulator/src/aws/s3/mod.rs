@@ -22,6 +22,8 @@ struct Bucket {
     region: String,
     objects: BTreeMap<String, Vec<u8>>,
     public: BTreeSet<String>,
+    /// Whether public access is blocked, whatever the bucket's policy says.
+    is_blocked: bool,
     /// Whether it takes what is left behind and never taken back.
     is_journal: bool,
 }
@@ -73,7 +75,21 @@ impl S3 {
     pub fn is_publicly_there(&self, bucket: &str, key: &str) -> bool {
         lock(&self.buckets)
             .get(bucket)
-            .is_some_and(|bucket| bucket.public.contains(key) && bucket.objects.contains_key(key))
+            .is_some_and(|bucket| !bucket.is_blocked && bucket.public.contains(key) && bucket.objects.contains_key(key))
+    }
+
+    /// Blocks public access to a bucket, as the account's or the bucket's own setting does, or lets it.
+    pub fn block_public_access(&self, bucket: &str, on: bool) {
+        if let Some(bucket) = lock(&self.buckets).get_mut(bucket) {
+            bucket.is_blocked = on;
+        }
+    }
+
+    /// Somebody whom no recovery knows deletes an object.
+    pub fn delete(&self, bucket: &str, key: &str) {
+        if let Some(bucket) = lock(&self.buckets).get_mut(bucket) {
+            bucket.objects.remove(key);
+        }
     }
 
     fn reply_to(&self, call: &Call, operation: &str) -> Reply {

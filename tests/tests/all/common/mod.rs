@@ -27,7 +27,8 @@ use simulator::aws::cloudwatch::Metric;
 use simulator::aws::service::Service;
 use simulator::aws::sns::Message;
 use simulator::cloud::Cloud;
-use simulator::simulation::{Deployment, Simulation};
+use simulator::simulation::{Conditions, Deployment, Simulation};
+use simulator::timings::Timings;
 use states_language::{EventKind, ExecutionStatus};
 
 pub const MACHINE: &str = "recovery";
@@ -35,6 +36,7 @@ pub const MACHINE: &str = "recovery";
 pub const SCENARIO_MACHINE: &str = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch:1";
 pub const PRIMARY: &str = "us-east-1";
 pub const RECOVERY: &str = "us-west-2";
+pub const OBSERVER: &str = "eu-west-1";
 /// Who is on call: starts and answers.
 pub const ON_CALL: &str = "arn:aws:sts::123456789012:assumed-role/on-call/first@radiant.example.com";
 /// Somebody else.
@@ -97,8 +99,13 @@ impl World {
                 seen.borrow_mut().push(event.state.to_string());
             }
         });
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin_with_services(&plan, deployments, services, seed, begins_at, observer)
+        let conditions = Conditions {
+            seed,
+            began_at: "2026-01-06T02:50:00Z".parse().unwrap(),
+            timings: Timings::built_in().unwrap(),
+            services,
+        };
+        let simulation = Simulation::begin_in(&plan, deployments, conditions, observer)
             .await
             .unwrap();
         trial::attach(&simulation, &plan.automation.table);

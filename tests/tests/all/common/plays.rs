@@ -36,7 +36,7 @@ impl Play {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All of them.
-pub const PLAYS: [Play; 10] = [
+pub const PLAYS: [Play; 13] = [
     Play::new("lost", || Box::pin(lost())),
     Play::new("there and back", || Box::pin(there_and_back(usual()))),
     Play {
@@ -49,7 +49,10 @@ pub const PLAYS: [Play; 10] = [
     Play::new("not freed", || Box::pin(not_freed())),
     Play::new("stopped and told", || Box::pin(stopped(true))),
     Play::new("stopped and not told", || Box::pin(stopped(false))),
+    Play::new("left fenced", || Box::pin(left_fenced())),
+    Play::new("name sent back", || Box::pin(name_sent_back())),
     Play::new("alarm refused", || Box::pin(alarm_refused())),
+    Play::new("not answered", || Box::pin(not_answered())),
 ];
 
 /// The example plan, with a function that has a reserved concurrency.
@@ -182,6 +185,36 @@ async fn stopped(is_told: bool) -> World {
     world
 }
 
+/// The Region that runs a recovery is lost once it has fenced the other one, and stays away.
+async fn left_fenced() -> World {
+    let world = World::good_times(|plan| *plan = usual()).await;
+    world.start("left", request("switchover"));
+    let promote = "promote-database";
+    while world.cloud().calls_of(promote) == 0 {
+        tokio::time::sleep(HOUR / 3600 / 50).await;
+    }
+    world.cloud().take_region_away(RECOVERY);
+    tokio::time::sleep(HOUR / 4).await;
+    world
+}
+
+/// The switch object is hidden from the public while the standby Region serves, and shown again.
+async fn name_sent_back() -> World {
+    let world = lost().await;
+    let bucket = world
+        .plan
+        .dns
+        .switch_object
+        .as_ref()
+        .map(|switch| switch.bucket.0.clone());
+    let bucket = bucket.unwrap_or_default();
+    world.cloud().s3.block_public_access(&bucket, true);
+    tokio::time::sleep(HOUR / 4).await;
+    world.cloud().s3.block_public_access(&bucket, false);
+    tokio::time::sleep(HOUR / 6).await;
+    world
+}
+
 /// Alarms start nothing, and one is raised.
 async fn alarm_refused() -> World {
     let world = World::watched(|plan| *plan = usual()).await;
@@ -196,4 +229,20 @@ async fn alarm_refused() -> World {
     world.cloud().take_region_away(PRIMARY);
     tokio::time::sleep(HOUR).await;
     world
+}
+
+/// People are asked and sleep; the alarm stands, and they are asked again.
+async fn not_answered() -> World {
+    let world = World::watched(|plan| *plan = asking(usual())).await;
+    world.cloud().take_region_away(PRIMARY);
+    tokio::time::sleep(HOUR).await;
+    world
+}
+
+/// Two people are asked whatever the evidence.
+pub fn asking(mut plan: Plan) -> Plan {
+    for policy in plan.scenarios.values_mut() {
+        policy.approvals = 2;
+    }
+    plan
 }

@@ -96,6 +96,7 @@ fn metric_alarm(name: &str) -> Alarm {
             name: "Publishes".to_owned(),
             dimensions: BTreeMap::new(),
         },
+        or_metrics: Vec::new(),
         statistic: Statistic::Maximum,
         period: Duration::from_secs(60),
         evaluation_periods: 1,

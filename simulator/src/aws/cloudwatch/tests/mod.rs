@@ -4,10 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::alarms::{Alarm, CompositeAlarm, State, Suppressor};
-use super::evaluation::{evaluate_alarms, judge};
+use super::evaluation::{evaluate_alarms, judge, watched};
 use super::metric_data::VALUE_LIMIT;
 use super::metrics::{Metric, Statistics};
 use super::reason::java_double;
+use super::regions::Regional;
 use super::times::second;
 use super::values::{Comparison, MissingData, StateValue, Statistic};
 use crate::aws::wire::Call;
@@ -54,6 +55,7 @@ fn alarm(m: u32, n: u32, treat_missing_data: MissingData) -> Alarm {
         name: "down".into(),
         description: "The shop is down".into(),
         metric: metric(),
+        or_metrics: Vec::new(),
         statistic: Statistic::Minimum,
         period: Duration::from_secs(60),
         evaluation_periods: n,
@@ -438,4 +440,46 @@ async fn an_alarm_in_a_region_whose_control_planes_are_down_is_not_evaluated() {
     let (events, next) = cloud.cloudwatch.evaluate(&cloud);
     assert_eq!(events.len(), 1);
     assert!(next.unwrap() > cloud.now());
+}
+
+#[test]
+fn an_alarm_on_metric_math_takes_what_either_metric_has() {
+    let cloud = cloud();
+    let by_source = Metric {
+        dimensions: BTreeMap::from([("Source".to_owned(), "east".to_owned())]),
+        ..metric()
+    };
+    let either = Alarm {
+        statistic: Statistic::Maximum,
+        threshold: 5.0,
+        comparison: Comparison::GreaterThan,
+        or_metrics: vec![by_source.clone()],
+        ..alarm(1, 1, MissingData::Breaching)
+    };
+    assert_eq!(either.expression(), "MAX([m0, m1])");
+    let judged = |published: &[(&Metric, f64)]| {
+        let mut here = Regional::default();
+        for (metric, value) in published {
+            here.record(metric, at("12:29:00"), Statistics::of(*value, 1.0));
+        }
+        let state = State {
+            value: StateValue::InsufficientData,
+            reason: String::new(),
+            reason_data: None,
+            updated_at: at("12:00:00"),
+            suppressed_by: None,
+        };
+        let minutes = watched(&here.metrics, &either);
+        judge(&either, Some(&minutes), at("12:30:00").as_second(), cloud.now(), &state).value
+    };
+    assert_eq!(judged(&[]), StateValue::Alarm);
+    assert_eq!(judged(&[(&metric(), 1.0)]), StateValue::Ok);
+    assert_eq!(judged(&[(&by_source, 1.0)]), StateValue::Ok);
+    assert_eq!(judged(&[(&by_source, 9.0), (&metric(), 1.0)]), StateValue::Alarm);
+    let by_average = Alarm {
+        statistic: Statistic::Average,
+        ..either.clone()
+    };
+    let refused = cloud.cloudwatch.put_alarm(&cloud, REGION, by_average).unwrap_err();
+    assert!(refused.contains("not simulated"), "{refused}");
 }

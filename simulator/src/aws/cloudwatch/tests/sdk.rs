@@ -275,9 +275,9 @@ async fn what_aws_refuses_is_refused_and_what_is_not_simulated_too() {
     assert!(message.contains("Expression"), "{message}");
     assert_eq!(get(query("p99", 60), "11:00:00").await.0, "NotSimulated");
     assert_eq!(get(query("Sum", 10), "11:00:00").await.0, "NotSimulated");
-    let (code, message) = coded(client.list_metrics().send().await).map(|_| ()).unwrap_err();
+    let (code, message) = coded(client.list_dashboards().send().await).map(|_| ()).unwrap_err();
     assert_eq!(code, "NotSimulated");
-    assert!(message.contains("ListMetrics"), "{message}");
+    assert!(message.contains("ListDashboards"), "{message}");
 
     // Above 10 KB the SDK compresses.
     let many = vec![datum().value(1.0).build(); 500];

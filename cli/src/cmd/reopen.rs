@@ -1,0 +1,51 @@
+//! `drctl reopen`: opens a Region that a recovery fenced and left shut.
+
+use shared::plan::Plan;
+use shared::reopen::{Opened, Order, reopen};
+
+use crate::account;
+use crate::args::ReopenArgs;
+use crate::output::{Exit, Output, one_line};
+
+/// Opens a Region in the real AWS.
+pub(crate) fn run(args: &ReopenArgs, plan: &Plan, output: &mut Output) -> Exit {
+    account::with(plan, output, async |aws, output| {
+        let Some(by) = account::caller(aws, plan, output).await else {
+            return Exit::Failure;
+        };
+        let order = Order {
+            region: &args.region,
+            by: &by,
+            approves: args.approve,
+        };
+        output.line("Looking at the recovery, the lock and the database; this takes more than a minute.");
+        match reopen(aws, plan, order, async |time| tokio::time::sleep(time).await).await {
+            Ok(opened) => show(&args.region, &opened, output),
+            Err(refusal) => {
+                output.error(one_line(&format_args!(
+                    "nothing was opened in {}: {refusal}",
+                    args.region
+                )));
+                Exit::Failure
+            }
+        }
+    })
+}
+
+fn show(region: &str, opened: &Opened, output: &mut Output) -> Exit {
+    let of = opened.opened + opened.failed.len();
+    output.line(format_args!(
+        "{region}: {} of {of} resources are as they were before {} fenced them",
+        opened.opened,
+        one_line(&opened.recovery)
+    ));
+    for missing in &opened.failed {
+        output.error(one_line(&format_args!("{}: {}", missing.resource, missing.reason)));
+    }
+    if !opened.failed.is_empty() {
+        output.error("open what is left by hand, or run the command again");
+        return Exit::Failure;
+    }
+    output.line("That recovery can promote nothing any more; start a new one where one is needed.");
+    Exit::Success
+}

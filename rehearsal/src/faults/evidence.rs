@@ -1,0 +1,201 @@
+//! What looks like the loss of a Region from somewhere, and is none; and who is missing where one is lost.
+
+use shared::plan::Plan;
+use simulator::aws::door::NO_ANSWER;
+use simulator::cloud::{Cut, Reach};
+use simulator::workload::Trouble;
+
+use crate::fault::{Count, Effect, FaultKind, Fits, calls};
+use crate::faults::people::WHAT_PEOPLE_DO;
+use crate::faults::region::WHAT_IS_LOST;
+use crate::people::People;
+use crate::world::World;
+
+/// What each of these says.
+const WHERE_EVIDENCE_COMES_FROM: &str = "where evidence comes from";
+
+/// People look at the service themselves: it is well, and they decline.
+const THEY_DECLINE: People = People::Decline { from: 1 };
+
+/// Something is wrong with how the old side answers, and everything of AWS works.
+fn trouble(world: &World<'_>, trouble: Trouble) -> Option<Count> {
+    world.simulation.platform().trouble(world.other, trouble);
+    let region = world.other.to_owned();
+    Some(Box::new(move |simulation| simulation.platform().troubled(&region)))
+}
+
+/// A release of the old side fails.
+pub static BAD_RELEASE: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_IS_LOST],
+    ..FaultKind::plain::<BadRelease>(
+        "bad-release",
+        "the old side's functions answer with errors since a release; its Region works",
+        "asks people whether to switch over; moves nothing without them",
+    )
+};
+
+#[derive(Default)]
+struct BadRelease;
+
+impl Effect for BadRelease {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        trouble(world, Trouble::BadRelease)
+    }
+
+    fn replaces_the_disaster(&self) -> bool {
+        true
+    }
+}
+
+/// The old side's certificate has expired.
+pub static CERTIFICATE_EXPIRED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_IS_LOST],
+    ..FaultKind::plain::<CertificateExpired>(
+        "certificate-expired",
+        "the certificate of the public name has expired on the old side; its Region works",
+        "asks people whether to switch over; moves nothing without them",
+    )
+};
+
+#[derive(Default)]
+struct CertificateExpired;
+
+impl Effect for CertificateExpired {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        trouble(world, Trouble::CertificateExpired)
+    }
+
+    fn replaces_the_disaster(&self) -> bool {
+        true
+    }
+}
+
+/// A firewall keeps the probes out.
+pub static PROBE_BLOCKED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
+    ..FaultKind::plain::<ProbeBlocked>(
+        "probe-blocked",
+        "a firewall refuses whoever asks from Lambda's addresses; customers are served, and people decline",
+        "asks people; declined, everything as before",
+    )
+};
+
+#[derive(Default)]
+struct ProbeBlocked;
+
+impl Effect for ProbeBlocked {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        trouble(world, Trouble::BlocksFunctions)
+    }
+
+    fn replaces_the_disaster(&self) -> bool {
+        true
+    }
+
+    fn people(&self) -> Option<People> {
+        Some(THEY_DECLINE)
+    }
+}
+
+/// The side that would take over loses its way out.
+pub static STANDBY_ISOLATED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
+    ..FaultKind::plain::<StandbyIsolated>(
+        "standby-isolated",
+        "the new side reaches neither another Region nor the internet; customers are served, and people decline",
+        "knows nothing, and asks people; declined, everything as before",
+    )
+};
+
+#[derive(Default)]
+struct StandbyIsolated;
+
+impl Effect for StandbyIsolated {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        world.cloud().cut(Cut::Around(world.here.to_owned()));
+        Some(unanswered_from(world.here))
+    }
+
+    fn lift(&self, world: &World<'_>) {
+        world.cloud().mend_ways();
+    }
+
+    fn replaces_the_disaster(&self) -> bool {
+        true
+    }
+
+    fn people(&self) -> Option<People> {
+        Some(THEY_DECLINE)
+    }
+}
+
+/// The side that would take over reaches everything but the old side.
+pub static STANDBY_ISOLATED_PARTLY: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
+    ..FaultKind::plain::<StandbyIsolatedPartly>(
+        "standby-isolated-partly",
+        "the new side reaches the outside and not the old side; customers are served, and people decline",
+        "asks people, since the observer finds the service healthy; declined, everything as before",
+    )
+};
+
+#[derive(Default)]
+struct StandbyIsolatedPartly;
+
+impl Effect for StandbyIsolatedPartly {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        world
+            .cloud()
+            .cut(Cut::Between(world.here.to_owned(), world.other.to_owned()));
+        Some(unanswered_from(world.here))
+    }
+
+    fn lift(&self, world: &World<'_>) {
+        world.cloud().mend_ways();
+    }
+
+    fn replaces_the_disaster(&self) -> bool {
+        true
+    }
+
+    fn people(&self) -> Option<People> {
+        Some(THEY_DECLINE)
+    }
+}
+
+/// How many calls from a Region to others nobody answered.
+fn unanswered_from(region: &str) -> Count {
+    let here = region.to_owned();
+    calls(move |call| call.operation == NO_ANSWER && call.region != here)
+}
+
+/// The observer's Region is lost too.
+pub static OBSERVER_LOST: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHERE_EVIDENCE_COMES_FROM],
+    ..FaultKind::plain::<ObserverLost>(
+        "observer-lost",
+        "the observer's Region is lost as well",
+        "asks people, since only one Region looks",
+    )
+};
+
+#[derive(Default)]
+struct ObserverLost;
+
+impl Effect for ObserverLost {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let region = observer(world.plan)?.to_owned();
+        world.cloud().take_away(&region, Reach::Whole);
+        Some(calls(move |call| call.region == region && call.operation == NO_ANSWER))
+    }
+}
+
+fn observer(plan: &Plan) -> Option<&str> {
+    plan.observer.as_ref().map(|observer| observer.region.as_str())
+}
