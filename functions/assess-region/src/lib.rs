@@ -47,6 +47,15 @@ impl Summarise for Output {
 /// Where AWS Health is asked: it lives there, whatever Region it is asked about.
 const HEALTH_REGION: &str = "us-east-1";
 
+/// Nothing was changed yet: a database that is missing, or may not be seen, is a reason not to begin, and no failure on the
+/// way.
+fn refused_for_good(error: StepError) -> StepError {
+    match error.kind.is_retryable() {
+        true => error,
+        false => StepError::refused(error.to_string()),
+    }
+}
+
 /// How long reading the metrics may take, all tries together.
 const METRICS_WITHIN: Duration = Duration::from_secs(12);
 
@@ -112,8 +121,8 @@ impl Step for AssessRegion {
             Evidence {
                 now: self.aws.now(),
                 metrics,
-                database: database?,
-                here: here?,
+                database: database.map_err(refused_for_good)?,
+                here: here.map_err(refused_for_good)?,
                 other,
                 is_silent,
                 last_committed,

@@ -194,7 +194,7 @@ fn an_entry_that_says_too_much_or_too_little_is_refused() {
         "MaximumRetryAttempts: 2\nStatement:",
         "has MaximumRetryAttempts",
     );
-    refuses("fence-region", "Other", "There", "Here or Other");
+    refuses("fence-region", "Other", "There", "Here, Other or Seen");
     refuses("stop-scenario", "{{ machine.name }}", "{{ machine.nam }}", "undefined");
     let mut machines = machines().unwrap();
     machines[1].definition += "${RestoreDatabase}";
