@@ -9,7 +9,7 @@
 //! | `workload#<name>` | `automation#<time>` | each time that somebody said so |
 //! | `workload#<name>` | `start#<id>` | what was decided on an alarm's event |
 //! | `workload#<name>` | `fenced#<resource>` | what a resource of this Region was before another Region fenced it |
-//! | `workload#<name>` | `witness#<Region>` | the last heartbeat that the platform saw committed in that Region |
+//! | `heartbeat#<name>` | `<Region>` | the last heartbeat that the platform saw committed in that Region; the platform writes it |
 //! | `plan` | `current` | the SHA-256 of the plan in force |
 //! | `plan` | `sha256#<hash>` | a plan, as JSON |
 //! | `recovery#<id>` | `header` | the recovery: what, when, how it ended, what was measured |
