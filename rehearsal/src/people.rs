@@ -35,7 +35,7 @@ pub enum People {
         /// Through so many questions; through all of them, where it is none.
         through: Option<usize>,
     },
-    /// One answers twice, the others sleep.
+    /// One answers twice, the second time in another role; the others sleep.
     OneTwice,
 }
 
@@ -115,7 +115,8 @@ pub(crate) fn listen(
                     }
                     if people == People::OneTwice {
                         tokio::time::sleep(ANSWERS_AGAIN_AFTER).await;
-                        say(&simulation, &region, function, &arn, &body).await;
+                        let other = arn.replace("/on-call/", "/administrator/");
+                        say(&simulation, &region, function, &other, &body).await;
                         heard.did_otherwise();
                     }
                 });

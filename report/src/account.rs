@@ -42,6 +42,9 @@ pub struct Asked {
     pub expires_at: Timestamp,
     /// ARN of who or what started the recovery: their approval alone is not enough.
     pub started_by: String,
+    /// Whether that is known, and not only said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub starter_is_known: bool,
     /// What people answered, in the order in which they did.
     pub answers: Vec<Approval>,
     /// What it came to; nothing while that is open, or if nobody answered in time.
@@ -115,6 +118,7 @@ async fn asked(record: &Record, id: &str, question: Question) -> Result<Asked, S
         asked_at,
         expires_at,
         started_by,
+        starter_is_known,
         task_token: _,
     } = question;
     Ok(Asked {
@@ -124,6 +128,7 @@ async fn asked(record: &Record, id: &str, question: Question) -> Result<Asked, S
         asked_at,
         expires_at,
         started_by,
+        starter_is_known,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What people are asked before a recovery goes on, what they answer, and what an answer is worth.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -40,8 +41,11 @@ pub struct Question {
     pub asked_at: Timestamp,
     /// Until when it can be answered.
     pub expires_at: Timestamp,
-    /// Who started the recovery: their approval alone is not enough.
+    /// Who started the recovery, as the request says: their approval alone is not enough.
     pub started_by: String,
+    /// Whether that is known, and not only said. Somebody who starts an execution by hand writes what they like.
+    #[serde(default)]
+    pub starter_is_known: bool,
     /// What Step Functions waits for.
     pub task_token: TaskToken,
 }
@@ -193,8 +197,8 @@ pub enum Told {
 
 /// What the answers so far add up to; nothing while more are needed.
 ///
-/// One person who declines decides. Approvals count by person, and those of whoever started the recovery are never
-/// enough alone.
+/// One person who declines decides. Approvals count by person ([`arn::person`]), and those of whoever started the recovery are
+/// never enough alone. Where it is not known who did, it may be any of them, so that two must approve.
 pub fn verdict(question: &Question, answers: &[Approval]) -> Option<Verdict> {
     if let Some(no) = answers.iter().find(|answer| answer.answer == Answer::Decline) {
         return Some(Verdict::Declined {
@@ -203,28 +207,36 @@ pub fn verdict(question: &Question, answers: &[Approval]) -> Option<Verdict> {
         });
     }
     (still_needed(question, answers) == 0).then(|| Verdict::Approved {
-        by: people(answers).into_iter().map(str::to_owned).collect(),
+        by: people(answers).into_iter().map(|answer| answer.by.clone()).collect(),
         reasons: answers.iter().filter_map(|answer| answer.reason.clone()).collect(),
     })
 }
 
 /// How many more people must approve, where nobody declines.
 pub fn still_needed(question: &Question, answers: &[Approval]) -> usize {
-    let by = people(answers);
-    let missing = usize::from(question.ask.people).saturating_sub(by.len());
-    let somebody_else = question.ask.people == 0 || by.iter().any(|who| *who != question.started_by);
-    missing.max(usize::from(!somebody_else))
+    if question.ask.people == 0 {
+        return 0;
+    }
+    let people = people(answers);
+    let starter = arn::person(&question.started_by);
+    let is_beside_the_starter = people.iter().any(|answer| arn::person(&answer.by) != starter);
+    let beside_the_starter = match question.starter_is_known {
+        true => usize::from(!is_beside_the_starter),
+        false => PEOPLE_BESIDE_THE_UNKNOWN.saturating_sub(people.len()),
+    };
+    usize::from(question.ask.people)
+        .saturating_sub(people.len())
+        .max(beside_the_starter)
 }
 
-/// Whoever answered, once each.
-fn people(answers: &[Approval]) -> Vec<&str> {
-    let mut people: Vec<&str> = Vec::new();
-    for answer in answers {
-        if !people.contains(&answer.by.as_str()) {
-            people.push(&answer.by);
-        }
-    }
-    people
+/// How many people must approve what somebody unknown started: one of them may be the starter.
+const PEOPLE_BESIDE_THE_UNKNOWN: usize = 2;
+
+/// The first answer of each person.
+fn people(answers: &[Approval]) -> Vec<&Approval> {
+    let mut seen = BTreeSet::new();
+    let first = answers.iter().filter(|answer| seen.insert(arn::person(&answer.by)));
+    first.collect()
 }
 
 /// What `states:SendTaskSuccess` with `token` came to. Errors: AWS's own, other than that nobody waits; without the
@@ -263,6 +275,7 @@ mod tests {
             asked_at: Timestamp::UNIX_EPOCH,
             expires_at: Timestamp::UNIX_EPOCH,
             started_by: "arn:starter".into(),
+            starter_is_known: true,
             task_token: "t".into(),
         }
     }
@@ -298,6 +311,46 @@ mod tests {
                 verdict(&question(people), &answers(&given)).map(|verdict| matches!(verdict, Verdict::Approved { .. }));
             assert_eq!(found, approved, "{people} asked, {given:?}");
         }
+    }
+
+    #[test]
+    fn two_permission_sets_are_one_person() {
+        use Answer::Approve;
+        let jane = |role: &str| format!("arn:aws:sts::1:assumed-role/{role}/jane@example.com");
+        let (on_call, admin) = (jane("on-call"), jane("admin"));
+        let user = "arn:aws:iam::1:user/Jane";
+        let john = "arn:aws:sts::1:assumed-role/on-call/john@example.com";
+        let missing = |question: &Question, by: &[&str]| {
+            let given: Vec<_> = by.iter().map(|by| (*by, Approve)).collect();
+            still_needed(question, &answers(&given))
+        };
+        assert_eq!(missing(&question(2), &[&on_call, &admin, user]), 1);
+        assert_eq!(missing(&question(2), &[&on_call, john]), 0);
+        // Nor is whoever started it somebody else in another role.
+        let started = Question {
+            started_by: on_call.clone(),
+            ..question(1)
+        };
+        assert_eq!(missing(&started, &[&admin]), 1);
+        assert_eq!(missing(&started, &[&admin, john]), 0);
+    }
+
+    #[test]
+    fn an_unknown_starter_is_never_the_only_approver() {
+        use Answer::Approve;
+        let unknown = Question {
+            starter_is_known: false,
+            ..question(1)
+        };
+        for (by, missing) in [(&[][..], 2), (&["arn:one"], 1), (&["arn:one", "arn:two"], 0)] {
+            let given: Vec<_> = by.iter().map(|by| (*by, Approve)).collect();
+            assert_eq!(still_needed(&unknown, &answers(&given)), missing, "{by:?}");
+        }
+        let nobody = Question {
+            starter_is_known: false,
+            ..question(0)
+        };
+        assert_eq!(still_needed(&nobody, &[]), 0);
     }
 
     #[test]

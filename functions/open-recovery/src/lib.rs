@@ -305,11 +305,13 @@ impl OpenRecovery {
     /// What people have answered to whether the lock may be taken over.
     async fn answer(&self, id: &str, ask: &Ask, request: &Request) -> Result<Option<Verdict>, StepError> {
         let approvals = self.record.approvals(id, &ask.id).await?;
+        let asked = self.record.question(id, &ask.id).await?;
         let question = Question {
             ask: ask.clone(),
             asked_at: self.aws.now(),
             expires_at: self.aws.now(),
             started_by: request.trigger.by.clone(),
+            starter_is_known: asked.is_some_and(|asked| asked.starter_is_known),
             task_token: "".into(),
         };
         Ok(verdict(&question, &approvals))

@@ -3,7 +3,7 @@
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use jiff::Timestamp;
 use shared::approval::{Answer, Approval, Ask, Question, Settled, Told, Verdict, still_needed, verdict};
-use shared::arn::Arn;
+use shared::arn::{self, Arn};
 use shared::record::Header;
 
 use crate::function_url::{Person, Said, not_found, reply};
@@ -66,7 +66,11 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
     if let Some(over) = over {
         return Next::Answer(reply(409, "ended", over));
     }
-    let Some(own) = facts.answers.iter().find(|answer| answer.by == person.arn) else {
+    let Some(own) = facts
+        .answers
+        .iter()
+        .find(|answer| arn::person(&answer.by) == arn::person(&person.arn))
+    else {
         return keep(person, said, question, done.now);
     };
     if let Some(verdict) = verdict(question, &facts.answers) {
@@ -145,7 +149,11 @@ fn needed(question: &Question, answers: &[Approval]) -> String {
         1 => "one more person is needed".to_owned(),
         more => format!("{more} more people are needed"),
     };
-    let only_starter = answers.iter().all(|answer| answer.by == question.started_by);
+    if !question.starter_is_known {
+        return format!("{more}: it is not known who started the recovery");
+    }
+    let starter = arn::person(&question.started_by);
+    let only_starter = answers.iter().all(|answer| arn::person(&answer.by) == starter);
     if only_starter {
         format!("{more}: whoever started the recovery is not enough alone")
     } else {
@@ -222,6 +230,7 @@ mod tests {
             asked_at: at("2026-01-06T03:00:00Z"),
             expires_at: at("2026-01-06T03:15:00Z"),
             started_by: STARTER.into(),
+            starter_is_known: true,
             task_token: "s3cret".into(),
         }
     }

@@ -4,9 +4,9 @@
 //! authenticated it. Whoever can invoke the function in another way can write any name into the event, so people are
 //! given `lambda:InvokeFunctionUrl` and not the right to invoke it directly; where AWS asks for `lambda:InvokeFunction`
 //! too, as it does for URLs made since October 2025, only under the condition `lambda:InvokedViaFunctionUrl`. A person
-//! is an IAM user, or a role's session by its whole ARN: IAM Identity Center names the session after the person. Where
-//! people assume roles themselves, the role's trust policy must hold `sts:RoleSessionName` to the person, or one person
-//! counts as two.
+//! is an IAM user or a role's session, by its name: IAM Identity Center names the session after the person. Where people
+//! assume roles themselves, the role's trust policy must hold `sts:RoleSessionName` to the person, or one person counts
+//! as two.
 //!
 //! What holds is the first verdict that was kept: whoever finds one tells the machine that one and no other, and so
 //! exactly one reaches it, also when two people answer at the same moment, and when this function dies between keeping

@@ -15,9 +15,10 @@ use aws_sdk_sfn::Client;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::approval::{Question, Settled, Told, Verdict, told, verdict};
+use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::record::Record;
+use shared::record::{Record, Started};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 use shared::topic::Topics;
@@ -86,7 +87,8 @@ impl Step for RequestApproval {
         let now = self.aws.now();
         let (recovery, id) = (&input.recovery.id, &input.ask.id);
         let before = self.record.question(recovery, id).await?;
-        let question = question(&input, before.as_ref(), now)?;
+        let known = input.ask.people > 0 && self.starter_is_known(&input).await?;
+        let question = question(&input, before.as_ref(), known, now)?;
         if question.ask.people > 0 {
             // Kept before the answers are looked at: an answer that comes meanwhile is either seen here, or finds this
             // task token.
@@ -109,6 +111,18 @@ impl Step for RequestApproval {
 }
 
 impl RequestApproval {
+    /// Whether it is known who started the execution that asks: what starts recoveries has written down that it did. Whoever
+    /// starts one in the console, or resumes one, writes into its input what they like.
+    async fn starter_is_known(&self, input: &Input) -> Result<bool, StepError> {
+        let execution = &input.recovery.execution;
+        let name = arn::name(execution);
+        let id = name.strip_prefix(&format!("{}-", input.scenario)).unwrap_or(name);
+        let decision = self.record.start_decision(&input.recovery.workload, id).await?;
+        Ok(decision.is_some_and(
+            |decision| matches!(&decision.decision, Started::Started { execution: started } if started == execution),
+        ))
+    }
+
     /// What the question came to already, if it did: people who approved, or one who declined, are not asked again.
     async fn settled(&self, recovery: &str, question: &Question, now: Timestamp) -> Result<Option<Settled>, StepError> {
         let ask = &question.ask;
@@ -199,7 +213,12 @@ fn check(input: &Input) -> Result<(), StepError> {
 
 /// The question that is kept. Asked again before it has expired, it counts as asked when it was asked first; it can be
 /// answered as long as this task token is waited for.
-fn question(input: &Input, before: Option<&Question>, now: Timestamp) -> Result<Question, StepError> {
+fn question(
+    input: &Input,
+    before: Option<&Question>,
+    starter_is_known: bool,
+    now: Timestamp,
+) -> Result<Question, StepError> {
     let expires_at = i64::try_from(input.answer_within_seconds)
         .ok()
         .and_then(|seconds| now.checked_add(SignedDuration::from_secs(seconds)).ok())
@@ -215,6 +234,7 @@ fn question(input: &Input, before: Option<&Question>, now: Timestamp) -> Result<
         asked_at: asked_at.unwrap_or(now),
         expires_at,
         started_by: input.started_by.clone(),
+        starter_is_known,
         task_token: input.task_token.clone(),
     })
 }
@@ -259,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_first_asking_counts_until_it_expires_and_the_token_is_the_new_one() {
-        let first = question(&input(), None, at("2026-01-06T03:00:00Z")).unwrap();
+        let first = question(&input(), None, true, at("2026-01-06T03:00:00Z")).unwrap();
         assert_eq!(first.asked_at, at("2026-01-06T03:00:00Z"));
         assert_eq!(first.expires_at, at("2026-01-06T03:15:00Z"));
 
@@ -271,7 +291,7 @@ mod tests {
             ("2026-01-06T03:14:59Z", "2026-01-06T03:00:00Z"),
             ("2026-01-06T03:15:00Z", "2026-01-06T03:15:00Z"),
         ] {
-            let second = question(&again, Some(&first), at(now)).unwrap();
+            let second = question(&again, Some(&first), true, at(now)).unwrap();
             assert_eq!(second.asked_at, at(asked_at), "{now}");
             assert_eq!(second.expires_at, at(now) + SignedDuration::from_mins(15), "{now}");
             assert_eq!(second.task_token.secret(), "another");
@@ -296,7 +316,7 @@ mod tests {
                 answer_within_seconds: seconds,
                 ..input()
             };
-            let error = question(&input, None, at("2026-01-06T03:00:00Z")).unwrap_err();
+            let error = question(&input, None, true, at("2026-01-06T03:00:00Z")).unwrap_err();
             assert_eq!(error.kind, ErrorKind::InvalidInput, "{seconds}");
         }
     }

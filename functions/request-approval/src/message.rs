@@ -24,7 +24,7 @@ pub(crate) fn text(input: &Input, question: &Question, region: &str) -> String {
         "{headline}
 
 {people} {are} asked to approve: {because}. One person who declines is enough to stop it.
-It was started by {started_by}, whose approval alone is not enough.
+{starter}
 
 What is known:
 {shown}
@@ -48,13 +48,24 @@ Execution {execution}
 ",
         headline = ask.headline,
         because = ask.because.trim_end_matches('.'),
-        started_by = question.started_by,
+        starter = starter(question),
         until = question.expires_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
         url = input.approval_url,
         curl = curl(&input.approval_url, region, &approve),
         recovery = input.recovery.id,
         execution = input.recovery.execution,
     )
+}
+
+/// Who started it, and what that means for those who approve.
+fn starter(question: &Question) -> String {
+    let by = &question.started_by;
+    match question.starter_is_known {
+        true => format!("It was started by {by}, whose approval alone is not enough."),
+        false => format!(
+            "It says that {by} started it, which AWS does not confirm. Two people must approve: one of them may have started it."
+        ),
+    }
 }
 
 /// What is posted as an answer, in the order in which it reads best.
@@ -102,7 +113,7 @@ mod tests {
 
     fn text_of(input: &Input) -> String {
         let now: Timestamp = "2026-01-06T03:00:00Z".parse().unwrap();
-        let question = crate::question(input, None, now).unwrap();
+        let question = crate::question(input, None, true, now).unwrap();
         text(input, &question, "us-west-2")
     }
 
@@ -121,6 +132,12 @@ mod tests {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         assert!(!text.contains("s3cret") && !text.contains("must say why"), "{text}");
+        let question = crate::question(&input(), None, false, Timestamp::UNIX_EPOCH).unwrap();
+        let unknown = super::text(&input(), &question, "us-west-2");
+        assert!(
+            unknown.contains("which AWS does not confirm. Two people must approve"),
+            "{unknown}"
+        );
         let line = text.lines().find(|line| line.starts_with("curl ")).unwrap();
         assert_eq!(
             line,

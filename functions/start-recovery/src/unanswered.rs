@@ -3,6 +3,7 @@
 use aws_sdk_cloudwatch::types::{ActionsSuppressedBy, AlarmType, StateValue};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use shared::arn;
 use shared::error::StepError;
 use shared::metric::{Datum, Unit};
 use shared::plan::{Alarm, Plan};
@@ -41,10 +42,6 @@ impl StartRecovery {
         };
         // Also where the recovery that was to ask again could not be opened.
         self.publish_unanswered(plan).await;
-        let id = id_of(&standing.arn, expired);
-        if let Some(decision) = self.record.start_decision(&plan.workload, &id).await? {
-            return Ok(Output::of(decision, true));
-        }
         let switch = self.record.automation(&plan.workload).await?;
         let seen = Circumstances {
             plan,
@@ -53,6 +50,7 @@ impl StartRecovery {
             recoveries: &[],
             now: self.aws.now(),
         };
+        let id = id_of(&standing.arn, expired);
         let begin = Begin {
             scenario: last.scenario,
             name: format!("{}-{id}", last.scenario),
@@ -68,25 +66,30 @@ impl StartRecovery {
                 return Ok(nothing);
             }
         };
+        let output = match self.record.start_decision(&plan.workload, &id).await? {
+            Some(decision) => Output::of(decision, true),
+            None => {
+                let decision = StartDecision {
+                    id,
+                    alarm: begin.alarm.clone(),
+                    at: self.aws.now(),
+                    decision: Started::Started {
+                        execution: arn::execution(machine, &begin.name),
+                    },
+                };
+                let text = text(&last, expired, &decision);
+                self.publish(plan, "nobody answered: you are asked again", &text).await;
+                self.keep(&plan.workload, decision).await?
+            }
+        };
+        // Last, and each time: once it is open, it is the newest recovery, and nothing of this is looked at again.
         let execution = self.begin(&begin, machine, plan_sha256).await?;
         tracing::info!(
             recovery = last.id,
             execution,
             "nobody answered; the question is asked again"
         );
-        let decision = StartDecision {
-            id,
-            alarm: begin.alarm,
-            at: self.aws.now(),
-            decision: Started::Started { execution },
-        };
-        self.publish(
-            plan,
-            "nobody answered: you are asked again",
-            &text(&last, expired, &decision),
-        )
-        .await;
-        self.keep(&plan.workload, decision).await
+        Ok(output)
     }
 
     /// The newest recovery that is no drill.

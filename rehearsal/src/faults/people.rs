@@ -100,12 +100,12 @@ impl Effect for Declines {
     }
 }
 
-/// One person answers twice, and nobody else does.
+/// One person answers twice, the second time in another role, and nobody else does.
 pub static ONE_TWICE: FaultKind = FaultKind {
     says: &[WHAT_PEOPLE_DO],
     ..FaultKind::plain::<OneTwice>(
         "one-approver-twice",
-        "one person answers twice, and nobody else",
+        "one person answers twice, in two roles, and nobody else",
         "does not count as two",
     )
 };

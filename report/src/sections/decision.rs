@@ -106,8 +106,8 @@ pub(crate) fn questions(account: &Account) -> Vec<Block> {
     }
     let rules = Text::plain(
         "Everybody who reads the recovery's messages was asked; the record does not name them. Who answered is who AWS \
-         says: the ARN under which they signed the answer. Two people are two different ARNs, whoever stands behind \
-         them. One who declines ends it. Nobody's silence approves: without enough answers in time it ends as expired.",
+         says: the ARN under which they signed the answer. Two people are two names of users or of roles' sessions, \
+         whoever stands behind them. One who declines ends it. Nobody's silence approves: without enough answers in time it ends as expired.",
     );
     let questions = account.questions.iter().flat_map(|asked| question(account, asked));
     [Block::Paragraph(rules)].into_iter().chain(questions).collect()
@@ -116,6 +116,9 @@ pub(crate) fn questions(account: &Account) -> Vec<Block> {
 fn question(account: &Account, asked: &Asked) -> Vec<Block> {
     let ask = &asked.ask;
     let people = match ask.people {
+        1 if !asked.starter_is_known => {
+            "Two people had to approve: the plan asks one, and it is not known who started it".to_owned()
+        }
         1 => "One person had to approve who did not start it".to_owned(),
         people => {
             format!("{people} different people had to approve; whoever started it counts, but is not enough alone")

@@ -2,15 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::table::{Record, workload_key};
+use super::table::Record;
 use crate::error::StepError;
 
 impl Record {
     /// The last heartbeat that the platform saw committed while `region` served.
     pub async fn last_committed_heartbeat(&self, workload: &str, region: &str) -> Result<Option<Timestamp>, StepError> {
-        let at = self
-            .text_of(&workload_key(workload), &format!("witness#{region}"), "committed_at")
-            .await?;
+        let at = self.text_of(&heartbeat_key(workload), region, "committed_at").await?;
         Ok(at.and_then(|at| at.parse().ok()))
     }
 
@@ -22,11 +20,16 @@ impl Record {
     }
 }
 
-/// The item by which the platform leaves word of its last committed heartbeat: attributes, all of them texts.
+/// The item by which the platform leaves word of its last committed heartbeat: attributes, all of them texts. It has a
+/// partition of its own, so that IAM can allow it and nothing else (`dynamodb:LeadingKeys`).
 pub fn committed_heartbeat(workload: &str, region: &str, at: Timestamp) -> [(&'static str, String); 3] {
     [
-        ("pk", workload_key(workload)),
-        ("sk", format!("witness#{region}")),
+        ("pk", heartbeat_key(workload)),
+        ("sk", region.to_owned()),
         ("committed_at", at.to_string()),
     ]
+}
+
+fn heartbeat_key(workload: &str) -> String {
+    format!("heartbeat#{workload}")
 }

@@ -13,7 +13,7 @@
 //! | `workload#<name>` | `reopen-approval#<id>#<who>` | that a person wants this Region opened, whatever the recovery does |
 //! | `workload#<name>` | `reopened#<id>` | that people opened what that recovery had fenced here |
 //! | `workload#<name>` | `switch-watch` | that the public name does not lead to this Region, which serves |
-//! | `workload#<name>` | `witness#<Region>` | the last heartbeat that the platform saw committed in that Region |
+//! | `heartbeat#<name>` | `<Region>` | the last heartbeat that the platform saw committed in that Region; the platform writes it |
 //! | `plan` | `current` | the SHA-256 of the plan in force |
 //! | `plan` | `sha256#<hash>` | a plan, as JSON |
 //! | `recovery#<id>` | `header` | the recovery: what, when, how it ended, what was measured |

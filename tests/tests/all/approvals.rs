@@ -18,6 +18,8 @@ use simulator::aws::sns::Message;
 
 const EXECUTION: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
 const QUESTION: &str = "failover";
+/// The execution that somebody on call starts.
+const BY_HAND: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:by-hand";
 
 /// A recovery that was opened and asks nothing yet. No machine runs: each step is invoked by hand.
 struct World {
@@ -50,6 +52,7 @@ impl World {
         });
         world.opened = world.step::<open_recovery::OpenRecovery>().invoke(open).await.unwrap();
         assert_eq!(world.opened["refused"], Value::Null);
+        world.knows_who_started(EXECUTION).await;
         world
     }
 
@@ -315,6 +318,63 @@ fn what_one_person_approved_is_not_approved_by_two() {
     });
 }
 
+/// One person has two permission sets, or is a user too.
+#[test]
+fn one_person_in_two_roles_is_one() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        world.asked(2, "s3cret-1").await;
+        let yes = world.said("approve");
+        assert_eq!(world.answered(SECOND, &yes).await.0, 202);
+        let others = [
+            SECOND.replace("/on-call/", "/administrator/"),
+            "arn:aws:iam::123456789012:user/second".to_owned(),
+        ];
+        for other in &others {
+            let (status, body) = world.answered(other, &yes).await;
+            assert_eq!((status, &body["result"]), (409, &json!("already-answered")), "{body}");
+        }
+        assert_eq!(world.settled().await, None);
+    });
+}
+
+/// Who starts an execution in the console writes into it whom they like.
+#[test]
+fn what_somebody_unknown_started_needs_two() {
+    in_virtual_time(async {
+        let world = common::World::good_times(|plan| {
+            let policy = plan.scenarios.get_mut(&Scenario::REGION_FAILURE).unwrap();
+            policy.approvals_without_evidence = 1;
+        })
+        .await;
+        world.cloud().take_region_away(PRIMARY);
+        let mut started = request("failover");
+        started["trigger"]["by"] = json!(THIRD);
+        world.start("in-the-console", started);
+        let question = world.question().await;
+        assert!(
+            question
+                .text
+                .contains("which AWS does not confirm. Two people must approve"),
+            "{}",
+            question.text
+        );
+        let answer = async |who| world.answer(&question, who, "approve", Some("customers wait")).await;
+        let (status, body) = answer(ON_CALL).await;
+        assert_eq!(status, 202, "{body}");
+        assert!(
+            body["message"]
+                .as_str()
+                .unwrap()
+                .contains("it is not known who started"),
+            "{body}"
+        );
+        assert_eq!(answer(SECOND).await.0, 200);
+        world.wait().await;
+        assert_eq!(world.closing().await.outcome, Outcome::Recovered);
+    });
+}
+
 #[test]
 fn refusals_keep_nothing() {
     in_virtual_time(async {
@@ -460,6 +520,7 @@ impl Asking {
 
     async fn in_world(world: common::World) -> Self {
         world.cloud().take_region_away(PRIMARY);
+        world.knows_who_started(BY_HAND).await;
         world.start("by-hand", request("failover"));
         let question = world.question().await;
         Self { world, question }

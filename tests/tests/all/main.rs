@@ -18,6 +18,7 @@ mod machines;
 mod message_loss;
 mod names;
 mod permissions;
+mod policies;
 mod recovery_machine;
 mod region_switch;
 mod resuming;

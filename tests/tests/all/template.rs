@@ -1006,11 +1006,20 @@ fn what_is_undelivered_raises_its_alarm_each_time() {
 /// IAM's names hold for all Regions, and a permission set of IAM Identity Center finds a policy by its name.
 #[test]
 fn policies_for_people_have_fixed_names_of_their_own_in_each_region() {
-    let names = stacks().map(|stack| {
-        let policy = &stack.resource("Approvers").properties;
-        policy["ManagedPolicyName"].as_str().unwrap().to_owned()
-    });
-    assert_eq!(names, ["radiant-approvers-us-east-1", "radiant-approvers-us-west-2"]);
+    for (policy, name) in [
+        ("Approvers", "approvers"),
+        ("Operators", "operators"),
+        ("Heartbeat", "heartbeat"),
+    ] {
+        let names = stacks().map(|stack| {
+            let policy = &stack.resource(policy).properties;
+            policy["ManagedPolicyName"].as_str().unwrap().to_owned()
+        });
+        assert_eq!(
+            names,
+            [PRIMARY, RECOVERY].map(|region| format!("radiant-{name}-{region}"))
+        );
+    }
 }
 
 #[test]

@@ -35,6 +35,9 @@ impl Service for CloudWatch {
             "PutMetricData" => Some(vec![
                 Resource::new(ANY).with("cloudwatch:namespace", [named.namespace?]),
             ]),
+            // "You can't return information about composite alarms if your cloudwatch:DescribeAlarms permission has a
+            // narrower scope" than `*` (CloudWatch API Reference, DescribeAlarms).
+            "DescribeAlarms" if named.alarm_types.iter().any(|kind| kind == "CompositeAlarm") => Some(anything()),
             "DescribeAlarms" => {
                 let arn = |name: &str| {
                     format!(
@@ -95,6 +98,7 @@ impl Service for CloudWatch {
 struct OfMetrics {
     namespace: Option<String>,
     alarm_names: Vec<String>,
+    alarm_types: Vec<String>,
 }
 
 /// What `arn` makes of each of `names`, or of every name where none is given.

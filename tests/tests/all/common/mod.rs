@@ -16,9 +16,10 @@ use std::time::Duration;
 use rehearsal::deployments;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use serde_json::{Value, json};
+use shared::arn;
 use shared::error::StepError;
 use shared::plan::Plan;
-use shared::record::{Claim, Claimed, Closing, Header, Record};
+use shared::record::{Claim, Claimed, Closing, Header, Record, StartDecision, Started};
 use shared::recovery::Mode;
 use shared::resume::{Resumed, resume};
 use shared::step::{Handler, Step, handler};
@@ -292,6 +293,22 @@ impl World {
     pub fn questions(&self) -> Vec<Message> {
         let messages = self.messages().into_iter();
         messages.filter(|message| body(&message.text).is_some()).collect()
+    }
+
+    /// Has the record say who started an execution, as what starts recoveries does.
+    pub async fn knows_who_started(&self, execution: &str) {
+        let decision = StartDecision {
+            id: arn::name(execution).to_owned(),
+            alarm: ON_CALL.to_owned(),
+            at: self.cloud().now(),
+            decision: Started::Started {
+                execution: execution.to_owned(),
+            },
+        };
+        self.record
+            .note_start_decision(&self.plan.workload, &decision)
+            .await
+            .unwrap();
     }
 
     /// Answers a question in somebody's name; gives the HTTP status and the answer.

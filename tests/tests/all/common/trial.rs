@@ -369,7 +369,7 @@ impl State {
                 let mut item: Map<String, Value> = item.as_object().unwrap().clone();
                 let mut key = |name: &str| item.remove(name).unwrap()["S"].as_str().unwrap().to_owned();
                 let (partition, sort) = (key("pk"), key("sk"));
-                if !sort.starts_with("step#") && !sort.starts_with("witness#") {
+                if !sort.starts_with("step#") && !partition.starts_with("heartbeat#") {
                     all.insert(format!("/items/{region}/{partition}/{sort}"), Value::Object(item));
                 }
             }
