@@ -63,6 +63,7 @@ mod tests {
                 .replace("<step>", "promote-database")
                 .replace("<state>", "PromoteDatabase")
                 .replace("<duration>", "15m")
+                .replace("<part>:<how>", "stage:missing")
                 .replace("[:<n>]", ":2")
                 .replace("[:15m]", ":15m");
             let fault: Fault = spec.parse().unwrap();
