@@ -21,7 +21,8 @@ pub(crate) fn regions(plan: &Plan) -> [&str; 2] {
     [&plan.regions.primary.region, &plan.regions.standby.region]
 }
 
-/// Runs `verb` against the real AWS, as the environment's credentials allow.
+/// Runs `verb` against the real AWS, as the environment's credentials allow. One that changes something goes through
+/// [`to_change`].
 pub(crate) fn with(plan: &Plan, output: &mut Output, verb: impl AsyncFnOnce(&Aws, &mut Output) -> Exit) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -36,9 +37,23 @@ pub(crate) fn with(plan: &Plan, output: &mut Output, verb: impl AsyncFnOnce(&Aws
     })
 }
 
+/// Likewise a verb that changes something: it runs only in the plan's account, and is handed the ARN of its caller.
+pub(crate) fn to_change(
+    plan: &Plan,
+    output: &mut Output,
+    verb: impl AsyncFnOnce(&Aws, String, &mut Output) -> Exit,
+) -> Exit {
+    with(plan, output, async |aws, output| {
+        match caller(aws, plan, output).await {
+            Some(by) => verb(aws, by, output).await,
+            None => Exit::Failure,
+        }
+    })
+}
+
 /// ARN of whose credentials these are, as AWS says; nothing, and why is said, if it does not, or if they are of another account
 /// than the plan's: a table may be called alike there. Either Region can say it; the one that takes over is asked first.
-pub(crate) async fn caller(aws: &Aws, plan: &Plan, output: &mut Output) -> Option<String> {
+async fn caller(aws: &Aws, plan: &Plan, output: &mut Output) -> Option<String> {
     let mut answer = caller_in(aws, &plan.regions.standby.region).await;
     if answer.is_err() {
         answer = caller_in(aws, &plan.regions.primary.region).await;

@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use shared::aws::Aws;
 use shared::error::StepError;
 use shared::plan::Plan;
@@ -62,24 +61,23 @@ async fn setting(record: &Record, workload: &str) -> Result<Setting, StepError> 
 
 /// Sets or shows the switch in the real AWS.
 pub(crate) fn run(verb: &AutomationVerb, plan: &Plan, output: &mut Output) -> Exit {
-    account::with(plan, output, async |aws, output| match verb {
-        AutomationVerb::On { reason, .. } => {
-            let reason = reason.clone().unwrap_or_else(|| "no reason given".to_owned());
-            switch(aws, plan, true, reason, output).await
+    let (on, reason) = match verb {
+        AutomationVerb::On { reason, .. } => (true, reason.as_deref().unwrap_or("no reason given")),
+        AutomationVerb::Off { reason, .. } => (false, reason.as_str()),
+        AutomationVerb::Status { .. } => {
+            return account::with(plan, output, async |aws, output| show(&status(aws, plan).await, output));
         }
-        AutomationVerb::Off { reason, .. } => switch(aws, plan, false, reason.clone(), output).await,
-        AutomationVerb::Status { .. } => show(&status(aws, plan).await, output),
+    };
+    account::to_change(plan, output, async |aws, by, output| {
+        let (at, reason) = (aws.now(), reason.to_owned());
+        switch(aws, plan, &Switch { on, by, at, reason }, output).await
     })
 }
 
-async fn switch(aws: &Aws, plan: &Plan, on: bool, reason: String, output: &mut Output) -> Exit {
-    let Some(by) = account::caller(aws, plan, output).await else {
-        return Exit::Failure;
-    };
-    let at: Timestamp = aws.now();
-    let switch = Switch { on, by, at, reason };
+async fn switch(aws: &Aws, plan: &Plan, switch: &Switch, output: &mut Output) -> Exit {
+    let on = switch.on;
     let mut exit = Exit::Success;
-    for InRegion { region, answer } in set(aws, plan, &switch).await {
+    for InRegion { region, answer } in set(aws, plan, switch).await {
         match answer {
             Ok(()) => output.line(format_args!("{region}: {}", state(on, output))),
             Err(error) => {

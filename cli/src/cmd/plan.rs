@@ -66,10 +66,7 @@ pub async fn push(aws: &Aws, plan: &Plan) -> Vec<InRegion<String>> {
 
 /// Makes a plan the one in force in the real AWS.
 pub(crate) fn push_to_aws(plan: &Plan, output: &mut Output) -> Exit {
-    account::with(plan, output, async |aws, output| {
-        if account::caller(aws, plan, output).await.is_none() {
-            return Exit::Failure;
-        }
+    account::to_change(plan, output, async |aws, _, output| {
         let mut exit = Exit::Success;
         for InRegion { region, answer } in push(aws, plan).await {
             match answer {

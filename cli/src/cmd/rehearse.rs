@@ -210,10 +210,8 @@ fn publish(rehearsal: &Rehearsal, plan: &Plan, json: bool, output: &mut Output) 
             .await
     };
     let mut outcome = None;
-    account::with(plan, output, async |aws, output| {
-        if account::caller(aws, plan, output).await.is_some() {
-            outcome = Some(published(aws).await);
-        }
+    account::to_change(plan, output, async |aws, _, _| {
+        outcome = Some(published(aws).await);
         Exit::Success
     });
     // Why nothing came about is said.

@@ -1,9 +1,9 @@
 //! Ends a recovery: works out what was achieved, keeps how it ended, releases the lock, publishes what was measured.
 //!
-//! Every path of the recovery machine ends here, also one on which opening failed: then it is looked up by the lock whether
-//! the execution had opened a recovery all the same, which is closed; otherwise the lock is released, if it holds it. What was observed and changed is in the record, where the steps put it;
-//! the output of the scenario's machine adds to that, if that machine lived to give one. Closing twice closes once: the
-//! first closing by an execution stands.
+//! Every path of the recovery machine ends here, also one on which opening failed. The lock then says whether the execution
+//! had opened a recovery all the same, which is closed; otherwise the lock is released, if the execution holds it. What was
+//! observed and changed is in the record, where the steps put it; the output of the scenario's machine adds to that, if that
+//! machine lived to give one. Closing twice closes once: the first closing by an execution stands.
 
 use std::collections::BTreeMap;
 use std::future::Future;

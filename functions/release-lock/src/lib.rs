@@ -269,8 +269,7 @@ impl ReleaseLock {
 
 /// What is told, as the record keeps it: the outcome, as the recovery itself tells it, where it was closed.
 fn what_is_told(untold: &Untold, header: Option<&Header>) -> &'static str {
-    let closing = header.and_then(|header| header.ended_by(&untold.recovery.execution));
-    match (&untold.released, closing) {
+    match (&untold.released, message::closing_of(untold, header)) {
         (Released::Closing, Some(closing)) => closing.outcome.name(),
         _ => TOLD,
     }

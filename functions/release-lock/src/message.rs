@@ -38,19 +38,15 @@ pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header
             recovery.id
         ),
     }];
-    let by_another = header.filter(|header| header.execution != recovery.execution);
-    lines.push(match by_another {
-        Some(header) => format!("Somebody resumed it since. It is run by {} now.", header.execution),
-        None => "Its lock was released, so that another recovery may begin. Nothing else was touched.".to_owned(),
-    });
-    lines.push(String::new());
-    lines.extend(what_stands(notes));
-    lines.push(match header {
-        Some(_) if by_another.is_some() => "Step Functions shows how that goes.".to_owned(),
-        Some(header) if may_be_resumed(header) => format!("Go on with it by: drctl resume {}", recovery.id),
-        Some(_) => "There is nothing to go on with.".to_owned(),
-        None => "It was not opened, and cannot be gone on with; start a new one if it is needed.".to_owned(),
-    });
+    if let Some(header) = header.filter(|header| header.execution != recovery.execution) {
+        lines.push(format!("It was resumed since, by execution {}.", header.execution));
+        lines.push("What stands may change while that runs. Look at it in Step Functions.".to_owned());
+    } else {
+        lines.push("Its lock was released, so that another recovery may begin. Nothing else was touched.".to_owned());
+        lines.push(String::new());
+        lines.extend(what_stands(notes));
+        lines.push(how_to_go_on(header, &recovery.id));
+    }
     lines.push(format!(
         "\nRecovery {}\nExecution {}\n",
         recovery.id, recovery.execution
@@ -58,8 +54,17 @@ pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header
     lines.join("\n")
 }
 
-/// How the execution that is told of closed its recovery, also where another one goes on with it now.
-fn closing_of<'a>(untold: &Untold, header: Option<&'a Header>) -> Option<&'a Closing> {
+/// How people go on with recovery `id`, whose last execution is told of.
+fn how_to_go_on(header: Option<&Header>, id: &str) -> String {
+    match header {
+        Some(header) if may_be_resumed(header) => format!("Go on with it by: drctl resume {id}"),
+        Some(_) => "There is nothing to go on with.".to_owned(),
+        None => "It was not opened, and cannot be gone on with; start a new one if it is needed.".to_owned(),
+    }
+}
+
+/// How the execution that is told of closed its recovery, also where it was resumed since.
+pub(crate) fn closing_of<'a>(untold: &Untold, header: Option<&'a Header>) -> Option<&'a Closing> {
     header.and_then(|header| header.ended_by(&untold.recovery.execution))
 }
 
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_gone_on_with_is_told_with_who_runs_it_now() {
+    fn an_end_of_what_was_resumed_is_told_with_what_runs_it_now() {
         let another = EXECUTION.replace(":one", ":two");
         let mut resumed = header(Some(Outcome::Failed));
         resumed.execution = another.clone();
