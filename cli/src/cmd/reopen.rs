@@ -9,10 +9,7 @@ use crate::output::{Exit, Output, one_line};
 
 /// Opens a Region in the real AWS.
 pub(crate) fn run(args: &ReopenArgs, plan: &Plan, output: &mut Output) -> Exit {
-    account::with(plan, output, async |aws, output| {
-        let Some(by) = account::caller(aws, plan, output).await else {
-            return Exit::Failure;
-        };
+    account::to_change(plan, output, async |aws, by, output| {
         let order = Order {
             region: &args.region,
             by: &by,
