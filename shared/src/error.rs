@@ -240,7 +240,10 @@ fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {
         | "UnrecognizedClient"
         | "InvalidClientTokenId"
         | "ExpiredToken"
-        | "SignatureDoesNotMatch" => ErrorKind::Denied,
+        | "SignatureDoesNotMatch"
+        | "HttpEndpointNotEnabled"
+        | "InvalidSecret"
+        | "SecretsError" => ErrorKind::Denied,
         "ResourceConflict"
         | "ConditionalCheckFailed"
         | "PreconditionFailed"
@@ -306,6 +309,7 @@ mod tests {
             ("ThrottlingException", 400, ErrorKind::Throttled),
             ("", 301, ErrorKind::NotFound),
             ("AccessDeniedException", 400, ErrorKind::Denied),
+            ("InvalidSecretException", 400, ErrorKind::Denied),
             ("InvalidGlobalClusterStateFault", 400, ErrorKind::Conflict),
             ("ConditionalCheckFailedException", 400, ErrorKind::Conflict),
             ("DBClusterNotFoundFault", 404, ErrorKind::NotFound),

@@ -85,12 +85,15 @@ fn field(field: &Field) -> Result<(String, bool), String> {
     let name = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
     let name = name.trim_start_matches("r#").to_owned();
     let words = serde_words(&field.attrs)?;
-    if let Some(strange) = words.iter().find(|word| *word != "default") {
+    let understood = ["default", "deserialize_with"];
+    if let Some(strange) = words.iter().find(|word| !understood.contains(&word.as_str())) {
         return Err(format!(
             "`{name}` has #[serde({strange})], which the contract test does not understand; teach it"
         ));
     }
-    let required = words.is_empty() && !is_option(&field.ty);
+    // With a reader of its own, an `Option` must be there too.
+    let may_be_left_out = words.iter().any(|word| word == "default") || words.is_empty() && is_option(&field.ty);
+    let required = !may_be_left_out;
     Ok((name, required))
 }
 
@@ -127,9 +130,20 @@ mod tests {
 
     #[test]
     fn optional_fields_are_told_from_required_ones() {
-        let input =
-            read(r#"a: A, b: Option<B>, #[serde(default)] c: C, #[serde(default = "d")] d: D, r#type: T"#).unwrap();
-        let expected = [("a", true), ("b", false), ("c", false), ("d", false), ("type", true)];
+        let input = read(
+            r#"a: A, b: Option<B>, #[serde(default)] c: C, #[serde(default = "d")] d: D, r#type: T,
+            #[serde(deserialize_with = "e")] e: Option<E>, #[serde(default, deserialize_with = "e")] f: F"#,
+        )
+        .unwrap();
+        let expected = [
+            ("a", true),
+            ("b", false),
+            ("c", false),
+            ("d", false),
+            ("e", true),
+            ("f", false),
+            ("type", true),
+        ];
         assert_eq!(
             input.fields,
             expected.map(|(name, required)| (name.to_owned(), required)).into()

@@ -100,7 +100,7 @@ impl Effect for FlappingAlarm {
         let (simulation, counted) = (world.simulation.clone(), Rc::clone(&flapped));
         tokio::task::spawn_local(async move {
             let cloud = simulation.cloud();
-            let started = calls(|call| call.function == StartRecovery::NAME);
+            let started = calls(|call| call.function == StartRecovery::NAME && call.operation == "StartExecution");
             while started(&simulation) == 0 {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }

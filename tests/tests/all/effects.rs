@@ -83,13 +83,18 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 23] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 24] = [
     (
         "assess-region",
         "ask",
         "it shows the warnings, and when something was seen",
     ),
     ("assess-region", "decided_at", "the last one is what is kept"),
+    (
+        "assess-region",
+        "signals",
+        "they say when something was seen, and a minute may have ended between two looks",
+    ),
     (
         "assess-region",
         "warnings",

@@ -172,6 +172,7 @@ fn the_deployers_policy_knows_every_kind_of_resource() {
             "AWS::Lambda::Url" => "lambda:CreateFunctionUrlConfig",
             "AWS::Lambda::Version" => "lambda:PublishVersion",
             "AWS::Logs::LogGroup" => "logs:CreateLogGroup",
+            "AWS::Route53::HealthCheck" => "route53:CreateHealthCheck",
             "AWS::S3::Bucket" => "s3:CreateBucket",
             "AWS::S3::BucketPolicy" => "s3:PutBucketPolicy",
             "AWS::SNS::Topic" => "sns:CreateTopic",

@@ -328,6 +328,9 @@ fn a_function_that_points_elsewhere_stays_off_and_is_named() {
             .lambda
             .create_function(RECOVERY, billing, function.clone());
         world.simulation.cloud().take_region_away(PRIMARY);
+        let question = world.question().await;
+        assert!(question.text.contains(billing), "{}", question.text);
+        world.approve_as_asked(&question).await;
         world.wait().await;
         let closing = world.only_header().await.closing.unwrap();
         assert_eq!(closing.outcome, Outcome::Partial);

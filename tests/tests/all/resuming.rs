@@ -618,7 +618,7 @@ fn a_question_that_nobody_answered_is_asked_again_with_the_same_id() {
             // What dies after people were told is tried again, and then only waits for them.
             let outcome = header.ended().unwrap().outcome;
             assert!(
-                outcome == Outcome::Failed && was_killed || outcome == Outcome::Expired && calls > 7,
+                outcome == Outcome::Failed && was_killed || outcome == Outcome::Expired && calls > 8,
                 "{what}: {outcome:?}"
             );
             assert_eq!(promotions(&world), 0, "{what}");
@@ -671,7 +671,7 @@ fn what_was_approved_before_is_not_asked_again() {
 fn one_of_two_who_approved_before_need_not_do_so_again() {
     in_virtual_time(async {
         // It dies while it tells people.
-        let Began { world, disaster_at } = TWO_APPROVE.begin(Some(("request-approval", 7))).await;
+        let Began { world, disaster_at } = TWO_APPROVE.begin(Some(("request-approval", 8))).await;
         let first = people_approve(&world, &[SECOND]);
         world.wait().await;
         first.abort();

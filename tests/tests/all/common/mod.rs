@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use rehearsal::deployments;
 use rehearsal::scenarios::region_failure::RegionFailure;
+use release_lock::ReleaseLock;
 use serde_json::{Value, json};
-use shared::arn;
+use shared::arn::{self, Arn};
 use shared::error::StepError;
 use shared::plan::Plan;
 use shared::record::{Claim, Claimed, Closing, Header, Record, StartDecision, Started};
@@ -211,7 +212,10 @@ impl World {
     pub async fn where_nobody_frees_the_lock(plan: Plan) -> Self {
         Self::good_times_with(plan, |deployment| {
             deployment.rules.clear();
-            deployment.schedules.clear();
+            deployment.schedules.retain(|schedule| {
+                let target = Arn::read(&schedule.target_arn);
+                target.and_then(|target| target.name_of("lambda", "function")) != Some(ReleaseLock::NAME)
+            });
         })
         .await
     }

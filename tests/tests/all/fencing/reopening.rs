@@ -173,7 +173,7 @@ fn a_database_on_its_way_keeps_a_region_shut() {
         refused(
             world.reopen(ON_CALL, true).await,
             Condition::OnlyWriter,
-            "seen from us-east-1, the database is",
+            "seen from us-east-1, global database radiant-global is pending to",
         );
     });
 }

@@ -173,7 +173,7 @@ fn its_own_service_and_steps_can_fail() {
         "lost-reply:ReleaseQueue",
         "child-dies:MoveMessages",
     ] {
-        sound(&with_faults(&[spec]), 7);
+        sound(&with_faults(&[spec]), 12);
     }
 }
 
