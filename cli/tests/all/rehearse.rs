@@ -204,6 +204,7 @@ fn is_as_specified_but_for_its_steps(rehearsal: &Value) {
         &object["achieved"],
         &[
             "rto_seconds",
+            "rto_is_at_least",
             "rto_from_decision_seconds",
             "rpo_seconds",
             "rpo_status",
@@ -216,6 +217,7 @@ fn is_as_specified_but_for_its_steps(rehearsal: &Value) {
         achieved["rpo_seconds"].is_number(),
         "{achieved:?}"
     );
+    assert!(achieved["rto_is_at_least"].is_boolean());
     let from_impact = number(rehearsal, "/achieved/rto_seconds");
     let from_decision = number(rehearsal, "/achieved/rto_from_decision_seconds");
     assert!(0.0 < from_decision && from_decision < from_impact);
@@ -277,7 +279,7 @@ fn is_as_specified_but_for_its_steps(rehearsal: &Value) {
             "{call:?} is of no function"
         );
         assert!(
-            ["us-east-1", "us-west-2"].contains(&call["region"].as_str().unwrap()),
+            ["us-east-1", "us-west-2", "eu-west-1"].contains(&call["region"].as_str().unwrap()),
             "{call:?}"
         );
         assert!(

@@ -90,11 +90,12 @@ impl Step for WatchFence {
     type Output = Output;
 
     fn new(aws: &Aws) -> Self {
+        let patient = aws.at_leisure();
         Self {
             aws: aws.clone(),
             rds: Client::new(aws.config()),
-            record: Record::new(aws),
-            topics: Topics::new(aws),
+            record: Record::new(&patient),
+            topics: Topics::new(&patient),
         }
     }
 

@@ -637,7 +637,13 @@ fn moves_by_record(plan: &mut Plan) {
 }
 
 /// States that no rehearsal passes: `tests/tests/all/recovery_machine.rs` has executions that end there.
-const NOT_REHEARSED: [&str; 4] = ["AskAgain", "CouldNotPromote", "IsApprovedAgain", "SubmitDnsAgain"];
+const NOT_REHEARSED: [&str; 5] = [
+    "AskAgain",
+    "CouldNotPromote",
+    "IsApprovedAgain",
+    "SubmitDnsAgain",
+    "WaitToTakeBack",
+];
 
 fn script_of(way: Way, more: &[&str]) -> (Plan, Script) {
     let (disaster, faults, change) = way;

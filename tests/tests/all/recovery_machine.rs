@@ -278,22 +278,30 @@ fn the_states_that_no_rehearsal_passes_are_no_exceptions() {
             );
         });
     }
-    in_virtual_time(async {
-        let world = World::good_times(|_| {}).await;
-        dies_at(&world, "CouldNotPromote", Some(1));
-        world.cloud().faults.on_calls(CallFault {
-            operation: Some("SwitchoverGlobalCluster".to_owned()),
-            ..CallFault::every(CallEffect::ServerError)
+    // A promotion was asked for, and none is seen: taking back waits until enough looks agree.
+    for (dies_too, outcome) in [(None, Outcome::RolledBack), (Some("WaitToTakeBack"), Outcome::Failed)] {
+        in_virtual_time(async move {
+            let world = World::good_times(|_| {}).await;
+            for state in [Some("CouldNotPromote"), dies_too].into_iter().flatten() {
+                dies_at(&world, state, Some(1));
+            }
+            world.cloud().faults.on_calls(CallFault {
+                operation: Some("SwitchoverGlobalCluster".to_owned()),
+                ..CallFault::every(CallEffect::ServerError)
+            });
+            world.start("one", request("switchover"));
+            world.wait().await;
+            let closing = world.closing().await;
+            assert_eq!(closing.outcome, outcome, "{:?}", closing.reason);
+            assert!(world.passed("UndoScenario") && world.is_unlocked().await);
+            assert_eq!(times(&world, "TakeBack") > 4, dies_too.is_none());
+            // An event source takes a while until it is enabled.
+            sleep(120).await;
+            if dies_too.is_none() {
+                world.assert_as_before();
+            }
         });
-        world.start("one", request("switchover"));
-        world.wait().await;
-        let closing = world.closing().await;
-        assert_eq!(closing.outcome, Outcome::RolledBack, "{:?}", closing.reason);
-        assert!(world.passed("UndoScenario") && world.is_unlocked().await);
-        // An event source takes a while until it is enabled.
-        sleep(120).await;
-        world.assert_as_before();
-    });
+    }
     in_virtual_time(async {
         let world = World::good_times(|plan| plan.dns.switch_object = None).await;
         dies_at(&world, "SubmitDnsAgain", Some(1));
