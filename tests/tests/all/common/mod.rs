@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use rehearsal::deployments;
 use rehearsal::scenarios::region_failure::RegionFailure;
-use release_lock::ReleaseLock;
 use serde_json::{Value, json};
 use shared::arn::{self, Arn};
 use shared::error::StepError;
@@ -214,7 +213,7 @@ impl World {
             deployment.rules.clear();
             deployment.schedules.retain(|schedule| {
                 let target = Arn::read(&schedule.target_arn);
-                target.and_then(|target| target.name_of("lambda", "function")) != Some(ReleaseLock::NAME)
+                target.and_then(|target| target.name_of("lambda", "function")) != Some("release-lock")
             });
         })
         .await
