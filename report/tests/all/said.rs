@@ -76,7 +76,7 @@ fn each_outcome_says_whether_it_is_over_and_how_to_go_on() {
     for (outcome, sentence, may_resume) in [
         (
             Outcome::Recovered,
-            "It is over: the service is back since 03:07:20, 7 min 20 s after",
+            "It is over: the service is back since 03:07:37, 7 min 37 s after",
             false,
         ),
         (Outcome::Partial, "The service is back, but not all of it", true),
@@ -279,7 +279,7 @@ fn a_state_that_failed_without_a_line_is_in_the_timeline_all_the_same() {
     let said = report::markdown(&failed);
     let happened = section(&said, "What happened, and what it waited for");
     assert!(
-        happened.contains("- between 03:06:54 and 03:06:56 **SwitchDns**, failed:")
+        happened.contains("- between 03:07:01 and 03:07:02 **SwitchDns**, failed:")
             && happened.contains("Denied: s3:PutObject on the switch object: AccessDenied"),
         "{happened}"
     );
@@ -340,7 +340,7 @@ fn announcements_are_in_order_and_people_are_named_only_where_they_are() {
     let told = |name: &str| section(&report::markdown(&recorded(name)), "The record").to_owned();
     let approved = told("approved");
     let [began, asked, ended] =
-        ["that it had begun", "the question of 03:33:10", "“recovered”"].map(|part| approved.find(part).unwrap());
+        ["that it had begun", "the question of 03:33:17", "“recovered”"].map(|part| approved.find(part).unwrap());
     assert!(
         began < asked && asked < ended && approved.contains("names of people"),
         "{approved}"
@@ -413,8 +413,8 @@ fn who_was_asked_answered_and_when_is_said() {
 fn one_that_still_runs_says_how_far_it_has_come_and_what_it_waits_for() {
     let said = report::markdown(&recorded("running"));
     for part in [
-        "**Runs.** It is not over: the recovery still runs, and this is how far it had come by 03:35:12",
-        "**It waits for people.** A question is open until 03:48:10",
+        "**Runs.** It is not over: the recovery still runs, and this is how far it had come by 03:35:18",
+        "**It waits for people.** A question is open until 03:48:17",
         "1 of 2 have approved",
         "what it achieves is measured when it has ended",
     ] {
