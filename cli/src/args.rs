@@ -254,6 +254,9 @@ Exit status: 0 written, 1 the plan does not fit the template or a file cannot be
         /// The folder of the files; it is made if it is not there
         #[arg(long, value_name = "FOLDER", default_value = "infra/parameters")]
         folder: PathBuf,
+        /// Ask the account, and reserve concurrency for the automation's functions where its quota allows
+        #[arg(long)]
+        reserve_concurrency: bool,
     },
     /// Print the JSON Schema of plans
     #[command(after_help = "\

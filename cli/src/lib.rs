@@ -44,8 +44,14 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
             }
         },
         Verb::Plan {
-            verb: PlanVerb::Render { file, folder },
+            verb:
+                PlanVerb::Render {
+                    file,
+                    folder,
+                    reserve_concurrency,
+                },
         } => match read_plan(file) {
+            Ok(plan) if *reserve_concurrency => cmd::plan::render_from_account(&plan, folder, output),
             Ok(plan) => cmd::plan::render(&plan, folder, output),
             Err(error) => {
                 output.error(&error);

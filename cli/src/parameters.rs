@@ -7,6 +7,8 @@ use shared::plan::{Plan, Site, SiteName};
 use shared::scenario::Scenario;
 use shared::slices::OutsideSlice;
 
+/// The parameter that [`reservable`] is the value of; 0 where the account was not asked.
+pub(crate) const RESERVED_CONCURRENCY: &str = "ReservedConcurrency";
 /// How many policies the template has for the platform's functions, in each of the two Regions.
 pub const POLICIES: usize = 7;
 /// The longest a managed policy may be, without white space, in characters (IAM User Guide, "IAM and AWS STS quotas").
@@ -18,6 +20,21 @@ const PARAMETER_LIMIT: usize = 4_096;
 
 /// The one Region that has metrics of health checks (Route 53 Developer Guide, "Monitoring health checks using CloudWatch").
 const HEALTH_CHECK_METRICS: &str = "us-east-1";
+
+/// How many concurrent executions each function of the automation has for itself: more than one recovery needs, and what people and
+/// alarms call at once.
+const RESERVED: i32 = 5;
+/// How many an account must leave unreserved (Lambda Developer Guide, "Configuring reserved concurrency for a function").
+const UNRESERVED: i32 = 100;
+
+/// How many concurrent executions each of so many functions can have for itself, where `unreserved` are not reserved yet: all or none.
+pub fn reservable(unreserved: i32, functions: usize) -> i32 {
+    let all = i32::try_from(functions).unwrap_or(i32::MAX).saturating_mul(RESERVED);
+    match unreserved.saturating_sub(all) >= UNRESERVED {
+        true => RESERVED,
+        false => 0,
+    }
+}
 
 /// Names and values of the template's parameters in one Region.
 pub type Parameters = BTreeMap<String, String>;
@@ -63,7 +80,7 @@ pub fn observer_parameters(plan: &Plan) -> Result<Option<(String, Parameters)>, 
 const OBSERVER_TAKES: [&str; 5] = ["Prefix", "Workload", "Table", "TopicName", "Outside"];
 
 /// What the names of functions, machines and rules begin with.
-fn prefix(plan: &Plan) -> String {
+pub(crate) fn prefix(plan: &Plan) -> String {
     format!("{}-", plan.workload)
 }
 
@@ -110,6 +127,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
                 json!(rpo.map_or(0, |rpo| rpo.target.as_std().as_millis())),
             ),
             ("AlarmNames", json!(alarms.join(","))),
+            (RESERVED_CONCURRENCY, json!(0)),
         ]
         .map(|(name, value)| (name.to_owned(), text(value))),
     );
@@ -120,6 +138,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     }
     for (which, site) in [("", here), ("Other", other)] {
         for (index, arns) in packed(&function_arns(plan, site))?.into_iter().enumerate() {
+            parameters.insert(format!("{which}FunctionPatterns{}", index + 1), patterns(&arns));
             parameters.insert(format!("{which}Functions{}", index + 1), arns);
         }
     }
@@ -134,15 +153,32 @@ fn function_arns(plan: &Plan, site: &Site) -> Vec<String> {
     plan.functions.iter().map(|function| arn(&function.name)).collect()
 }
 
-/// ARNs as the values of the parameters, each as long as fits into its policy, which names every ARN twice.
+/// What the ARNs of these functions, and of their versions and aliases, look like: an event source may invoke either. They are short,
+/// since a policy is; the account and the Region are those of the event source.
+fn patterns(arns: &str) -> String {
+    let each = arns.split(',').filter(|arn| !arn.is_empty()).map(|arn| {
+        let function = arn.rsplit_once(":function:").map_or(arn, |(_, name)| name);
+        format!("*:function:{function},*:function:{function}:*")
+    });
+    each.collect::<Vec<_>>().join(",")
+}
+
+/// ARNs as the values of the parameters, each as long as fits into its policy, which names every ARN, and its [`patterns`].
 fn packed(arns: &[String]) -> Result<[String; POLICIES], String> {
     let mut packed: [String; POLICIES] = Default::default();
     let mut in_use = 0;
     for arn in arns {
         let fits = |value: &str| {
-            let (length, count) = (value.len() + 1 + arn.len(), value.matches(',').count() + 2);
-            // Each ARN of a policy is in quotes.
-            length <= PARAMETER_LIMIT && POLICY_REST + 2 * (length + 2 * count) <= POLICY_LIMIT
+            let arns = match value {
+                "" => arn.clone(),
+                value => format!("{value},{arn}"),
+            };
+            // Each text of a policy is in quotes.
+            let in_policy = |texts: &str| texts.len() + 1 + 2 * (texts.matches(',').count() + 1);
+            let patterns = patterns(&arns);
+            arns.len() <= PARAMETER_LIMIT
+                && patterns.len() <= PARAMETER_LIMIT
+                && POLICY_REST + in_policy(&arns) + in_policy(&patterns) <= POLICY_LIMIT
         };
         if !fits(&packed[in_use]) {
             in_use += 1;
@@ -174,7 +210,9 @@ mod tests {
     use super::*;
 
     fn arns(count: usize, length: usize) -> Vec<String> {
-        (0..count).map(|index| format!("{index:0>length$}")).collect()
+        let before = "arn:aws:lambda:us-east-1:123456789012:function:";
+        let length = length - before.len();
+        (0..count).map(|index| format!("{before}{index:0>length$}")).collect()
     }
 
     #[test]
@@ -192,6 +230,27 @@ mod tests {
     fn more_than_fits_is_said() {
         let error = packed(&arns(300, 112)).unwrap_err();
         assert!(error.contains("the 300 functions do not fit"), "{error}");
+    }
+
+    #[test]
+    fn an_event_source_may_invoke_a_function_or_its_alias() {
+        assert_eq!(
+            patterns(
+                "arn:aws:lambda:us-east-1:123456789012:function:a,arn:aws:lambda:us-east-1:123456789012:function:b"
+            ),
+            "*:function:a,*:function:a:*,*:function:b,*:function:b:*"
+        );
+        assert_eq!(patterns(""), "");
+    }
+
+    #[test]
+    fn a_small_account_reserves_nothing() {
+        assert_eq!(
+            (reservable(1_000, 19), reservable(195, 19), reservable(194, 19)),
+            (5, 5, 0)
+        );
+        // The quota of a new account.
+        assert_eq!(reservable(10, 19), 0);
     }
 
     #[test]

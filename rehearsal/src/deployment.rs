@@ -246,6 +246,7 @@ fn in_region(
             watch_switch(plan, region),
         ],
         functions: steps.iter().map(|step| (step.name, step.make)).collect(),
+        reserves_concurrency: true,
         machines: machines.to_vec(),
         substitutions: vec![("ApprovalUrl".to_owned(), approval_url(region))],
         ..Deployment::empty(region)

@@ -199,7 +199,8 @@ impl Fence {
     }
 
     /// Makes settings what they are to be, side by side: `from` is what was seen, `to` the same resource as it is to be.
-    /// Gives what became of each, in their order.
+    /// Gives what became of each, in their order. Errors: `LimitExceeded` of a function that runs without its reservation, since AWS
+    /// refuses that.
     pub async fn change(&self, changes: &[(Setting, Setting)]) -> Vec<Result<(), StepError>> {
         side_by_side(changes.iter().map(|(from, to)| self.set(from, to)).collect()).await
     }
@@ -274,6 +275,15 @@ impl Fence {
         }
     }
 
+    async fn unreserve(&self, function: &str) -> Result<(), StepError> {
+        let call = self.lambda.delete_function_concurrency().function_name(function);
+        let resource = Resource::function(function, &self.region);
+        let made = self
+            .lambda_calls
+            .make("lambda:DeleteFunctionConcurrency", &resource.text, call.send());
+        made.await.map(drop)
+    }
+
     async fn set(&self, from: &Setting, to: &Setting) -> Result<(), StepError> {
         let resource = to.resource(&self.region);
         match (from, to) {
@@ -289,15 +299,17 @@ impl Fence {
                 let made = self
                     .lambda_calls
                     .make("lambda:PutFunctionConcurrency", &resource.text, call);
-                made.await.map(drop)
+                match made.await {
+                    // Other functions have reserved what is left. One that shares the pool runs; one that stays at 0 does not.
+                    Err(error) if *count > 0 && error.kind == ErrorKind::InvalidInput => {
+                        self.unreserve(name).await?;
+                        let text = format!("{resource} runs without its reserved concurrency of {count}: {error}");
+                        Err(StepError::new(ErrorKind::LimitExceeded, text))
+                    }
+                    made => made.map(drop),
+                }
             }
-            (_, Setting::Function { name, .. }) => {
-                let call = self.lambda.delete_function_concurrency().function_name(name).send();
-                let made = self
-                    .lambda_calls
-                    .make("lambda:DeleteFunctionConcurrency", &resource.text, call);
-                made.await.map(drop)
-            }
+            (_, Setting::Function { name, .. }) => self.unreserve(name).await,
             (_, Setting::EventSource { uuid, enabled, .. }) => {
                 let call = self.lambda.update_event_source_mapping().uuid(uuid).enabled(*enabled);
                 let made = self

@@ -159,6 +159,7 @@ impl Platform {
                     Function {
                         environment,
                         reserved_concurrency,
+                        provisioned_concurrency: 0,
                     },
                 );
             }

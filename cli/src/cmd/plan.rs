@@ -1,18 +1,21 @@
 //! `drctl plan`: check a plan, write the template's parameters, make it the one in force, print the schema of plans.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rehearsal::deployment::STEPS;
 use serde_json::json;
 use shared::aws::Aws;
+use shared::error::StepError;
 use shared::plan::Plan;
 use shared::plan::check::warnings;
 use shared::record::Record;
 
 use crate::account::{self, InRegion, regions};
 use crate::output::{Exit, Output, Paint, one_line};
-use crate::parameters::{Parameters, observer_parameters, parameters};
+use crate::parameters::{Parameters, RESERVED_CONCURRENCY, observer_parameters, parameters, prefix, reservable};
 use crate::plan_file::{PlanFileError, read_plan};
 
 /// Lists every error of the plan in `file`, or the scenarios that nothing recovers from yet. Findings are the result of this
@@ -84,8 +87,72 @@ pub(crate) fn push_to_aws(plan: &Plan, output: &mut Output) -> Exit {
     })
 }
 
+/// Writes the template's parameters, a file for each Region, with concurrency of its own for the automation where the account allows it.
+pub(crate) fn render_from_account(plan: &Plan, folder: &Path, output: &mut Output) -> Exit {
+    account::with(plan, output, async |aws, output| {
+        if account::caller(aws, plan, output).await.is_none() {
+            return Exit::Failure;
+        }
+        let mut reserved = BTreeMap::new();
+        for InRegion { region, answer } in reserve(aws, plan).await {
+            match answer {
+                Ok(0) => output.line(format_args!(
+                    "{region}: warning: the quota of concurrent executions is too small to reserve any; where other functions use \
+                     them up, a recovery waits; ask AWS for a larger quota"
+                )),
+                Ok(count) => output.line(format_args!("{region}: {count} concurrent executions for each function")),
+                Err(error) => {
+                    output.error(one_line(&format_args!("{region}: nothing was written: {error}")));
+                    return Exit::Failure;
+                }
+            }
+            reserved.insert(region, answer.unwrap_or_default());
+        }
+        write_parameters(plan, folder, &reserved, output)
+    })
+}
+
+/// How many concurrent executions each function of the automation can have for itself in each Region of the plan, those included that
+/// it has.
+pub async fn reserve(aws: &Aws, plan: &Plan) -> Vec<InRegion<i32>> {
+    let mut answers = Vec::new();
+    for region in regions(plan) {
+        let lambda = aws_sdk_lambda::Client::new(&aws.config_to_change(region));
+        let one = format!("{}{}", prefix(plan), STEPS[0].name);
+        let settings = lambda.get_account_settings().send().await;
+        let settings = settings.map_err(|error| StepError::aws("lambda:GetAccountSettings", region, error));
+        let has = match lambda.get_function_concurrency().function_name(&one).send().await {
+            Ok(has) => Ok(has.reserved_concurrent_executions().unwrap_or_default()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_resource_not_found_exception()) =>
+            {
+                Ok(0)
+            }
+            Err(error) => Err(StepError::aws("lambda:GetFunctionConcurrency", &one, error)),
+        };
+        let answer = settings.and_then(|settings| {
+            let limit = settings
+                .account_limit()
+                .and_then(|limit| limit.unreserved_concurrent_executions());
+            let unreserved = limit.unwrap_or_default().saturating_add(has? * STEPS.len() as i32);
+            Ok(reservable(unreserved, STEPS.len()))
+        });
+        answers.push(InRegion {
+            region: region.to_owned(),
+            answer,
+        });
+    }
+    answers
+}
+
 /// Writes the template's parameters, a file for each Region.
 pub fn render(plan: &Plan, folder: &Path, output: &mut Output) -> Exit {
+    write_parameters(plan, folder, &BTreeMap::new(), output)
+}
+
+fn write_parameters(plan: &Plan, folder: &Path, reserved: &BTreeMap<String, i32>, output: &mut Output) -> Exit {
     let regions = parameters(plan).and_then(|both| {
         let observer = observer_parameters(plan)?;
         Ok(both.into_iter().chain(observer))
@@ -97,7 +164,10 @@ pub fn render(plan: &Plan, folder: &Path, output: &mut Output) -> Exit {
             return Exit::Failure;
         }
     };
-    for (region, parameters) in regions {
+    for (region, mut parameters) in regions {
+        if let Some(count) = reserved.get(&region) {
+            parameters.insert(RESERVED_CONCURRENCY.to_owned(), count.to_string());
+        }
         let file = folder.join(format!("{region}.yaml"));
         if let Err(error) = write(&file, &parameters) {
             let file = file.display();

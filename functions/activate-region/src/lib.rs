@@ -10,12 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, Looked, Noted, Setting, may_run, opened, side_by_side};
 use shared::plan::Function;
-use shared::record::{Fenced, Missing, Record, Resource, Undo};
+use shared::record::{Fenced, Missing, Record, Resource, Undo, go_on_without_record};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -36,6 +37,8 @@ pub struct Input {
     pub functions: Vec<Function>,
     /// Which part of the Region.
     pub part: Part,
+    /// When this Region was seen to write: only then is it changed without undo notes, where the record fails.
+    pub writer_seen_at: Option<Timestamp>,
 }
 
 /// A part of a Region.
@@ -59,6 +62,8 @@ pub struct Output {
     pub of: usize,
     /// What is not as it should be, and why; a function by its name alone, for people.
     pub failed: Vec<Missing>,
+    /// What was changed without an undo note.
+    pub unnoted: Vec<Missing>,
 }
 
 impl Summarise for Output {
@@ -105,9 +110,17 @@ impl Step for ActivateRegion {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        self.record.still_ours(&input.recovery).await?;
+        let lock = self.record.still_ours(&input.recovery).await;
+        let unread = match lock {
+            Ok(()) => None,
+            Err(error) => Some(go_on_without_record(error, input.writer_seen_at, self.aws.now())?),
+        };
         let fence = Fence::here(&self.aws, LIMIT);
-        let notes = Notes::read(&self.record.fenced(&input.recovery.workload).await?);
+        let noted = match unread {
+            None => self.record.fenced(&input.recovery.workload).await?,
+            Some(_) => Vec::new(),
+        };
+        let notes = Notes::read(&noted, unread);
         let (output, report, outdated) = match input.part {
             Part::Functions => self.let_functions_run(&fence, &input, &notes).await?,
             Part::EventSources => self.enable_event_sources(&fence, &input, &notes).await?,
@@ -125,6 +138,7 @@ impl Step for ActivateRegion {
         }
         Ok(Output {
             failed: report.failures,
+            unnoted: report.unnoted,
             ..output
         })
     }
@@ -151,12 +165,15 @@ impl ActivateRegion {
                 }
             }
         }
-        let names: Vec<String> = changes.iter().map(|(now, _)| name_of(now).to_owned()).collect();
-        for (now, error) in self.change(fence, input, changes).await? {
+        let mut names: Vec<String> = changes.iter().map(|(now, _)| name_of(now).to_owned()).collect();
+        for (now, error) in self.change(fence, input, notes, changes, &mut report).await? {
+            // It runs, in the concurrency that it shares with others.
+            if error.kind != ErrorKind::LimitExceeded {
+                names.retain(|name| name != name_of(&now));
+            }
             report.failed(now.resource(&input.here.region).called(name_of(&now)), error);
         }
-        let runs = |name: &&str| !report.names(&Resource::function(name, &input.here.region));
-        let running: Vec<&str> = names.iter().map(String::as_str).filter(runs).collect();
+        let running: Vec<&str> = names.iter().map(String::as_str).collect();
         let active = running.len();
         self.open_stage(fence, input, notes, stage, &mut report).await?;
         let outdated = notes.outdated(input.part, &running, &report, &input.here.region);
@@ -165,6 +182,7 @@ impl ActivateRegion {
             active,
             of: input.functions.len(),
             failed: Vec::new(),
+            unnoted: Vec::new(),
         };
         Ok((output, report, outdated))
     }
@@ -178,17 +196,17 @@ impl ActivateRegion {
         report: &mut Report,
     ) -> Result<(), StepError> {
         let Looked { resource, setting } = stage;
-        if let Some(missing) = notes.0.unreadable.get(&resource.text) {
+        if let Some(missing) = notes.noted.unreadable.get(&resource.text) {
             report.failures.push(missing.clone());
             return Ok(());
         }
-        let before = notes.0.before.get(&resource.text);
+        let before = notes.noted.before.get(&resource.text);
         let to = setting.and_then(|now| Ok(opened(&now, before, &input.here.region)?.map(|to| (now, to))));
         match to {
             Ok(None) => {}
             Ok(Some(change)) => {
                 // Also where the answer of a change was lost: the next run sees that it was made.
-                for (_, error) in self.change(fence, input, vec![change]).await? {
+                for (_, error) in self.change(fence, input, notes, vec![change], report).await? {
                     report.failed(resource.clone(), error);
                 }
             }
@@ -214,7 +232,7 @@ impl ActivateRegion {
         let (mut changes, mut of) = (Vec::new(), 0);
         let mut running = BTreeSet::new();
         for Looked { resource, setting } in sources {
-            if let Some(missing) = notes.0.unreadable.get(&resource.text) {
+            if let Some(missing) = notes.noted.unreadable.get(&resource.text) {
                 report.failures.push(missing.clone());
                 continue;
             }
@@ -235,7 +253,7 @@ impl ActivateRegion {
                 (Ok(_), _) => {}
             }
         }
-        let failed = self.change(fence, input, changes).await?;
+        let failed = self.change(fence, input, notes, changes, &mut report).await?;
         let active = of - failed.len();
         for (now, error) in failed {
             report.failed(now.resource(&input.here.region), error);
@@ -247,6 +265,7 @@ impl ActivateRegion {
             active,
             of,
             failed: Vec::new(),
+            unnoted: Vec::new(),
         };
         Ok((output, report, outdated))
     }
@@ -257,14 +276,27 @@ impl ActivateRegion {
         &self,
         fence: &Fence,
         input: &Input,
+        notes: &Notes,
         mut changes: Vec<(Setting, Setting)>,
+        report: &mut Report,
     ) -> Result<Vec<(Setting, StepError)>, StepError> {
         changes.retain(|(now, to)| now != to);
         let undos: Result<Vec<Undo>, StepError> = changes
             .iter()
             .map(|(now, to)| undo(now, to, &input.here.region))
             .collect();
-        self.record.note_undos(&input.recovery, &undos?).await?;
+        let undos = undos?;
+        let not_noted = match &notes.unread {
+            Some(error) => Some(error.clone()),
+            None => {
+                let (seen, now) = (input.writer_seen_at, self.aws.now());
+                let noting = self.record.note_undos_or_go_on(&input.recovery, &undos, seen, now);
+                noting.await?
+            }
+        };
+        if let Some(error) = not_noted {
+            report.unnoted.extend(undos.iter().map(|undo| undo.not_noted(&error)));
+        }
         let made = fence.change(&changes).await;
         let failed = changes
             .into_iter()
@@ -278,6 +310,7 @@ impl ActivateRegion {
 #[derive(Debug, Default)]
 struct Report {
     failures: Vec<Missing>,
+    unnoted: Vec<Missing>,
     /// The first failure that may pass, and without which the Region does not serve.
     passing: Option<StepError>,
 }
@@ -303,22 +336,27 @@ impl Report {
 }
 
 /// What resources of this Region were before another Region's recovery fenced them.
-struct Notes(Noted);
+struct Notes {
+    noted: Noted,
+    /// Why nothing can be read or noted, where the record fails.
+    unread: Option<StepError>,
+}
 
 impl Notes {
-    fn read(notes: &[Fenced]) -> Self {
-        Self(Noted::read(notes.iter().map(|note| (&note.resource, &note.previous))))
+    fn read(notes: &[Fenced], unread: Option<StepError>) -> Self {
+        let noted = Noted::read(notes.iter().map(|note| (&note.resource, &note.previous)));
+        Self { noted, unread }
     }
 
     /// Whether an event source may be enabled: not one that was disabled already when the Region was fenced.
     fn lets_enable(&self, resource: &str) -> bool {
-        !self.0.before.get(resource).is_some_and(Setting::is_fenced)
+        !self.noted.before.get(resource).is_some_and(Setting::is_fenced)
     }
 
     /// Notes that have served. One of an event source that was disabled before holds as long as it is disabled: without it
     /// the next run would enable it.
     fn outdated(&self, part: Part, running: &[&str], report: &Report, region: &str) -> Vec<String> {
-        let served = self.0.before.iter().filter(|(_, before)| match (part, before) {
+        let served = self.noted.before.iter().filter(|(_, before)| match (part, before) {
             (Part::Functions, Setting::Function { name, .. }) => running.contains(&name.as_str()),
             (Part::Functions, Setting::Stage { .. }) => !report.names(&before.resource(region)),
             (Part::EventSources, Setting::EventSource { function, enabled, .. }) => {
@@ -405,7 +443,7 @@ mod tests {
             shut_before: setting.is_fenced(),
             at: jiff::Timestamp::UNIX_EPOCH,
         };
-        Notes::read(&settings.iter().map(note).collect::<Vec<_>>())
+        Notes::read(&settings.iter().map(note).collect::<Vec<_>>(), None)
     }
 
     #[test]

@@ -15,7 +15,7 @@ use shared::aws::Aws;
 use shared::canary;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::{GlobalDatabase, NotBegun, Promotion, describe_cluster, serves};
-use shared::record::{Record, Sighting, Warning, WarningCode};
+use shared::record::{Record, Sighting, Warning, WarningCode, go_on_without_record};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
@@ -49,6 +49,8 @@ pub struct Input {
 pub struct Output {
     /// Whether the database takes reads and writes.
     pub ready: bool,
+    /// When AWS showed this Region's cluster as the writer, where the database is ready.
+    pub seen_at: Option<Timestamp>,
     /// What is still missing.
     pub waiting_for: Option<String>,
     /// Looks in a row, this one included, that show no promotion: AWS has cancelled it, it is too early to see, or the
@@ -118,11 +120,21 @@ impl Step for CheckDatabase {
         if let Some(missing) = missing_in_cluster(&describe_cluster(&self.rds, &input.here).await?, &input.here) {
             return Ok(not_ready(missing));
         }
-        self.record.still_ours(&input.recovery).await?;
+        let seen_at = self.aws.now();
+        let mut warnings = Vec::new();
+        if let Err(error) = self.record.still_ours(&input.recovery).await {
+            // This Region was just seen to write.
+            let error = go_on_without_record(error, Some(seen_at), seen_at)?;
+            let text = format!("the lock in {} could not be read", input.here.region);
+            warnings.push(
+                Warning::new(WarningCode::LockUnread, text)
+                    .about(&input.here.region)
+                    .because(error),
+            );
+        }
         if let Some(missing) = self.missing_in_sql(&input).await? {
             return Ok(not_ready(missing));
         }
-        let mut warnings = Vec::new();
         let mut or_warn = |region: &str, code, found: Result<Option<Timestamp>, StepError>| {
             found.unwrap_or_else(|error| {
                 let text = format!("the last heartbeat of {region} could not be read");
@@ -150,6 +162,7 @@ impl Step for CheckDatabase {
         self.record.keep_observed(&input.recovery, sighting).await;
         Ok(Output {
             ready: true,
+            seen_at: Some(seen_at),
             waiting_for: None,
             not_begun: NotBegun::default(),
             cancelled: false,
@@ -330,6 +343,7 @@ fn missing_in_cluster(cluster: &DbCluster, here: &SiteSlice) -> Option<String> {
 fn not_ready(missing: String) -> Output {
     Output {
         ready: false,
+        seen_at: None,
         waiting_for: Some(missing),
         not_begun: NotBegun::default(),
         cancelled: false,

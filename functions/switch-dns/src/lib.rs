@@ -7,11 +7,12 @@
 
 use aws_sdk_route53::types::{self, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType};
 use aws_sdk_s3::primitives::ByteStream;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::record::{Record, Resource, ResourceKind, Undo};
+use shared::record::{Missing, Record, Resource, ResourceKind, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DnsMethod, DnsSlice};
 use shared::step::{Change, Step};
@@ -25,6 +26,8 @@ pub struct Input {
     pub recovery: RecoveryRef,
     /// The name, and by what it moves.
     pub dns: DnsSlice,
+    /// When this Region was seen to write: only then does the name move without an undo note, where the record fails.
+    pub writer_seen_at: Option<Timestamp>,
 }
 
 /// What was done.
@@ -34,13 +37,16 @@ pub struct Output {
     pub changed: bool,
     /// Route 53's id of the change, where a record was changed.
     pub change: Option<String>,
+    /// What was changed without an undo note.
+    pub unnoted: Vec<Missing>,
 }
 
 impl Summarise for Output {
     fn summarise(&self) -> Summary {
-        Summary::done(match self.changed {
-            true => "customers are sent here",
-            false => "customers were sent here already",
+        Summary::done(match (self.changed, self.unnoted.is_empty()) {
+            (true, true) => "customers are sent here",
+            (true, false) => "customers are sent here; the record failed, and nothing says how to take that back",
+            (false, _) => "customers were sent here already",
         })
     }
 }
@@ -48,6 +54,7 @@ impl Summarise for Output {
 const UNCHANGED: Output = Output {
     changed: false,
     change: None,
+    unnoted: Vec::new(),
 };
 
 /// The step.
@@ -104,6 +111,16 @@ impl Step for SwitchDns {
 }
 
 impl SwitchDns {
+    /// Keeps what takes the change back. Gives it where the record fails and the name moves without it.
+    async fn note(&self, input: &Input, undo: Undo) -> Result<Vec<Missing>, StepError> {
+        let undos = std::slice::from_ref(&undo);
+        let noting = self
+            .record
+            .note_undos_or_go_on(&input.recovery, undos, input.writer_seen_at, self.aws.now());
+        let unnoted = noting.await?.map(|error| undo.not_noted(&error));
+        Ok(unnoted.into_iter().collect())
+    }
+
     async fn switch(&self, input: &Input, object: &SwitchObject<'_>, present: bool) -> Result<Output, StepError> {
         let is_present = match object.exists().await {
             Ok(is_present) => is_present,
@@ -115,7 +132,7 @@ impl SwitchDns {
             return Ok(UNCHANGED);
         }
         let undo = undo(object.resource(), json!({ "present": is_present }));
-        self.record.note_undo(&input.recovery, &undo).await?;
+        let unnoted = self.note(input, undo).await?;
         if present {
             object.put().await?;
         } else {
@@ -124,6 +141,7 @@ impl SwitchDns {
         Ok(Output {
             changed: true,
             change: None,
+            unnoted,
         })
     }
 
@@ -145,7 +163,7 @@ impl SwitchDns {
         }
         let record = Resource::new(ResourceKind::DnsRecord, name).of(zone).called(&resource);
         let undo = undo(record, before.map_or(Value::Null, as_data));
-        self.record.note_undo(&input.recovery, &undo).await?;
+        let unnoted = self.note(input, undo).await?;
         let batch = upsert(name, ttl, target).map_err(|error| {
             let text = format!("the change of {resource} could not be written: {error}; this is a defect");
             StepError::new(ErrorKind::Internal, text)
@@ -161,6 +179,7 @@ impl SwitchDns {
         Ok(Output {
             changed: true,
             change: changed.change_info().map(|info| info.id().to_owned()),
+            unnoted,
         })
     }
 }

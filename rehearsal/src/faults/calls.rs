@@ -1,9 +1,13 @@
 //! What goes wrong with calls of AWS.
 
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use simulator::faults::{CallEffect, CallFault};
 
-use crate::fault::{Count, Effect, FaultKind, Said, Vocabulary, any_of, applied};
+use crate::fault::{Count, Effect, FaultKind, Fits, Said, Vocabulary, any_of, applied};
 use crate::world::World;
 
 /// How long a service is throttled, and which share of its calls.
@@ -12,6 +16,8 @@ const THROTTLED_SHARE: f64 = 0.5;
 /// How much of each minute a table is throttled, and for how many minutes.
 const TABLE_THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(20);
 const TABLE_THROTTLED_MINUTES: i64 = 60;
+/// How long a table fails after the promotion.
+const TABLE_AWAY_FOR: SignedDuration = SignedDuration::from_mins(6);
 /// The service that no recovery depends on: what AWS Health says is shown, and decides nothing.
 const NOT_DEPENDED_ON: &str = "health";
 
@@ -223,5 +229,48 @@ impl Effect for TableThrottled {
             }))
         });
         Some(any_of(each.collect()))
+    }
+}
+
+/// The table of records fails once there is no way back.
+pub static TABLE_AWAY: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::plain::<TableAway>(
+        "table-away",
+        "from the promotion on, the table of records of the Region that takes over fails every call for 6 min",
+        "recovers without undo notes, and people are told which",
+    )
+};
+
+#[derive(Default)]
+struct TableAway;
+
+impl Effect for TableAway {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let (since, simulation) = (world.cloud().now(), world.simulation.clone());
+        let (here, global) = (world.here.to_owned(), world.plan.database.global_cluster.clone());
+        let fault = Rc::new(Cell::new(None));
+        let brought_in = Rc::clone(&fault);
+        tokio::task::spawn_local(async move {
+            let cloud = simulation.cloud();
+            let is_promoted = || {
+                let mut moves = cloud.rds.moves(&global).into_iter();
+                moves.any(|asked| asked.accepted && asked.at >= since)
+            };
+            while !is_promoted() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let from = cloud.now();
+            fault.set(Some(cloud.faults.on_calls(CallFault {
+                service: Some("dynamodb".to_owned()),
+                region: Some(here),
+                from,
+                until: from.checked_add(TABLE_AWAY_FOR).ok(),
+                ..CallFault::every(CallEffect::ServerError)
+            })));
+        });
+        Some(Box::new(move |simulation| {
+            brought_in.get().map_or(0, |id| simulation.cloud().faults.applied(id))
+        }))
     }
 }

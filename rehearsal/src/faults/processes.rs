@@ -119,3 +119,26 @@ impl Effect for KillRandom {
         Some(any_of(each.collect()))
     }
 }
+
+/// Other functions use up the Region's concurrency.
+pub static CONCURRENCY_USED_UP: FaultKind = FaultKind::plain::<ConcurrencyUsedUp>(
+    "concurrency-used-up",
+    "other functions use up the concurrency of the Region that takes over; only what is reserved is left",
+    "recovers, with what is reserved for its functions",
+);
+
+#[derive(Default)]
+struct ConcurrencyUsedUp;
+
+impl Effect for ConcurrencyUsedUp {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        world.cloud().lambda.use_up_concurrency(world.here, true);
+        Some(Box::new(|simulation| {
+            simulation.cloud().lambda.invoked_while_used_up().iter().sum()
+        }))
+    }
+
+    fn lift(&self, world: &World<'_>) {
+        world.cloud().lambda.use_up_concurrency(world.here, false);
+    }
+}

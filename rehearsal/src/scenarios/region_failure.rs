@@ -9,7 +9,7 @@ use shared::scenario::Scenario;
 use crate::deployment::Watching;
 use crate::disaster::{Disaster, Scene};
 use crate::fault::FaultKind;
-use crate::faults::{database, evidence, region, standby};
+use crate::faults::{calls, database, evidence, region, standby};
 use crate::happened::Invariant;
 use crate::moment::Moment;
 use crate::truth::Truth;
@@ -23,7 +23,7 @@ pub use watching::{Alarms, alarms};
 /// A Region is lost.
 pub struct RegionFailure;
 
-static FAULTS: [&FaultKind; 19] = [
+static FAULTS: [&FaultKind; 20] = [
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
@@ -43,6 +43,7 @@ static FAULTS: [&FaultKind; 19] = [
     &database::TARGET_UNNAMED,
     &database::THIRD_WRITER,
     &standby::BROKEN,
+    &calls::TABLE_AWAY,
 ];
 
 /// Operations of the machine that moves a workload between Regions.

@@ -401,6 +401,19 @@ fn a_lag_by_its_source_is_a_lag_that_is_known() {
 }
 
 #[test]
+fn a_table_that_fails_after_the_promotion_stops_nothing() {
+    each(&["table-away"], |rehearsal| {
+        recovers(rehearsal);
+        assert_eq!(rehearsal.outcome, "recovered", "{:?}", rehearsal.reason);
+    });
+}
+
+#[test]
+fn concurrency_used_up_leaves_what_is_reserved() {
+    each(&["concurrency-used-up"], recovers);
+}
+
+#[test]
 fn no_lag_metric() {
     each(&["no-lag-metric"], |rehearsal| {
         recovers(rehearsal);
@@ -614,12 +627,13 @@ type Way = (
 );
 
 /// Ways that together pass through the states of the scenario's machine.
-const WAYS: [Way; 11] = [
+const WAYS: [Way; 12] = [
     (&RegionFailure, &[], |_, _| {}),
     (&RegionFailure, &["no-lag-metric"], |_, _| {}),
     (&RegionFailure, &["no-lag-metric", "approver-declines"], |_, _| {}),
     (&RegionFailure, &["no-lag-metric", "grey-control"], |_, _| {}),
     (&RegionFailure, &["stuck-failover"], |_, _| {}),
+    (&RegionFailure, &["table-away"], |_, _| {}),
     (&RegionFailure, &[], |plan, _| moves_by_record(plan)),
     (&RegionFailure, &[], |_, script| {
         script.stop_at = Some("activate-region".to_owned())

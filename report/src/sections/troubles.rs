@@ -101,6 +101,9 @@ fn follows_on(code: &WarningCode) -> &'static str {
         WarningCode::NotFit => "this Region may not serve, or not in full, until that is corrected",
         WarningCode::CommittedUnread | WarningCode::SurvivingUnread => "what was lost is not measured, or less exactly",
         WarningCode::NotesUnread => "what an earlier recovery changed is not taken back by this one",
+        WarningCode::LockUnread => {
+            "what was changed then may have no undo note; another recovery at the same time was not ruled out"
+        }
         WarningCode::Unknown | WarningCode::Other(_) => "it went on without that",
     }
 }

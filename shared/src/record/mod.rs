@@ -49,7 +49,7 @@ pub use observed::Sighting;
 pub use resource::{Missing, Resource, ResourceKind};
 pub use table::Record;
 pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
-pub use undo::{Fenced, FencedFor, Undo};
+pub use undo::{Fenced, FencedFor, Undo, go_on_without_record};
 pub use untold::{Released, Untold};
 pub use warning::{Warning, WarningCode};
 pub use watched::{Mismatch, ReopenApproval, Reopened, Watched};

@@ -2,15 +2,18 @@
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Put, TransactWriteItem};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lock::preempted;
-use super::resource::Resource;
+use super::resource::{Missing, Resource};
 use super::table::{Record, internal, item_of, key, number, recovery_key, workload_key};
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::RecoveryRef;
+
+/// How long it counts that a Region was seen to write, where the record does not answer.
+const WRITER_SEEN_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// How many notes go into one transaction: DynamoDB takes 100 actions, and one is the look at the lock.
 const NOTES_AT_ONCE: usize = 99;
@@ -67,6 +70,34 @@ pub enum FencedFor {
     Another,
 }
 
+impl Undo {
+    /// What it would have taken back, and how, where `error` kept it from being noted.
+    pub fn not_noted(&self, error: &StepError) -> Missing {
+        let how = match (&self.by_hand, &self.taken_back_by) {
+            (Some(by_hand), _) => format!("by hand: {by_hand}"),
+            (None, Some(by)) => format!("by {by}"),
+            (None, None) => "not at all".to_owned(),
+        };
+        let reason = format!("changed without an undo note; it is taken back {how}; {error}");
+        Missing::new(self.resource.clone(), reason).because(error)
+    }
+}
+
+/// Whether a step past the point of no return goes on although the record fails: only where this Region was seen to write. Gives the
+/// error back as what it goes on with. Errors: `Preempted`, and that error where it does not.
+pub fn go_on_without_record(
+    error: StepError,
+    writer_seen_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<StepError, StepError> {
+    let is_recent = |seen: Timestamp| now.duration_since(seen) <= WRITER_SEEN_FOR;
+    if error.kind == ErrorKind::Preempted || !writer_seen_at.is_some_and(is_recent) {
+        return Err(error);
+    }
+    tracing::error!(error = %error, "the record fails; this Region was seen to write, and it goes on without an undo note");
+    Ok(error)
+}
+
 impl Record {
     /// Keeps what takes a change back; see [`Record::note_undos`].
     pub async fn note_undo(&self, recovery: &RecoveryRef, undo: &Undo) -> Result<(), StepError> {
@@ -88,6 +119,21 @@ impl Record {
             }
         }
         Ok(())
+    }
+
+    /// Likewise past the point of no return: where the record fails and this Region was seen to write within the last 10 minutes,
+    /// the change goes on without a note. Gives why, which is logged too. Errors: `Preempted`, and why nothing was noted.
+    pub async fn note_undos_or_go_on(
+        &self,
+        recovery: &RecoveryRef,
+        undos: &[Undo],
+        writer_seen_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<StepError>, StepError> {
+        match self.note_undos(recovery, undos).await {
+            Ok(()) => Ok(None),
+            Err(error) => go_on_without_record(error, writer_seen_at, now).map(Some),
+        }
     }
 
     /// Writes the notes in one transaction. Gives the resources that have a note already, in which case none was written.

@@ -52,6 +52,8 @@ pub enum WarningCode {
     SurvivingUnread,
     /// What an earlier recovery fenced and did not give back could not be read.
     NotesUnread,
+    /// The lock could not be read, after the promotion.
+    LockUnread,
     /// No outage is seen: the start stands in for the impact.
     NoOutageSeen,
     /// The database is here already: what was lost is not known any more.

@@ -1,7 +1,7 @@
 //! The functions that are deployed, and what a test does to them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use shared::arn::Arn;
@@ -27,6 +27,8 @@ pub(super) type Key = (String, String);
 /// The functions of all Regions.
 pub(super) struct Functions {
     pub(super) makers: BTreeMap<Key, MakeHandler>,
+    /// Regions in which each function has reserved concurrency.
+    pub(super) reserving: BTreeSet<String>,
     /// Makes the handlers in the place of their makers.
     pub(super) wrap: RefCell<Option<Wrap>>,
     pub(super) warm: RefCell<BTreeMap<Key, Rc<dyn Handler>>>,
@@ -43,9 +45,10 @@ pub(super) struct Treatment {
 }
 
 impl Functions {
-    pub(super) fn new(makers: BTreeMap<Key, MakeHandler>) -> Self {
+    pub(super) fn new(makers: BTreeMap<Key, MakeHandler>, reserving: BTreeSet<String>) -> Self {
         Self {
             makers,
+            reserving,
             wrap: RefCell::default(),
             warm: RefCell::default(),
             treatment: RefCell::default(),

@@ -66,6 +66,9 @@ impl Inner {
             return Err(failure);
         }
         let cloud = &self.cloud;
+        if !cloud.lambda.lets_in(region, self.functions.reserving.contains(region)) {
+            return Err(TaskFailure::new("Lambda.TooManyRequestsException", "Rate Exceeded."));
+        }
         let doom = cloud
             .faults
             .doom(&cloud.chance, region, name, invoker == Invoker::Machine);

@@ -46,6 +46,8 @@ pub struct Deployment {
     pub region: String,
     /// Functions, by name.
     pub functions: Vec<(&'static str, MakeHandler)>,
+    /// Whether each function has reserved concurrency.
+    pub reserves_concurrency: bool,
     /// State machines: name, and text in the States Language with a `${Hole}` for each function ([`hole`]) and machine
     /// ([`machine_hole`]) that is deployed with it.
     pub machines: Vec<(&'static str, &'static str)>,
@@ -67,6 +69,7 @@ impl Deployment {
         Self {
             region: region.to_owned(),
             functions: Vec::new(),
+            reserves_concurrency: false,
             machines: Vec::new(),
             substitutions: Vec::new(),
             alarms: Vec::new(),
@@ -159,6 +162,7 @@ impl Simulation {
         let platform = Platform::deploy(&cloud, plan).await?;
         let mut regions: Vec<String> = Vec::new();
         let mut makers = BTreeMap::new();
+        let mut reserving = BTreeSet::new();
         for deployment in deployments {
             let region = deployment.region.clone();
             if regions.contains(&region) {
@@ -173,6 +177,9 @@ impl Simulation {
             for (name, make) in &deployment.functions {
                 makers.insert((region.clone(), (*name).to_owned()), *make);
             }
+            if deployment.reserves_concurrency {
+                reserving.insert(region.clone());
+            }
             deploy(&cloud, deployment)?;
             regions.push(region);
         }
@@ -182,7 +189,7 @@ impl Simulation {
             platform: Arc::clone(&platform),
             table: plan.automation.table.clone(),
             region,
-            functions: Functions::new(makers),
+            functions: Functions::new(makers, reserving),
             observer,
             usage: RefCell::default(),
             invoked_by_machines: RefCell::default(),
@@ -416,6 +423,7 @@ fn deploy(cloud: &Arc<Cloud>, deployment: Deployment) -> Result<(), String> {
         composite_alarms,
         rules,
         schedules,
+        reserves_concurrency: _,
     } = deployment;
     let account = &cloud.account;
     let functions = functions

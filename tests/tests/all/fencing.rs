@@ -643,3 +643,83 @@ fn the_event_source_of_a_function_that_must_not_run_stays_disabled() {
         assert_eq!(here.state, "Disabled");
     });
 }
+
+/// AWS refuses a reservation of 0 for it: the others are fenced, and people learn which is not, and why.
+#[test]
+fn a_function_with_provisioned_concurrency_cannot_be_stopped_and_is_named() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        let name = &world.plan.functions[0].name;
+        let mut function = world.cloud().lambda.function(PRIMARY, name).unwrap();
+        function.provisioned_concurrency = 5;
+        world.cloud().lambda.create_function(PRIMARY, name, function);
+        let output = world.fence().await;
+        assert_eq!(output["confirmed"], false, "{output}");
+        let text = output.to_string();
+        assert!(
+            text.contains("should not be lower than function's total provisioned concurrency [5]"),
+            "{text}"
+        );
+        let primary = world.primary();
+        assert_eq!(primary["concurrency"][name], Value::Null);
+        let others = world.plan.functions[1..].iter();
+        assert!(
+            others
+                .map(|other| &primary["concurrency"][&*other.name])
+                .all(|reserved| *reserved == json!(0))
+        );
+        assert_eq!(primary["sources"][ENABLED], json!("Disabling"));
+    });
+}
+
+/// Other functions have reserved meanwhile what the fence freed.
+#[test]
+fn a_reservation_that_is_refused_leaves_the_function_running_and_is_named() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        world.fence().await;
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        let others = simulator::aws::lambda::Function {
+            environment: BTreeMap::new(),
+            reserved_concurrency: Some(900),
+            provisioned_concurrency: 0,
+        };
+        world.cloud().lambda.create_function(PRIMARY, "another-team", others);
+        let output = world.unfence().await;
+        assert_eq!(output["complete"], false, "{output}");
+        let text = output.to_string();
+        assert!(text.contains("runs without its reserved concurrency of 40"), "{text}");
+        let concurrency = &world.primary()["concurrency"];
+        assert!(
+            concurrency.as_object().unwrap().values().all(Value::is_null),
+            "{concurrency}"
+        );
+    });
+}
+
+#[test]
+fn a_function_whose_reservation_is_refused_runs_where_the_region_is_activated() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        let others = simulator::aws::lambda::Function {
+            environment: BTreeMap::new(),
+            reserved_concurrency: Some(900),
+            provisioned_concurrency: 0,
+        };
+        world.cloud().lambda.create_function(RECOVERY, "another-team", others);
+        let plan = &world.opened["plan"];
+        let mut functions = plan["functions"].clone();
+        functions[0]["reserved_concurrency"] = json!(50);
+        let input = world.with(json!({ "here": plan["here"], "functions": functions, "part": "functions" }));
+        let step = world.step::<activate_region::ActivateRegion>();
+        let output = step.invoke(input).await.unwrap();
+        assert_eq!(
+            (&output["active"], output["failed"].as_array().unwrap().len()),
+            (&json!(5), 1),
+            "{output}"
+        );
+        let name = &world.plan.functions[0].name;
+        let function = world.cloud().lambda.function(RECOVERY, name).unwrap();
+        assert_eq!(function.reserved_concurrency, None);
+    });
+}

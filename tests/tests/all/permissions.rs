@@ -19,7 +19,7 @@ use tests::policy::{Statement, roles};
 use tests::template::Stack;
 
 /// What goes wrong in the rehearsals that are recorded, so that they take every path: each list in one rehearsal.
-const FAULTS: [&[&str]; 28] = [
+const FAULTS: [&[&str]; 29] = [
     &["grey-region"],
     &["grey-control"],
     &["both-databases"],
@@ -40,6 +40,7 @@ const FAULTS: [&[&str]; 28] = [
     &["grey-control", "approver-declines:2"],
     &["no-lag-metric", "stuck-failover"],
     &["flapping-alarm"],
+    &["table-away"],
     &["no-lag-metric", "approver-declines"],
     &["no-lag-metric", "one-approver-twice"],
     &["sns-down"],

@@ -321,6 +321,7 @@ fn a_function_that_points_elsewhere_stays_off_and_is_named() {
         let function = Function {
             environment: elsewhere,
             reserved_concurrency: Some(0),
+            provisioned_concurrency: 0,
         };
         world
             .simulation
@@ -531,4 +532,63 @@ fn a_time_from_an_impact_that_nobody_saw_is_at_least_that() {
         let told = world.messages().pop().unwrap().text;
         assert!(told.contains("Back after at least"), "{told}");
     });
+}
+
+#[test]
+fn a_record_that_fails_after_the_promotion_does_not_stop_the_move_of_the_name() {
+    in_virtual_time(async {
+        let world = World::watched(|_| {}).await;
+        let (cloud, global) = (world.cloud(), &world.plan.database.global_cluster);
+        cloud.take_region_away(PRIMARY);
+        while !cloud.rds.moves(global).iter().any(|asked| asked.accepted) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        cloud.faults.on_calls(CallFault {
+            service: Some("dynamodb".to_owned()),
+            region: Some(RECOVERY.to_owned()),
+            ..CallFault::every(CallEffect::ServerError)
+        });
+        while !world.passed("AnnounceUnnoted") {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let switch = world.plan.dns.switch_object.as_ref().unwrap();
+        assert!(cloud.s3.is_publicly_there(&switch.bucket.0, &switch.key));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        cloud.faults.lift_all();
+        world.wait().await;
+
+        let header = world.only_header().await;
+        let closing = header.ended().unwrap();
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
+        let undo = world.record.undo_notes(&header.id).await.unwrap();
+        assert!(undo.iter().all(|undo| undo.step != "switch-dns"), "{undo:?}");
+        // People have what the record has not.
+        let messages = world.messages();
+        let mut told = messages
+            .iter()
+            .filter(|message| message.subject.contains("without undo notes"));
+        let text = &told.next().unwrap().text;
+        assert!(told.next().is_none());
+        assert!(text.contains("delete-function-concurrency"), "{text}");
+        assert!(
+            text.contains(&format!("s3://{}/{}", switch.bucket.0, switch.key)),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn a_record_is_done_without_only_where_the_region_was_just_seen_to_write() {
+    use shared::error::{ErrorKind, StepError};
+    use shared::record::go_on_without_record;
+    let now = "2026-01-06T03:30:00Z".parse().unwrap();
+    let goes_on = |kind, seen: Option<&str>| {
+        let seen = seen.map(|seen| seen.parse().unwrap());
+        go_on_without_record(StepError::new(kind, "no record"), seen, now).is_ok()
+    };
+    assert!(goes_on(ErrorKind::Unavailable, Some("2026-01-06T03:20:00Z")));
+    assert!(goes_on(ErrorKind::NotFound, Some("2026-01-06T03:29:00Z")));
+    assert!(!goes_on(ErrorKind::Unavailable, Some("2026-01-06T03:19:59Z")));
+    assert!(!goes_on(ErrorKind::Unavailable, None));
+    assert!(!goes_on(ErrorKind::Preempted, Some("2026-01-06T03:29:00Z")));
 }

@@ -1026,7 +1026,7 @@ fn a_recovery_that_was_preempted_changes_nothing_more() {
         (PLANNED, "FenceRegion"),
         (PLANNED, "PromoteDatabase"),
         (PLANNED, "CheckSwitchover"),
-        (PLANNED, "ActivateAfterSwitchover"),
+        (PLANNED, "ActivateAfterPromotion"),
         (PLANNED, "SwitchDns"),
     ] {
         in_virtual_time(async {

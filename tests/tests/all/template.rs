@@ -611,6 +611,29 @@ fn the_switch_object_is_kept_from_others_and_watched() {
 }
 
 #[test]
+fn every_function_has_concurrency_of_its_own_where_the_account_allows_it() {
+    let [_, (region, mut parameters)] = parameters(&plan()).unwrap();
+    parameters.insert("ReservedConcurrency".to_owned(), "5".to_owned());
+    let reserving = Stack::render("123456789012", &region, &parameters).unwrap();
+    for step in STEPS {
+        let function = |stack: &Stack| stack.resource(&hole(step.name)).properties.clone();
+        assert_eq!(
+            function(&reserving)["ReservedConcurrentExecutions"],
+            json!("5"),
+            "{}",
+            step.name
+        );
+        let [_, usual] = stacks();
+        assert_eq!(
+            function(&usual).get("ReservedConcurrentExecutions"),
+            None,
+            "{}",
+            step.name
+        );
+    }
+}
+
+#[test]
 fn reports_can_be_locked() {
     let [_, (region, mut parameters)] = parameters(&plan()).unwrap();
     parameters.insert("ReportsLockedDays".to_owned(), "30".to_owned());

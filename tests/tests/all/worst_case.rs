@@ -54,11 +54,13 @@ impl Worst {
             "FenceRegion" => json!({ "confirmed": false, "summary": "not fenced" }),
             "PromoteDatabase" | "FailOver" => json!({}),
             "CheckDatabase" if late(&self.promoted, longest["database_seconds"]) => {
-                json!({ "ready": true, "last_surviving_at": null, "last_committed_at": null })
+                json!({ "ready": true, "seen_at": "2026-01-01T00:00:00Z", "last_surviving_at": null, "last_committed_at": null })
             }
-            "ActivateRegion" => json!({ "active": 1, "of": 1, "failed": [] }),
-            "EnableEventSources" => json!({ "active": 1, "of": 1, "failed": [] }),
-            "SwitchDns" | "SubmitDnsAgain" => json!({ "change": "C1" }),
+            "ActivateRegion" => json!({ "active": 1, "of": 1, "failed": [], "unnoted": [] }),
+            "EnableEventSources" => json!({ "active": 1, "of": 1, "failed": [], "unnoted": [] }),
+            "SwitchDns" | "SubmitDnsAgain" => {
+                json!({ "change": "C1", "unnoted": [{ "resource": { "text": "r" }, "reason": "no record" }] })
+            }
             "CheckDns" => json!({ "in_sync": false, "gone": true }),
             "CheckHealth" if late(&self.switched, longest["health_seconds"]) => {
                 json!({ "healthy": true, "so_far": { "first_at": null } })

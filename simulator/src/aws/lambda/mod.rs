@@ -2,7 +2,7 @@
 
 mod service;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +28,10 @@ pub struct Lambda {
     functions: Mutex<BTreeMap<(String, String), Function>>,
     event_sources: Mutex<BTreeMap<(String, String), Mapping>>,
     quota: Quota,
+    /// Regions in which other functions use up all concurrency that is not reserved.
+    used_up: Mutex<BTreeSet<String>>,
+    /// Invocations that began there since, by whether they were let in.
+    while_used_up: Mutex<BTreeMap<bool, u64>>,
 }
 
 impl Default for Lambda {
@@ -36,6 +40,8 @@ impl Default for Lambda {
             functions: Mutex::default(),
             event_sources: Mutex::default(),
             quota: Quota::new(REQUESTS_PER_SECOND, SignedDuration::from_secs(1)),
+            used_up: Mutex::default(),
+            while_used_up: Mutex::default(),
         }
     }
 }
@@ -47,6 +53,8 @@ pub struct Function {
     pub environment: BTreeMap<String, String>,
     /// Its reserved concurrency: 0 means that it never runs, nothing that it shares the account's pool.
     pub reserved_concurrency: Option<u32>,
+    /// The concurrency that is provisioned for its versions and aliases, together. No less can be reserved.
+    pub provisioned_concurrency: u32,
 }
 
 /// An event source mapping as it is at a moment.
@@ -56,7 +64,7 @@ pub struct EventSource {
     pub region: String,
     /// Its UUID.
     pub uuid: String,
-    /// The function that it invokes.
+    /// The function that it invokes, with the version or alias where it names one: `router:live`.
     pub function: String,
     /// ARN of what it reads from.
     pub source_arn: String,
@@ -65,6 +73,7 @@ pub struct EventSource {
 }
 
 struct Mapping {
+    /// With the version or alias, where it names one.
     function: String,
     source_arn: String,
     /// What was asked for last.
@@ -74,6 +83,11 @@ struct Mapping {
 }
 
 impl Mapping {
+    /// The function's name alone.
+    fn name(&self) -> &str {
+        self.function.split(':').next().unwrap_or_default()
+    }
+
     fn is_changing(&self, now: Timestamp) -> bool {
         self.change.is_some_and(|(_, until)| now < until)
     }
@@ -115,7 +129,31 @@ impl Lambda {
         functions.get(&(region.to_owned(), name.to_owned())).map(look)
     }
 
-    /// Makes an event source mapping, enabled or disabled from the beginning.
+    /// Other functions of a Region use up all concurrency that is not reserved, or no more.
+    pub fn use_up_concurrency(&self, region: &str, on: bool) {
+        let mut used_up = lock(&self.used_up);
+        match on {
+            true => drop(used_up.insert(region.to_owned())),
+            false => drop(used_up.remove(region)),
+        }
+    }
+
+    /// Whether a Region's pool lets a function run that is invoked now, which has concurrency of its own or not.
+    pub(crate) fn lets_in(&self, region: &str, is_reserved: bool) -> bool {
+        if !lock(&self.used_up).contains(region) {
+            return true;
+        }
+        *lock(&self.while_used_up).entry(is_reserved).or_default() += 1;
+        is_reserved
+    }
+
+    /// How many functions were invoked while the concurrency of their Region was used up: those let in, and those throttled.
+    pub fn invoked_while_used_up(&self) -> [u64; 2] {
+        let counted = lock(&self.while_used_up);
+        [true, false].map(|let_in| counted.get(&let_in).copied().unwrap_or_default())
+    }
+
+    /// Makes an event source mapping, enabled or disabled from the beginning; the function may be one's alias, as `router:live`.
     pub fn create_event_source(&self, region: &str, uuid: &str, function: &str, source_arn: &str, enabled: bool) {
         let mapping = Mapping {
             function: function.to_owned(),
@@ -148,7 +186,7 @@ impl Lambda {
         })
     }
 
-    /// The name of the function that an event source mapping invokes; nothing, if there is no such mapping.
+    /// What an event source mapping invokes, with the version or alias; nothing, if there is no such mapping.
     fn function_of_event_source(&self, region: &str, uuid: &str) -> Option<String> {
         let mappings = lock(&self.event_sources);
         let mapping = mappings.get(&(region.to_owned(), uuid.to_owned()));
@@ -209,7 +247,7 @@ impl Lambda {
         let mut found = mappings
             .range((region.to_owned(), from)..)
             .take_while(|((its_region, _), _)| its_region == region)
-            .filter(|(_, mapping)| function.is_none_or(|name| mapping.function == name));
+            .filter(|(_, mapping)| function.is_none_or(|name| mapping.name() == name));
         let listed: Vec<Value> = found
             .by_ref()
             .take(page)
@@ -289,6 +327,16 @@ impl Lambda {
                     let message = "ReservedConcurrentExecutions must be a number from 0";
                     return Reply::json_error(400, "InvalidParameterValueException", message);
                 };
+                // Source: Lambda Developer Guide, "Configuring provisioned concurrency": it counts towards the reserved one, and cannot
+                // be more. The words are those that LocalStack's tests took from AWS.
+                let provisioned = function.provisioned_concurrency;
+                if count < provisioned {
+                    let message = format!(
+                        "ReservedConcurrentExecutions  {count} should not be lower than function's total provisioned \
+                         concurrency [{provisioned}]."
+                    );
+                    return Reply::json_error(400, "InvalidParameterValueException", &message);
+                }
                 if others.saturating_add(count) > CONCURRENCY - UNRESERVED {
                     let message = format!(
                         "Specified ReservedConcurrentExecutions for function decreases account's \

@@ -5,7 +5,7 @@ use states_language::ExecutionStatus;
 use tokio::time::sleep;
 
 use super::super::*;
-use super::world::{ELSEWHERE, HERE, error_and_cause, play, task, told};
+use super::world::{ELSEWHERE, HERE, begin_with, error_and_cause, in_virtual_time, play, task, told};
 
 fn machines() -> Vec<(&'static str, &'static str)> {
     let tell = json!({
@@ -105,4 +105,28 @@ fn a_killed_function_starts_anew() {
         let shortest = simulation.cloud().timings.function_cold_start.from;
         assert!(cold >= shortest && cold_again >= shortest, "{cold:?}, {cold_again:?}");
     });
+}
+
+#[test]
+fn a_function_without_reserved_concurrency_waits_for_the_regions_pool() {
+    for reserves in [false, true] {
+        in_virtual_time(async {
+            let simulation = begin_with(machines(), |deployment| deployment.reserves_concurrency = reserves);
+            let simulation = simulation.await.unwrap();
+            let lambda = &simulation.cloud().lambda;
+            lambda.use_up_concurrency(HERE, true);
+            let ended = simulation.play_one("tells", "one", json!({})).await;
+            match reserves {
+                true => assert!(matches!(ended, ExecutionStatus::Succeeded { .. }), "{ended:?}"),
+                false => assert_eq!(error_and_cause(ended).0, "Lambda.TooManyRequestsException"),
+            }
+            assert_eq!(
+                lambda.invoked_while_used_up(),
+                [u64::from(reserves), u64::from(!reserves)]
+            );
+            lambda.use_up_concurrency(HERE, false);
+            let ended = simulation.play_one("tells", "two", json!({})).await;
+            assert!(matches!(ended, ExecutionStatus::Succeeded { .. }), "{ended:?}");
+        });
+    }
 }

@@ -170,9 +170,14 @@ impl World {
         function.reserved_concurrency = Some(40);
         cloud.lambda.create_function(PRIMARY, name, function);
         for (uuid, enabled) in [(DISABLED, false), (ENABLED, true)] {
-            cloud
-                .lambda
-                .create_event_source(PRIMARY, uuid, name, "arn:aws:sqs:us-east-1:123456789012:q", enabled);
+            // By an alias of the function.
+            cloud.lambda.create_event_source(
+                PRIMARY,
+                uuid,
+                &format!("{name}:live"),
+                "arn:aws:sqs:us-east-1:123456789012:q",
+                enabled,
+            );
         }
         cloud.lambda.create_event_source(
             PRIMARY,
