@@ -21,8 +21,8 @@ pub(crate) fn regions(plan: &Plan) -> [&str; 2] {
     [&plan.regions.primary.region, &plan.regions.standby.region]
 }
 
-/// Runs `verb` against the real AWS, as the environment's credentials allow. One that changes something goes through
-/// [`to_change`].
+/// Runs `verb` against the real AWS, as the environment's credentials allow. One that changes something, or whose answer would
+/// be wrong of another account, goes through [`in_its_account`].
 pub(crate) fn with(plan: &Plan, output: &mut Output, verb: impl AsyncFnOnce(&Aws, &mut Output) -> Exit) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -37,8 +37,8 @@ pub(crate) fn with(plan: &Plan, output: &mut Output, verb: impl AsyncFnOnce(&Aws
     })
 }
 
-/// Likewise a verb that changes something: it runs only in the plan's account, and is handed the ARN of its caller.
-pub(crate) fn to_change(
+/// Likewise a verb that runs only in the plan's account. It is handed the ARN of its caller.
+pub(crate) fn in_its_account(
     plan: &Plan,
     output: &mut Output,
     verb: impl AsyncFnOnce(&Aws, String, &mut Output) -> Exit,

@@ -68,7 +68,7 @@ pub(crate) fn run(verb: &AutomationVerb, plan: &Plan, output: &mut Output) -> Ex
             return account::with(plan, output, async |aws, output| show(&status(aws, plan).await, output));
         }
     };
-    account::to_change(plan, output, async |aws, by, output| {
+    account::in_its_account(plan, output, async |aws, by, output| {
         let (at, reason) = (aws.now(), reason.to_owned());
         switch(aws, plan, &Switch { on, by, at, reason }, output).await
     })

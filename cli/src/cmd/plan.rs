@@ -69,7 +69,7 @@ pub async fn push(aws: &Aws, plan: &Plan) -> Vec<InRegion<String>> {
 
 /// Makes a plan the one in force in the real AWS.
 pub(crate) fn push_to_aws(plan: &Plan, output: &mut Output) -> Exit {
-    account::to_change(plan, output, async |aws, _, output| {
+    account::in_its_account(plan, output, async |aws, _, output| {
         let mut exit = Exit::Success;
         for InRegion { region, answer } in push(aws, plan).await {
             match answer {
@@ -89,10 +89,7 @@ pub(crate) fn push_to_aws(plan: &Plan, output: &mut Output) -> Exit {
 
 /// Writes the template's parameters, a file for each Region, with concurrency of its own for the automation where the account allows it.
 pub(crate) fn render_from_account(plan: &Plan, folder: &Path, output: &mut Output) -> Exit {
-    account::with(plan, output, async |aws, output| {
-        if account::caller(aws, plan, output).await.is_none() {
-            return Exit::Failure;
-        }
+    account::in_its_account(plan, output, async |aws, _, output| {
         let mut reserved = BTreeMap::new();
         for InRegion { region, answer } in reserve(aws, plan).await {
             match answer {

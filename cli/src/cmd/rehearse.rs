@@ -210,7 +210,7 @@ fn publish(rehearsal: &Rehearsal, plan: &Plan, json: bool, output: &mut Output) 
             .await
     };
     let mut outcome = None;
-    account::to_change(plan, output, async |aws, _, _| {
+    account::in_its_account(plan, output, async |aws, _, _| {
         outcome = Some(published(aws).await);
         Exit::Success
     });

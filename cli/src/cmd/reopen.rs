@@ -9,7 +9,7 @@ use crate::output::{Exit, Output, one_line};
 
 /// Opens a Region in the real AWS.
 pub(crate) fn run(args: &ReopenArgs, plan: &Plan, output: &mut Output) -> Exit {
-    account::to_change(plan, output, async |aws, by, output| {
+    account::in_its_account(plan, output, async |aws, by, output| {
         let order = Order {
             region: &args.region,
             by: &by,

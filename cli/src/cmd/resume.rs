@@ -9,7 +9,7 @@ use crate::output::{Exit, Output, one_line};
 
 /// Goes on with a recovery in the real AWS.
 pub(crate) fn run(args: &ResumeArgs, plan: &Plan, output: &mut Output) -> Exit {
-    account::to_change(plan, output, async |aws, by, output| {
+    account::in_its_account(plan, output, async |aws, by, output| {
         match resume(aws, plan, &args.recovery, &by).await {
             Ok(Resumed { region, execution }) => {
                 output.line(format_args!(

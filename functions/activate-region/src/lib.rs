@@ -16,7 +16,7 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, Looked, Noted, Setting, may_run, opened, side_by_side};
 use shared::plan::Function;
-use shared::record::{Fenced, Missing, Record, Resource, Undo, go_on_without_record};
+use shared::record::{Fenced, Missing, Record, Resource, Undo, Warning, go_on_without_record};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -63,7 +63,7 @@ pub struct Output {
     /// What is not as it should be, and why; a function by its name alone, for people.
     pub failed: Vec<Missing>,
     /// What was changed without an undo note.
-    pub unnoted: Vec<Missing>,
+    pub unnoted: Vec<Warning>,
 }
 
 impl Summarise for Output {
@@ -310,7 +310,7 @@ impl ActivateRegion {
 #[derive(Debug, Default)]
 struct Report {
     failures: Vec<Missing>,
-    unnoted: Vec<Missing>,
+    unnoted: Vec<Warning>,
     /// The first failure that may pass, and without which the Region does not serve.
     passing: Option<StepError>,
 }

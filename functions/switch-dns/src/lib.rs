@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::record::{Missing, Record, Resource, ResourceKind, Undo};
+use shared::record::{Record, Resource, ResourceKind, Undo, Warning};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DnsMethod, DnsSlice};
 use shared::step::{Change, Step};
@@ -38,7 +38,7 @@ pub struct Output {
     /// Route 53's id of the change, where a record was changed.
     pub change: Option<String>,
     /// What was changed without an undo note.
-    pub unnoted: Vec<Missing>,
+    pub unnoted: Vec<Warning>,
 }
 
 impl Summarise for Output {
@@ -112,7 +112,7 @@ impl Step for SwitchDns {
 
 impl SwitchDns {
     /// Keeps what takes the change back. Gives it where the record fails and the name moves without it.
-    async fn note(&self, input: &Input, undo: Undo) -> Result<Vec<Missing>, StepError> {
+    async fn note(&self, input: &Input, undo: Undo) -> Result<Vec<Warning>, StepError> {
         let undos = std::slice::from_ref(&undo);
         let noting = self
             .record

@@ -101,6 +101,7 @@ fn follows_on(code: &WarningCode) -> &'static str {
         WarningCode::NotFit => "this Region may not serve, or not in full, until that is corrected",
         WarningCode::CommittedUnread | WarningCode::SurvivingUnread => "what was lost is not measured, or less exactly",
         WarningCode::NotesUnread => "what an earlier recovery changed is not taken back by this one",
+        WarningCode::NotNoted => "keep this: nothing else says how it is taken back",
         WarningCode::LockUnread => {
             "what was changed then may have no undo note; another recovery at the same time was not ruled out"
         }

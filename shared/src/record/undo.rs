@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lock::preempted;
-use super::resource::{Missing, Resource};
+use super::resource::Resource;
 use super::table::{Record, internal, item_of, key, number, recovery_key, workload_key};
+use super::warning::{Warning, WarningCode};
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::RecoveryRef;
 
@@ -71,15 +72,20 @@ pub enum FencedFor {
 }
 
 impl Undo {
-    /// What it would have taken back, and how, where `error` kept it from being noted.
-    pub fn not_noted(&self, error: &StepError) -> Missing {
+    /// How what it would have noted is taken back, where `error` kept it from being noted.
+    pub fn not_noted(&self, error: &StepError) -> Warning {
         let how = match (&self.by_hand, &self.taken_back_by) {
             (Some(by_hand), _) => format!("by hand: {by_hand}"),
             (None, Some(by)) => format!("by {by}"),
             (None, None) => "not at all".to_owned(),
         };
-        let reason = format!("changed without an undo note; it is taken back {how}; {error}");
-        Missing::new(self.resource.clone(), reason).because(error)
+        let text = format!(
+            "{} was changed without an undo note; it is taken back {how}",
+            self.resource.text
+        );
+        Warning::new(WarningCode::NotNoted, text)
+            .on(self.resource.clone())
+            .because(error)
     }
 }
 

@@ -54,6 +54,8 @@ pub enum WarningCode {
     NotesUnread,
     /// The lock could not be read, after the promotion.
     LockUnread,
+    /// Something was changed without an undo note, since the record failed after the promotion.
+    NotNoted,
     /// No outage is seen: the start stands in for the impact.
     NoOutageSeen,
     /// The database is here already: what was lost is not known any more.
@@ -124,6 +126,15 @@ impl Warning {
     pub fn about(self, region: impl Into<String>) -> Self {
         Self {
             region: Some(region.into()),
+            ..self
+        }
+    }
+
+    /// The resource that it is about.
+    #[must_use]
+    pub fn on(self, resource: Resource) -> Self {
+        Self {
+            resource: Some(resource),
             ..self
         }
     }

@@ -83,7 +83,7 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 24] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 25] = [
     (
         "assess-region",
         "ask",
@@ -103,6 +103,7 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 24] = [
     ("check-database", "last_committed_at", READY_BY_THEN),
     ("check-database", "last_surviving_at", READY_BY_THEN),
     ("check-database", "ready", READY_BY_THEN),
+    ("check-database", "seen_at", "it is when it looked"),
     ("check-database", "waiting_for", READY_BY_THEN),
     ("check-health", "so_far", "it counts from its own answer on"),
     ("fence-region", "changed", WHAT_IT_DID),
