@@ -75,6 +75,11 @@ pub trait Effect: Send + Sync {
         None
     }
 
+    /// Whether the record can be away for so long that a recovery cannot be closed. Whoever frees its lock tells people.
+    fn loses_the_record(&self) -> bool {
+        false
+    }
+
     /// Whether nobody can be told anything.
     fn silences_announcements(&self) -> bool {
         false

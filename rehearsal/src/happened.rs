@@ -106,6 +106,8 @@ pub struct Happened<'a> {
     pub interrupts: bool,
     /// How many recoveries may change something.
     pub changing_recoveries: usize,
+    /// Whether the record was there to close recoveries in.
+    pub can_close: bool,
     /// Whether SNS took what was told.
     pub can_tell: bool,
     /// Whether the scenario's execution was made to end without its last state.

@@ -115,7 +115,8 @@ fn every_run_ends(happened: &Happened<'_>) -> Vec<Seen> {
     }
     let unclosed = happened.recoveries.iter().filter(|recorded| {
         let is_told = recorded.announced.iter().any(|told| told.what == release_lock::TOLD);
-        recorded.header.ended().is_none() && !(happened.is_stopped && (is_told || !happened.can_tell))
+        let may_stay_open = happened.is_stopped || !happened.can_close;
+        recorded.header.ended().is_none() && !(may_stay_open && (is_told || !happened.can_tell))
     });
     breaches.extend(unclosed.map(|recorded| seen(now, format!("{} was never closed", recorded.header.id))));
     breaches

@@ -57,6 +57,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         changing_recoveries: disaster.changing_recoveries(),
         child_dies: effects.clone().any(Effect::ends_the_scenario),
         is_stopped: effects.clone().any(Effect::stops_the_recovery),
+        can_close: !effects.clone().any(Effect::loses_the_record),
         can_tell: !effects.any(Effect::silences_announcements),
         locks,
         reopened,

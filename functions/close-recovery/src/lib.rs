@@ -182,6 +182,7 @@ impl Step for CloseRecovery {
                 let known = Box::pin(self.known(&input, recovery)).await;
                 let mut end = End::new(&input, known.seen.unwrap_or_default(), known.changes.as_deref());
                 with_word(&mut end.observed, known.word.flatten());
+                back_since(&mut end.observed, &header.earlier);
                 if let Some(decided) = known.decided.flatten() {
                     end.evidence
                         .entry(ASSESSMENT.to_owned())
@@ -447,6 +448,14 @@ async fn or_warn<T>(what: &str, reading: impl Future<Output = Result<T, StepErro
             None
         }
     }
+}
+
+/// Customers were served from the first healthy answer on, also where an execution saw it that fell short of something else, and
+/// another one went on.
+fn back_since(observed: &mut Observed, earlier: &[Closing]) {
+    let fell_short = earlier.iter().filter(|closing| closing.outcome == Outcome::Partial);
+    let seen = fell_short.filter_map(|closing| closing.observed.healthy_at);
+    observed.healthy_at = observed.healthy_at.into_iter().chain(seen).min();
 }
 
 /// Adds the last heartbeat that the Region that was left is known to have committed: it went on writing after the
@@ -901,6 +910,29 @@ mod tests {
             let text = summary(&header(), &closing(outcome, Observed::default()));
             assert_eq!(text.contains("drctl resume r."), may, "{text}");
         }
+    }
+
+    #[test]
+    fn what_an_earlier_execution_brought_back_counts_from_then() {
+        let ended = |outcome, healthy| Closing {
+            observed: Observed {
+                healthy_at: Some(at(healthy)),
+                ..Observed::default()
+            },
+            ..closing(outcome, Observed::default())
+        };
+        let earlier = [ended(Outcome::Failed, 100), ended(Outcome::Partial, 300)];
+        for (own, since) in [(Some(900), 300), (None, 300), (Some(200), 200)] {
+            let mut observed = Observed {
+                healthy_at: own.map(at),
+                ..Observed::default()
+            };
+            back_since(&mut observed, &earlier);
+            assert_eq!(observed.healthy_at, Some(at(since)));
+        }
+        let mut observed = Observed::default();
+        back_since(&mut observed, &earlier[..1]);
+        assert_eq!(observed.healthy_at, None, "it did not last");
     }
 
     #[test]

@@ -238,7 +238,7 @@ pub static TABLE_AWAY: FaultKind = FaultKind {
     ..FaultKind::plain::<TableAway>(
         "table-away",
         "from the promotion on, the table of records of the Region that takes over fails every call for 6 min",
-        "recovers without undo notes, and people are told which",
+        "recovers without undo notes, at least in part, and people are told which",
     )
 };
 
@@ -246,6 +246,10 @@ pub static TABLE_AWAY: FaultKind = FaultKind {
 struct TableAway;
 
 impl Effect for TableAway {
+    fn loses_the_record(&self) -> bool {
+        true
+    }
+
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
         let (since, simulation) = (world.cloud().now(), world.simulation.clone());
         let (here, global) = (world.here.to_owned(), world.plan.database.global_cluster.clone());

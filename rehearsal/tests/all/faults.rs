@@ -403,8 +403,15 @@ fn a_lag_by_its_source_is_a_lag_that_is_known() {
 #[test]
 fn a_table_that_fails_after_the_promotion_stops_nothing() {
     each(&["table-away"], |rehearsal| {
-        recovers(rehearsal);
-        assert_eq!(rehearsal.outcome, "recovered", "{:?}", rehearsal.reason);
+        // Without its notes nobody knows which event sources were disabled on purpose.
+        assert!(
+            matches!(rehearsal.outcome, "recovered" | "partial"),
+            "{}: {:?}",
+            rehearsal.outcome,
+            rehearsal.reason
+        );
+        assert_eq!(rehearsal.breaches, []);
+        assert!(rehearsal.truth.rto_seconds.is_some(), "nobody is served");
     });
 }
 
