@@ -164,14 +164,15 @@ pub fn in_both_regions(
     plan: &Plan,
     steps: &[DeployedStep],
     machines: &[(&'static str, &'static str)],
-    watching: Option<Watching>,
+    watching: Vec<Watching>,
     alarm_is_heard: bool,
 ) -> Vec<Deployment> {
     let regions = [&plan.regions.standby.region, &plan.regions.primary.region];
     let mut both = regions.map(|region| in_region(plan, region, steps, machines));
-    if let Some(watching) = watching
-        && let Some(there) = both.iter_mut().find(|there| there.region == watching.region)
-    {
+    for watching in watching {
+        let Some(there) = both.iter_mut().find(|there| there.region == watching.region) else {
+            continue;
+        };
         there.alarms.extend(watching.alarms);
         there.composite_alarms.extend(watching.composite_alarms);
         there.schedules.extend(watching.schedules);

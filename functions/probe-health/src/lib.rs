@@ -1,13 +1,14 @@
 //! The outside probe: each minute it asks the public name, and publishes the metric behind the alarm.
 //!
-//! It runs in the standby Region, so that it survives the loss of the primary. It belongs to no recovery, changes
-//! nothing, and has nothing to take back.
+//! It runs in both Regions: the one that stands by watches the one that serves, and survives its loss. So it also publishes
+//! whether its own Region serves. It belongs to no recovery, changes nothing, and has nothing to take back.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::StepError;
+use shared::global_database::{GlobalDatabase, Promotion};
 use shared::health::Health;
 use shared::metric::{Datum, Metrics, Unit};
 use shared::slices::{HealthSlice, ProbeSlice};
@@ -22,7 +23,22 @@ pub struct Input {
     pub health: HealthSlice,
     /// The metric.
     pub probe: ProbeSlice,
+    /// The cluster of this Region: whether it is the writer is published too.
+    pub cluster: Cluster,
 }
+
+/// The cluster of a Region.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Its global database.
+    pub global_cluster: String,
+    /// Its ARN.
+    pub cluster_arn: String,
+}
+
+/// The metric that says whether this Region serves, 1 or 0: while it does, the other one watches.
+pub const SERVES: &str = "ServesHere";
 
 /// What was answered.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +47,8 @@ pub struct Output {
     pub healthy: bool,
     /// What the answer said.
     pub answer: String,
+    /// Whether this Region has the writer; nothing where that is not known.
+    pub serves: Option<bool>,
 }
 
 impl Summarise for Output {
@@ -42,10 +60,14 @@ impl Summarise for Output {
     }
 }
 
+/// How long it may take to see whether this Region serves.
+const SERVES_LIMIT: Duration = Duration::from_secs(5);
+
 /// The step.
 #[derive(Debug)]
 pub struct ProbeHealth {
     aws: Aws,
+    rds: aws_sdk_rds::Client,
     metrics: Metrics,
 }
 
@@ -62,6 +84,7 @@ impl Step for ProbeHealth {
     fn new(aws: &Aws) -> Self {
         Self {
             aws: aws.clone(),
+            rds: aws_sdk_rds::Client::new(aws.config()),
             // A minute without a datapoint makes the impact known a minute too late.
             metrics: Metrics::new(&aws.at_leisure()),
         }
@@ -70,10 +93,11 @@ impl Step for ProbeHealth {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         // The datapoint belongs to the minute in which was asked, not to the one in which waiting for an answer ended.
         let asked_at = self.aws.now();
-        let answer = self
-            .aws
-            .get(&input.health.url, Duration::from_secs(input.health.timeout_seconds))
-            .await;
+        let (answer, serves) = tokio::join!(
+            self.aws
+                .get(&input.health.url, Duration::from_secs(input.health.timeout_seconds)),
+            self.serves(&input.cluster),
+        );
         let (healthy, answer) = match Health::judge(answer) {
             Health::Healthy { region } => (
                 true,
@@ -86,14 +110,35 @@ impl Step for ProbeHealth {
             metric,
             workload,
         } = &input.probe;
-        let datum = Datum {
-            name: metric,
-            value: if healthy { 1.0 } else { 0.0 },
+        let datum = |name, holds: bool| Datum {
+            name,
+            value: f64::from(u8::from(holds)),
             unit: Unit::None,
         };
+        let mut data = vec![datum(metric, healthy)];
+        data.extend(serves.map(|serves| datum(SERVES, serves)));
         self.metrics
-            .publish(namespace, &[("Workload", workload)], asked_at, &[datum])
+            .publish(namespace, &[("Workload", workload)], asked_at, &data)
             .await?;
-        Ok(Output { healthy, answer })
+        Ok(Output {
+            healthy,
+            answer,
+            serves,
+        })
+    }
+}
+
+impl ProbeHealth {
+    /// Whether this Region has the writer. It must not keep the probe's own word from being published.
+    async fn serves(&self, cluster: &Cluster) -> Option<bool> {
+        let described = GlobalDatabase::describe(&self.rds, &cluster.global_cluster, self.aws.region());
+        match tokio::time::timeout(SERVES_LIMIT, described).await {
+            Ok(Ok(database)) => Some(database.promotion(&cluster.cluster_arn) == Promotion::Done),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "whether this Region serves is not known");
+                None
+            }
+            Err(_) => None,
+        }
     }
 }

@@ -25,6 +25,7 @@ mod stopped;
 mod switch_object;
 mod template;
 mod time_limits;
+mod watching_back;
 mod worst_case;
 
 // Most tests play rehearsals, which are many small allocations.
