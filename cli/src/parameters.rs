@@ -85,8 +85,7 @@ pub(crate) fn prefix(plan: &Plan) -> String {
 }
 
 fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<Parameters, String> {
-    let alarms = plan.alarms.iter().filter(|alarm| alarm.region == name);
-    let alarms: Vec<&str> = alarms.map(|alarm| alarm.name.as_str()).collect();
+    let alarms: Vec<String> = plan.alarms_in(name).into_iter().map(|alarm| alarm.name).collect();
     let switch = plan.dns.switch_object.as_ref();
     let health_check = switch.and_then(|switch| switch.health_check.as_ref());
     let health_check = health_check.filter(|_| here.region == HEALTH_CHECK_METRICS);

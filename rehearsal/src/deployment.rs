@@ -169,7 +169,7 @@ pub fn in_each_region(
     plan: &Plan,
     steps: &[DeployedStep],
     machines: &[(&'static str, &'static str)],
-    watching: Option<Watching>,
+    watching: Vec<Watching>,
     alarm_is_heard: bool,
 ) -> Vec<Deployment> {
     let regions = [&plan.regions.standby.region, &plan.regions.primary.region];
@@ -188,17 +188,16 @@ pub fn in_each_region(
             there.schedules.retain(|schedule| schedule.name != ASK_AGAIN);
         }
     }
-    let Some(watching) = watching else {
-        return each;
-    };
-    for there in &mut each {
-        let schedules = watching.schedules.iter();
-        let here = schedules.filter(|schedule| schedule.region == there.region);
-        there.schedules.extend(here.cloned());
-        if there.region == watching.region {
-            there.alarms.extend(watching.alarms.clone());
-            there.composite_alarms.extend(watching.composite_alarms.clone());
-            there.rules.extend(alarm_is_heard.then(|| watching.rule.clone()));
+    for watching in watching {
+        for there in &mut each {
+            let schedules = watching.schedules.iter();
+            let here = schedules.filter(|schedule| schedule.region == there.region);
+            there.schedules.extend(here.cloned());
+            if there.region == watching.region {
+                there.alarms.extend(watching.alarms.clone());
+                there.composite_alarms.extend(watching.composite_alarms.clone());
+                there.rules.extend(alarm_is_heard.then(|| watching.rule.clone()));
+            }
         }
     }
     each

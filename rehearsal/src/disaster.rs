@@ -73,9 +73,9 @@ pub trait Disaster: Sync {
         Vec::new()
     }
 
-    /// What watches the platform. Errors: a text, if nothing in the plan does.
-    fn watching(&self, _plan: &Plan) -> Result<Option<Watching>, String> {
-        Ok(None)
+    /// What watches the platform, first what starts the recovery that is rehearsed. Errors: a text, if nothing in the plan does.
+    fn watching(&self, _plan: &Plan) -> Result<Vec<Watching>, String> {
+        Ok(Vec::new())
     }
 
     /// Puts into the world what the plan does not say.

@@ -157,6 +157,14 @@ fn every_end_is_told(happened: &Happened<'_>) -> Vec<Seen> {
 
 /// Where a recovery ended before the point of no return, everything is as it was.
 fn as_before(happened: &Happened<'_>) -> Vec<Seen> {
+    // How one ends that could not be closed, nobody has said; `every-run-ends` says whether it may stay so.
+    if happened
+        .recoveries
+        .iter()
+        .any(|recorded| recorded.header.ended().is_none())
+    {
+        return Vec::new();
+    }
     let Some(closing) = happened
         .recoveries
         .iter()

@@ -112,6 +112,8 @@ impl<'a> Stage<'a> {
             machines,
             flapping: disaster
                 .watching(plan)?
+                .into_iter()
+                .next()
                 .map(|watching| (watching.region, watching.flapping)),
             heard: Rc::new(Heard::default()),
             stop_at: RefCell::new(script.stop_at.clone()),

@@ -1,13 +1,14 @@
 //! The outside probe: each minute it asks the public name, and publishes the metric behind the alarm.
 //!
-//! It runs in the standby Region, so that it survives the loss of the primary. It belongs to no recovery, changes
-//! nothing, and has nothing to take back.
+//! It runs in both Regions: the one that stands by watches the one that serves, and survives its loss. So it also publishes
+//! whether its own Region serves. It belongs to no recovery, changes nothing, and has nothing to take back.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::StepError;
+use shared::global_database::{GlobalDatabase, Promotion};
 use shared::health::Health;
 use shared::metric::{Datum, Metrics, Unit};
 use shared::outside;
@@ -23,7 +24,23 @@ pub struct Input {
     pub health: HealthSlice,
     /// The metric.
     pub probe: ProbeSlice,
+    /// The cluster of this Region: whether it is the writer is published too. The observer's has none.
+    #[serde(default)]
+    pub cluster: Option<Cluster>,
 }
+
+/// The cluster of a Region.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Its global database.
+    pub global_cluster: String,
+    /// Its ARN.
+    pub cluster_arn: String,
+}
+
+/// The metric that says whether this Region serves, 1 or 0: while it does, the other one watches.
+pub const SERVES: &str = "ServesHere";
 
 /// What was answered.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +51,8 @@ pub struct Output {
     pub published: bool,
     /// What the answer said.
     pub answer: String,
+    /// Whether this Region has the writer; nothing where that is not known.
+    pub serves: Option<bool>,
 }
 
 impl Summarise for Output {
@@ -45,10 +64,14 @@ impl Summarise for Output {
     }
 }
 
+/// How long it may take to see whether this Region serves.
+const SERVES_LIMIT: Duration = Duration::from_secs(5);
+
 /// The step.
 #[derive(Debug)]
 pub struct ProbeHealth {
     aws: Aws,
+    rds: aws_sdk_rds::Client,
     metrics: Metrics,
 }
 
@@ -65,6 +88,7 @@ impl Step for ProbeHealth {
     fn new(aws: &Aws) -> Self {
         Self {
             aws: aws.clone(),
+            rds: aws_sdk_rds::Client::new(aws.config()),
             // A minute without a datapoint makes the impact known a minute too late.
             metrics: Metrics::new(&aws.at_leisure()),
         }
@@ -73,10 +97,11 @@ impl Step for ProbeHealth {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         // The datapoint belongs to the minute in which was asked, not to the one in which waiting for an answer ended.
         let asked_at = self.aws.now();
-        let answer = self
-            .aws
-            .get(&input.health.url, Duration::from_secs(input.health.timeout_seconds))
-            .await;
+        let (answer, serves) = tokio::join!(
+            self.aws
+                .get(&input.health.url, Duration::from_secs(input.health.timeout_seconds)),
+            self.serves(input.cluster.as_ref()),
+        );
         let ProbeSlice {
             namespace,
             metric,
@@ -90,28 +115,53 @@ impl Step for ProbeHealth {
             ),
             Health::Unhealthy { why } => (false, why),
         };
-        if let Some(outside) = outside.as_ref().filter(|_| !healthy)
-            && let Err(unproved) = outside::prove(&self.aws, outside).await
-        {
-            // Who reaches nothing knows nothing. An alarm tells people of a probe that is silent.
-            return Ok(Output {
-                healthy,
-                published: false,
-                answer: format!("{answer}; not published, since this Region may have lost its way out: {unproved}"),
-            });
-        }
-        let datum = Datum {
-            name: metric,
-            value: if healthy { 1.0 } else { 0.0 },
+        let datum = |name, holds: bool| Datum {
+            name,
+            value: f64::from(u8::from(holds)),
             unit: Unit::None,
         };
-        self.metrics
-            .publish(namespace, &[("Workload", workload)], asked_at, &[datum])
-            .await?;
+        let mut data: Vec<Datum> = serves.map(|serves| datum(SERVES, serves)).into_iter().collect();
+        // Who reaches nothing knows nothing. An alarm tells people of a probe that is silent.
+        let unproved = match outside.as_ref().filter(|_| !healthy) {
+            Some(outside) => outside::prove(&self.aws, outside).await.err(),
+            None => None,
+        };
+        let (published, answer) = match unproved {
+            None => (true, answer),
+            Some(unproved) => (
+                false,
+                format!("{answer}; not published, since this Region may have lost its way out: {unproved}"),
+            ),
+        };
+        if published {
+            data.push(datum(metric, healthy));
+        }
+        if !data.is_empty() {
+            self.metrics
+                .publish(namespace, &[("Workload", workload)], asked_at, &data)
+                .await?;
+        }
         Ok(Output {
             healthy,
-            published: true,
+            published,
             answer,
+            serves,
         })
+    }
+}
+
+impl ProbeHealth {
+    /// Whether this Region has the writer. It must not keep the probe's own word from being published.
+    async fn serves(&self, cluster: Option<&Cluster>) -> Option<bool> {
+        let cluster = cluster?;
+        let described = GlobalDatabase::describe(&self.rds, &cluster.global_cluster, self.aws.region());
+        match tokio::time::timeout(SERVES_LIMIT, described).await {
+            Ok(Ok(database)) => Some(database.promotion(&cluster.cluster_arn) == Promotion::Done),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "whether this Region serves is not known");
+                None
+            }
+            Err(_) => None,
+        }
     }
 }

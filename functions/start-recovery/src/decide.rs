@@ -104,7 +104,7 @@ pub fn decide(event: &Value, seen: &Circumstances<'_>) -> Result<Begin, String> 
 }
 
 /// The alarm of the plan that the event is about, if it comes from where the plan says and is heard where it is raised.
-fn bound_alarm<'a>(change: &StateChange<'_>, seen: &Circumstances<'a>) -> Result<&'a Alarm, String> {
+fn bound_alarm(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<Alarm, String> {
     let plan = seen.plan;
     if change.account != plan.account {
         return Err(format!(
@@ -135,8 +135,11 @@ fn bound_alarm<'a>(change: &StateChange<'_>, seen: &Circumstances<'a>) -> Result
             quoted(change.alarm)
         ));
     }
-    let mut named = plan.alarms.iter().filter(|alarm| alarm.name == change.alarm);
-    let alarm = named.find(|alarm| region_of(plan, alarm) == change.region).ok_or_else(|| {
+    let name = match site.region == plan.regions.primary.region {
+        true => SiteName::Primary,
+        false => SiteName::Standby,
+    };
+    let alarm = plan.bound_alarm(change.alarm, name).ok_or_else(|| {
         format!(
             "no scenario is bound to alarm {} in {}; if it is to start one, add it to the plan's alarms and push the plan",
             quoted(change.alarm),

@@ -74,8 +74,8 @@ impl Disaster for RegionFailure {
         Scenario::REGION_FAILURE
     }
 
-    fn watching(&self, plan: &Plan) -> Result<Option<Watching>, String> {
-        watching::watching(plan).map(Some)
+    fn watching(&self, plan: &Plan) -> Result<Vec<Watching>, String> {
+        watching::watching(plan)
     }
 
     fn strike<'a>(&'a self, world: &'a World<'a>) -> Scene<'a> {

@@ -65,8 +65,8 @@ impl Disaster for RegionReturn {
         &plan.regions.primary.region
     }
 
-    fn watching(&self, plan: &Plan) -> Result<Option<Watching>, String> {
-        watching::watching(plan).map(Some)
+    fn watching(&self, plan: &Plan) -> Result<Vec<Watching>, String> {
+        watching::watching(plan)
     }
 
     /// The primary Region is lost, the standby Region takes over, and the primary Region comes back.

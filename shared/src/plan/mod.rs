@@ -500,6 +500,32 @@ impl Plan {
         })
     }
 
+    /// The alarm of this name in a Region. The one on the loss of the Region that serves is in both Regions: each watches the
+    /// other one while that one serves. In the primary it asks people, unless the plan names it there.
+    pub fn bound_alarm(&self, name: &str, region: SiteName) -> Option<Alarm> {
+        let mut named = self.alarms_in(region).into_iter();
+        named.find(|alarm| alarm.name == name)
+    }
+
+    /// Every alarm of a Region that may start something, that one included.
+    pub fn alarms_in(&self, region: SiteName) -> Vec<Alarm> {
+        let mut alarms: Vec<Alarm> = self
+            .alarms
+            .iter()
+            .filter(|alarm| alarm.region == region)
+            .cloned()
+            .collect();
+        let watch = self.alarm(Scenario::REGION_FAILURE, SiteName::Standby);
+        if let Some(watch) = watch.filter(|watch| !alarms.iter().any(|alarm| alarm.name == watch.name)) {
+            alarms.push(Alarm {
+                region,
+                start: Start::Approve,
+                ..watch.clone()
+            });
+        }
+        alarms
+    }
+
     /// The site in `region`, if the plan names that Region.
     pub fn site(&self, region: &str) -> Option<&Site> {
         [&self.regions.primary, &self.regions.standby]

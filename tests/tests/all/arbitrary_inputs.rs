@@ -46,7 +46,10 @@ static INPUTS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
         "error": { "Error": "States.TaskFailed", "Cause": "{}" },
     });
     let check_dns = json!({ "recovery": field("promote-database", "recovery"), "change": "/change/C0123456789" });
-    let probe = json!({ "health": field("check-health", "health"), "probe": field("assess-region", "probe") });
+    let probe = json!({
+        "health": field("check-health", "health"), "probe": field("assess-region", "probe"),
+        "cluster": { "global_cluster": "radiant-global", "cluster_arn": "arn:c" },
+    });
     let (recovery, ask) = (field("request-approval", "recovery"), field("request-approval", "ask"));
     let said =
         json!({ "recovery": recovery["id"], "question": ask["id"], "answer": "approve", "reason": "it is dark" });

@@ -27,6 +27,7 @@ mod stopped;
 mod switch_object;
 mod template;
 mod time_limits;
+mod watching_back;
 mod who_writes;
 mod worst_case;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
-use shared::plan::{Plan, SiteName};
+use shared::plan::{Plan, Site, SiteName};
 use shared::scenario::Scenario;
 use shared::slices::Slices;
 use shared::step::Step;
@@ -26,62 +26,91 @@ const WAIT: Duration = Duration::from_secs(1);
 /// How long the alarm has to go to OK after a maintenance ended (CloudWatch User Guide, "Suppressing composite alarm
 /// actions", recommends a minute).
 const EXTENSION: Duration = Duration::from_secs(60);
+/// Of how many minutes one counts in which this Region served: a move takes the name along minutes after the database.
+const SERVED_MINUTES: u32 = 10;
 /// What nobody publishes, so that the maintenance alarm stays as a person set it.
 const MAINTENANCE_METRIC: &str = "Maintenance";
 
-/// The alarms that start a recovery together, all in the standby Region.
+/// The alarms that start a recovery together, all in one Region: the one that watches while the other one serves.
 #[derive(Clone, Debug)]
 pub struct Alarms {
     /// Customers are not served, as the outside probe says. Without its word: insufficient data.
     pub probe: Alarm,
-    /// Replication is further behind than the RPO target, or says nothing.
-    pub replication: Alarm,
+    /// Replication is further behind than the RPO target, or says nothing. In the standby Region alone.
+    pub replication: Option<Alarm>,
+    /// This Region serves, or did a moment ago: it has nothing to watch.
+    pub serves: Alarm,
     /// A person sets it for as long as nothing must start, and nothing else does.
     pub maintenance: Alarm,
     /// The plan's alarm, whose events start the recovery.
     pub composite: CompositeAlarm,
 }
 
-/// What watches the platform, in the standby Region, and the probe with the observer. Errors: a text, if the plan has no alarm.
-pub(crate) fn watching(plan: &Plan) -> Result<Watching, String> {
-    let region = &plan.regions.standby.region;
-    let alarms = alarms(plan)?;
+/// What watches the platform, the standby Region first, and the probe with the observer. Errors: a text, if the plan has no alarm.
+pub(crate) fn watching(plan: &Plan) -> Result<Vec<Watching>, String> {
+    let both = [SiteName::Standby, SiteName::Primary];
+    let mut watching: Vec<Watching> = both
+        .into_iter()
+        .map(|name| watching_in(plan, name))
+        .collect::<Result<_, String>>()?;
+    let slices = Slices::new(plan, Scenario::REGION_FAILURE, &plan.regions.standby.region)?;
+    let observer = plan.observer.iter();
+    let observing = observer.map(|observer| probe_each_minute(plan, &slices, &observer.region, None));
+    watching[0].schedules.extend(observing);
+    Ok(watching)
+}
+
+fn site(plan: &Plan, name: SiteName) -> &Site {
+    match name {
+        SiteName::Primary => &plan.regions.primary,
+        SiteName::Standby => &plan.regions.standby,
+    }
+}
+
+fn watching_in(plan: &Plan, name: SiteName) -> Result<Watching, String> {
+    let site = site(plan, name);
+    let region = &site.region;
+    let alarms = alarms(plan, name)?;
     let slices = Slices::new(plan, Scenario::REGION_FAILURE, region)?;
+    let cluster = json!({ "global_cluster": plan.database.global_cluster, "cluster_arn": plan.cluster_arn(site) });
     Ok(Watching {
         rule: alarm_rule(plan, region, &alarms.composite.name),
         flapping: alarms.probe.name.clone(),
         region: region.clone(),
-        alarms: vec![alarms.probe, alarms.replication, alarms.maintenance],
-        composite_alarms: vec![alarms.composite],
-        schedules: [Some(region), plan.observer.as_ref().map(|observer| &observer.region)]
+        alarms: [alarms.probe, alarms.serves, alarms.maintenance]
             .into_iter()
-            .flatten()
-            .map(|region| probe_each_minute(plan, &slices, region))
+            .chain(alarms.replication)
             .collect(),
+        composite_alarms: vec![alarms.composite],
+        schedules: vec![probe_each_minute(plan, &slices, region, Some(&cluster))],
     })
 }
 
-fn probe_each_minute(plan: &Plan, slices: &Slices, region: &str) -> Schedule {
+fn probe_each_minute(plan: &Plan, slices: &Slices, region: &str, cluster: Option<&serde_json::Value>) -> Schedule {
+    let mut input = json!({ "health": slices.health, "probe": slices.probe });
+    if let Some(cluster) = cluster {
+        input["cluster"] = cluster.clone();
+    }
     Schedule {
         name: "probe-health".to_owned(),
         region: region.to_owned(),
         every: Duration::from_secs(60),
         target_arn: function_arn(&plan.account, region, probe_health::ProbeHealth::NAME),
-        input: json!({ "health": slices.health, "probe": slices.probe }),
+        input,
     }
 }
 
-/// The alarms, all in the standby Region: that of the plan that may start most, and those that it is made of
-/// (`docs/decisions/0017-one-alarm-from-two.md`). Errors: a text, if the plan has none.
-pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
-    let (site, scenario) = (&plan.regions.standby, Scenario::REGION_FAILURE);
+/// The alarms of one Region: that of the plan that may start most, which is in both (`docs/decisions/0031-who-watches.md`), and
+/// those that it is made of (`docs/decisions/0017-one-alarm-from-two.md`). Errors: a text, if the plan has none.
+pub fn alarms(plan: &Plan, watches: SiteName) -> Result<Alarms, String> {
+    let (site, scenario) = (site(plan, watches), Scenario::REGION_FAILURE);
     let alarm = plan
         // What an alarm starts is for `start-recovery` to say: one that asks first, or starts nothing, is made all the same.
         .alarm(scenario, SiteName::Standby)
         .ok_or_else(|| {
             format!(
                 "no alarm in {} is for {scenario}; add one to the plan's alarms",
-                site.region
+                plan.regions.standby.region
             )
         })?;
     let name = &alarm.name;
@@ -135,6 +164,24 @@ pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
         treat_missing_data: MissingData::Breaching,
         actions_enabled: true,
     };
+    let replication = (watches == SiteName::Standby).then_some(replication);
+    let serves = Alarm {
+        name: format!("{name}-serves"),
+        description: format!(
+            "{} serves, or did within ten minutes: the other Region watches",
+            site.region
+        ),
+        metric: own_metric(probe_health::SERVES),
+        or_metrics: Vec::new(),
+        statistic: Statistic::Maximum,
+        period: a_minute,
+        evaluation_periods: SERVED_MINUTES,
+        datapoints_to_alarm: 1,
+        threshold: 0.0,
+        comparison: Comparison::GreaterThan,
+        treat_missing_data: MissingData::NotBreaching,
+        actions_enabled: true,
+    };
     let maintenance = Alarm {
         name: format!("{name}-maintenance"),
         description: format!("a person works on {}, and no recovery is to start", plan.workload),
@@ -149,16 +196,20 @@ pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
         treat_missing_data: MissingData::Ignore,
         actions_enabled: true,
     };
+    let down = match &replication {
+        Some(replication) => format!(
+            r#"(ALARM("{}") OR (INSUFFICIENT_DATA("{}") AND ALARM("{}")))"#,
+            probe.name, probe.name, replication.name
+        ),
+        None => format!(r#"ALARM("{}")"#, probe.name),
+    };
     let composite = CompositeAlarm {
         name: name.clone(),
         description: format!(
-            "{} is not healthy, seen from {}; or nobody sees it, and replication stands still",
+            "{} is not served from the other Region, seen from {}",
             plan.dns.name, site.region
         ),
-        rule: format!(
-            r#"ALARM("{}") OR (INSUFFICIENT_DATA("{}") AND ALARM("{}"))"#,
-            probe.name, probe.name, replication.name
-        ),
+        rule: format!(r#"{down} AND NOT ALARM("{}")"#, serves.name),
         actions_enabled: true,
         suppressor: Some(Suppressor {
             alarm: maintenance.name.clone(),
@@ -169,6 +220,7 @@ pub fn alarms(plan: &Plan) -> Result<Alarms, String> {
     Ok(Alarms {
         probe,
         replication,
+        serves,
         maintenance,
         composite,
     })
@@ -181,13 +233,18 @@ mod tests {
     #[test]
     fn the_alarm_is_made_of_the_probe_and_of_replication() {
         let plan: Plan = serde_saphyr::from_str(include_str!("../../../../radiant.plan.yaml")).unwrap();
-        let watching = watching(&plan).unwrap();
-        let alarms = alarms(&plan).unwrap();
+        let [watching, back] = watching(&plan).unwrap().try_into().unwrap();
+        let alarms = alarms(&plan, SiteName::Standby).unwrap();
         assert_eq!(
             alarms.composite.rule,
-            "ALARM(\"radiant-unhealthy-from-outside-probe\") OR \
+            "(ALARM(\"radiant-unhealthy-from-outside-probe\") OR \
              (INSUFFICIENT_DATA(\"radiant-unhealthy-from-outside-probe\") AND \
-             ALARM(\"radiant-unhealthy-from-outside-replication\"))"
+             ALARM(\"radiant-unhealthy-from-outside-replication\"))) AND NOT \
+             ALARM(\"radiant-unhealthy-from-outside-serves\")"
+        );
+        assert_eq!(
+            back.composite_alarms[0].rule,
+            "ALARM(\"radiant-unhealthy-from-outside-probe\") AND NOT ALARM(\"radiant-unhealthy-from-outside-serves\")"
         );
         assert_eq!(alarms.composite.name, plan.alarms[0].name);
         assert_eq!(
@@ -198,12 +255,13 @@ mod tests {
             alarms.composite.suppressor.unwrap().alarm,
             "radiant-unhealthy-from-outside-maintenance"
         );
-        assert_eq!(alarms.replication.threshold, 300_000.0);
+        let replication = alarms.replication.unwrap();
+        assert_eq!(replication.threshold, 300_000.0);
         assert_eq!(
-            alarms.replication.metric.dimensions["DBClusterIdentifier"],
+            replication.metric.dimensions["DBClusterIdentifier"],
             "radiant-dr-cluster"
         );
-        assert_eq!(alarms.replication.or_metrics[0].dimensions["SourceRegion"], "us-east-1");
+        assert_eq!(replication.or_metrics[0].dimensions["SourceRegion"], "us-east-1");
         assert_eq!(alarms.probe.metric.name, plan.probe.metric);
         assert_ne!(alarms.maintenance.metric.name, plan.probe.metric);
     }
