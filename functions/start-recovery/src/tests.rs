@@ -302,10 +302,10 @@ fn an_alarm_is_bound_by_its_name_and_its_region() {
         ..World::new()
     };
     assert!(east.decide(&event_of("zone", "us-east-1")).is_ok());
-    east.refuses(
-        &event_of("outside", "us-east-1"),
-        "no scenario is bound to alarm 'outside' in us-east-1",
-    );
+    // The loss of the Region that serves is watched from either one, and in the primary people are asked.
+    let back = east.decide(&event_of("outside", "us-east-1")).unwrap();
+    assert_eq!(back.scenario, Scenario::REGION_FAILURE);
+    assert!(back.always_ask);
 }
 
 #[test]

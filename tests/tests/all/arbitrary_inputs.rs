@@ -362,7 +362,13 @@ fn any_json_is_refused_before_anything_is_done() {
             let is_schedule = match step.name {
                 "release-lock" => nothing.contains(&input),
                 "watch-switch" => [json!({}), json!([])].contains(&input),
-                "watch-fence" => matches!(input.as_array().map(Vec::as_slice), Some([Value::String(_)])),
+                "watch-fence" => {
+                    let listed = matches!(input.as_array().map(Vec::as_slice), Some([Value::String(_)]));
+                    let named = input
+                        .as_object()
+                        .is_some_and(|fields| fields.len() == 1 && input["workload"].is_string());
+                    listed || named
+                }
                 _ => false,
             };
             let parses = tested.takes(input).await?;

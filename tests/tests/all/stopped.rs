@@ -10,6 +10,8 @@ use serde_json::json;
 use shared::recovery::{Mode, Outcome};
 use simulator::aws::cloudwatch::Metric;
 use simulator::aws::sns::Message;
+use simulator::faults::ExecutionFault;
+use states_language::ExecutionStatus;
 
 const SUBJECT: &str = "a recovery ended without being closed";
 const NOT_ANNOUNCED: &str = "a recovery ended as recovered, and may not have been announced";
@@ -42,12 +44,25 @@ async fn stopped_in_the_middle(world: &World) {
 /// The primary Region is lost, people approve, and the execution is stopped when it was closed, before it has told so.
 async fn stopped_before_it_tells(world: &World) {
     world.cloud().take_region_away(PRIMARY);
+    world.cloud().faults.on_executions(ExecutionFault {
+        machines: [MACHINE.to_owned()].into(),
+        state: "CanAnnounce".to_owned(),
+        at_most: Some(1),
+        status: ExecutionStatus::Aborted {
+            error: String::new(),
+            cause: String::new(),
+        },
+    });
     world.start("one", request("failover"));
     world.approve().await;
-    while !world.passed("CloseRecovery") || !world.is_unlocked().await {
+    while !world
+        .simulation
+        .ended()
+        .iter()
+        .any(|ended| ended.arn == execution("one"))
+    {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    world.stop(&execution("one")).await;
     assert_eq!(world.closing().await.outcome, Outcome::Recovered);
     assert!(
         !world
