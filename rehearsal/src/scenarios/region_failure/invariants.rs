@@ -118,7 +118,8 @@ fn one_side_writes(happened: &Happened<'_>) -> Vec<Seen> {
 /// receives before.
 fn no_dead_letters(happened: &Happened<'_>) -> Vec<Seen> {
     let mut breaches = Vec::new();
-    for recorded in happened.recoveries {
+    // What ends there while a recovery changes nothing is not its doing.
+    for recorded in happened.recoveries.iter().filter(|recorded| promoted(recorded)) {
         let letters = happened.simulation.platform().queues.dead_letters(&recorded.region);
         let mut ours = letters.into_iter().filter(|at| *at >= recorded.header.opened_at);
         if let Some(first) = ours.next() {
