@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rehearsal::scenarios::{ALL, fault_kinds};
-use rehearsal::{FaultKind, Moment, Rehearsal, Script, Spread, compatible, deployments, rehearse};
+use rehearsal::{FaultKind, Moment, Rehearsal, Script, Spread, compatible, deployments, rehearse, spawn_with_room};
 use report::Account;
 use serde::Serialize;
 use shared::aws::Aws;
@@ -164,7 +164,7 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
     let (send, moments) = mpsc::channel::<Moment>();
     let rehearsal = thread::scope(|scope| {
         // Virtual time needs a thread of its own: waiting for the terminal must not hold it up.
-        let rehearsing = scope.spawn(move || {
+        let rehearsing = spawn_with_room(scope, move || {
             play(plan, script, seed, move |moment| {
                 // Whoever watches may have stopped; the rehearsal goes on.
                 let _ = send.send(moment);
@@ -264,7 +264,7 @@ fn many(
     thread::scope(|scope| {
         for _ in 0..workers {
             let (send, next) = (send.clone(), &next);
-            scope.spawn(move || {
+            spawn_with_room(scope, move || {
                 loop {
                     let run = next.fetch_add(1, Ordering::Relaxed);
                     if run >= args.runs {

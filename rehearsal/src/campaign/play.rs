@@ -9,6 +9,7 @@ use serde::Serialize;
 use shared::plan::Plan;
 
 use super::run::{Run, one};
+use crate::room::spawn_with_room;
 use crate::script::Script;
 use crate::spread::Spread;
 
@@ -108,7 +109,7 @@ pub fn play(
     thread::scope(|scope| {
         for _ in 0..workers {
             let (send, next, script) = (send.clone(), &next, &script);
-            scope.spawn(move || {
+            spawn_with_room(scope, move || {
                 while !stop.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let seed = seed.wrapping_add(u64::from(index));
