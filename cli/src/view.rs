@@ -25,7 +25,7 @@ const WIDE: usize = 80;
 /// Terminals below this width have no room for columns.
 const NARROW: usize = 32;
 /// Width of the column with the states' names.
-const STATE_WIDTH: usize = 18;
+const STATE_WIDTH: usize = 22;
 /// Width of a column with a time since the disaster.
 const SINCE_WIDTH: usize = 8;
 /// Width of a column with a time: `1h 30m 33s`.

@@ -247,7 +247,11 @@ fn measured_is_true(happened: &Happened<'_>) -> Vec<Seen> {
     };
     let measured = &closing.achieved;
     // What is said to be the least may be less than the truth, and no more.
+    // What an execution saw while the record was away is nowhere where the machine that waited for it died too: whoever goes on
+    // measures from what they see first, which may be too long.
+    let lost_sight = !happened.can_close && !recorded.header.resumed.is_empty();
     let truth = match (measured.rto_seconds, happened.truth.rto_seconds) {
+        (Some(most), Some(truth)) if lost_sight => Some(truth.max(most)),
         (Some(least), Some(truth)) if measured.rto_is_at_least => Some(truth.min(least)),
         (_, truth) => truth,
     };
