@@ -85,11 +85,7 @@ fn each_outcome_says_whether_it_is_over_and_how_to_go_on() {
         time_in("recovered", &format!("{CLOSING}/observed/healthy_at"))
     );
     for (outcome, sentence, may_resume) in [
-        (
-            Outcome::Recovered,
-            back.as_str(),
-            false,
-        ),
+        (Outcome::Recovered, back.as_str(), false),
         (Outcome::Partial, "The service is back, but not all of it", true),
         (Outcome::Refused, "It is over, and nothing was done", false),
         (Outcome::Declined, "It is over, and nothing was done", false),

@@ -1272,7 +1272,7 @@ fn what_starts_functions_is_what_is_rehearsed() {
         let mut of_rehearsal = comparable(starts_of_rehearsal(rehearsed));
         if region == PRIMARY {
             // The primary has alarms of other scenarios too.
-            let mut alarms = |starts: &mut Starts| {
+            let alarms = |starts: &mut Starts| {
                 let (rule, ..) = starts.get_mut("alarm-state-change").unwrap();
                 let names = rule["detail"]["alarmName"].take();
                 names.as_array().unwrap().clone()
