@@ -318,6 +318,25 @@ fn the_states_that_no_rehearsal_passes_are_no_exceptions() {
 }
 
 #[test]
+fn a_failover_that_aws_never_takes_is_taken_back() {
+    in_virtual_time(async {
+        let world = World::good_times(|_| {}).await;
+        world.cloud().faults.on_calls(CallFault {
+            operation: Some("FailoverGlobalCluster".to_owned()),
+            ..CallFault::every(CallEffect::Throttled)
+        });
+        lost(&world).await;
+        world.approve().await;
+        world.wait().await;
+        let closing = world.closing().await;
+        assert_eq!(closing.outcome, Outcome::RolledBack, "{:?}", closing.reason);
+        assert_eq!(closing.failed_state.as_deref(), Some("PromoteDatabase"));
+        assert!(world.passed("CouldNotPromote") && !world.passed("UndoScenario"));
+        assert!(world.is_unlocked().await);
+    });
+}
+
+#[test]
 fn where_taking_back_dies_too_the_recovery_ends_as_failed_and_says_what_stands() {
     in_virtual_time(async {
         let world = World::good_times(|_| {}).await;
