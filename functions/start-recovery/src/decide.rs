@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use shared::arn;
-use shared::plan::{Alarm, Duration, Plan, SiteName, Start};
+use shared::plan::{Alarm, Duration, Plan, Start};
 use shared::record::{Header, Switch};
 use shared::recovery::{Mode, Outcome};
 use shared::scenario::Scenario;
@@ -113,7 +113,7 @@ fn bound_alarm(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<Ala
             plan.account
         ));
     }
-    let Some(site) = plan.site(change.region) else {
+    let Some(name) = plan.site_name(change.region) else {
         return Err(format!(
             "the event comes from Region {}, which the plan does not name; its Regions are {} and {}",
             quoted(change.region),
@@ -121,6 +121,7 @@ fn bound_alarm(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<Ala
             plan.regions.standby.region
         ));
     };
+    let site = plan.regions.named(name);
     let arn = format!(
         "arn:{}:cloudwatch:{}:{}:alarm:{}",
         site.partition(),
@@ -135,11 +136,8 @@ fn bound_alarm(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<Ala
             quoted(change.alarm)
         ));
     }
-    let name = match site.region == plan.regions.primary.region {
-        true => SiteName::Primary,
-        false => SiteName::Standby,
-    };
-    let alarm = plan.bound_alarm(change.alarm, name).ok_or_else(|| {
+    let mut here = plan.alarms_in(name).into_iter();
+    let alarm = here.find(|alarm| alarm.name == change.alarm).ok_or_else(|| {
         format!(
             "no scenario is bound to alarm {} in {}; if it is to start one, add it to the plan's alarms and push the plan",
             quoted(change.alarm),
@@ -218,19 +216,11 @@ fn is_fresh(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<(), St
 }
 
 /// The alarms of this Region that start recoveries of `scenario`.
-pub(crate) fn alarms_for<'a>(plan: &'a Plan, scenario: Scenario, region: &str) -> Vec<&'a Alarm> {
-    let here = plan
-        .alarms
-        .iter()
-        .filter(|alarm| alarm.scenario == scenario && alarm.start != Start::Off && region_of(plan, alarm) == region);
-    here.collect()
-}
-
-fn region_of<'a>(plan: &'a Plan, alarm: &Alarm) -> &'a str {
-    match alarm.region {
-        SiteName::Primary => &plan.regions.primary.region,
-        SiteName::Standby => &plan.regions.standby.region,
-    }
+pub(crate) fn alarms_for(plan: &Plan, scenario: Scenario, region: &str) -> Vec<Alarm> {
+    let here = plan.site_name(region).map(|name| plan.alarms_in(name));
+    let mut alarms = here.unwrap_or_default();
+    alarms.retain(|alarm| alarm.scenario == scenario && alarm.start != Start::Off);
+    alarms
 }
 
 /// Whether alarms may start recoveries by themselves.

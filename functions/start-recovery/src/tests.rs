@@ -1,7 +1,9 @@
 use serde_json::json;
+use shared::plan::Start;
 use shared::scenario::Scenario;
 
 use super::*;
+use crate::decide::alarms_for;
 
 const NOW: &str = "2026-01-06T02:55:00Z";
 const WENT_OFF: &str = "2026-01-06T02:54:50.123+0000";
@@ -306,6 +308,22 @@ fn an_alarm_is_bound_by_its_name_and_its_region() {
     let back = east.decide(&event_of("outside", "us-east-1")).unwrap();
     assert_eq!(back.scenario, Scenario::REGION_FAILURE);
     assert!(back.always_ask);
+}
+
+#[test]
+fn the_alarm_that_watches_back_is_asked_again_of_and_is_off_where_the_plan_says_so() {
+    let named = |plan: &Plan, region: &str| -> Vec<String> {
+        let alarms = alarms_for(plan, Scenario::REGION_FAILURE, region).into_iter();
+        alarms.map(|alarm| alarm.name).collect()
+    };
+    let mut plan = plan();
+    assert_eq!(named(&plan, "us-west-2"), ["outside"]);
+    assert_eq!(named(&plan, "us-east-1"), ["outside"]);
+    for alarm in &mut plan.alarms {
+        alarm.start = Start::Off;
+    }
+    assert_eq!(named(&plan, "us-west-2"), Vec::<String>::new());
+    assert_eq!(named(&plan, "us-east-1"), Vec::<String>::new());
 }
 
 #[test]

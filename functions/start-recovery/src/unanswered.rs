@@ -104,7 +104,7 @@ impl StartRecovery {
     }
 
     /// The first of these alarms that is in ALARM and acts; nothing, where none is.
-    async fn standing(&self, alarms: &[&Alarm]) -> Result<Option<Standing>, StepError> {
+    async fn standing(&self, alarms: &[Alarm]) -> Result<Option<Standing>, StepError> {
         if alarms.is_empty() {
             return Ok(None);
         }

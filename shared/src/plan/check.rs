@@ -532,7 +532,7 @@ fn alarms(plan: &Plan, problems: &mut Problems) {
             problems.add(format!("/alarms/{i}/region"), why);
         }
     }
-    for region in [SiteName::Primary, SiteName::Standby] {
+    for region in SiteName::ALL {
         let names = plan
             .alarms
             .iter()

@@ -82,6 +82,16 @@ pub struct Regions {
     pub standby: Site,
 }
 
+impl Regions {
+    /// The Region of this name.
+    pub const fn named(&self, name: SiteName) -> &Site {
+        match name {
+            SiteName::Primary => &self.primary,
+            SiteName::Standby => &self.standby,
+        }
+    }
+}
+
 /// What one Region holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -406,6 +416,11 @@ pub enum SiteName {
     Standby,
 }
 
+impl SiteName {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Primary, Self::Standby];
+}
+
 /// Whether an alarm starts a recovery by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -500,14 +515,8 @@ impl Plan {
         })
     }
 
-    /// The alarm of this name in a Region. The one on the loss of the Region that serves is in both Regions: each watches the
-    /// other one while that one serves. In the primary it asks people, unless the plan names it there.
-    pub fn bound_alarm(&self, name: &str, region: SiteName) -> Option<Alarm> {
-        let mut named = self.alarms_in(region).into_iter();
-        named.find(|alarm| alarm.name == name)
-    }
-
-    /// Every alarm of a Region that may start something, that one included.
+    /// Every alarm of a Region. The one on the loss of the Region that serves is in both Regions: each watches the other one
+    /// while that one serves. In the primary it asks people, unless the plan names it there, or switches it off.
     pub fn alarms_in(&self, region: SiteName) -> Vec<Alarm> {
         let mut alarms: Vec<Alarm> = self
             .alarms
@@ -517,20 +526,28 @@ impl Plan {
             .collect();
         let watch = self.alarm(Scenario::REGION_FAILURE, SiteName::Standby);
         if let Some(watch) = watch.filter(|watch| !alarms.iter().any(|alarm| alarm.name == watch.name)) {
+            let start = match watch.start {
+                Start::Off => Start::Off,
+                Start::Automatic | Start::Approve => Start::Approve,
+            };
             alarms.push(Alarm {
                 region,
-                start: Start::Approve,
+                start,
                 ..watch.clone()
             });
         }
         alarms
     }
 
+    /// What the plan calls `region`, if it names that Region.
+    pub fn site_name(&self, region: &str) -> Option<SiteName> {
+        let mut names = SiteName::ALL.into_iter();
+        names.find(|name| self.regions.named(*name).region == region)
+    }
+
     /// The site in `region`, if the plan names that Region.
     pub fn site(&self, region: &str) -> Option<&Site> {
-        [&self.regions.primary, &self.regions.standby]
-            .into_iter()
-            .find(|site| site.region == region)
+        self.site_name(region).map(|name| self.regions.named(name))
     }
 
     /// The site that is not `region`.
