@@ -96,6 +96,18 @@ pub(super) fn check(top: &Workflow) -> Vec<Breach> {
 fn in_workflow(workflow: &Workflow) -> Vec<Breach> {
     let loops = graph::loops(workflow);
     let mut breaches: Vec<_> = loops.iter().flat_map(in_loop).collect();
+    for found in &loops {
+        let deadlines = found.states.iter().filter_map(|state| deadline_of(found, state).ok());
+        for Deadline { since, .. } in deadlines {
+            breaches.extend(way_without(workflow, found, since).map(|way| {
+                let text = format!(
+                    "{} comes to a deadline since ${since}, which is not set on that way",
+                    way.join(" → ")
+                );
+                Breach::new(Check::Loops, text)
+            }));
+        }
+    }
     if let Some(way) = graph::cycle(workflow, |state| matches!(state.kind, StateKind::Wait(_))) {
         breaches.push(Breach::new(
             Check::Loops,
@@ -114,6 +126,19 @@ fn in_workflow(workflow: &Workflow) -> Vec<Breach> {
         ));
     }
     breaches
+}
+
+/// The shortest way from the start into a loop on which no state sets `variable`. What no state of the workflow sets is of an outer one,
+/// and set before.
+fn way_without<'a>(workflow: &'a Workflow, found: &Loop<'_>, variable: &str) -> Option<Vec<&'a str>> {
+    let sets = |state: &State| state.assigned_variables().contains(&variable);
+    let start = workflow.start_at.as_str();
+    if !workflow.states.values().any(sets) || workflow.states.get(start).is_some_and(sets) {
+        return None;
+    }
+    let mut ways = graph::ways(workflow, start, sets);
+    let into = found.states.iter().filter_map(|state| ways.remove(state.name.as_str()));
+    into.min_by_key(Vec::len)
 }
 
 fn in_loop(found: &Loop<'_>) -> Vec<Breach> {

@@ -538,6 +538,11 @@ fn a_deadline_that_does_not_hold() {
     );
     finds(
         Check::Loops,
+        "CouldNotPromote → TakeBack comes to a deadline since $takingBackSince, which is not set on that way",
+        |machine| *at(machine, "/States/CouldNotPromote/Default") = json!("TakeBack"),
+    );
+    finds(
+        Check::Loops,
         "IsHealthy stays in its loop when the deadline has passed: WaitForHealth",
         |machine| {
             *at(machine, "/States/IsHealthy/Choices/1/Next") = json!("WaitForHealth");
