@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use jiff::Timestamp;
 
+use crate::recovery::Mode;
 use crate::waiting::{MeteredSleep, Waiting};
 
 /// Time to open a connection in the function's own Region.
@@ -255,6 +256,14 @@ impl Aws {
     /// Whether this is a rehearsal's world and not the real one.
     pub fn is_simulated(&self) -> bool {
         self.is_simulated
+    }
+
+    /// What people are told that this is: a rehearsal in its own world, and live in the real one, drills apart.
+    pub fn mode(&self) -> Mode {
+        match self.is_simulated {
+            true => Mode::Rehearsal,
+            false => Mode::Live,
+        }
     }
 
     /// The name of the DynamoDB table with the lock and the records.

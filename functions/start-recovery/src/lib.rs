@@ -220,7 +220,7 @@ impl StartRecovery {
 
     /// Starts the execution, unless it was started before; gives its ARN.
     async fn begin(&self, begin: &Begin, machine: &str, plan_sha256: String) -> Result<String, StepError> {
-        let request = request_of(begin, self.mode(), plan_sha256);
+        let request = request_of(begin, self.aws.mode(), plan_sha256);
         let request = serde_json::to_string(&request).map_err(|error| {
             StepError::new(
                 ErrorKind::Internal,
@@ -268,18 +268,10 @@ impl StartRecovery {
         };
         let told = self
             .topics
-            .publish(&plan.topic_arn(site), self.mode(), &plan.workload, subject, text)
+            .publish(&plan.topic_arn(site), self.aws.mode(), &plan.workload, subject, text)
             .await;
         if let Err(error) = told {
             tracing::warn!(error = %error, subject, "people could not be told");
-        }
-    }
-
-    fn mode(&self) -> Mode {
-        if self.aws.is_simulated() {
-            Mode::Rehearsal
-        } else {
-            Mode::Live
         }
     }
 }

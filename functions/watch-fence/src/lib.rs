@@ -13,11 +13,11 @@ use aws_sdk_rds::Client;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
-use shared::error::{ErrorKind, StepError};
+use shared::error::StepError;
 use shared::global_database::GlobalDatabase;
 use shared::plan::{Plan, Site};
 use shared::record::{Fenced, Header, Lock, Record, TimelineStep, Watched};
-use shared::recovery::{Mode, Outcome};
+use shared::recovery::Outcome;
 use shared::step::{Caller, Change, Step};
 use shared::summary::{Summarise, Summary};
 use shared::topic::Topics;
@@ -106,11 +106,7 @@ impl Step for WatchFence {
         };
         let (_, plan) = self.record.current_plan().await?;
         let region = self.aws.region();
-        let (Some(here), Some(other)) = (plan.site(region), plan.other_site(region)) else {
-            let text =
-                format!("the plan in force does not name {region}; push the plan of this workload: drctl plan push");
-            return Err(StepError::new(ErrorKind::InvalidInput, text));
-        };
+        let (here, other) = plan.sites_from(region)?;
         let before = self.record.watched(&input.workload).await?;
         if before
             .as_ref()
@@ -189,13 +185,11 @@ impl WatchFence {
     }
 
     async fn page(&self, plan: &Plan, here: &Site, text: &str) -> Result<(), StepError> {
-        let mode = match self.aws.is_simulated() {
-            true => Mode::Rehearsal,
-            false => Mode::Live,
-        };
         let subject = format!("{} is fenced, and its recovery is silent", here.region);
         let topic = plan.topic_arn(here);
-        let published = self.topics.publish(&topic, mode, &plan.workload, &subject, text);
+        let published = self
+            .topics
+            .publish(&topic, self.aws.mode(), &plan.workload, &subject, text);
         published.await.map(drop)
     }
 }

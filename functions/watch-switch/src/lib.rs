@@ -10,11 +10,10 @@ use aws_sdk_rds::Client;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::aws::{Aws, WebAnswer};
-use shared::error::{ErrorKind, StepError};
+use shared::error::StepError;
 use shared::global_database::{GlobalDatabase, Promotion};
 use shared::plan::{Plan, Site, SwitchObject};
 use shared::record::{Mismatch, Record};
-use shared::recovery::Mode;
 use shared::step::{Caller, Change, Step};
 use shared::summary::{Summarise, Summary};
 use shared::topic::Topics;
@@ -99,11 +98,7 @@ impl Step for WatchSwitch {
             return Ok(Output::NoSwitchObject);
         };
         let region = self.aws.region();
-        let Some(here) = plan.site(region) else {
-            let text =
-                format!("the plan in force does not name {region}; push the plan of this workload: drctl plan push");
-            return Err(StepError::new(ErrorKind::InvalidInput, text));
-        };
+        let (here, _) = plan.sites_from(region)?;
         let database = GlobalDatabase::describe(&self.rds, &plan.database.global_cluster, region).await?;
         if database.promotion(&plan.cluster_arn(here)) != Promotion::Done {
             return Ok(Output::NotHere);
@@ -136,15 +131,13 @@ impl Step for WatchSwitch {
 
 impl WatchSwitch {
     async fn page(&self, plan: &Plan, here: &Site, why: &str, switch: &SwitchObject) -> Result<(), StepError> {
-        let mode = match self.aws.is_simulated() {
-            true => Mode::Rehearsal,
-            false => Mode::Live,
-        };
         let standby = &plan.regions.standby;
         let subject = format!("customers are not sent to {}, which serves", here.region);
         let text = text(plan, here, why, switch, here.region == standby.region);
         let topic = plan.topic_arn(here);
-        let published = self.topics.publish(&topic, mode, &plan.workload, &subject, &text);
+        let published = self
+            .topics
+            .publish(&topic, self.aws.mode(), &plan.workload, &subject, &text);
         published.await.map(drop)
     }
 }

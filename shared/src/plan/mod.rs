@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use duration::Duration;
 
+use crate::error::{ErrorKind, StepError};
 use crate::scenario::Scenario;
 
 /// The form of a secret's ARN.
@@ -557,6 +558,15 @@ impl Plan {
             r if r == self.regions.standby.region => Some(&self.regions.primary),
             _ => None,
         }
+    }
+
+    /// The site in `region`, and the other one. Errors: `InvalidInput`, if the plan does not name that Region.
+    pub fn sites_from(&self, region: &str) -> Result<(&Site, &Site), StepError> {
+        self.site(region).zip(self.other_site(region)).ok_or_else(|| {
+            let text =
+                format!("the plan in force does not name {region}; push the plan of this workload: drctl plan push");
+            StepError::new(ErrorKind::InvalidInput, text)
+        })
     }
 
     /// ARN of the cluster in `site`.
