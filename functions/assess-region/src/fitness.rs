@@ -88,7 +88,7 @@ fn shortened(mut texts: Vec<String>) -> Vec<String> {
     texts
 }
 
-/// Looks at everything. `is_writer` says whether this Region's cluster takes the writes already.
+/// Looks at everything.
 pub(crate) async fn of_this_region(aws: &Aws, record: &Record, input: &Input) -> Fitness {
     let limit = match input.intent {
         Intent::Switchover => PLANNED,
@@ -160,16 +160,8 @@ async fn the_name(aws: &Aws, input: &Input) -> (String, Result<(), StepError>) {
     }
 }
 
-/// Codes by which the Data API says that statements will not be run for this caller, whoever writes.
-const NEVER: [&str; 5] = [
-    "AccessDeniedException",
-    "ForbiddenException",
-    "HttpEndpointNotEnabledException",
-    "InvalidSecretException",
-    "SecretsErrorException",
-];
-
-/// Whether the Data API takes this secret. A cluster that is no writer refuses every statement, and says nothing by that.
+/// Whether the Data API runs statements for this caller and with this secret. A cluster that is no writer refuses every
+/// statement, and says nothing by that.
 async fn statements(aws: &Aws, input: &Input) -> Result<(), StepError> {
     let asked = aws_sdk_rdsdata::Client::new(&aws.config_without_retries(ONE_LOOK))
         .execute_statement()
@@ -181,15 +173,9 @@ async fn statements(aws: &Aws, input: &Input) -> Result<(), StepError> {
     let Ok(Err(error)) = tokio::time::timeout(ONE_LOOK, asked).await else {
         return Ok(());
     };
-    let code = aws_sdk_rdsdata::error::ProvideErrorMetadata::code(&error).map(str::to_owned);
-    let mut error = StepError::aws("rds-data:ExecuteStatement", &input.here.cluster_arn, error);
-    match code {
-        Some(code) if NEVER.contains(&code.as_str()) => {
-            if error.kind.is_retryable() {
-                error.kind = ErrorKind::VerificationFailed;
-            }
-            Err(error)
-        }
+    let error = StepError::aws("rds-data:ExecuteStatement", &input.here.cluster_arn, error);
+    match error.kind {
+        ErrorKind::Denied => Err(error),
         _ => Ok(()),
     }
 }
