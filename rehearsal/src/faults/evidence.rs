@@ -104,54 +104,35 @@ impl Effect for ProbeBlocked {
 pub static STANDBY_ISOLATED: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
-    ..FaultKind::plain::<StandbyIsolated>(
+    ..FaultKind::plain::<StandbyIsolated<false>>(
         "standby-isolated",
         "the new side reaches neither another Region nor the internet; customers are served, and people decline",
         "knows nothing, and asks people; declined, everything as before",
     )
 };
 
-#[derive(Default)]
-struct StandbyIsolated;
-
-impl Effect for StandbyIsolated {
-    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        world.cloud().cut(Cut::Around(world.here.to_owned()));
-        Some(unanswered_from(world.here))
-    }
-
-    fn lift(&self, world: &World<'_>) {
-        world.cloud().mend_ways();
-    }
-
-    fn replaces_the_disaster(&self) -> bool {
-        true
-    }
-
-    fn people(&self) -> Option<People> {
-        Some(THEY_DECLINE)
-    }
-}
-
 /// The side that would take over reaches everything but the old side.
 pub static STANDBY_ISOLATED_PARTLY: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
-    ..FaultKind::plain::<StandbyIsolatedPartly>(
+    ..FaultKind::plain::<StandbyIsolated<true>>(
         "standby-isolated-partly",
         "the new side reaches the outside and not the old side; customers are served, and people decline",
         "asks people, since the observer finds the service healthy; declined, everything as before",
     )
 };
 
+/// The side that would take over loses its way to everything, or, `PARTLY`, to the old side alone.
 #[derive(Default)]
-struct StandbyIsolatedPartly;
+struct StandbyIsolated<const PARTLY: bool>;
 
-impl Effect for StandbyIsolatedPartly {
+impl<const PARTLY: bool> Effect for StandbyIsolated<PARTLY> {
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        world
-            .cloud()
-            .cut(Cut::Between(world.here.to_owned(), world.other.to_owned()));
+        let here = world.here.to_owned();
+        world.cloud().cut(match PARTLY {
+            true => Cut::Between(here, world.other.to_owned()),
+            false => Cut::Around(here),
+        });
         Some(unanswered_from(world.here))
     }
 

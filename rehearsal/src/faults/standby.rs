@@ -1,5 +1,6 @@
 //! What the Region that takes over lacks, from before the recovery begins: a part that is missing, may not be seen, or is wrong.
 
+use shared::plan::Site;
 use simulator::aws::apigateway::MethodSettings;
 use simulator::faults::{CallEffect, CallFault, FaultId};
 
@@ -154,12 +155,8 @@ fn denied(world: &World<'_>, part: Part) -> Vec<FaultId> {
 }
 
 /// The site of the plan that takes over.
-fn site<'a>(world: &'a World<'_>) -> &'a shared::plan::Site {
-    let regions = &world.plan.regions;
-    match regions.primary.region == world.here {
-        true => &regions.primary,
-        false => &regions.standby,
-    }
+fn site<'a>(world: &'a World<'_>) -> &'a Site {
+    world.plan.site(world.here).unwrap_or(&world.plan.regions.standby)
 }
 
 fn take_away(world: &World<'_>, part: Part) {

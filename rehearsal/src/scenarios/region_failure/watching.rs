@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
-use shared::plan::{Plan, Site, SiteName};
+use shared::plan::{Plan, SiteName};
 use shared::scenario::Scenario;
 use shared::slices::Slices;
 use shared::step::Step;
@@ -49,30 +49,18 @@ pub struct Alarms {
 /// What watches the platform, the standby Region first, and the probe with the observer. Errors: a text, if the plan has no alarm.
 pub(crate) fn watching(plan: &Plan) -> Result<Vec<Watching>, String> {
     let both = [SiteName::Standby, SiteName::Primary];
-    let mut watching: Vec<Watching> = both
-        .into_iter()
-        .map(|name| watching_in(plan, name))
-        .collect::<Result<_, String>>()?;
-    let slices = Slices::new(plan, Scenario::REGION_FAILURE, &plan.regions.standby.region)?;
-    let observer = plan.observer.iter();
-    let observing = observer.map(|observer| probe_each_minute(plan, &slices, &observer.region, None));
-    watching[0].schedules.extend(observing);
-    Ok(watching)
-}
-
-fn site(plan: &Plan, name: SiteName) -> &Site {
-    match name {
-        SiteName::Primary => &plan.regions.primary,
-        SiteName::Standby => &plan.regions.standby,
-    }
+    both.into_iter().map(|name| watching_in(plan, name)).collect()
 }
 
 fn watching_in(plan: &Plan, name: SiteName) -> Result<Watching, String> {
-    let site = site(plan, name);
+    let site = plan.regions.named(name);
     let region = &site.region;
     let alarms = alarms(plan, name)?;
     let slices = Slices::new(plan, Scenario::REGION_FAILURE, region)?;
     let cluster = json!({ "global_cluster": plan.database.global_cluster, "cluster_arn": plan.cluster_arn(site) });
+    // The observer belongs to neither, and looks for the standby Region.
+    let observer = plan.observer.as_ref().filter(|_| name == SiteName::Standby);
+    let observing = observer.map(|observer| probe_each_minute(plan, &slices, &observer.region, None));
     Ok(Watching {
         rule: alarm_rule(plan, region, &alarms.composite.name),
         flapping: alarms.probe.name.clone(),
@@ -82,7 +70,10 @@ fn watching_in(plan: &Plan, name: SiteName) -> Result<Watching, String> {
             .chain(alarms.replication)
             .collect(),
         composite_alarms: vec![alarms.composite],
-        schedules: vec![probe_each_minute(plan, &slices, region, Some(&cluster))],
+        schedules: [probe_each_minute(plan, &slices, region, Some(&cluster))]
+            .into_iter()
+            .chain(observing)
+            .collect(),
     })
 }
 
@@ -103,7 +94,7 @@ fn probe_each_minute(plan: &Plan, slices: &Slices, region: &str, cluster: Option
 /// The alarms of one Region: that of the plan that may start most, which is in both (`docs/decisions/0031-who-watches.md`), and
 /// those that it is made of (`docs/decisions/0017-one-alarm-from-two.md`). Errors: a text, if the plan has none.
 pub fn alarms(plan: &Plan, watches: SiteName) -> Result<Alarms, String> {
-    let (site, scenario) = (site(plan, watches), Scenario::REGION_FAILURE);
+    let (site, scenario) = (plan.regions.named(watches), Scenario::REGION_FAILURE);
     let alarm = plan
         // What an alarm starts is for `start-recovery` to say: one that asks first, or starts nothing, is made all the same.
         .alarm(scenario, SiteName::Standby)
