@@ -99,6 +99,10 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("IsStandby", json!((name == SiteName::Standby).to_string())),
             ("IsObserver", json!("false")),
             ("OtherRegion", json!(other.region)),
+            (
+                "ObserverRegion",
+                json!(plan.observer.as_ref().map_or("", |observer| &observer.region)),
+            ),
             ("Table", json!(plan.automation.table)),
             ("TopicName", json!(here.topic)),
             ("ReportsBucket", json!(here.reports.0)),

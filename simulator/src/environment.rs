@@ -135,7 +135,7 @@ impl Environment {
     }
 
     /// Whether anything passes between two Regions.
-    pub(crate) fn passes(&self, from: &str, to: &str) -> bool {
+    pub fn passes(&self, from: &str, to: &str) -> bool {
         self.cut_since(from, to).is_none()
     }
 

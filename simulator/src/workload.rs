@@ -164,6 +164,13 @@ impl Platform {
                 );
             }
         }
+        if let Some(observer) = &plan.observer {
+            // The same template puts it there.
+            cloud
+                .dynamodb
+                .create_table(&observer.region, &plan.automation.table)
+                .await?;
+        }
         put_public_name(cloud, plan);
         let url: http::Uri = plan
             .health

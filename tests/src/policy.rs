@@ -53,14 +53,26 @@ impl Statement {
             return Ok(false);
         }
         for (operator, key, wanted) in &self.conditions {
-            let is_wanted = |value: &String| match operator.as_str() {
+            if operator == "Null" {
+                let is_absent = keys.get(key).is_none_or(BTreeSet::is_empty);
+                if !wanted.contains(&is_absent.to_string()) {
+                    return Ok(false);
+                }
+                continue;
+            }
+            // "For all values" holds for none too; `Null` says whether there must be one.
+            let (for_all, operator) = match operator.strip_prefix("ForAllValues:") {
+                Some(operator) => (true, operator),
+                None => (false, operator.as_str()),
+            };
+            let is_wanted = |value: &String| match operator {
                 "StringEquals" | "Bool" => Ok(wanted.contains(value)),
                 "ArnEquals" | "ArnLike" | "StringLike" => Ok(wanted.iter().any(|wanted| matches(wanted, value))),
                 other => Err(format!("the operator {other} is not understood here")),
             };
             let values = keys.get(key).into_iter().flatten();
             let holds: Vec<bool> = values.map(is_wanted).collect::<Result<_, _>>()?;
-            if holds.is_empty() || holds.contains(&false) {
+            if (holds.is_empty() && !for_all) || holds.contains(&false) {
                 return Ok(false);
             }
         }
@@ -186,6 +198,23 @@ mod tests {
         ));
         assert!(!allows("cloudwatch:PutMetricData", &[]));
         assert!(!allows("cloudwatch:GetMetricData", &[("cloudwatch:namespace", "Shop")]));
+    }
+
+    #[test]
+    fn for_all_values_holds_for_none_and_null_says_whether_there_must_be_one() {
+        let allows = |condition: Value, keys: &[&str]| {
+            let statement = json!({ "Effect": "Allow", "Action": "a:B", "Resource": "*", "Condition": condition });
+            let values = keys.iter().map(|key| (*key).to_owned()).collect();
+            let keys = Keys::from([("k".to_owned(), values)]);
+            Statement::read(&statement).unwrap().allows("a:B", "r", &keys).unwrap()
+        };
+        let all = json!({ "ForAllValues:StringLike": { "k": ["one#*", "two"] } });
+        let all_of_some = json!({ "ForAllValues:StringLike": { "k": ["one#*", "two"] }, "Null": { "k": "false" } });
+        for (keys, expected) in [(&["one#1", "two"][..], true), (&["one#1", "three"], false)] {
+            assert_eq!(allows(all.clone(), keys), expected, "{keys:?}");
+            assert_eq!(allows(all_of_some.clone(), keys), expected, "{keys:?}");
+        }
+        assert!(allows(all, &[]) && !allows(all_of_some, &[]));
     }
 
     #[test]

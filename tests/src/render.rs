@@ -1,12 +1,13 @@
 //! Renders `infra/template.yaml`: `infra/template.yaml.j2`, and in it every function and every machine that is deployed.
 //!
-//! A function's `deploy.yaml` has its IAM statements, and where it needs them: `MemorySize`; `MaximumRetryAttempts`, of
+//! A function's `deploy.yaml` has its IAM statements, and where it needs them: `Record` and `RecordThere`, what it does with the
+//! tables of records here and in the other Region, of which the partitions follow from the items that the step changes; `MemorySize`; `MaximumRetryAttempts`, of
 //! what calls it asynchronously; `PlatformFunctions`, the Region (`Here`, `Other`) whose functions of the platform it stops
 //! and starts, or `Seen`, where it only looks at those here; `Observes`, for one that the observer's Region has too; `Rules` and
 //! `Schedules`, which call it. What a machine calls is read from its definition; a `<machine>.deploy.yaml` beside that has the
 //! IAM statements that its calls do not tell. In both, `scenario_machines` are the machines of scenarios.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -16,8 +17,9 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use rehearsal::deployment::{MACHINES, STEPS};
 use serde_json::{Value, json};
+use shared::record::Partition;
 use shared::recovery::RECOVERY_MACHINE;
-use shared::step::{Caller, STARTS};
+use shared::step::{Caller, Change, STARTS};
 use simulator::simulation::{hole, machine_hole};
 
 use crate::stack::{TIMELINE, holes};
@@ -35,6 +37,8 @@ pub struct Function {
     pub description: String,
     /// Who invokes it.
     pub called_by: Vec<Caller>,
+    /// The kinds of items of the record that it changes.
+    pub writes: Vec<&'static str>,
     /// How long one invocation may take, without the timeline.
     pub time_limit: Duration,
     /// The text of its `deploy.yaml`.
@@ -60,6 +64,14 @@ pub fn functions() -> Result<Vec<Function>, String> {
             name: step.name.to_owned(),
             description: step.description.to_owned(),
             called_by: step.called_by.to_vec(),
+            writes: step
+                .changes
+                .iter()
+                .filter_map(|change| match change {
+                    Change::Item(kind) => Some(*kind),
+                    Change::Call(_) => None,
+                })
+                .collect(),
             time_limit: step.time_limit,
             entry: read(&file)?.ok_or_else(|| format!("{file} is missing: it says what {} may do", step.name))?,
         })
@@ -145,10 +157,24 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
         "MaximumRetryAttempts",
         "Observes",
         "PlatformFunctions",
+        "Record",
+        "RecordThere",
         "Rules",
         "Schedules",
+        "Statement",
     ];
-    let mut step = fields(file, entry, &["Statement"], &optional)?;
+    let mut step = fields(file, entry, &[], &optional)?;
+    let records = [("Record", "AWS::Region"), ("RecordThere", "OtherRegion")]
+        .into_iter()
+        .filter_map(|(key, region)| {
+            let operations = step[key].as_str()?;
+            let is_there = key == "RecordThere";
+            Some(
+                record(operations, region, &partitions(function, is_there))
+                    .map_err(|why| format!("{file}: {key}: {why}")),
+            )
+        });
+    let records = records.collect::<Result<Vec<Value>, String>>()?;
     let each = |key: &str, required: &[&str]| {
         let text = step[key].as_str().unwrap_or_default();
         let sections = sections(file, text)?.into_iter().map(|section| {
@@ -192,6 +218,7 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
         ));
     }
     step.extend([
+        ("records".to_owned(), json!(records)),
         ("Rules".to_owned(), json!(rules)),
         ("Schedules".to_owned(), json!(schedules)),
         ("id".to_owned(), json!(hole(&function.name))),
@@ -202,6 +229,49 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
     ]);
     Ok(json!(step))
 }
+
+/// Where a step may write: where the items are that it changes, and the timeline of what a machine calls. In the other Region it
+/// keeps what a fence found there, and nothing else.
+fn partitions(function: &Function, is_there: bool) -> BTreeSet<Partition> {
+    let of_a_fence = |kind: &&str| !is_there || *kind == "fenced";
+    let keeps_timeline = function.called_by.contains(&Caller::Machine) && !is_there;
+    let timeline = keeps_timeline.then_some(Partition::Recovery);
+    let kinds = function.writes.iter().copied().filter(of_a_fence);
+    kinds.filter_map(Partition::of).chain(timeline).collect()
+}
+
+/// What the template is told of what a step does with a table of records. Errors: a text, if it writes what it does not declare.
+fn record(operations: &str, region: &str, partitions: &BTreeSet<Partition>) -> Result<Value, String> {
+    let named = operations.trim_matches(['[', ']']).split(',').map(str::trim);
+    let (writes, reads): (Vec<&str>, Vec<&str>) = named.partition(|operation| WRITES.contains(operation));
+    if let Some(unknown) = reads.iter().find(|operation| !READS.contains(operation)) {
+        return Err(format!("{unknown} is not one of {READS:?} and {WRITES:?}"));
+    }
+    if writes.is_empty() != partitions.is_empty() && !(writes.is_empty() && region != "AWS::Region") {
+        return Err(format!(
+            "it has {writes:?}, and the step changes items in {partitions:?}"
+        ));
+    }
+    let actions = |operations: Vec<&str>| {
+        let named = operations.into_iter().map(|operation| format!("dynamodb:{operation}"));
+        named.collect::<Vec<_>>()
+    };
+    let keys = partitions.iter().map(|partition| match partition {
+        Partition::Recovery => format!("\"{}#*\"", partition.name()),
+        Partition::Plan => partition.name().to_owned(),
+        _ => format!("!Sub \"{}#${{Workload}}\"", partition.name()),
+    });
+    Ok(json!({
+        "region": region,
+        "reads": actions(reads).join(", "),
+        "writes": actions(writes).join(", "),
+        "partitions": keys.collect::<Vec<_>>().join(", "),
+    }))
+}
+
+/// What a function may do with the record: whichever item it reads, and items that it declares to change.
+const READS: [&str; 3] = ["ConditionCheckItem", "GetItem", "Query"];
+const WRITES: [&str; 3] = ["DeleteItem", "PutItem", "UpdateItem"];
 
 /// What the template is told of a machine.
 fn workflow(

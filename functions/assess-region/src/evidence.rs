@@ -10,6 +10,7 @@ use aws_sdk_rds::types::DbCluster;
 use jiff::{SignedDuration, Timestamp};
 use shared::error::StepError;
 use shared::global_database::GlobalDatabase;
+use shared::record::Probed;
 
 use crate::fitness::Fitness;
 use crate::heartbeats::Heartbeats;
@@ -93,8 +94,10 @@ pub(crate) struct Evidence {
     pub(crate) is_silent: bool,
     /// The last heartbeat that the platform saw committed in the other Region.
     pub(crate) last_committed: Result<Option<Timestamp>, StepError>,
-    /// The observer's own metric; nothing in a plan without an observer.
-    pub(crate) observer: Option<Result<Datapoints, StepError>>,
+    /// What this Region's probe wrote down.
+    pub(crate) probed: Result<Vec<Probed>, StepError>,
+    /// What the observer says; nothing in a plan without an observer.
+    pub(crate) observer: Option<Observed>,
     /// Whether this Region reached the outside when it looked, or why that is not known.
     pub(crate) proof: Result<(), String>,
     /// What AWS Health says of the other Region, for people.
@@ -103,6 +106,15 @@ pub(crate) struct Evidence {
     pub(crate) heartbeats: Result<Option<Heartbeats>, StepError>,
     /// What later steps need of this Region.
     pub(crate) fitness: Fitness,
+}
+
+/// What the observer says.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    /// Its metric.
+    pub(crate) metric: Result<Datapoints, StepError>,
+    /// What its probe wrote down.
+    pub(crate) probed: Result<Vec<Probed>, StepError>,
 }
 
 /// What AWS Health says, for people.

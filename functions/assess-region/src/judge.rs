@@ -113,7 +113,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     let named = input.probe.outside.as_ref().map(|_| ());
     let of_probes = named.ok_or_else(|| "the plan names nothing outside that could prove it".to_owned());
     let mut signals = vec![
-        probe_signal(PROBE, &metrics.probe, evidence.now).proved_by(&of_probes),
+        probe_signal(PROBE, &metrics.probe, &evidence.probed, evidence.now).proved_by(&of_probes),
         replication_signal(&metrics.lag, &metrics.no_lag, outage, evidence.now).proved_by(&evidence.proof),
         other_side_signal(&input.other, &evidence.other, evidence.is_silent).proved_by(&evidence.proof),
     ];
@@ -589,13 +589,14 @@ pub(crate) mod tests {
     use shared::error::{ErrorKind, StepError};
     use shared::global_database::{GlobalDatabase, Member, Transition};
     use shared::plan::Duration;
+    use shared::record::Probed;
     use shared::recovery::RecoveryRef;
     use shared::slices::{
         ApiSlice, ApprovalSlice, DatabaseSlice, DnsMethod, DnsSlice, ObserverSlice, OutsideSlice, ProbeSlice, SiteSlice,
     };
 
     use super::*;
-    use crate::evidence::{Datapoints, Health, NoLag};
+    use crate::evidence::{Datapoints, Health, NoLag, Observed};
     use crate::fitness::Fitness;
 
     pub(crate) const HERE: &str = "arn:aws:rds:us-west-2:123456789012:cluster:here";
@@ -693,6 +694,11 @@ pub(crate) mod tests {
         [OTHER, HERE].iter().map(member).collect()
     }
 
+    /// What a probe wrote down that found the service down from this minute.
+    pub(crate) fn probed(down_from: i64) -> Vec<Probed> {
+        (0..14).map(|m| Probed::at(minute(m), m < down_from)).collect()
+    }
+
     pub(crate) fn lost_region() -> Evidence {
         Evidence {
             now: minute(14),
@@ -713,9 +719,11 @@ pub(crate) mod tests {
             other: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
             is_silent: true,
             last_committed: Ok(Some(minute(10))),
-            observer: Some(Ok((0..14)
-                .map(|m| (minute(m), if m < 10 { 1.0 } else { 0.0 }))
-                .collect())),
+            probed: Ok(probed(10)),
+            observer: Some(Observed {
+                metric: Ok((0..14).map(|m| (minute(m), if m < 10 { 1.0 } else { 0.0 })).collect()),
+                probed: Ok(probed(10)),
+            }),
             proof: Ok(()),
             health: Health::default(),
             heartbeats: Ok(None),
@@ -766,8 +774,48 @@ pub(crate) mod tests {
     }
 
     /// What the observer's probe says in its last minutes; nothing, if it says nothing.
-    fn observing(value: Option<f64>) -> Option<Result<Datapoints, StepError>> {
-        Some(Ok(value.map(|value| (minute(13), value)).into_iter().collect()))
+    fn observing(value: Option<f64>) -> Option<Observed> {
+        let metric: Datapoints = value.map(|value| (minute(13), value)).into_iter().collect();
+        let probed = metric.iter().map(|(at, value)| Probed::at(*at, *value >= 1.0));
+        Some(Observed {
+            probed: Ok(probed.collect()),
+            metric: Ok(metric),
+        })
+    }
+
+    /// An observer that does not answer.
+    fn no_observer_answers() -> Option<Observed> {
+        let unread = StepError::new(ErrorKind::Unavailable, "no answer");
+        Some(Observed {
+            metric: Err(unread.clone()),
+            probed: Err(unread),
+        })
+    }
+
+    #[test]
+    fn where_a_metric_is_not_what_its_probe_wrote_down_people_are_asked() {
+        let well = || Ok((0..14).map(|m| Probed::at(minute(m), true)).collect());
+        let replicates = Evidence {
+            probed: well(),
+            other: Ok(cluster("available")),
+            ..replicating()
+        };
+        let of_the_observer = |evidence: Evidence| Evidence {
+            observer: evidence.observer.map(|observer| Observed {
+                probed: well(),
+                ..observer
+            }),
+            ..evidence
+        };
+        for evidence in [of_the_observer(replicates), of_the_observer(lost_region())] {
+            let ask = judged(&input(Intent::Failover), &evidence).ask;
+            assert_eq!(ask.people, 2, "{}", ask.because);
+            let shown = ask.shown.join("\n");
+            assert!(
+                shown.contains("observer says nothing: its metric says unhealthy"),
+                "{shown}"
+            );
+        }
     }
 
     #[test]
@@ -777,10 +825,7 @@ pub(crate) mod tests {
             other: Err(StepError::new(ErrorKind::Denied, "no")),
             ..lost_region()
         };
-        let (lost, unread) = (
-            lost_region,
-            Some(Err(StepError::new(ErrorKind::Unavailable, "no answer"))),
-        );
+        let lost = lost_region;
         for (evidence, expected) in [
             (lost(), 0),
             (
@@ -799,7 +844,7 @@ pub(crate) mod tests {
             ),
             (
                 Evidence {
-                    observer: unread,
+                    observer: no_observer_answers(),
                     ..lost()
                 },
                 2,
@@ -836,7 +881,7 @@ pub(crate) mod tests {
                 probe: (0..10).map(|m| (minute(m), 1.0)).collect(),
                 ..lost_region().metrics.unwrap()
             }),
-            observer: Some(Err(StepError::new(ErrorKind::Unavailable, "no answer"))),
+            observer: no_observer_answers(),
             ..lost_region()
         };
         let output = judged(&input(Intent::Decide), &isolated);

@@ -31,7 +31,7 @@ pub use crate::judge::Output;
 pub use crate::loss::ExpectedLoss;
 pub use crate::signals::{Says, Signal};
 
-use crate::evidence::{Datapoints, Evidence};
+use crate::evidence::{Evidence, Observed};
 use crate::judge::Decision;
 
 impl Summarise for Output {
@@ -104,15 +104,29 @@ impl Step for AssessRegion {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let (here_region, other_region) = (&input.here.region, &input.other.region);
         let now = self.aws.now();
-        let (metrics, observer, proof, database, here, (other, is_silent), last_committed, health, before, fitness) = tokio::join!(
+        let workload = &input.recovery.workload;
+        let (
+            metrics,
+            probed,
+            observer,
+            proof,
+            database,
+            here,
+            (other, is_silent),
+            last_committed,
+            health,
+            before,
+            fitness,
+        ) = tokio::join!(
             biased;
             within(METRICS_WITHIN, evidence::metrics(&self.cloudwatch, &input, now)),
+            self.record.probed(workload),
             self.observed(&input, now),
             self.prove(&input),
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, here_region),
             describe_cluster(&self.rds, &input.here),
             self.look_at_other(&input),
-            self.record.last_committed_heartbeat(&input.recovery.workload, other_region),
+            self.record.last_committed_heartbeat(workload, other_region),
             evidence::health(&self.health, other_region),
             self.record.decision::<Decision>(&input.recovery),
             fitness::of_this_region(&self.aws, &self.record, &input),
@@ -126,6 +140,7 @@ impl Step for AssessRegion {
                 other,
                 is_silent,
                 last_committed,
+                probed,
                 observer,
                 proof,
                 health,
@@ -192,10 +207,16 @@ impl AssessRegion {
         }
     }
 
-    /// What the observer's probe has measured; nothing, if the plan has no observer.
-    async fn observed(&self, input: &Input, now: Timestamp) -> Option<Result<Datapoints, StepError>> {
+    /// What the observer says; nothing, if the plan has no observer.
+    async fn observed(&self, input: &Input, now: Timestamp) -> Option<Observed> {
         let region = &input.observer.as_ref()?.region;
         let cloudwatch = aws_sdk_cloudwatch::Client::new(&self.aws.config_in(region));
-        Some(evidence::observed(&cloudwatch, input, region, now).await)
+        let record = Record::in_region(&self.aws, region);
+        let (metric, probed) = tokio::join!(
+            biased;
+            evidence::observed(&cloudwatch, input, region, now),
+            record.probed(&input.recovery.workload),
+        );
+        Some(Observed { metric, probed })
     }
 }

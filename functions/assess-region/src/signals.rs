@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::error::{ErrorKind, StepError};
 use shared::global_database::serves;
+use shared::record::Probed;
 use shared::slices::SiteSlice;
 
-use crate::evidence::{Datapoints, NoLag, PERIOD};
+use crate::evidence::{Datapoints, NoLag, Observed, PERIOD};
 
 /// A metric whose last datapoint is older than this says nothing of the present.
 pub(crate) const FRESH: SignedDuration = SignedDuration::from_mins(3);
@@ -107,9 +108,9 @@ impl Signal {
 }
 
 /// What the observer's probe says.
-pub(crate) fn observer_signal(observed: &Result<Datapoints, StepError>, now: Timestamp) -> Signal {
-    match observed {
-        Ok(probe) => probe_signal(OBSERVER, probe, now),
+pub(crate) fn observer_signal(observed: &Observed, now: Timestamp) -> Signal {
+    match &observed.metric {
+        Ok(metric) => probe_signal(OBSERVER, metric, &observed.probed, now),
         Err(error) => Signal {
             source: OBSERVER,
             says: Says::Unknown,
@@ -118,25 +119,34 @@ pub(crate) fn observer_signal(observed: &Result<Datapoints, StepError>, now: Tim
     }
 }
 
-/// What a probe says whose metric this is.
-pub(crate) fn probe_signal(source: &'static str, probe: &Datapoints, now: Timestamp) -> Signal {
-    let Some((at, value)) = probe.last().filter(|(at, _)| now.duration_since(*at) < FRESH) else {
-        return Signal {
-            source,
-            says: Says::Unknown,
-            detail: "no fresh datapoint".to_owned(),
-        };
+/// What a probe says whose metric this is, and who wrote this down. That the service is down counts only if both say so: others
+/// can publish the metric too, and it would move the database.
+pub(crate) fn probe_signal(
+    source: &'static str,
+    metric: &Datapoints,
+    probed: &Result<Vec<Probed>, StepError>,
+    now: Timestamp,
+) -> Signal {
+    let signal = |says, detail| Signal { source, says, detail };
+    let Some((at, value)) = metric.last().filter(|(at, _)| now.duration_since(*at) < FRESH) else {
+        return signal(Says::Unknown, "no fresh datapoint".to_owned());
     };
-    let (says, word) = if *value < 1.0 {
-        (Says::Down, "unhealthy")
-    } else {
-        (Says::Healthy, "healthy")
-    };
-    Signal {
-        source,
-        says,
-        detail: format!("{word} at {at}"),
+    if *value >= 1.0 {
+        return signal(Says::Healthy, format!("healthy at {at}"));
     }
+    let of_that_minute = |probed: &Vec<Probed>| probed.iter().find(|probed| probed.minute == *at).copied();
+    let says_otherwise = match probed.as_ref().map(of_that_minute) {
+        Ok(Some(Probed { healthy: false, .. })) => return signal(Says::Down, format!("unhealthy at {at}")),
+        Ok(Some(_)) => {
+            "the probe itself wrote down that the service was healthy; somebody else publishes the metric".to_owned()
+        }
+        Ok(None) => "the probe itself wrote nothing down for that minute".to_owned(),
+        Err(error) => format!("what the probe itself wrote down could not be read: {error}"),
+    };
+    signal(
+        Says::Unknown,
+        format!("its metric says unhealthy at {at}, but {says_otherwise}"),
+    )
 }
 
 /// Replication that has stopped since the outage began, or falls behind, says that the source does not write.
@@ -234,6 +244,25 @@ mod tests {
         // The probe knows better where it said something.
         assert_eq!(began(&[(2, 1.0), (3, 0.0), (4, 0.0)], Some(70)), Some(minute(3)));
         assert_eq!(began(&[(3, 0.0), (4, 0.0)], Some(130)), Some(minute(3)));
+    }
+
+    #[test]
+    fn a_probe_says_down_only_if_it_wrote_so_itself() {
+        let metric = |value: f64| vec![(minute(3), value)];
+        let wrote = |at: i64, healthy| Ok(vec![Probed::at(minute(at) + SignedDuration::from_secs(59), healthy)]);
+        let unread = Err(StepError::new(ErrorKind::Throttled, "too many"));
+        for (value, probed, says, words) in [
+            (0.0, wrote(3, false), Says::Down, "unhealthy at"),
+            (0.0, wrote(3, true), Says::Unknown, "somebody else publishes"),
+            (0.0, wrote(2, false), Says::Unknown, "wrote nothing down"),
+            (0.0, Ok(vec![]), Says::Unknown, "wrote nothing down"),
+            (0.0, unread.clone(), Says::Unknown, "could not be read"),
+            (1.0, unread, Says::Healthy, "healthy at"),
+        ] {
+            let signal = probe_signal(PROBE, &metric(value), &probed, minute(4));
+            assert_eq!(signal.says, says, "{}", signal.detail);
+            assert!(signal.detail.contains(words), "{}", signal.detail);
+        }
     }
 
     #[test]

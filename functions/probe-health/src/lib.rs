@@ -2,6 +2,9 @@
 //!
 //! It runs in both Regions: the one that stands by watches the one that serves, and survives its loss. So it also publishes
 //! whether its own Region serves. It belongs to no recovery, changes nothing, and has nothing to take back.
+//!
+//! Others can publish the same metric. So it also writes down what it found, where nobody else may write: nothing is moved
+//! unasked on a metric that says otherwise.
 
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use shared::global_database::{GlobalDatabase, Promotion};
 use shared::health::Health;
 use shared::metric::{Datum, Metrics, Unit};
 use shared::outside;
+use shared::record::{Probed, Record};
 use shared::slices::{HealthSlice, ProbeSlice};
 use shared::step::{Caller, Change, Step};
 use shared::summary::{Summarise, Summary};
@@ -64,6 +68,8 @@ impl Summarise for Output {
     }
 }
 
+/// How long writing down what was found may take. The metric must not wait for a table that does not answer.
+const WRITING_LIMIT: Duration = Duration::from_secs(5);
 /// How long it may take to see whether this Region serves.
 const SERVES_LIMIT: Duration = Duration::from_secs(5);
 
@@ -73,13 +79,14 @@ pub struct ProbeHealth {
     aws: Aws,
     rds: aws_sdk_rds::Client,
     metrics: Metrics,
+    record: Record,
 }
 
 impl Step for ProbeHealth {
     const NAME: &'static str = "probe-health";
     const DESCRIPTION: &'static str = "Asks the public name each minute, and publishes the metric behind the alarm";
     const CALLED_BY: &'static [Caller] = &[Caller::Schedule];
-    const CHANGES: &'static [Change] = &[Change::Call("monitoring:PutMetricData")];
+    const CHANGES: &'static [Change] = &[Change::Call("monitoring:PutMetricData"), Change::Item("minute")];
     // It is called each minute, and nobody waits for it.
     const TIME_LIMIT: Duration = Duration::from_secs(54);
     type Input = Input;
@@ -91,6 +98,7 @@ impl Step for ProbeHealth {
             rds: aws_sdk_rds::Client::new(aws.config()),
             // A minute without a datapoint makes the impact known a minute too late.
             metrics: Metrics::new(&aws.at_leisure()),
+            record: Record::new(aws),
         }
     }
 
@@ -135,6 +143,8 @@ impl Step for ProbeHealth {
         };
         if published {
             data.push(datum(metric, healthy));
+            // Before the metric, so that whoever reads that finds this too.
+            self.write_down(workload, &Probed::at(asked_at, healthy)).await;
         }
         if !data.is_empty() {
             self.metrics
@@ -151,6 +161,17 @@ impl Step for ProbeHealth {
 }
 
 impl ProbeHealth {
+    /// It is logged and not more if that fails: people are asked then, where the metric says that the service is down.
+    async fn write_down(&self, workload: &str, probed: &Probed) {
+        match tokio::time::timeout(WRITING_LIMIT, self.record.note_probed(workload, probed)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "what was found could not be written down"),
+            Err(_) => {
+                tracing::warn!("what was found was not written down: the table did not answer within {WRITING_LIMIT:?}")
+            }
+        }
+    }
+
     /// Whether this Region has the writer. It must not keep the probe's own word from being published.
     async fn serves(&self, cluster: Option<&Cluster>) -> Option<bool> {
         let cluster = cluster?;

@@ -1,6 +1,12 @@
 //! What looks like the loss of a Region from somewhere, and is none; and who is missing where one is lost.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
 use shared::plan::Plan;
+use simulator::aws::cloudwatch::Metric;
 use simulator::aws::door::NO_ANSWER;
 use simulator::cloud::{Cut, Reach};
 use simulator::workload::Trouble;
@@ -153,6 +159,65 @@ impl<const PARTLY: bool> Effect for StandbyIsolated<PARTLY> {
 fn unanswered_from(region: &str) -> Count {
     let here = region.to_owned();
     calls(move |call| call.operation == NO_ANSWER && call.region != here)
+}
+
+/// Somebody else publishes the metric that moves the database.
+pub static METRIC_FORGED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
+    ..FaultKind::plain::<MetricForged>(
+        "metric-forged",
+        "somebody publishes the probes' metric as unhealthy while the new side does not reach the old one; people decline",
+        "asks people, since the probes wrote down something else; declined, everything as before",
+    )
+};
+
+/// How often the metric is published that no probe has published.
+const FORGED_EVERY: Duration = Duration::from_secs(20);
+
+#[derive(Default)]
+struct MetricForged;
+
+impl Effect for MetricForged {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let (here, other) = (world.here.to_owned(), world.other.to_owned());
+        world.cloud().cut(Cut::Between(here.clone(), other.clone()));
+        let probe = &world.plan.probe;
+        let metric = Metric {
+            namespace: probe.namespace.clone(),
+            name: probe.metric.clone(),
+            dimensions: BTreeMap::from([("Workload".to_owned(), world.plan.workload.clone())]),
+        };
+        let regions: Vec<String> = [here.clone()]
+            .into_iter()
+            .chain(observer(world.plan).map(str::to_owned))
+            .collect();
+        let (simulation, published) = (world.simulation.clone(), Rc::new(Cell::new(0)));
+        let count = Rc::clone(&published);
+        tokio::task::spawn_local(async move {
+            let cloud = simulation.cloud();
+            while !cloud.passes(&here, &other) {
+                for region in &regions {
+                    cloud.cloudwatch.publish(region, &metric, cloud.now(), 0.0);
+                    published.set(published.get() + 1);
+                }
+                tokio::time::sleep(FORGED_EVERY).await;
+            }
+        });
+        Some(Box::new(move |_| count.get()))
+    }
+
+    fn lift(&self, world: &World<'_>) {
+        world.cloud().mend_ways();
+    }
+
+    fn replaces_the_disaster(&self) -> bool {
+        true
+    }
+
+    fn people(&self) -> Option<People> {
+        Some(THEY_DECLINE)
+    }
 }
 
 /// The observer's Region is lost too.

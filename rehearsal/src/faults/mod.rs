@@ -39,6 +39,7 @@ pub static KINDS: &[&FaultKind] = &[
     &evidence::PROBE_BLOCKED,
     &evidence::STANDBY_ISOLATED,
     &evidence::STANDBY_ISOLATED_PARTLY,
+    &evidence::METRIC_FORGED,
     &evidence::OBSERVER_LOST,
     &database::SWITCHOVER_HANGS,
     &database::STUCK_FAILOVER,

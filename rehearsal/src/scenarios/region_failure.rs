@@ -23,7 +23,7 @@ pub use watching::{Alarms, alarms};
 /// A Region is lost.
 pub struct RegionFailure;
 
-static FAULTS: [&FaultKind; 20] = [
+static FAULTS: [&FaultKind; 21] = [
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
@@ -33,6 +33,7 @@ static FAULTS: [&FaultKind; 20] = [
     &evidence::PROBE_BLOCKED,
     &evidence::STANDBY_ISOLATED,
     &evidence::STANDBY_ISOLATED_PARTLY,
+    &evidence::METRIC_FORGED,
     &evidence::OBSERVER_LOST,
     &database::BOTH,
     &database::LAG,

@@ -199,6 +199,12 @@ fn standby_isolated_partly() {
     is_declined("standby-isolated-partly", "the observer says healthy");
 }
 
+/// What the observer's metric says is not what its probe wrote down: with that metric alone, the database would be moved.
+#[test]
+fn metric_forged() {
+    is_declined("metric-forged", "do not agree that us-east-1 is down");
+}
+
 #[test]
 fn observer_lost() {
     each(&["observer-lost"], |rehearsal| {

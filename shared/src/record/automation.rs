@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::partition::Partition;
 use super::table::{Record, workload_key};
 use crate::error::StepError;
 
@@ -69,19 +70,19 @@ impl Record {
 
     /// What was decided on an event before.
     pub async fn start_decision(&self, workload: &str, id: &str) -> Result<Option<StartDecision>, StepError> {
-        self.item(&workload_key(workload), &start_key(id)).await
+        self.item(&Partition::Start.key(workload), &start_key(id)).await
     }
 
     /// What was decided on all events, in the order of the decisions.
     pub async fn start_decisions(&self, workload: &str) -> Result<Vec<StartDecision>, StepError> {
-        let mut decisions: Vec<StartDecision> = self.items(&workload_key(workload), "start#").await?;
+        let mut decisions: Vec<StartDecision> = self.items(&Partition::Start.key(workload), "start#").await?;
         decisions.sort_by_key(|decision| decision.at);
         Ok(decisions)
     }
 
     /// Keeps what was decided on an event; says whether nothing had been decided on it before.
     pub async fn note_start_decision(&self, workload: &str, decision: &StartDecision) -> Result<bool, StepError> {
-        self.put_new(&workload_key(workload), &start_key(&decision.id), decision)
+        self.put_new(&Partition::Start.key(workload), &start_key(&decision.id), decision)
             .await
     }
 }

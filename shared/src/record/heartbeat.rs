@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 
+use super::partition::Partition;
 use super::table::Record;
 use crate::error::StepError;
 
 impl Record {
     /// The last heartbeat that the platform saw committed while `region` served.
     pub async fn last_committed_heartbeat(&self, workload: &str, region: &str) -> Result<Option<Timestamp>, StepError> {
-        let at = self.text_of(&heartbeat_key(workload), region, "committed_at").await?;
+        let at = self
+            .text_of(&Partition::Heartbeat.key(workload), region, "committed_at")
+            .await?;
         Ok(at.and_then(|at| at.parse().ok()))
     }
 
@@ -24,12 +27,8 @@ impl Record {
 /// partition of its own, so that IAM can allow it and nothing else (`dynamodb:LeadingKeys`).
 pub fn committed_heartbeat(workload: &str, region: &str, at: Timestamp) -> [(&'static str, String); 3] {
     [
-        ("pk", heartbeat_key(workload)),
+        ("pk", Partition::Heartbeat.key(workload)),
         ("sk", region.to_owned()),
         ("committed_at", at.to_string()),
     ]
-}
-
-fn heartbeat_key(workload: &str) -> String {
-    format!("heartbeat#{workload}")
 }

@@ -7,13 +7,14 @@
 //! | `workload#<name>` | `recovery#<id>` | that there is such a recovery |
 //! | `workload#<name>` | `automation` | whether alarms start recoveries by themselves, and who said so |
 //! | `workload#<name>` | `automation#<time>` | each time that somebody said so |
-//! | `workload#<name>` | `start#<id>` | what was decided on an alarm's event |
 //! | `workload#<name>` | `fenced#<resource>` | what a resource of this Region was before another Region fenced it |
 //! | `workload#<name>` | `fence-watch` | what the look at this Region's fence found so far |
 //! | `workload#<name>` | `reopen-approval#<id>#<who>` | that a person wants this Region opened, whatever the recovery does |
 //! | `workload#<name>` | `reopened#<id>` | that people opened what that recovery had fenced here |
 //! | `workload#<name>` | `switch-watch` | that the public name does not lead to this Region, which serves |
+//! | `start#<name>` | `start#<id>` | what was decided on an alarm's event, or on what a person asked for; who decides writes it, and nobody else |
 //! | `heartbeat#<name>` | `<Region>` | the last heartbeat that the platform saw committed in that Region; the platform writes it |
+//! | `probe#<name>` | `minute#<of 15>` | what the probe of this Region found in that minute; no other than the probe writes it |
 //! | `plan` | `current` | the SHA-256 of the plan in force |
 //! | `plan` | `sha256#<hash>` | a plan, as JSON |
 //! | `recovery#<id>` | `header` | the recovery: what, when, how it ended, what was measured |
@@ -31,7 +32,9 @@ mod header;
 mod heartbeat;
 mod lock;
 mod observed;
+mod partition;
 mod plan;
+mod probed;
 mod questions;
 mod resource;
 mod table;
@@ -46,6 +49,8 @@ pub use header::{Closing, Header, Regions};
 pub use heartbeat::committed_heartbeat;
 pub use lock::{Claim, Claimed, Lock};
 pub use observed::Sighting;
+pub use partition::Partition;
+pub use probed::Probed;
 pub use resource::{Missing, Resource, ResourceKind};
 pub use table::Record;
 pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};

@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::partition::Partition;
 use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
 
@@ -152,7 +153,7 @@ pub(super) fn item_of(partition: &str, sort: &str, data: &impl Serialize) -> Res
 }
 
 pub(super) fn workload_key(workload: &str) -> String {
-    format!("workload#{workload}")
+    Partition::Workload.key(workload)
 }
 
 pub(super) fn recovery_key(id: &str) -> String {

@@ -15,7 +15,7 @@ use shared::error::StepError;
 use shared::step::Change;
 
 /// What a step may change more than once: the step, the kind of what it changes, and why that is meant.
-const CHANGED_AGAIN: [(&str, &str, &str); 12] = [
+const CHANGED_AGAIN: [(&str, &str, &str); 13] = [
     (
         "assess-region",
         "decision",
@@ -38,6 +38,11 @@ const CHANGED_AGAIN: [(&str, &str, &str); 12] = [
         "probe-health",
         "metric_values",
         "it publishes what it has just been answered",
+    ),
+    (
+        "probe-health",
+        "minute",
+        "it writes down what it has just been answered",
     ),
     ("release-lock", "metric_values", "the largest value of a minute counts"),
     (

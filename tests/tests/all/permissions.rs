@@ -307,7 +307,11 @@ fn a_role_that_is_too_narrow_is_found() {
     }
     let probes = roles.get_mut("ProbeHealthRole").unwrap();
     for statement in probes.iter_mut() {
-        for (_, _, values) in &mut statement.conditions {
+        let by_name = statement
+            .conditions
+            .iter_mut()
+            .filter(|(operator, ..)| operator == "StringEquals");
+        for (_, _, values) in by_name {
             *values = vec!["Somebody/Else".to_owned()];
         }
     }

@@ -1,17 +1,20 @@
 //! Policies for people and for the platform: they allow what is done under them, and no more than they say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
 use crate::common::{PRIMARY, RECOVERY, World, in_virtual_time, plan, request};
 use drctl::parameters::parameters;
 use jiff::Timestamp;
+use rehearsal::deployment::STEPS;
 use serde_json::{Value, json};
-use shared::record::{Record, Switch, committed_heartbeat};
+use shared::record::{Partition, Record, Switch, committed_heartbeat};
 use shared::resume::resume;
+use shared::step::{Caller, Change};
+use simulator::simulation::hole;
 use tests::iam::{operations, required};
-use tests::policy::{Statement, listed, matches, statements};
+use tests::policy::{Statement, listed, matches, roles, statements};
 use tests::template::{Stack, root};
 
 /// The stack of the standby Region, whose functions and machines have the names that a rehearsal's have.
@@ -81,6 +84,57 @@ fn the_platforms_heartbeat_may_write_its_own_item_and_nothing_else() {
         },
     }]);
     assert_eq!(*policy, expected);
+}
+
+/// What a step writes is in partitions of the kinds of items that it declares; IAM knows no more of an item.
+#[test]
+fn no_function_may_write_where_it_declares_nothing() {
+    let (stack, workload) = (stack(), plan().workload);
+    let all = [
+        Partition::Workload,
+        Partition::Recovery,
+        Partition::Plan,
+        Partition::Start,
+        Partition::Probe,
+        Partition::Heartbeat,
+    ];
+    let roles = roles(&stack).unwrap();
+    for step in STEPS {
+        let mut declared: BTreeSet<Partition> = step
+            .called_by
+            .iter()
+            .filter(|by| **by == Caller::Machine)
+            .map(|_| Partition::Recovery)
+            .collect();
+        declared.extend(step.changes.iter().filter_map(|change| match change {
+            Change::Item(kind) => Some(Partition::of(kind).unwrap_or_else(|| panic!("{kind} of {}", step.name))),
+            Change::Call(_) => None,
+        }));
+        let statements = &roles[&(hole(step.name) + "Role")];
+        for partition in all {
+            let key = BTreeSet::from([format!("{}#{workload}", partition.name())]);
+            let key = if partition == Partition::Plan {
+                BTreeSet::from(["plan".to_owned()])
+            } else {
+                key
+            };
+            let keys = BTreeMap::from([("dynamodb:LeadingKeys".to_owned(), key)]);
+            let may_write = ["PutItem", "UpdateItem", "DeleteItem"].iter().any(|operation| {
+                statements.iter().any(|statement| {
+                    let action = format!("dynamodb:{operation}");
+                    statement
+                        .allows(&action, &stack.resource("Records").arn, &keys)
+                        .unwrap()
+                })
+            });
+            assert_eq!(
+                may_write,
+                declared.contains(&partition),
+                "{} and {partition:?}",
+                step.name
+            );
+        }
+    }
 }
 
 /// The ready code writes what is read.

@@ -1,12 +1,12 @@
 //! DynamoDB as a service.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::arn::Arn;
 
 use super::DynamoDb;
@@ -40,11 +40,13 @@ impl Service for DynamoDb {
             "TransactGetItems" | "TransactWriteItems" => {
                 let items = tables.transact_items.into_iter().flatten();
                 let each = items.map(|(what, table)| {
+                    let key = table.key.or(table.item).unwrap_or_default();
                     Some(Resource {
                         part: Some(part_of_transaction(&what)?),
+                        conditions: leading_keys(key.pk()),
                         item: match what.as_str() {
                             "ConditionCheck" | "Get" => None,
-                            _ => kind_of(table.key, table.item),
+                            _ => key.kind(),
                         },
                         ..Resource::new(arn(&table.table_name))
                     })
@@ -60,9 +62,18 @@ impl Service for DynamoDb {
                 if let Some(index) = tables.index_name {
                     touched += &format!("/index/{index}");
                 }
+                let queried = tables.key_condition_expression.as_deref().and_then(|condition| {
+                    partition_in(
+                        condition,
+                        &tables.expression_attribute_names,
+                        &tables.expression_attribute_values,
+                    )
+                });
+                let key = tables.key.or(tables.item).unwrap_or_default();
                 Some(vec![Resource {
+                    conditions: leading_keys(key.pk().or(queried)),
                     item: match self.can_change(call, operation) {
-                        true => kind_of(tables.key, tables.item),
+                        true => key.kind(),
                         false => None,
                     },
                     ..Resource::new(touched)
@@ -113,8 +124,11 @@ impl Service for DynamoDb {
 struct OfTables {
     table_name: Option<String>,
     index_name: Option<String>,
-    key: Option<SortKey>,
-    item: Option<SortKey>,
+    key: Option<ItemKey>,
+    item: Option<ItemKey>,
+    key_condition_expression: Option<String>,
+    expression_attribute_names: BTreeMap<String, String>,
+    expression_attribute_values: BTreeMap<String, Value>,
     transact_items: Vec<BTreeMap<String, OfTable>>,
     request_items: BTreeMap<String, IgnoredAny>,
 }
@@ -123,22 +137,46 @@ struct OfTables {
 #[serde(rename_all = "PascalCase")]
 struct OfTable {
     table_name: String,
-    key: Option<SortKey>,
-    item: Option<SortKey>,
+    key: Option<ItemKey>,
+    item: Option<ItemKey>,
 }
 
-/// The attribute `sk` of an item.
+/// The attributes `pk` and `sk` of an item.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct SortKey {
-    sk: BTreeMap<String, String>,
+struct ItemKey {
+    pk: Value,
+    sk: Value,
 }
 
-/// The kind of an item of which a call gives the key or the whole.
-fn kind_of(key: Option<SortKey>, item: Option<SortKey>) -> Option<String> {
-    let sort_key = key.or(item)?.sk.remove("S")?;
-    let end = sort_key.find('#').unwrap_or(sort_key.len());
-    Some(sort_key[..end].to_owned())
+impl ItemKey {
+    /// The partition key.
+    fn pk(&self) -> Option<String> {
+        self.pk["S"].as_str().map(str::to_owned)
+    }
+
+    /// The kind of item.
+    fn kind(&self) -> Option<String> {
+        let sort_key = self.sk["S"].as_str()?;
+        sort_key.split('#').next().map(str::to_owned)
+    }
+}
+
+/// The partition key that a query asks for: what `pk` is to be equal to.
+fn partition_in(condition: &str, names: &BTreeMap<String, String>, values: &BTreeMap<String, Value>) -> Option<String> {
+    let clause = |clause: &str| {
+        let (name, value) = clause.split_once('=')?;
+        let name = name.trim();
+        let is_partition = names.get(name).map_or(name, String::as_str) == "pk";
+        is_partition.then(|| values.get(value.trim())?["S"].as_str().map(str::to_owned))?
+    };
+    condition.split(" AND ").find_map(clause)
+}
+
+/// Source: DynamoDB Developer Guide, "Using IAM policy conditions for fine-grained access control".
+fn leading_keys(partition: Option<String>) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let key = partition.map(|partition| ("dynamodb:LeadingKeys", BTreeSet::from([partition])));
+    key.into_iter().collect()
 }
 
 /// The operation whose permission governs an item of a transaction. Source: DynamoDB Developer Guide, "Using IAM with
