@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 use rehearsal::deployment::STEPS;
 use rehearsal::scenarios::{self, ALL};
 use rehearsal::{Disaster, Fault};
+use serde_json::Value;
+use shared::scenario::Scenario;
 use shared::step::Caller;
 
 /// Recovery of a platform on AWS: check the plan, rehearse a disaster
@@ -19,6 +21,7 @@ Examples:
   drctl rehearse region-failure               lose a Region, on this machine
   drctl plan check radiant.plan.yaml          list everything that is wrong with a plan
   drctl automation status                     whether alarms start recoveries by themselves
+  drctl start region-failure                  start a recovery, as yourself
   drctl resume RECOVERY                       go on with a recovery that failed
   drctl reopen us-east-1                      open a Region that a dead recovery left fenced
 
@@ -32,6 +35,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Rehearse(RehearseArgs),
+    Start(StartArgs),
     Resume(ResumeArgs),
     Reopen(ReopenArgs),
     /// Check a recovery plan, take it to AWS, or print the schema of plans
@@ -163,6 +167,66 @@ pub(crate) struct RehearseArgs {
     /// Print the summary only
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Start a recovery on AWS, as yourself
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  drctl start region-failure                            it looks, and takes the way that loses least
+  drctl start region-failure --want intent=switchover   a planned move, which loses nothing
+  drctl start region-failure --want intent=switchover --region us-east-1      back again
+
+It uses your AWS credentials, and says to AWS who you are: what the recovery asks needs somebody
+else's approval than yours. A start in the Step Functions console cannot say that, and needs two.
+Where an answer is lost it asks again, and starts once.
+
+Exit status: 0 it begins, 1 it does not, or that is not known, 2 wrong use.")]
+pub(crate) struct StartArgs {
+    /// The scenario
+    #[arg(value_name = "SCENARIO", value_parser = scenario)]
+    pub scenario: Scenario,
+    /// What the scenario's machine is to do; may be given again
+    #[arg(long = "want", value_name = "NAME=VALUE", value_parser = want)]
+    pub wants: Vec<(String, Value)>,
+    /// The Region that takes over; the plan's standby, if it is left out
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Ask people even where the plan would ask nobody
+    #[arg(long)]
+    pub always_ask: bool,
+    /// Make it a drill, which gives way to a recovery
+    #[arg(long)]
+    pub drill: bool,
+    /// Take the lock over from this running recovery, once people have approved that
+    #[arg(long, value_name = "RECOVERY")]
+    pub take_over: Option<String>,
+    /// The recovery plan
+    #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
+    pub plan: PathBuf,
+}
+
+/// A scenario by its name. Errors: a text that names those that something recovers from.
+fn scenario(text: &str) -> Result<Scenario, String> {
+    let mut known = Scenario::all();
+    known.retain(|scenario| scenario.machine().is_some());
+    let names: Vec<&str> = known.iter().map(|scenario| scenario.name()).collect();
+    let found = known.iter().find(|scenario| scenario.name() == text).copied();
+    found.ok_or_else(|| {
+        format!(
+            "something recovers from {}, and from nothing else yet",
+            names.join(", ")
+        )
+    })
+}
+
+/// A field of a scenario's own: JSON, or else text.
+fn want(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("it is NAME=VALUE, such as intent=switchover")?;
+    let read = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    Ok((name.to_owned(), read))
 }
 
 /// Go on with a recovery that failed, was rolled back, or is partial

@@ -6,3 +6,4 @@ pub mod plan;
 pub mod rehearse;
 pub mod reopen;
 pub mod resume;
+pub mod start;

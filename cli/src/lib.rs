@@ -73,6 +73,13 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
                 Exit::WrongUse
             }
         },
+        Verb::Start(args) => match read_plan(&args.plan) {
+            Ok(plan) => cmd::start::run(args, &plan, output),
+            Err(error) => {
+                output.error(&error);
+                Exit::WrongUse
+            }
+        },
         Verb::Resume(args) => match read_plan(&args.plan) {
             Ok(plan) => cmd::resume::run(args, &plan, output),
             Err(error) => {

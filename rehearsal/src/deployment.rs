@@ -29,6 +29,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<record_approval::RecordApproval>(),
     step::<release_lock::ReleaseLock>(),
     step::<request_approval::RequestApproval>(),
+    step::<start_by_hand::StartByHand>(),
     step::<start_recovery::StartRecovery>(),
     step::<stop_scenario::StopScenario>(),
     step::<switch_dns::SwitchDns>(),

@@ -9,13 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::plan::Plan;
 use shared::record::Record;
-use shared::recovery::{Mode, Outcome};
-use shared::request::{Request, Trigger, TriggerKind};
+use shared::recovery::Outcome;
 use shared::resume::resume;
 use shared::scenario::{Fields, Scenario};
 use shared::step::{Step, handler};
 use simulator::cloud::Cloud;
 use simulator::simulation::Simulation;
+use start_by_hand::StartByHand;
 use start_recovery::StartRecovery;
 
 use crate::deployment::{DeployedStep, recovery_machine};
@@ -26,6 +26,9 @@ use crate::people::Heard;
 const STARTS_WITHIN: Duration = Duration::from_secs(1800);
 /// How long a recovery may take: longer than any maximum objective, with people being asked.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
+/// How often a person tries to start a recovery, where they are told to try again, and how long they wait in between.
+const START_TRIED_AT_MOST: usize = 20;
+const START_TRIED_EVERY: Duration = Duration::from_secs(15);
 /// How long after an event of one's own the world's clock begins to run on.
 const EVENT_TAKES: SignedDuration = SignedDuration::from_secs(5);
 
@@ -124,26 +127,32 @@ impl World<'_> {
         Ok(())
     }
 
-    /// A person starts a recovery here, by an execution of this name, and waits until it has ended. Errors: a text, if it
-    /// cannot be started.
-    pub async fn start_by_hand(&self, name: &str, wants: Fields) -> Result<(), String> {
-        let trigger = Trigger {
-            kind: TriggerKind::Person,
-            by: self.person(),
-            at: self.now(),
-        };
-        let request = Request::new(self.scenario, Mode::Rehearsal, wants, trigger);
-        let aws = self.simulation.aws_in("drctl", self.here);
-        let started = aws_sdk_sfn::Client::new(aws.config())
-            .start_execution()
-            .state_machine_arn(recovery_machine(self.plan, self.here))
-            .name(name)
-            .input(serde_json::to_string(&request).map_err(|error| error.to_string())?)
-            .send()
-            .await;
-        started.map_err(|error| format!("{name} could not be started: {error:?}"))?;
-        self.wait().await;
-        Ok(())
+    /// A person starts a recovery here, at the URL for that and under this id, and waits until it has ended. They try again while
+    /// they are told to. Errors: a text, if it cannot be started.
+    pub async fn start_by_hand(&self, id: &str, wants: Fields) -> Result<(), String> {
+        let asked = json!({
+            "id": id, "machine": recovery_machine(self.plan, self.here), "scenario": self.scenario, "wants": wants,
+        });
+        let mut last = String::new();
+        for _ in 0..START_TRIED_AT_MOST {
+            let (person, asked) = (self.person(), asked.to_string());
+            let posted = self
+                .simulation
+                .post_to_function(self.here, StartByHand::NAME, &person, &asked);
+            match posted.await {
+                Ok((202, _)) => {
+                    self.wait().await;
+                    return Ok(());
+                }
+                Ok((502.., answer)) => last = answer,
+                Ok((status, answer)) => return Err(format!("{id} could not be started: {status} {answer}")),
+                Err(why) => last = why,
+            }
+            tokio::time::sleep(START_TRIED_EVERY).await;
+        }
+        Err(format!(
+            "{id} could not be started in {START_TRIED_AT_MOST} tries: {last}"
+        ))
     }
 
     /// The last recovery that a Region's record has, and its outcome. Errors: a text, if the record cannot be read.

@@ -6,7 +6,13 @@ use std::time::Duration;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+#[cfg(feature = "sign")]
+use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+#[cfg(feature = "sign")]
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+#[cfg(feature = "sign")]
+use aws_sigv4::sign::v4;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_http_client::{Connector, tls};
@@ -288,6 +294,56 @@ impl Aws {
         let mut request = HttpRequest::get(url).map_err(|error| format!("'{url}' is not a URL: {error}"))?;
         // Web application firewalls refuse requests that do not say who asks.
         request.headers_mut().insert("user-agent", "radiant-dr");
+        self.ask(request, url, limit).await
+    }
+
+    /// Posts JSON to the URL of a Lambda function in `region`, signed with the caller's own credentials. Errors: a text that says
+    /// why it could not be signed, or why there was no answer within `limit`.
+    #[cfg(feature = "sign")]
+    pub async fn post_signed(
+        &self,
+        region: &str,
+        url: &str,
+        body: String,
+        limit: Duration,
+    ) -> Result<WebAnswer, String> {
+        let headers = [("content-type", "application/json")];
+        let credentials = match self.config.credentials_provider() {
+            Some(provider) => provider.provide_credentials().await,
+            None => return Err("there are no credentials; sign in, or set AWS_PROFILE".to_owned()),
+        };
+        let identity = credentials
+            .map_err(|error| {
+                format!(
+                    "there are no credentials: {}",
+                    aws_smithy_types::error::display::DisplayErrorContext(&error)
+                )
+            })?
+            .into();
+        let wrong = |error: &dyn fmt::Display| format!("the request to {url} could not be signed: {error}");
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name("lambda")
+            .time(self.time.now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| wrong(&error))?;
+        let signable = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
+        let signed = sign(signable.map_err(|error| wrong(&error))?, &params.into());
+        let (instructions, _) = signed.map_err(|error| wrong(&error))?.into_parts();
+        let mut request = HttpRequest::new(body.into());
+        request.set_method("POST").map_err(|error| wrong(&error))?;
+        request
+            .set_uri(url)
+            .map_err(|error| format!("'{url}' is not a URL: {error}"))?;
+        for (name, value) in headers.into_iter().chain(instructions.headers()) {
+            request.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        self.ask(request, url, limit).await
+    }
+
+    async fn ask(&self, request: HttpRequest, url: &str, limit: Duration) -> Result<WebAnswer, String> {
         let asked = async {
             let _waiting = Waiting::begin();
             let response = self

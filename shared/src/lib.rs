@@ -9,6 +9,8 @@ pub mod error;
 pub mod execution;
 #[cfg(feature = "fence")]
 pub mod fence;
+#[cfg(feature = "url")]
+pub mod function_url;
 #[cfg(feature = "rds")]
 pub mod global_database;
 pub mod health;

@@ -6,3 +6,4 @@ mod deploy_guide;
 mod plan;
 mod push;
 mod rehearse;
+mod start;

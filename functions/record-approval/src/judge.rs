@@ -4,9 +4,10 @@ use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use jiff::Timestamp;
 use shared::approval::{Answer, Approval, Ask, Question, Settled, Told, Verdict, still_needed, verdict};
 use shared::arn::{self, Arn};
+use shared::function_url::{Person, reply};
 use shared::record::Header;
 
-use crate::function_url::{Person, Said, not_found, reply};
+use crate::said::{Said, not_found};
 
 /// What is on the record.
 #[derive(Clone, Debug)]

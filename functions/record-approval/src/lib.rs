@@ -12,8 +12,8 @@
 //! exactly one reaches it, also when two people answer at the same moment, and when this function dies between keeping
 //! an answer and telling the machine. An answer that was given stays; there is nothing to take back.
 
-mod function_url;
 mod judge;
+mod said;
 
 use std::time::Duration;
 
@@ -22,13 +22,14 @@ use aws_sdk_sfn::Client;
 use shared::approval::{Question, Settled, Told, told};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
+use shared::function_url::Person;
 use shared::record::Record;
 use shared::step::{Caller, Change, Step};
 
-pub use function_url::{Input, Output};
+pub use shared::function_url::{Input, Output};
 
-use function_url::{Person, Said, try_again};
 use judge::{Done, Facts, Next, judge};
+use said::{Said, try_again};
 
 /// How long answering may take: below the step's own limit, so that the person is told to try again.
 const ANSWERING: Duration = Duration::from_secs(18);
@@ -65,7 +66,7 @@ impl Step for RecordApproval {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let (person, said) = match function_url::read(&input) {
+        let (person, said) = match said::read(&input) {
             Ok(read) => read,
             Err(refusal) => return Ok(Output(*refusal)),
         };

@@ -111,16 +111,17 @@ impl Step for RequestApproval {
 }
 
 impl RequestApproval {
-    /// Whether it is known who started the execution that asks: what starts recoveries has written down that it did. Whoever
+    /// Whether it is known who started the execution that asks: what starts recoveries has written down for whom. Whoever
     /// starts one in the console, or resumes one, writes into its input what they like.
     async fn starter_is_known(&self, input: &Input) -> Result<bool, StepError> {
         let execution = &input.recovery.execution;
         let name = arn::name(execution);
         let id = name.strip_prefix(&format!("{}-", input.scenario)).unwrap_or(name);
         let decision = self.record.start_decision(&input.recovery.workload, id).await?;
-        Ok(decision.is_some_and(
-            |decision| matches!(&decision.decision, Started::Started { execution: started } if started == execution),
-        ))
+        Ok(decision.is_some_and(|decision| {
+            matches!(&decision.decision, Started::Started { execution: started } if started == execution)
+                && decision.by == input.started_by
+        }))
     }
 
     /// What the question came to already, if it did: people who approved, or one who declined, are not asked again.

@@ -141,7 +141,7 @@ impl Step for StartRecovery {
         };
         let decision = StartDecision {
             id,
-            alarm: event::alarm_of(&event),
+            by: event::alarm_of(&event),
             at: self.aws.now(),
             decision: decided,
         };
@@ -252,7 +252,7 @@ impl StartRecovery {
     async fn tell(&self, plan: &Plan, decision: &StartDecision, reason: &str) {
         let text = format!(
             "An alarm's event started no recovery: {reason}.\n\nAlarm {}\nDecision {} at {}\n",
-            decision.alarm, decision.id, decision.at
+            decision.by, decision.id, decision.at
         );
         self.publish(plan, "an alarm started no recovery", &text).await;
     }

@@ -71,7 +71,7 @@ impl StartRecovery {
             None => {
                 let decision = StartDecision {
                     id,
-                    alarm: begin.alarm.clone(),
+                    by: begin.alarm.clone(),
                     at: self.aws.now(),
                     decision: Started::Started {
                         execution: arn::execution(machine, &begin.name),
@@ -177,6 +177,6 @@ fn text(last: &Header, expired: &Closing, decision: &StartDecision) -> String {
         "Nobody answered what recovery {} asked; it expired at {}. The alarm still stands, so a new recovery looks and asks \
          you again. Nothing is approved by silence. To end the questions, decline, or run: drctl automation off\n\nAlarm {}\n\
          Decision {} at {}\n",
-        last.id, expired.closed_at, decision.alarm, decision.id, decision.at
+        last.id, expired.closed_at, decision.by, decision.id, decision.at
     )
 }

@@ -1,4 +1,4 @@
-//! Whether alarms start recoveries by themselves, and what was decided on each of their events.
+//! Whether alarms start recoveries by themselves, and what was decided on each of their events and on what people asked for.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,20 +20,22 @@ pub struct Switch {
     pub reason: String,
 }
 
-/// What was decided on an alarm's event.
+/// What was decided on an alarm's event, or on what a person asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartDecision {
-    /// Follows from the alarm and the moment of its change of state, so that the same event has the same one.
+    /// Follows from the alarm and the moment of its change of state, so that the same event has the same one; a person's own
+    /// program makes one up.
     pub id: String,
-    /// ARN of the alarm, or what the event says in its place.
-    pub alarm: String,
+    /// ARN of the alarm, or what the event says in its place; ARN of the person, as AWS authenticated them.
+    #[serde(alias = "alarm")]
+    pub by: String,
     /// When it was decided.
     pub at: Timestamp,
     /// What.
     pub decision: Started,
 }
 
-/// Whether an event started a recovery.
+/// Whether that started a recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "what")]
 pub enum Started {

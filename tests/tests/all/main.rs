@@ -22,6 +22,7 @@ mod policies;
 mod recovery_machine;
 mod region_switch;
 mod resuming;
+mod start_by_hand;
 mod start_recovery;
 mod stopped;
 mod switch_object;

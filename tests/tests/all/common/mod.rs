@@ -307,7 +307,7 @@ impl World {
     pub async fn knows_who_started(&self, execution: &str) {
         let decision = StartDecision {
             id: arn::name(execution).to_owned(),
-            alarm: ON_CALL.to_owned(),
+            by: ON_CALL.to_owned(),
             at: self.cloud().now(),
             decision: Started::Started {
                 execution: execution.to_owned(),

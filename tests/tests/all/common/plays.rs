@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::Duration;
 
+use rehearsal::deployment::recovery_machine;
 use serde_json::json;
 use shared::plan::Plan;
 use simulator::aws::sns::Message;
@@ -36,8 +37,9 @@ impl Play {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All of them.
-pub const PLAYS: [Play; 13] = [
+pub const PLAYS: [Play; 14] = [
     Play::new("lost", || Box::pin(lost())),
+    Play::new("started by a person", || Box::pin(by_hand())),
     Play::new("there and back", || Box::pin(there_and_back(usual()))),
     Play {
         by_record: true,
@@ -89,6 +91,21 @@ async fn lost() -> World {
     let world = World::watched(|plan| *plan = usual()).await;
     world.cloud().take_region_away(PRIMARY);
     tokio::time::sleep(HOUR).await;
+    world
+}
+
+/// A person starts a recovery as themselves.
+async fn by_hand() -> World {
+    let world = World::good_times(|plan| *plan = usual()).await;
+    let machine = recovery_machine(&world.plan, RECOVERY);
+    let asked =
+        json!({ "id": "one", "machine": machine, "scenario": "region-failure", "wants": { "intent": "failover" } });
+    let asked = asked.to_string();
+    let posted = world
+        .simulation
+        .post_to_function(RECOVERY, "start-by-hand", ON_CALL, &asked);
+    assert_eq!(posted.await.unwrap().0, 202);
+    world.question().await;
     world
 }
 

@@ -1,121 +1,15 @@
-//! The request as a function URL hands it over, and the answer as it takes it: payload format 2.0. Source: Lambda
-//! Developer Guide, "Invoking Lambda function URLs".
+//! What a person answers, read from the request.
 
-use aws_lambda_events::lambda_function_urls::{
-    LambdaFunctionUrlRequestContextAuthorizerDescription, LambdaFunctionUrlRequestContextHttpDescription,
-    LambdaFunctionUrlResponse,
-};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
+use serde::Deserialize;
 use shared::approval::Answer;
-use shared::arn::Arn;
-use shared::summary::{Summarise, Summary};
+use shared::function_url::{Input, Person, body, caller, refuse, reply};
 
-/// The largest body, in bytes.
-const LARGEST_BODY: usize = 16 * 1024;
 /// The longest id of a recovery or a question, in bytes.
 const LONGEST_ID: usize = 256;
-
-/// A request, as AWS hands it over: the parts that are used. `LambdaFunctionUrlRequest` would read all of it, and refuse it for
-/// what says nothing of the answer: a header whose value is not ASCII, a context without the time. No approval may fail on that.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Input {
-    /// Who calls, and how.
-    #[serde(default)]
-    pub request_context: Option<RequestContext>,
-    /// The body.
-    #[serde(default)]
-    pub body: Option<String>,
-    /// Whether the body is in base64.
-    #[serde(default)]
-    pub is_base64_encoded: bool,
-}
-
-/// Who calls, and how. A request that nobody signed has no authorizer.
-#[derive(Debug, Deserialize)]
-pub struct RequestContext {
-    /// Who AWS says it is.
-    #[serde(default)]
-    pub authorizer: Option<LambdaFunctionUrlRequestContextAuthorizerDescription>,
-    /// The request.
-    #[serde(default)]
-    pub http: Option<LambdaFunctionUrlRequestContextHttpDescription>,
-}
-
-/// The answer to a request, as AWS takes it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Output(pub LambdaFunctionUrlResponse);
-
-impl Summarise for Output {
-    fn summarise(&self) -> Summary {
-        let body = self.0.body.clone().unwrap_or_default();
-        match self.0.status_code {
-            200..300 => Summary::done(body),
-            _ => Summary::failed(body),
-        }
-    }
-}
-
-/// What the person is answered. The body is `{"result": …, "message": …}`: a word for programs, and a sentence for people.
-pub(crate) fn reply(status_code: u16, result: &str, message: impl Into<String>) -> LambdaFunctionUrlResponse {
-    let mut reply = LambdaFunctionUrlResponse::default();
-    reply.status_code = status_code.into();
-    reply.headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    reply.body = Some(json!({ "result": result, "message": message.into() }).to_string());
-    reply
-}
-
-pub(crate) fn try_again() -> LambdaFunctionUrlResponse {
-    let message = "the answer could not be taken, or it is not known whether it was; try again, twice does no harm";
-    reply(503, "try-again", message)
-}
-
-pub(crate) fn not_found(message: impl Into<String>) -> LambdaFunctionUrlResponse {
-    reply(404, "not-found", message)
-}
-
-/// A reply to what is not answered at all.
-fn refuse(status_code: u16, result: &str, message: impl Into<String>) -> Box<LambdaFunctionUrlResponse> {
-    Box::new(reply(status_code, result, message))
-}
-
-/// Who answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Person {
-    /// Their whole ARN.
-    pub(crate) arn: String,
-    /// Their account.
-    pub(crate) account: String,
-}
-
-impl Person {
-    /// An IAM user, or a role's session.
-    fn read(arn: &str) -> Option<Self> {
-        let Arn {
-            service,
-            region: "",
-            account,
-            resource,
-            ..
-        } = Arn::read(arn)?
-        else {
-            return None;
-        };
-        let path: Vec<&str> = resource.split('/').collect();
-        let is_person = match (service, path.as_slice()) {
-            ("iam", ["user", .., name]) => !name.is_empty(),
-            ("sts", ["assumed-role", role, session]) => !role.is_empty() && !session.is_empty(),
-            _ => false,
-        };
-        (is_person && !account.is_empty()).then(|| Self {
-            arn: arn.to_owned(),
-            account: account.to_owned(),
-        })
-    }
-}
+/// The form of an answer.
+const FORM: &str =
+    r#"{"recovery": "…", "question": "…", "answer": "approve" or "decline", "reason": "…" where one is needed}"#;
 
 /// What they say.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -132,25 +26,19 @@ pub(crate) struct Said {
     pub(crate) reason: Option<String>,
 }
 
+pub(crate) fn try_again() -> LambdaFunctionUrlResponse {
+    let message = "the answer could not be taken, or it is not known whether it was; try again, twice does no harm";
+    reply(503, "try-again", message)
+}
+
+pub(crate) fn not_found(message: impl Into<String>) -> LambdaFunctionUrlResponse {
+    reply(404, "not-found", message)
+}
+
 /// Who says what. Errors: the HTTP answer that says what is wrong with the request.
 pub(crate) fn read(input: &Input) -> Result<(Person, Said), Box<LambdaFunctionUrlResponse>> {
-    let context = input.request_context.as_ref();
-    let arn = context
-        .and_then(|context| context.authorizer.as_ref()?.iam.as_ref()?.user_arn.as_deref())
-        .ok_or_else(|| {
-            let message = "who you are is not known; sign the request with your own AWS credentials (service lambda)";
-            refuse(401, "not-signed-in", message)
-        })?;
-    let person = Person::read(arn).ok_or_else(|| {
-        let message = format!("{arn} does not stand for one person; answer as an IAM user, or in a session of a role");
-        refuse(403, "not-allowed", message)
-    })?;
-    let method = context.and_then(|context| context.http.as_ref()?.method.as_deref());
-    if method != Some("POST") {
-        return Err(refuse(405, "not-post", "send the answer with POST"));
-    }
-    let body = body(input)?;
-    let mut said: Said = serde_json::from_slice(&body).map_err(|error| not_understood(&error.to_string()))?;
+    let person = caller(input)?;
+    let mut said: Said = body(input, FORM)?;
     said.reason = said.reason.filter(|reason| !reason.trim().is_empty());
     if [&said.recovery, &said.question].iter().any(|id| id.len() > LONGEST_ID) {
         return Err(refuse(
@@ -162,30 +50,9 @@ pub(crate) fn read(input: &Input) -> Result<(Person, Said), Box<LambdaFunctionUr
     Ok((person, said))
 }
 
-fn body(input: &Input) -> Result<Vec<u8>, Box<LambdaFunctionUrlResponse>> {
-    let text = input.body.as_deref().unwrap_or_default();
-    let body = if input.is_base64_encoded {
-        let decoded = aws_smithy_types::base64::decode(text);
-        decoded.map_err(|_| not_understood("it is not the base64 that it is said to be"))?
-    } else {
-        text.as_bytes().to_vec()
-    };
-    if body.len() > LARGEST_BODY {
-        let message = format!("the body has {} bytes; the largest has {LARGEST_BODY}", body.len());
-        return Err(refuse(413, "too-long", message));
-    }
-    Ok(body)
-}
-
-fn not_understood(why: &str) -> Box<LambdaFunctionUrlResponse> {
-    let form =
-        r#"{"recovery": "…", "question": "…", "answer": "approve" or "decline", "reason": "…" where one is needed}"#;
-    refuse(400, "not-understood", format!("the body must be {form}: {why}"))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -292,7 +159,7 @@ mod tests {
         let long = "x".repeat(LONGEST_ID + 1);
         let huge = BODY.replace(
             "\"approve\"",
-            &format!("\"approve\",\"reason\":\"{}\"", "x".repeat(LARGEST_BODY)),
+            &format!("\"approve\",\"reason\":\"{}\"", "x".repeat(16 * 1024)),
         );
         for (method, body, status) in [
             ("GET", BODY, 405),
