@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::fence::STAYS_UNRESERVED;
 use shared::plan::{Plan, Site, SiteName};
 use shared::scenario::Scenario;
 use shared::slices::OutsideSlice;
@@ -23,14 +24,12 @@ const HEALTH_CHECK_METRICS: &str = "us-east-1";
 
 /// How many concurrent executions each function of the automation has for itself: more than one recovery needs, and what people and
 /// alarms call at once.
-const RESERVED: i32 = 5;
-/// How many an account must leave unreserved (Lambda Developer Guide, "Configuring reserved concurrency for a function").
-const UNRESERVED: i32 = 100;
+pub const RESERVED: i32 = 5;
 
 /// How many concurrent executions each of so many functions can have for itself, where `unreserved` are not reserved yet: all or none.
 pub fn reservable(unreserved: i32, functions: usize) -> i32 {
     let all = i32::try_from(functions).unwrap_or(i32::MAX).saturating_mul(RESERVED);
-    match unreserved.saturating_sub(all) >= UNRESERVED {
+    match unreserved.saturating_sub(all) >= STAYS_UNRESERVED {
         true => RESERVED,
         false => 0,
     }
@@ -105,6 +104,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ),
             ("Table", json!(plan.automation.table)),
             ("TopicName", json!(here.topic)),
+            ("OtherTopicName", json!(other.topic)),
             ("ReportsBucket", json!(here.reports.0)),
             ("GlobalCluster", json!(plan.database.global_cluster)),
             ("Cluster", json!(here.cluster)),

@@ -119,6 +119,7 @@ async fn asked(record: &Record, id: &str, question: Question) -> Result<Asked, S
         expires_at,
         started_by,
         starter_is_known,
+        same_person: _,
         task_token: _,
     } = question;
     Ok(Asked {

@@ -23,7 +23,7 @@ pub(crate) fn executions_in(account: &Account, region: &str, status: Option<&str
 }
 
 /// The ARN of the machine that ran it, in a Region: its own has the same name in each.
-pub(crate) fn machine_in(account: &Account, region: &str) -> Option<String> {
+fn machine_in(account: &Account, region: &str) -> Option<String> {
     let machine = arn::machine_in(&account.header.execution, region)?;
     (is_plain(&machine) && is_plain(region)).then_some(machine)
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arn;
 use crate::error::{ErrorKind, StepError};
+use crate::person::SamePerson;
 use crate::summary::{Summarise, Summary};
 
 /// What people are asked; the step that gathered the evidence writes it.
@@ -46,6 +47,9 @@ pub struct Question {
     /// Whether that is known, and not only said. Somebody who starts an execution by hand writes what they like.
     #[serde(default)]
     pub starter_is_known: bool,
+    /// Who counts as one person, as the plan says.
+    #[serde(default)]
+    pub same_person: SamePerson,
     /// What Step Functions waits for.
     pub task_token: TaskToken,
 }
@@ -197,7 +201,7 @@ pub enum Told {
 
 /// What the answers so far add up to; nothing while more are needed.
 ///
-/// One person who declines decides. Approvals count by person ([`arn::person`]), and those of whoever started the recovery are
+/// One person who declines decides. Approvals count by [person](SamePerson), and those of whoever started the recovery are
 /// never enough alone. Where it is not known who did, it may be any of them, so that two must approve.
 pub fn verdict(question: &Question, answers: &[Approval]) -> Option<Verdict> {
     if let Some(no) = answers.iter().find(|answer| answer.answer == Answer::Decline) {
@@ -207,7 +211,10 @@ pub fn verdict(question: &Question, answers: &[Approval]) -> Option<Verdict> {
         });
     }
     (still_needed(question, answers) == 0).then(|| Verdict::Approved {
-        by: people(answers).into_iter().map(|answer| answer.by.clone()).collect(),
+        by: people(question, answers)
+            .into_iter()
+            .map(|answer| answer.by.clone())
+            .collect(),
         reasons: answers.iter().filter_map(|answer| answer.reason.clone()).collect(),
     })
 }
@@ -217,9 +224,10 @@ pub fn still_needed(question: &Question, answers: &[Approval]) -> usize {
     if question.ask.people == 0 {
         return 0;
     }
-    let people = people(answers);
-    let starter = arn::person(&question.started_by);
-    let is_beside_the_starter = people.iter().any(|answer| arn::person(&answer.by) != starter);
+    let people = people(question, answers);
+    let person = |arn: &str| question.same_person.person(arn);
+    let starter = person(&question.started_by);
+    let is_beside_the_starter = people.iter().any(|answer| person(&answer.by) != starter);
     let beside_the_starter = match question.starter_is_known {
         true => usize::from(!is_beside_the_starter),
         false => PEOPLE_BESIDE_THE_UNKNOWN.saturating_sub(people.len()),
@@ -233,9 +241,11 @@ pub fn still_needed(question: &Question, answers: &[Approval]) -> usize {
 const PEOPLE_BESIDE_THE_UNKNOWN: usize = 2;
 
 /// The first answer of each person.
-fn people(answers: &[Approval]) -> Vec<&Approval> {
+fn people<'a>(question: &Question, answers: &'a [Approval]) -> Vec<&'a Approval> {
     let mut seen = BTreeSet::new();
-    let first = answers.iter().filter(|answer| seen.insert(arn::person(&answer.by)));
+    let first = answers
+        .iter()
+        .filter(|answer| seen.insert(question.same_person.person(&answer.by)));
     first.collect()
 }
 
@@ -276,6 +286,7 @@ mod tests {
             expires_at: Timestamp::UNIX_EPOCH,
             started_by: "arn:starter".into(),
             starter_is_known: true,
+            same_person: SamePerson::default(),
             task_token: "t".into(),
         }
     }
@@ -311,6 +322,32 @@ mod tests {
                 verdict(&question(people), &answers(&given)).map(|verdict| matches!(verdict, Verdict::Approved { .. }));
             assert_eq!(found, approved, "{people} asked, {given:?}");
         }
+    }
+
+    #[test]
+    fn one_person_is_one_whatever_they_sign_in_as() {
+        use SamePerson::{NameBeforeAt, WholeName};
+        let session = "arn:aws:sts::1:assumed-role/AWSReservedSSO_on-call_0a1b/jane@example.com";
+        let (admin, user) = (
+            "arn:aws:sts::1:assumed-role/AWSReservedSSO_admin_2c3d/Jane@example.com",
+            "arn:aws:iam::1:user/team/jane",
+        );
+        for arn in [session, admin, user] {
+            assert_eq!(NameBeforeAt.person(arn), "jane");
+        }
+        assert_eq!(WholeName.person(session), WholeName.person(admin));
+        assert_ne!(WholeName.person(session), WholeName.person(user));
+        let other = "arn:aws:sts::1:assumed-role/on-call/jane@elsewhere.example";
+        assert_eq!(NameBeforeAt.person(other), "jane");
+        assert_ne!(WholeName.person(session), WholeName.person(other));
+        assert_eq!(NameBeforeAt.person("arn:aws:sts::1:assumed-role/on-call/@"), "@");
+        let by_whole_name = Question {
+            same_person: WholeName,
+            ..question(2)
+        };
+        let given = answers(&[(session, Answer::Approve), (other, Answer::Approve)]);
+        assert_eq!(still_needed(&by_whole_name, &given), 0);
+        assert_eq!(still_needed(&question(2), &given), 1);
     }
 
     #[test]

@@ -79,15 +79,6 @@ pub fn display_name(arn: &str) -> &str {
     last.filter(|name| !name.is_empty()).unwrap_or(arn)
 }
 
-/// The person whom an ARN stands for, as far as names tell: the user's name or that of the role's session, in lower case and
-/// without what follows an `@`. Two permission sets of one person have one session name; their user often has the same. Two
-/// people of one name count as one, which asks one more person and never one less.
-pub fn person(arn: &str) -> String {
-    let name = display_name(arn);
-    let local = name.split('@').next().filter(|local| !local.is_empty());
-    local.unwrap_or(name).to_lowercase()
-}
-
 /// ARN of the execution `name` of a machine, whose ARN may name one of its versions: an execution's never does.
 pub fn execution(machine: &str, name: &str) -> String {
     let read = Arn::read(machine);
@@ -160,18 +151,6 @@ mod tests {
         ] {
             assert_eq!(display_name(arn), called);
         }
-    }
-
-    #[test]
-    fn one_person_is_one_whatever_they_sign_in_as() {
-        let same = [
-            "arn:aws:sts::1:assumed-role/AWSReservedSSO_on-call_0a1b/jane@example.com",
-            "arn:aws:sts::1:assumed-role/AWSReservedSSO_admin_2c3d/Jane@example.com",
-            "arn:aws:iam::1:user/team/jane",
-        ];
-        assert!(same.iter().all(|arn| person(arn) == "jane"), "{same:?}");
-        assert_ne!(person("arn:aws:sts::1:assumed-role/on-call/john@example.com"), "jane");
-        assert_eq!(person("arn:aws:sts::1:assumed-role/on-call/@"), "@");
     }
 
     #[test]

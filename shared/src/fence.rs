@@ -68,6 +68,18 @@ pub struct Looked {
     pub setting: Result<Setting, StepError>,
 }
 
+/// How many concurrent executions of functions a Region allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concurrency {
+    /// All.
+    pub limit: i32,
+    /// Those that no function has reserved.
+    pub unreserved: i32,
+}
+
+/// How many an account must leave unreserved (Lambda Developer Guide, "Configuring reserved concurrency for a function").
+pub const STAYS_UNRESERVED: i32 = 100;
+
 impl Fence {
     /// This Region's, with `limit` for everything together; what is left then is not done. A service that asks for fewer
     /// calls is given the time: this goes on beside the promotion.
@@ -203,6 +215,23 @@ impl Fence {
     /// refuses that.
     pub async fn change(&self, changes: &[(Setting, Setting)]) -> Vec<Result<(), StepError>> {
         side_by_side(changes.iter().map(|(from, to)| self.set(from, to)).collect()).await
+    }
+
+    /// How many concurrent executions Lambda allows in the Region.
+    pub async fn concurrency(&self) -> Result<Concurrency, StepError> {
+        let resource = format!("Lambda's quota in {}", self.region);
+        let call = self.lambda.get_account_settings();
+        let settings = self
+            .lambda_calls
+            .make("lambda:GetAccountSettings", &resource, call.send())
+            .await?;
+        let limit = settings.account_limit();
+        Ok(Concurrency {
+            limit: limit.map(|limit| limit.concurrent_executions()).unwrap_or_default(),
+            unreserved: limit
+                .and_then(|limit| limit.unreserved_concurrent_executions())
+                .unwrap_or_default(),
+        })
     }
 
     /// How these functions are configured, in their order.

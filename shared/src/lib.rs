@@ -19,6 +19,7 @@ pub mod measure;
 #[cfg(feature = "cloudwatch")]
 pub mod metric;
 pub mod outside;
+pub mod person;
 pub mod plan;
 pub mod record;
 pub mod recovery;

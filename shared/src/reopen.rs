@@ -205,9 +205,10 @@ impl Work<'_> {
         }
         let approvals = self.record.approve_reopening(workload, self.recovery, self.by).await?;
         // Whoever has two roles is one person.
-        let names: BTreeSet<&str> = approvals
+        let same_person = self.plan.automation.same_person;
+        let names: BTreeSet<String> = approvals
             .iter()
-            .map(|approval| arn::display_name(&approval.by))
+            .map(|approval| same_person.person(&approval.by))
             .collect();
         if names.len() < PEOPLE {
             return Err(StepError::refused(format!(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::person::SamePerson;
 use crate::plan::{Objectives, Plan, ScenarioPolicy, Site, partition_of};
 use crate::scenario::module::SetBy;
 use crate::scenario::{Fields, Scenario};
@@ -211,6 +212,9 @@ pub struct ApprovalSlice {
     pub without_evidence: u8,
     /// How long they have, in seconds.
     pub answer_within_seconds: u64,
+    /// By what two of them are one.
+    #[serde(default)]
+    pub same_person: SamePerson,
 }
 
 impl Slices {
@@ -253,6 +257,7 @@ impl Slices {
                 people: policy.approvals,
                 without_evidence: policy.approvals_without_evidence,
                 answer_within_seconds: severity.respond_within.as_secs(),
+                same_person: plan.automation.same_person,
             },
             reports: ReportsSlice {
                 region: here.region.clone(),

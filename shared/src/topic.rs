@@ -9,17 +9,24 @@ use crate::recovery::Mode;
 /// The longest subject that SNS takes, in characters: it has to be less than 100. Source: its API Reference, `Publish`.
 const SUBJECT_LIMIT: usize = 99;
 
-/// The topics of the function's own Region.
+/// The topics of one Region.
 #[derive(Clone, Debug)]
 pub struct Topics {
     client: Client,
 }
 
 impl Topics {
-    /// Makes the client and nothing else.
+    /// Those of the function's own Region.
     pub fn new(aws: &Aws) -> Self {
         Self {
             client: Client::new(aws.config()),
+        }
+    }
+
+    /// The topics of another Region, which may be down: a call is bounded to 2 s.
+    pub fn in_region(aws: &Aws, region: &str) -> Self {
+        Self {
+            client: Client::new(&aws.config_in(region)),
         }
     }
 

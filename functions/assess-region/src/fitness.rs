@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Noted, Setting, may_run, opened};
+use shared::fence::{Concurrency, Fence, Noted, STAYS_UNRESERVED, Setting, may_run, opened};
 use shared::record::{Record, Resource, Warning, WarningCode};
 use shared::scenario::region_failure::Intent;
 use shared::slices::DnsMethod;
@@ -29,6 +29,8 @@ pub(crate) struct Fitness {
     pub(crate) unfit: Vec<String>,
     /// Parts that could not be looked at.
     pub(crate) unseen: Vec<String>,
+    /// What Lambda's quota here does not allow. The service runs all the same.
+    pub(crate) quota: Vec<Warning>,
 }
 
 impl Fitness {
@@ -96,8 +98,9 @@ pub(crate) async fn of_this_region(aws: &Aws, record: &Record, input: &Input) ->
     };
     let fence = Fence::here(aws, limit);
     let (region, api) = (&input.here.region, &input.here.api);
-    let (configurations, others, notes, name, statements) = tokio::join!(
+    let (configurations, concurrency, others, notes, name, statements) = tokio::join!(
         fence.configurations(&input.functions),
+        fence.concurrency(),
         fence.look(&[], api),
         record.fenced(&input.recovery.workload),
         the_name(aws, input),
@@ -124,8 +127,41 @@ pub(crate) async fn of_this_region(aws: &Aws, record: &Record, input: &Input) ->
     let (what, found) = name;
     fitness.add(&what, found);
     fitness.add(&format!("the Data API of {}", input.here.cluster_arn), statements);
+    match concurrency {
+        Ok(concurrency) => fitness.quota = quota_warnings(input, concurrency),
+        Err(error) => fitness.unseen.push(error.to_string()),
+    }
     fitness
 }
+
+/// What follows from how many concurrent executions Lambda allows here.
+fn quota_warnings(input: &Input, concurrency: Concurrency) -> Vec<Warning> {
+    let region = &input.here.region;
+    let warning = |text: String| Warning::new(WarningCode::QuotaTooSmall, text).about(region);
+    let Concurrency { limit, unreserved } = concurrency;
+    let small = (limit < STAYS_UNRESERVED + OWN_CONCURRENCY).then(|| {
+        warning(format!(
+            "Lambda allows {limit} concurrent executions in {region}, too few to reserve any for the recovery's own functions: many \
+             requests to the platform can delay it. Ask AWS for more (Service Quotas, L-B99A9384)"
+        ))
+    });
+    let wanted: i64 = input
+        .functions
+        .iter()
+        .filter_map(|function| function.reserved_concurrency)
+        .map(i64::from)
+        .sum();
+    let refused = (wanted > 0 && i64::from(unreserved) - wanted < i64::from(STAYS_UNRESERVED)).then(|| {
+        warning(format!(
+            "the plan reserves {wanted} concurrent executions for the platform's functions, and {unreserved} are left in {region}, of \
+             which {STAYS_UNRESERVED} cannot be reserved: some functions will run without a reservation"
+        ))
+    });
+    small.into_iter().chain(refused).collect()
+}
+
+/// What the recovery's own functions in a Region reserve together, where the account allows it. A test holds it to what is rendered.
+pub const OWN_CONCURRENCY: i32 = 110;
 
 /// What the public name moves by, and whether it is there.
 async fn the_name(aws: &Aws, input: &Input) -> (String, Result<(), StepError>) {
@@ -220,6 +256,24 @@ mod tests {
             ..fitness()
         };
         assert_eq!(unseen.doubt(&input), None);
+    }
+
+    #[test]
+    fn what_the_quota_does_not_allow_is_said() {
+        let warned = |reserved: Option<u32>, limit, unreserved| {
+            let mut input = input(Intent::Decide);
+            input.functions = vec![shared::plan::Function {
+                name: "f".into(),
+                reserved_concurrency: reserved,
+            }];
+            let warnings = quota_warnings(&input, Concurrency { limit, unreserved });
+            warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(warned(None, 1000, 1000), "");
+        assert_eq!(warned(Some(900), 1000, 1000), "");
+        assert!(warned(Some(901), 1000, 1000).contains("some functions will run without a reservation"));
+        assert!(warned(None, 10, 10).contains("too few to reserve any"));
+        assert_eq!(warned(None, STAYS_UNRESERVED + OWN_CONCURRENCY, 1), "");
     }
 
     #[test]

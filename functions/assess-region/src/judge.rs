@@ -52,6 +52,8 @@ pub struct Output {
     pub fence_confirmable: bool,
     /// What people are asked, and how many of them.
     pub ask: Ask,
+    /// The other Region's topic, where a signal is unknown: whatever keeps this Region from knowing may keep its topic from telling.
+    pub also_tell: Option<String>,
     /// When this was decided.
     pub decided_at: Timestamp,
 }
@@ -186,6 +188,9 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     }
     // What goes on already needs no more of this than what it had.
     let begins = already_here || promotion == Promotion::NotStarted;
+    if begins {
+        warnings.extend(evidence.fitness.quota.iter().cloned());
+    }
     match way {
         Way::Switchover if begins => blockers.extend(evidence.fitness.blockers(input)),
         _ => warnings.extend(evidence.fitness.warnings(input)),
@@ -224,6 +229,8 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             .collect(),
     };
     let ask = proposal.ask(&warnings, &evidence.health.says);
+    let is_unknown = signals.iter().any(|signal| signal.says == Says::Unknown);
+    let also_tell = is_unknown.then(|| input.other.topic_arn.clone());
     Output {
         signals,
         blockers,
@@ -242,6 +249,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         already_here,
         fence_confirmable,
         ask,
+        also_tell,
         decided_at,
     }
 }
@@ -588,6 +596,7 @@ pub(crate) mod tests {
     use jiff::Timestamp;
     use shared::error::{ErrorKind, StepError};
     use shared::global_database::{GlobalDatabase, Member, Transition};
+    use shared::person::SamePerson;
     use shared::plan::Duration;
     use shared::record::Probed;
     use shared::recovery::RecoveryRef;
@@ -633,6 +642,7 @@ pub(crate) mod tests {
                 people: 0,
                 without_evidence: 2,
                 answer_within_seconds: 900,
+                same_person: SamePerson::default(),
             },
             rpo: Some(Objective {
                 target: Duration::from_secs(300),

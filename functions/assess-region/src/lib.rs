@@ -26,6 +26,7 @@ use shared::record::{Record, Sighting};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 
+pub use crate::fitness::OWN_CONCURRENCY;
 pub use crate::input::Input;
 pub use crate::judge::Output;
 pub use crate::loss::ExpectedLoss;

@@ -311,7 +311,8 @@ impl OpenRecovery {
             asked_at: self.aws.now(),
             expires_at: self.aws.now(),
             started_by: request.trigger.by.clone(),
-            starter_is_known: asked.is_some_and(|asked| asked.starter_is_known),
+            starter_is_known: asked.as_ref().is_some_and(|asked| asked.starter_is_known),
+            same_person: asked.map(|asked| asked.same_person).unwrap_or_default(),
             task_token: "".into(),
         };
         Ok(verdict(&question, &approvals))

@@ -3,7 +3,7 @@
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use jiff::Timestamp;
 use shared::approval::{Answer, Approval, Ask, Question, Settled, Told, Verdict, still_needed, verdict};
-use shared::arn::{self, Arn};
+use shared::arn::Arn;
 use shared::function_url::{Person, reply};
 use shared::record::Header;
 
@@ -70,7 +70,7 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
     let Some(own) = facts
         .answers
         .iter()
-        .find(|answer| arn::person(&answer.by) == arn::person(&person.arn))
+        .find(|answer| question.same_person.person(&answer.by) == question.same_person.person(&person.arn))
     else {
         return keep(person, said, question, done.now);
     };
@@ -153,8 +153,9 @@ fn needed(question: &Question, answers: &[Approval]) -> String {
     if !question.starter_is_known {
         return format!("{more}: it is not known who started the recovery");
     }
-    let starter = arn::person(&question.started_by);
-    let only_starter = answers.iter().all(|answer| arn::person(&answer.by) == starter);
+    let person = |arn: &str| question.same_person.person(arn);
+    let starter = person(&question.started_by);
+    let only_starter = answers.iter().all(|answer| person(&answer.by) == starter);
     if only_starter {
         format!("{more}: whoever started the recovery is not enough alone")
     } else {
@@ -176,6 +177,7 @@ fn how(settled: &Settled) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use shared::person::SamePerson;
 
     use super::*;
 
@@ -232,6 +234,7 @@ mod tests {
             expires_at: at("2026-01-06T03:15:00Z"),
             started_by: STARTER.into(),
             starter_is_known: true,
+            same_person: SamePerson::default(),
             task_token: "s3cret".into(),
         }
     }

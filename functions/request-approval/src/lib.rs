@@ -176,20 +176,36 @@ impl RequestApproval {
         }
         let text = message::text(input, question, self.aws.region());
         let subject = format!("{} asks for approval", input.scenario);
-        let workload = &input.recovery.workload;
-        let telling = self
-            .topics
-            .publish(&input.topic_arn, input.mode, workload, &subject, &text);
-        let message_id = match tokio::time::timeout(TELLING, telling).await {
-            Ok(Ok(message_id)) => message_id,
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "people could not be told what they are asked");
-                return false;
+        let tell = async |topics: &Topics, topic_arn: &str| {
+            let workload = &input.recovery.workload;
+            let telling = topics.publish(topic_arn, input.mode, workload, &subject, &text);
+            match tokio::time::timeout(TELLING, telling).await {
+                Ok(Ok(message_id)) => Some(message_id),
+                Ok(Err(error)) => {
+                    tracing::warn!(topic = topic_arn, error = %error, "people could not be told what they are asked");
+                    None
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        topic = topic_arn,
+                        "people may not be told what they are asked: no answer of SNS within {TELLING:?}"
+                    );
+                    None
+                }
             }
-            Err(_) => {
-                tracing::warn!("people may not be told what they are asked: no answer of SNS within {TELLING:?}");
-                return false;
+        };
+        let tell_there = async {
+            match &input.also_topic_arn {
+                Some(topic_arn) => {
+                    let topics = Topics::in_region(&self.aws, arn::region(topic_arn));
+                    tell(&topics, topic_arn).await
+                }
+                None => None,
             }
+        };
+        let (here, there) = tokio::join!(biased; tell(&self.topics, &input.topic_arn), tell_there);
+        let Some(message_id) = here.or(there) else {
+            return false;
         };
         let asked = &question.ask.id;
         let noted = self.record.note_asked(&input.recovery, &what, asked, &message_id).await;
@@ -236,6 +252,7 @@ fn question(
         expires_at,
         started_by: input.started_by.clone(),
         starter_is_known,
+        same_person: input.same_person,
         task_token: input.task_token.clone(),
     })
 }
@@ -243,6 +260,7 @@ fn question(
 #[cfg(test)]
 mod tests {
     use shared::approval::Ask;
+    use shared::person::SamePerson;
     use shared::recovery::{Mode, RecoveryRef};
     use shared::scenario::Scenario;
 
@@ -259,6 +277,8 @@ mod tests {
             scenario: Scenario::REGION_FAILURE,
             mode: Mode::Rehearsal,
             topic_arn: "arn:aws:sns:us-west-2:123456789012:told".into(),
+            also_topic_arn: None,
+            same_person: SamePerson::default(),
             ask: Ask {
                 id: "failover-1".into(),
                 headline: "Fail the database over to us-west-2.".into(),

@@ -48,6 +48,7 @@ pub static KINDS: &[&FaultKind] = &[
     &database::TARGET_UNNAMED,
     &database::THIRD_WRITER,
     &standby::BROKEN,
+    &standby::OLD_SIDE_DENIED,
     &people::ASLEEP,
     &people::DECLINES,
     &people::ONE_TWICE,

@@ -37,6 +37,44 @@ pub static BROKEN: FaultKind = FaultKind {
     )
 };
 
+/// The Region that is left does not let itself be fenced.
+pub static OLD_SIDE_DENIED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::with(
+        "old-side-denied:<part>",
+        "a part of the Region that is left may not be seen or changed: functions, event-sources or stage",
+        "asks people whether to go on without a confirmed fence, or takes back what it closed",
+        |said| {
+            let part = said.text("part")?;
+            let found = FENCED.iter().find(|known| known.name() == part).copied();
+            match found {
+                Some(part) => Ok(Box::new(OldSideDenied(part))),
+                None => Err(format!(
+                    "{}: the parts are {}",
+                    said.name,
+                    FENCED.map(Part::name).join(", ")
+                )),
+            }
+        },
+        |rng, _| Box::new(OldSideDenied(FENCED[rng.usize(..FENCED.len())])),
+    )
+};
+
+/// What a fence closes.
+const FENCED: [Part; 3] = [Part::Functions, Part::EventSources, Part::Stage];
+
+struct OldSideDenied(Part);
+
+impl Effect for OldSideDenied {
+    fn argument(&self) -> Option<String> {
+        Some(self.0.name().to_owned())
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        Some(any_of(denied_in(world, self.0, world.other)))
+    }
+}
+
 /// What can be broken.
 #[derive(Clone, Copy)]
 enum Part {
@@ -138,11 +176,15 @@ impl Effect for Broken {
 
 /// The steps may not make the calls that a part needs, in the Region that takes over.
 fn denied(world: &World<'_>, part: Part) -> Vec<FaultId> {
-    let (service, operations) = part.calls();
     let region = match part {
         Part::Switch => &world.plan.regions.standby.region,
         _ => world.here,
     };
+    denied_in(world, part, region)
+}
+
+fn denied_in(world: &World<'_>, part: Part, region: &str) -> Vec<FaultId> {
+    let (service, operations) = part.calls();
     let each = operations.iter().map(|operation| {
         world.cloud().faults.on_calls(CallFault {
             service: Some(service.to_owned()),

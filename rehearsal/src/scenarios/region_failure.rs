@@ -23,7 +23,7 @@ pub use watching::{Alarms, alarms};
 /// A Region is lost.
 pub struct RegionFailure;
 
-static FAULTS: [&FaultKind; 21] = [
+static FAULTS: [&FaultKind; 22] = [
     &region::OUTAGE,
     &region::GREY_REGION,
     &region::GREY_CONTROL,
@@ -44,6 +44,7 @@ static FAULTS: [&FaultKind; 21] = [
     &database::TARGET_UNNAMED,
     &database::THIRD_WRITER,
     &standby::BROKEN,
+    &standby::OLD_SIDE_DENIED,
     &calls::TABLE_AWAY,
 ];
 

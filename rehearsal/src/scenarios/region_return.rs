@@ -36,7 +36,7 @@ const SWITCHOVER_LOTS: u32 = 10;
 /// A Region is lost, comes back, and the workload is moved back to it.
 pub struct RegionReturn;
 
-static FAULTS: [&FaultKind; 9] = [
+static FAULTS: [&FaultKind; 10] = [
     &database::BOTH,
     &database::LAG,
     &database::NO_LAG_METRIC,
@@ -46,6 +46,7 @@ static FAULTS: [&FaultKind; 9] = [
     &database::TARGET_UNNAMED,
     &database::THIRD_WRITER,
     &standby::BROKEN,
+    &standby::OLD_SIDE_DENIED,
 ];
 
 impl Disaster for RegionReturn {

@@ -62,3 +62,16 @@ fn a_failover_recovers_or_asks_and_changes_nothing() {
         ends_as_one_of(&rehearsal, &broken, &["recovered", "refused", "declined"]);
     }
 }
+
+/// What a fence needs of the Region that is left can only be read there: where it cannot be closed, people decide, and nobody is
+/// left without a service.
+#[test]
+fn a_region_that_does_not_let_itself_be_fenced_is_a_question() {
+    for part in ["functions", "event-sources", "stage"] {
+        let denied = format!("old-side-denied:{part}");
+        let approved = play(&RegionReturn, &[&denied]);
+        ends_as_one_of(&approved, &denied, &["recovered"]);
+        let declined = play(&RegionReturn, &[&denied, "approver-declines"]);
+        ends_as_one_of(&declined, &denied, &["recovered", "declined"]);
+    }
+}

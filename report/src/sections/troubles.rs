@@ -99,6 +99,7 @@ fn follows_on(code: &WarningCode) -> &'static str {
         | WarningCode::PromotedBefore
         | WarningCode::FitUnseen => "it was decided without that, or with what stood in for it",
         WarningCode::NotFit => "this Region may not serve, or not in full, until that is corrected",
+        WarningCode::QuotaTooSmall => "it goes on; under load it may be slower than it could be",
         WarningCode::CommittedUnread | WarningCode::SurvivingUnread => "what was lost is not measured, or less exactly",
         WarningCode::NotesUnread => "what an earlier recovery changed is not taken back by this one",
         WarningCode::NotNoted => "keep this: nothing else says how it is taken back",

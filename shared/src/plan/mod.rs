@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use duration::Duration;
 
 use crate::error::{ErrorKind, StepError};
+use crate::person::SamePerson;
 use crate::scenario::Scenario;
 
 /// The form of a secret's ARN.
@@ -447,6 +448,9 @@ pub struct Automation {
     /// long.
     #[serde(default = "five_minutes")]
     pub page_fenced_after: Duration,
+    /// By what two approvals come from one person.
+    #[serde(default)]
+    pub same_person: SamePerson,
 }
 
 /// How severe something is.

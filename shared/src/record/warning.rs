@@ -64,6 +64,8 @@ pub enum WarningCode {
     NotFit,
     /// Whether such a part is fit could not be seen.
     FitUnseen,
+    /// A quota of this Region does not allow what is reserved, or should be.
+    QuotaTooSmall,
     /// A warning from before there were codes: only its text is known.
     Unknown,
     /// A code of a step that is not known here.

@@ -76,6 +76,7 @@ impl World {
                 "needs_reason": true,
             },
             "started_by": ON_CALL,
+            "same_person": "name-before-at",
             "answer_within_seconds": 900,
             "task_token": token,
             "approval_url": "https://abc.lambda-url.us-west-2.on.aws/",
@@ -335,6 +336,31 @@ fn one_person_in_two_roles_is_one() {
             assert_eq!((status, &body["result"]), (409, &json!("already-answered")), "{body}");
         }
         assert_eq!(world.settled().await, None);
+    });
+}
+
+/// Where this Region knows too little, people are told through the other one's topic too, and by that alone if they must.
+#[test]
+fn a_question_goes_through_the_other_regions_topic_too() {
+    in_virtual_time(async {
+        let world = World::opened().await;
+        let there = world.plan.topic_arn(&world.plan.regions.primary);
+        let asked = async |id: &str, here: &str| {
+            let mut ask = world.ask(2, "s3cret-1");
+            ask["topic_arn"] = json!(here);
+            ask["also_topic_arn"] = json!(there);
+            ask["ask"]["id"] = json!(id);
+            world.step::<RequestApproval>().invoke(ask).await.unwrap()
+        };
+        let told = |topic: &str| world.cloud().sns.messages(topic).len();
+        let here = world.plan.topic_arn(&world.plan.regions.standby);
+        assert_eq!(asked("one", &here).await["told"], true);
+        assert_eq!((told(&here), told(&there)), (1, 1));
+        let gone = format!("{here}-of-before");
+        assert_eq!(asked("two", &gone).await["told"], true);
+        assert_eq!((told(&here), told(&there)), (1, 2));
+        world.cloud().take_region_away(PRIMARY);
+        assert_eq!(asked("three", &gone).await["told"], false);
     });
 }
 

@@ -269,6 +269,9 @@ impl Tested {
                 if status >= 300 {
                     self.assert_unchanged(&before, &format!("{name} of {input}: {answer}"))
                         .await?;
+                } else if name == "start-by-hand" {
+                    // What was started goes on beside the next input.
+                    self.world.wait().await;
                 }
             }
             Ok(answer) if answer["decision"]["decision"]["what"] == "refused" => {

@@ -19,7 +19,7 @@ use tests::policy::{Statement, roles};
 use tests::template::Stack;
 
 /// What goes wrong in the rehearsals that are recorded, so that they take every path: each list in one rehearsal.
-const FAULTS: [&[&str]; 29] = [
+const FAULTS: [&[&str]; 30] = [
     &["grey-region"],
     &["grey-control"],
     &["both-databases"],
@@ -49,6 +49,7 @@ const FAULTS: [&[&str]; 29] = [
     &["child-dies:SwitchDns"],
     &["child-dies:PromoteDatabase"],
     &["child-not-stopped"],
+    &["bad-release", "observer-lost"],
 ];
 /// The same for moving the workload back.
 const FAULTS_ON_RETURN: [&[&str]; 5] = [
@@ -162,7 +163,7 @@ fn needs(stack: &Stack, recorded: &Recorded) -> Needs {
         let role = hole(&touched.function) + "Role";
         add(role.clone(), required(touched, &TABLE).unwrap());
         if touched.operation == "Publish" {
-            add(role, to_use_the_key(stack));
+            add(role, to_use_the_key(stack, &touched.region));
         }
     }
     let is_there = |step: &&DeployedStep| stack.resources.contains_key(&hole(step.name));
@@ -194,12 +195,20 @@ fn region_of(arn: &str) -> &str {
     arn.split(':').nth(3).unwrap_or_default()
 }
 
-/// The topic is encrypted with a key of the stack's own, which whoever publishes has to use.
-fn to_use_the_key(stack: &Stack) -> Vec<Required> {
+/// The topic is encrypted with a key of its stack's own, which whoever publishes has to use: by SNS, as KMS is told.
+fn to_use_the_key(stack: &Stack, region: &str) -> Vec<Required> {
+    let key = match region == stack.region {
+        true => stack.resource("TopicKey").arn.clone(),
+        false => format!("arn:aws:kms:{region}:123456789012:key/of-the-other-stack"),
+    };
+    let by_sns = BTreeSet::from([format!("sns.{region}.amazonaws.com")]);
     let publish = row(&TABLE, By::Code, "sns", "Publish").unwrap();
     let with_key = publish.dependent.iter().filter(|action| action.when.is_some());
     with_key
-        .map(|action| on(&action.action, &stack.resource("TopicKey").arn))
+        .map(|action| Required {
+            conditions: BTreeMap::from([("kms:ViaService".to_owned(), by_sns.clone())]),
+            ..on(&action.action, &key)
+        })
         .collect()
 }
 

@@ -612,6 +612,13 @@ fn the_switch_object_is_kept_from_others_and_watched() {
     );
 }
 
+/// A recovery says of an account that it is too small to reserve this.
+#[test]
+fn what_the_functions_reserve_together_is_what_the_assessment_says() {
+    let functions = i32::try_from(STEPS.len()).unwrap();
+    assert_eq!(assess_region::OWN_CONCURRENCY, functions * drctl::parameters::RESERVED);
+}
+
 #[test]
 fn every_function_has_concurrency_of_its_own_where_the_account_allows_it() {
     let [_, (region, mut parameters)] = parameters(&plan()).unwrap();

@@ -43,7 +43,7 @@ impl Worst {
         let assessed = |way: &str, id: &str| {
             json!({
                 "blockers": [], "impact_at": null, "decided_at": "2026-01-01T00:00:00Z", "can_lose_writes": true,
-                "way": way, "fence_confirmable": true, "already_here": false, "impact_assumed": false,
+                "way": way, "also_tell": null, "fence_confirmable": true, "already_here": false, "impact_assumed": false,
                 "ask": { "id": id, "people": 2, "headline": "h", "shown": [] },
             })
         };
@@ -179,7 +179,7 @@ async fn what_is_added_up_is_what_happens() {
         "plan": {
             "here": { "region": "b", "topic_arn": "t", "cluster": "c" }, "other": { "region": "a" },
             "database": {}, "probe": {}, "functions": [], "observer": null, "dns": { "name": "n" }, "health": { "url": "u" },
-            "objectives": {}, "approval": { "answer_within_seconds": 900 }, "deadlines": longest_deadlines(Scenario::REGION_FAILURE),
+            "objectives": {}, "approval": { "answer_within_seconds": 900, "same_person": "name-before-at" }, "deadlines": longest_deadlines(Scenario::REGION_FAILURE),
             "reports": {},
         },
     });

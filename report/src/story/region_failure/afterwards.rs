@@ -5,7 +5,7 @@ use shared::measure::RpoStatus;
 use shared::record::{Closing, ResourceKind};
 
 use crate::account::Account;
-use crate::commands::{is_plain, machine_in};
+use crate::commands::is_plain;
 use crate::page::{Text, Todo};
 use crate::words::length;
 
@@ -121,20 +121,13 @@ fn nowhere_to_go(account: &Account, here: &str, other: &str) -> Todo {
 
 /// The planned move back. It is started in the Region that the workload moves to.
 fn way_back(account: &Account, here: &str, other: &str) -> Todo {
-    let start = machine_in(account, other).map(|machine| {
-        format!(
-            "aws stepfunctions start-execution --region {other} --name back-$(date -u +%Y%m%dT%H%M%SZ) \
-             --state-machine-arn {machine} --input \"$(printf '{{\"scenario\":\"{}\",\"mode\":\"live\",\
-             \"wants\":{{\"intent\":\"switchover\"}},\"trigger\":{{\"kind\":\"person\",\"by\":\"%s\",\"at\":\"%s\"}}}}' \
-             \"$(aws sts get-caller-identity --query Arn --output text)\" \"$(date -u +%FT%TZ)\")\"",
-            account.header.scenario.name()
-        )
-    });
+    let scenario = account.header.scenario.name();
+    let start = is_plain(other).then(|| format!("drctl start {scenario} --want intent=switchover --region {other}"));
     Todo::new(Text::default().strong("Plan the way back, ").and(format!(
         "in a quiet hour, once {other} is synchronised: a planned move (switchover), which loses nothing. It is the same \
          machine, started in {other}."
     )))
-    .by(format!("whoever is on call, with whoever speaks for the workload; with permission for states:StartExecution in {other}"))
+    .by(format!("whoever is on call, with whoever speaks for the workload; with the policy operators of {other}"))
     .run("Rehearse it; this changes nothing real", "drctl rehearse region-return".to_owned())
     .run("Move back", start)
     .done(format!(

@@ -28,6 +28,8 @@ pub struct Lambda {
     functions: Mutex<BTreeMap<(String, String), Function>>,
     event_sources: Mutex<BTreeMap<(String, String), Mapping>>,
     quota: Quota,
+    /// Concurrent executions of a Region, where they are not the usual ones.
+    quotas: Mutex<BTreeMap<String, u32>>,
     /// Regions in which other functions use up all concurrency that is not reserved.
     used_up: Mutex<BTreeSet<String>>,
     /// Invocations that began there since, by whether they were let in.
@@ -40,6 +42,7 @@ impl Default for Lambda {
             functions: Mutex::default(),
             event_sources: Mutex::default(),
             quota: Quota::new(REQUESTS_PER_SECOND, SignedDuration::from_secs(1)),
+            quotas: Mutex::default(),
             used_up: Mutex::default(),
             while_used_up: Mutex::default(),
         }
@@ -204,12 +207,39 @@ impl Lambda {
             return not_simulated(&format!("{} {}", call.method, call.uri));
         }
         match operation {
+            "GetAccountSettings" => self.account_settings(&call.region),
             "ListEventSourceMappings" => self.list_event_sources(environment, &call.region, query.unwrap_or_default()),
             "GetEventSourceMapping" | "UpdateEventSourceMapping" => {
                 self.on_event_source(operation, environment, &call.region, name, &call.body)
             }
             _ => self.on_function(operation, &call.region, name, &call.body),
         }
+    }
+
+    /// `GetAccountSettings`: the concurrency of a Region, and what of it is not reserved.
+    fn account_settings(&self, region: &str) -> Reply {
+        let quota = self.concurrency(region);
+        let functions = lock(&self.functions);
+        let here = functions.iter().filter(|((its_region, _), _)| its_region == region);
+        let reserved: u32 = here.filter_map(|(_, function)| function.reserved_concurrency).sum();
+        let limit = json!({
+            "CodeSizeUnzipped": 262_144_000, "CodeSizeZipped": 52_428_800, "TotalCodeSize": 80_530_636_800_u64,
+            "ConcurrentExecutions": quota, "UnreservedConcurrentExecutions": quota.saturating_sub(reserved),
+        });
+        Reply::json(
+            200,
+            &json!({ "AccountLimit": limit, "AccountUsage": { "FunctionCount": 0, "TotalCodeSize": 0 } }),
+        )
+    }
+
+    /// Concurrent executions of all functions in a Region.
+    fn concurrency(&self, region: &str) -> u32 {
+        lock(&self.quotas).get(region).copied().unwrap_or(CONCURRENCY)
+    }
+
+    /// Sets the quota of a Region, which of a new account is small.
+    pub fn set_concurrency(&self, region: &str, quota: u32) {
+        lock(&self.quotas).insert(region.to_owned(), quota);
     }
 
     /// `ListEventSourceMappings`, all or those of one function. A page's marker is the UUID that the next page begins with.
@@ -299,6 +329,7 @@ impl Lambda {
     }
 
     fn on_function(&self, operation: &str, region: &str, name: &str, body: &[u8]) -> Reply {
+        let quota = self.concurrency(region);
         let mut functions = lock(&self.functions);
         let others = functions
             .iter()
@@ -337,7 +368,7 @@ impl Lambda {
                     );
                     return Reply::json_error(400, "InvalidParameterValueException", &message);
                 }
-                if others.saturating_add(count) > CONCURRENCY - UNRESERVED {
+                if others.saturating_add(count) > quota.saturating_sub(UNRESERVED) {
                     let message = format!(
                         "Specified ReservedConcurrentExecutions for function decreases account's \
                          UnreservedConcurrentExecution below its minimum value of [{UNRESERVED}]."

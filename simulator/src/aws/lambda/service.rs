@@ -24,7 +24,7 @@ impl Service for Lambda {
     }
 
     fn touched(&self, environment: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>> {
-        if operation == "ListEventSourceMappings" {
+        if ["GetAccountSettings", "ListEventSourceMappings"].contains(&operation) {
             return Some(anything());
         }
         let (region, account) = (&call.region, &environment.account);
@@ -85,6 +85,7 @@ impl Service for Lambda {
 fn operation(call: &Call) -> Option<&'static str> {
     let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
     match (call.method.as_str(), parts.as_slice()) {
+        ("GET", ["2016-08-19", "account-settings"]) => Some("GetAccountSettings"),
         ("GET", ["2015-03-31", "functions", _, "configuration"]) => Some("GetFunctionConfiguration"),
         ("GET", ["2019-09-30", "functions", _, "concurrency"]) => Some("GetFunctionConcurrency"),
         ("PUT", ["2017-10-31", "functions", _, "concurrency"]) => Some("PutFunctionConcurrency"),
