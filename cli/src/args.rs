@@ -8,15 +8,32 @@ use rehearsal::deployment::STEPS;
 use rehearsal::scenarios::{self, ALL};
 use rehearsal::{Disaster, Fault};
 use serde_json::Value;
+use shared::recovery::Outcome;
 use shared::scenario::Scenario;
 use shared::step::Caller;
+
+/// What the help says of exit statuses: one table for all verbs.
+macro_rules! exit_status {
+    () => {
+        "\
+Exit status, of every verb:
+  0  done; a rehearsal recovered within the maximum objectives, or ended as --expect says
+  1  not done, or not all of it; a plan that was checked is not sound; a rehearsal ended in any other way,
+     or a fault never applied
+  2  wrong use, or a plan that cannot be used
+  3  a rehearsal recovered, and took longer or lost more than a maximum of its objectives
+  4  a rehearsal was refused, or people declined or did not answer
+  5  a rehearsal or a campaign broke a rule that must always hold
+With --runs the worst one counts: 5 before 1, then 4, then 3."
+    };
+}
 
 /// Recovery of a platform on AWS: check the plan, rehearse a disaster
 #[derive(Debug, Parser)]
 #[command(
     name = "drctl",
     version,
-    after_help = "\
+    after_help = concat!("\
 Examples:
   drctl rehearse region-failure               lose a Region, on this machine
   drctl plan check radiant.plan.yaml          list everything that is wrong with a plan
@@ -25,7 +42,7 @@ Examples:
   drctl resume RECOVERY                       go on with a recovery that failed
   drctl reopen us-east-1                      open a Region that a dead recovery left fenced
 
-Exit status: 0 all is well, 1 something is wrong with the plan or the recovery, 2 wrong use."
+", exit_status!())
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -104,7 +121,7 @@ pub(crate) struct PlanArg {
 
 /// Play a disaster and the recovery from it against a simulated AWS, in virtual time
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_help = concat!("\
 Examples:
   drctl rehearse region-failure
   drctl rehearse region-failure --seed 7      the same run each time
@@ -116,10 +133,9 @@ Examples:
   drctl rehearse --list-faults                what else can go wrong
   drctl rehearse all --campaign 1000          scenarios and faults that the seed draws
   drctl rehearse region-failure --json | jq .achieved
+  drctl rehearse region-failure --fault both-databases --expect refused     in a pipeline
 
-Exit status: 0 recovered within the maximum objectives (with --runs, in every run; with --campaign, nothing
-was that must never be), 1 any other end, a fault that never applied, or a breach of what must always hold,
-2 wrong use, which includes a plan that is not sound.")]
+", exit_status!()))]
 pub(crate) struct RehearseArgs {
     /// The disaster; all, for a campaign
     #[arg(value_name = "SCENARIO", value_parser = disasters_parser(), required_unless_present = "list_faults")]
@@ -145,6 +161,9 @@ pub(crate) struct RehearseArgs {
     /// Where the recovery fell short, lift the faults and go on with it
     #[arg(long)]
     pub resume: bool,
+    /// End with 0 where it ends so, and with 1 where it ends otherwise
+    #[arg(long, value_name = "OUTCOME", value_parser = outcome_parser(), conflicts_with = "campaign")]
+    pub expect: Option<Outcome>,
     /// Play N rehearsals with faults that each one's seed draws, and check what must always hold
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..),
         conflicts_with_all = ["runs", "fault", "resume", "event", "stop_at"])]
@@ -204,6 +223,15 @@ pub(crate) struct StartArgs {
     /// The recovery plan
     #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
     pub plan: PathBuf,
+}
+
+/// How a recovery can end, by its name.
+fn outcome_parser() -> impl TypedValueParser<Value = Outcome> {
+    let names = Outcome::ALL.map(Outcome::name);
+    PossibleValuesParser::new(names).try_map(|name| {
+        let found = Outcome::ALL.into_iter().find(|outcome| outcome.name() == name);
+        found.ok_or_else(|| format!("there is no outcome {name}"))
+    })
 }
 
 /// A scenario by its name. Errors: a text that names those that something recovers from.

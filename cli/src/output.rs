@@ -20,6 +20,27 @@ pub enum Exit {
     Failure,
     /// It could not run as it was called: 2.
     WrongUse,
+    /// It recovered, and a maximum of its objectives was passed: 3.
+    AboveMaximum,
+    /// Nothing was recovered, since it was refused, or people declined or did not answer: 4.
+    NotBegun,
+    /// Something was that must never be: 5.
+    RuleBroken,
+}
+
+impl Exit {
+    /// The worse of two.
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |exit: Self| match exit {
+            Self::Success => 0,
+            Self::AboveMaximum => 1,
+            Self::NotBegun => 2,
+            Self::Failure => 3,
+            Self::WrongUse => 4,
+            Self::RuleBroken => 5,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -28,6 +49,9 @@ impl From<Exit> for ExitCode {
             Exit::Success => Self::from(0),
             Exit::Failure => Self::from(1),
             Exit::WrongUse => Self::from(2),
+            Exit::AboveMaximum => Self::from(3),
+            Exit::NotBegun => Self::from(4),
+            Exit::RuleBroken => Self::from(5),
         }
     }
 }

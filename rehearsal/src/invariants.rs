@@ -14,7 +14,7 @@ use shared::step::Step;
 use simulator::aws::sns::Message;
 use states_language::ExecutionStatus;
 
-use crate::happened::{Happened, Invariant, Seen};
+use crate::happened::{Happened, Invariant, Recorded, Seen};
 
 /// How far a measured RTO may be from the truth: a period of the outside probe, and a poll.
 const RTO_TOLERANCE: f64 = 70.0;
@@ -178,6 +178,15 @@ fn as_before(happened: &Happened<'_>) -> Vec<Seen> {
         Outcome::Refused | Outcome::Declined | Outcome::Expired | Outcome::RolledBack
     );
     if !must_be {
+        return Vec::new();
+    }
+    // Another recovery has moved things since: what they were before that says nothing of the last one.
+    let has_moved = |recorded: &Recorded| {
+        recorded.header.ended().is_some_and(|ended| {
+            ended.closed_at >= happened.disaster_at && matches!(ended.outcome, Outcome::Recovered | Outcome::Partial)
+        })
+    };
+    if happened.recoveries.iter().any(has_moved) {
         return Vec::new();
     }
     let now = happened.simulation.cloud().snapshot();

@@ -31,7 +31,7 @@ const BEGINS_AT: &str = "2026-01-06T02:50:00Z";
 const AFTERMATH: Duration = Duration::from_secs(120);
 /// How long before an event of one's own the disaster was, at least.
 const DISASTER_BEFORE_EVENT: Duration = Duration::from_secs(190);
-/// How much longer it is looked at what comes of a recovery that is stopped: the schedule that frees locks looks every five
+/// How much longer it is looked at what comes of a recovery that is stopped, or could not be closed: the schedule that frees locks looks every five
 /// minutes.
 const LOCK_IS_FREED_WITHIN: Duration = Duration::from_secs(11 * 60);
 
@@ -242,7 +242,9 @@ impl<'a> Stage<'a> {
             tokio::time::sleep(ASKED_AGAIN_WITHIN + STARTS_IN).await;
             self.world.wait().await;
         }
-        let freed = if effects(self.script).any(Effect::stops_the_recovery) {
+        // What could not be closed keeps its lock until the schedule looks.
+        let keeps_its_lock = |effect: &dyn Effect| effect.stops_the_recovery() || effect.loses_the_record();
+        let freed = if effects(self.script).any(keeps_its_lock) {
             LOCK_IS_FREED_WITHIN
         } else {
             Duration::ZERO
@@ -250,6 +252,7 @@ impl<'a> Stage<'a> {
         tokio::time::sleep(AFTERMATH + starts_later_by(self.script) + freed).await;
         if self.world.simulation.wait_for_a_start(Duration::ZERO).await {
             self.world.wait().await;
+            tokio::time::sleep(freed).await;
         }
     }
 

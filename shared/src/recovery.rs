@@ -81,6 +81,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Recovered,
+        Self::Partial,
+        Self::Refused,
+        Self::Declined,
+        Self::Expired,
+        Self::Preempted,
+        Self::RolledBack,
+        Self::Failed,
+    ];
+
     /// Its name in records and reports.
     pub const fn name(self) -> &'static str {
         match self {

@@ -83,7 +83,7 @@ pub fn run(
     if campaign.breaches.is_empty() {
         Exit::Success
     } else {
-        Exit::Failure
+        Exit::RuleBroken
     }
 }
 

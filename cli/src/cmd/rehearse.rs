@@ -15,6 +15,7 @@ use serde::Serialize;
 use shared::aws::Aws;
 use shared::metric::Metrics;
 use shared::plan::Plan;
+use shared::recovery::Outcome;
 use shared::slices::Slices;
 
 use super::campaign;
@@ -56,8 +57,7 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
         many(args, &script, plan, seed, output)
     };
     match result {
-        Ok(true) => Exit::Success,
-        Ok(false) => Exit::Failure,
+        Ok(exit) => exit,
         Err(why) => {
             output.error(why);
             Exit::Failure
@@ -148,8 +148,34 @@ fn play(
         })
 }
 
-/// One rehearsal, shown while it goes on. Says whether it did what it is for.
-fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &mut Output) -> Result<bool, String> {
+/// How a rehearsal ended, for whoever called. With `expected` it is well where it ended so.
+fn exit_of(rehearsal: &Rehearsal, expected: Option<Outcome>) -> Exit {
+    if !rehearsal.breaches.is_empty() {
+        return Exit::RuleBroken;
+    }
+    if rehearsal.without_effect().next().is_some() {
+        return Exit::Failure;
+    }
+    if let Some(expected) = expected {
+        return match rehearsal.outcome == expected.name() {
+            true => Exit::Success,
+            false => Exit::Failure,
+        };
+    }
+    let ended_as = |outcomes: &[Outcome]| outcomes.iter().any(|outcome| rehearsal.outcome == outcome.name());
+    if rehearsal.within_objectives {
+        Exit::Success
+    } else if ended_as(&[Outcome::Recovered]) && !rehearsal.met.within() {
+        Exit::AboveMaximum
+    } else if ended_as(&[Outcome::Refused, Outcome::Declined, Outcome::Expired]) {
+        Exit::NotBegun
+    } else {
+        Exit::Failure
+    }
+}
+
+/// One rehearsal, shown while it goes on.
+fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &mut Output) -> Result<Exit, String> {
     let show = !args.json && !args.quiet;
     if show {
         let line = format!(
@@ -195,7 +221,7 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
     if args.publish {
         publish(&rehearsal, plan, args.json, output)?;
     }
-    Ok(rehearsal.succeeded())
+    Ok(exit_of(&rehearsal, args.expect))
 }
 
 /// Publishes what a rehearsal achieved in the standby Region of the real account. Errors: a text, if that fails.
@@ -244,14 +270,14 @@ fn write_report(file: &Path, account: Option<&Account>) -> Result<(), String> {
     std::fs::write(file, text).map_err(|error| format!("{name}: {error}"))
 }
 
-/// Many rehearsals, on all cores; their order is that of their seeds. Says whether every one did what it is for.
+/// Many rehearsals, on all cores; their order is that of their seeds. Ends as the worst of them.
 fn many(
     args: &RehearseArgs,
     script: &Script,
     plan: &Plan,
     first_seed: u64,
     output: &mut Output,
-) -> Result<bool, String> {
+) -> Result<Exit, String> {
     let next = AtomicU32::new(0);
     let workers = thread::available_parallelism()
         .map_or(1, usize::from)
@@ -306,7 +332,8 @@ fn many(
         }
         statistics.show(&done, plan, output);
     }
-    Ok(done.iter().all(Rehearsal::succeeded))
+    let each = done.iter().map(|rehearsal| exit_of(rehearsal, args.expect));
+    Ok(each.fold(Exit::Success, Exit::worse))
 }
 
 /// What `--json` prints for many rehearsals.

@@ -9,13 +9,14 @@ use std::process::{Command, Output};
 /// What is run by `.ci/run`, since it takes minutes: every function as it is deployed.
 const RUN_BY_CI: &str = "make release";
 /// How commands begin that need an account.
-const NEED_AN_ACCOUNT: [&str; 8] = [
+const NEED_AN_ACCOUNT: [&str; 9] = [
     "aws ",
     "cargo drctl automation off",
     "cargo drctl automation on",
     "cargo drctl automation status",
     "cargo drctl plan push",
     "cargo drctl rehearse region-failure --publish",
+    "cargo drctl start",
     "infra/.venv/bin/sam delete",
     "infra/.venv/bin/sam deploy",
 ];

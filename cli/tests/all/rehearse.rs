@@ -393,11 +393,11 @@ fn a_hundred_seeds_recover_and_measure_truly() {
 }
 
 #[test]
-fn what_recovers_too_late_is_said_and_exits_with_1() {
+fn what_recovers_too_late_is_said_and_exits_with_3() {
     let folder = in_too_much_haste();
     let seed_7 = ["--seed", "7"];
     let (code, stdout, stderr) = answer(rehearse_in(&folder, &seed_7));
-    assert_eq!((code, stderr.as_str()), (1, ""), "{stdout}");
+    assert_eq!((code, stderr.as_str()), (3, ""), "{stdout}");
     assert!(
         stdout.contains("\nregion-failure: recovered, but not within the maximum objectives (seed 7)\n"),
         "{stdout}"
@@ -408,14 +408,14 @@ fn what_recovers_too_late_is_said_and_exits_with_1() {
     let (code, stdout, _) = answer(rehearse_in(&folder, &["--seed", "7", "--json"]));
     let rehearsal: Value = serde_json::from_str(&stdout).unwrap();
     is_as_specified(&rehearsal);
-    assert_eq!(code, 1);
+    assert_eq!(code, 3);
     assert_eq!(rehearsal["outcome"], "recovered");
     assert_eq!(rehearsal["met"], json!({ "rto": "missed", "rpo": "target" }));
     assert_eq!(rehearsal["within_objectives"], false);
 
     // One run that misses its objectives is enough, and its line says so without colours. Seed 6 is late, too.
     let (code, stdout, _) = answer(rehearse_in(&folder, &["--seed", "6", "--runs", "2"]));
-    assert_eq!(code, 1, "{stdout}");
+    assert_eq!(code, 3, "{stdout}");
     let late = stdout
         .lines()
         .filter(|line| line.ends_with("  recovered, but not within the maximum objectives"));
@@ -480,7 +480,7 @@ const SINGLE_METRIC: &str = "cloudwatch-alarm-single-metric.json";
 fn awss_own_sample_event_starts_nothing_since_nobody_bound_its_alarm() {
     let folder = event(SINGLE_METRIC, &[]);
     let (code, stdout, stderr) = answer(rehearse_in(&folder, &["--seed", "7", "--event", "event.json"]));
-    assert_eq!((code, stderr.as_str()), (1, ""), "{stdout}");
+    assert_eq!((code, stderr.as_str()), (4, ""), "{stdout}");
     assert!(stdout.contains("region-failure: refused (seed 7): "), "{stdout}");
     assert!(stdout.contains("ServerCpuTooHigh"), "{stdout}");
     assert!(!stdout.contains("a recovery is started"), "{stdout}");
@@ -521,7 +521,7 @@ fn an_event_that_is_no_json_or_is_not_there_is_wrong_use() {
     for malformed in ["{}", "[]", "null", "\"alarm\""] {
         std::fs::write(folder.path().join("event.json"), malformed).unwrap();
         let (code, stdout, _) = answer(rehearse_in(&folder, &["--seed", "7", "--event", "event.json", "-q"]));
-        assert_eq!(code, 1, "{stdout}");
+        assert_eq!(code, 4, "{stdout}");
         assert!(stdout.starts_with("region-failure: refused (seed 7): "), "{stdout}");
     }
 }
@@ -604,6 +604,25 @@ fn the_way_back_is_refused_until_the_old_side_is_in_sync_and_loses_nothing() {
     );
 }
 
+/// For a pipeline that rehearses what must be refused.
+#[test]
+fn what_is_expected_exits_with_0_and_all_else_with_1() {
+    let folder = changed(&[]);
+    let refused = ["--seed", "7", "-q", "--fault", "both-databases"];
+    for (expected, code) in [(None, 4), (Some("refused"), 0), (Some("recovered"), 1)] {
+        let expected = expected.into_iter().flat_map(|outcome| ["--expect", outcome]);
+        let args: Vec<&str> = refused.into_iter().chain(expected).collect();
+        let (found, stdout, _) = answer(rehearse_in(&folder, &args));
+        assert_eq!(found, code, "{args:?}: {stdout}");
+    }
+    let (code, _, stderr) = answer(rehearse_in(&folder, &["--expect", "victory"]));
+    assert_eq!(code, 2);
+    assert!(
+        stderr.contains("recovered") && stderr.contains("rolled-back"),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn people_who_are_asked_approve_decline_or_sleep() {
     // The policy asks two people whatever the evidence.
@@ -613,8 +632,8 @@ fn people_who_are_asked_approve_decline_or_sleep() {
     )]);
     for (fault, code, outcome) in [
         (None, 0, "recovered"),
-        (Some("approver-declines"), 1, "declined"),
-        (Some("approver-asleep"), 1, "expired"),
+        (Some("approver-declines"), 4, "declined"),
+        (Some("approver-asleep"), 4, "expired"),
     ] {
         let mut args = vec!["--seed", "7", "-q"];
         args.extend(fault.into_iter().flat_map(|fault| ["--fault", fault]));
