@@ -250,9 +250,13 @@ impl<'a> Stage<'a> {
             Duration::ZERO
         };
         tokio::time::sleep(AFTERMATH + starts_later_by(self.script) + freed).await;
-        if self.world.simulation.wait_for_a_start(Duration::ZERO).await {
+        // What was asked again may leave its lock to the schedule too, and be asked again once more meanwhile.
+        for then in [freed, Duration::ZERO] {
+            if !self.world.simulation.wait_for_a_start(Duration::ZERO).await {
+                return;
+            }
             self.world.wait().await;
-            tokio::time::sleep(freed).await;
+            tokio::time::sleep(then).await;
         }
     }
 
