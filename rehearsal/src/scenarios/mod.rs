@@ -64,6 +64,7 @@ mod tests {
                 .replace("<state>", "PromoteDatabase")
                 .replace("<duration>", "15m")
                 .replace("<part>:<how>", "stage:missing")
+                .replace("<part>", "stage")
                 .replace("[:<n>]", ":2")
                 .replace("[:15m]", ":15m");
             let fault: Fault = spec.parse().unwrap();
