@@ -11,36 +11,21 @@ use std::process::ExitCode;
 /// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
 pub const INTERRUPTED: i32 = 130;
 
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a command ended, the better before the worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// All is well: 0.
     Success,
-    /// It ran, and something is wrong with what it looked at: 1.
-    Failure,
-    /// It could not run as it was called: 2.
-    WrongUse,
     /// It recovered, and a maximum of its objectives was passed: 3.
     AboveMaximum,
     /// Nothing was recovered, since it was refused, or people declined or did not answer: 4.
     NotBegun,
+    /// It ran, and something is wrong with what it looked at: 1.
+    Failure,
+    /// It could not run as it was called: 2.
+    WrongUse,
     /// Something was that must never be: 5.
     RuleBroken,
-}
-
-impl Exit {
-    /// The worse of two.
-    pub fn worse(self, other: Self) -> Self {
-        let rank = |exit: Self| match exit {
-            Self::Success => 0,
-            Self::AboveMaximum => 1,
-            Self::NotBegun => 2,
-            Self::Failure => 3,
-            Self::WrongUse => 4,
-            Self::RuleBroken => 5,
-        };
-        if rank(other) > rank(self) { other } else { self }
-    }
 }
 
 impl From<Exit> for ExitCode {

@@ -9,7 +9,7 @@ use shared::aws::Aws;
 use shared::plan::Plan;
 use shared::recovery::RECOVERY_MACHINE;
 use shared::step::{Caller, Change, Handler, Step, handler};
-use simulator::aws::cloudwatch::{Alarm, CompositeAlarm};
+use simulator::aws::cloudwatch::{Alarm, CompositeAlarm, Metric};
 use simulator::aws::events::{InputTransformer, Rule, Schedule, Target, TargetInput};
 use simulator::simulation::{Deployment, MakeHandler, function_arn, machine_arn, machine_hole};
 
@@ -140,6 +140,15 @@ pub struct Watching {
     pub rule: Rule,
     /// The alarm that can go to OK by itself for a moment.
     pub flapping: String,
+}
+
+/// A metric of the automation's own, such as the probe's.
+pub fn own_metric(plan: &Plan, name: &str) -> Metric {
+    Metric {
+        namespace: plan.probe.namespace.clone(),
+        name: name.to_owned(),
+        dimensions: BTreeMap::from([("Workload".to_owned(), plan.workload.clone())]),
+    }
 }
 
 /// What hands an alarm's events to `start-recovery`.

@@ -133,9 +133,9 @@ impl World<'_> {
         let asked = json!({
             "id": id, "machine": recovery_machine(self.plan, self.here), "scenario": self.scenario, "wants": wants,
         });
+        let (person, asked) = (self.person(), asked.to_string());
         let mut last = String::new();
         for _ in 0..START_TRIED_AT_MOST {
-            let (person, asked) = (self.person(), asked.to_string());
             let posted = self
                 .simulation
                 .post_to_function(self.here, StartByHand::NAME, &person, &asked);

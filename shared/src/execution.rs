@@ -31,6 +31,29 @@ pub async fn look_up(aws: &Aws, execution: &str, since: Timestamp) -> Result<See
     })
 }
 
+/// Starts the execution `name` of a machine, unless there is one of that name already, whoever started it; gives its ARN. Errors:
+/// AWS's own.
+pub async fn start_once(client: &Client, machine: &str, name: &str, input: &str) -> Result<String, StepError> {
+    let started = client
+        .start_execution()
+        .state_machine_arn(machine)
+        .name(name)
+        .input(input)
+        .send()
+        .await;
+    match started {
+        Ok(started) => Ok(started.execution_arn().to_owned()),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_execution_already_exists()) =>
+        {
+            Ok(arn::execution(machine, name))
+        }
+        Err(error) => Err(StepError::aws("states:StartExecution", machine, error)),
+    }
+}
+
 /// What became of ending an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -3,7 +3,7 @@
 use crate::arn;
 use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
-use crate::execution::{Seen, end_what_is_left, look_up};
+use crate::execution::{Seen, end_what_is_left, look_up, start_once};
 use crate::plan::Plan;
 use crate::record::{Header, Record};
 use crate::recovery::RECOVERY_MACHINE;
@@ -74,25 +74,8 @@ async fn start(client: &aws_sdk_sfn::Client, machine: &str, id: &str, input: &st
                     .is_some_and(|error| error.is_execution_does_not_exist()) => {}
             Err(error) => return Err(StepError::aws("states:DescribeExecution", &execution, error)),
         }
-        let started = client
-            .start_execution()
-            .state_machine_arn(machine)
-            .name(&name)
-            .input(input)
-            .send()
-            .await;
-        return match started {
-            Ok(started) => Ok(started.execution_arn().to_owned()),
-            // Somebody else asked at the same moment.
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_execution_already_exists()) =>
-            {
-                Ok(execution)
-            }
-            Err(error) => Err(StepError::aws("states:StartExecution", machine, error)),
-        };
+        // Somebody else may ask at the same moment.
+        return start_once(client, machine, &name, input).await;
     }
     Err(StepError::new(
         ErrorKind::LimitExceeded,

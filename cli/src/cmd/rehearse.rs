@@ -333,7 +333,7 @@ fn many(
         statistics.show(&done, plan, output);
     }
     let each = done.iter().map(|rehearsal| exit_of(rehearsal, args.expect));
-    Ok(each.fold(Exit::Success, Exit::worse))
+    Ok(each.max().unwrap_or(Exit::Success))
 }
 
 /// What `--json` prints for many rehearsals.

@@ -8,14 +8,14 @@ use shared::aws::{Aws, WebAnswer};
 use shared::error::StepError;
 use shared::plan::{Plan, Site};
 use shared::recovery::RECOVERY_MACHINE;
+use shared::step::Step;
+use start_by_hand::StartByHand;
 
 use crate::account;
 use crate::args::StartArgs;
 use crate::output::{Exit, Output, one_line};
 use crate::parameters::prefix;
 
-/// The function that starts recoveries for people.
-const FUNCTION: &str = "start-by-hand";
 /// The alias whose URL it is: the one that the stack moves to each new version.
 const ALIAS: &str = "live";
 /// How long one answer may take: longer than the function itself takes at most.
@@ -85,7 +85,7 @@ fn machine(plan: &Plan, site: &Site) -> String {
 
 /// Asks until it is answered; gives the ARN of the execution. Errors: why nothing was started, or that this is not known.
 async fn start(aws: &Aws, plan: &Plan, region: &str, asked: &Value) -> Result<String, String> {
-    let function = prefix(plan) + FUNCTION;
+    let function = prefix(plan) + StartByHand::NAME;
     let url = url(aws, region, &function).await.map_err(|error| {
         format!(
             "nothing was started: {error}. The stack must be deployed in {region}, and you need its policy operators. A start in the \

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use shared::arn::{self, Arn};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
+use shared::execution::start_once;
 use shared::function_url::{Person, body, caller, refuse, reply, reply_with};
 use shared::plan::Plan;
 use shared::record::{Record, StartDecision, Started};
@@ -161,25 +162,7 @@ impl StartByHand {
             let text = format!("the request is not JSON: {error}; this is a defect");
             StepError::new(ErrorKind::Internal, text)
         })?;
-        let started = self
-            .machines
-            .start_execution()
-            .state_machine_arn(machine)
-            .name(name)
-            .input(input)
-            .send()
-            .await;
-        match started {
-            Ok(started) => Ok(started.execution_arn().to_owned()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_execution_already_exists()) =>
-            {
-                Ok(arn::execution(machine, name))
-            }
-            Err(error) => Err(StepError::aws("states:StartExecution", machine, error)),
-        }
+        start_once(&self.machines, machine, name, &input).await
     }
 }
 

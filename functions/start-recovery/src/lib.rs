@@ -19,9 +19,9 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
+use shared::execution::start_once;
 use shared::metric::Metrics;
 use shared::plan::Plan;
 use shared::record::{Header, Record, StartDecision, Started};
@@ -227,25 +227,7 @@ impl StartRecovery {
                 format!("the request is not JSON: {error}; this is a defect"),
             )
         })?;
-        let started = self
-            .executions
-            .start_execution()
-            .state_machine_arn(machine)
-            .name(&begin.name)
-            .input(request)
-            .send()
-            .await;
-        match started {
-            Ok(started) => Ok(started.execution_arn().to_owned()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_execution_already_exists()) =>
-            {
-                Ok(arn::execution(machine, &begin.name))
-            }
-            Err(error) => Err(StepError::aws("states:StartExecution", machine, error)),
-        }
+        start_once(&self.executions, machine, &begin.name, &request).await
     }
 
     /// Tells a refusal.

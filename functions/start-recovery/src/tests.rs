@@ -1,4 +1,5 @@
 use serde_json::json;
+use shared::arn;
 use shared::plan::Start;
 use shared::scenario::Scenario;
 

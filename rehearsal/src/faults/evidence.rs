@@ -1,16 +1,15 @@
 //! What looks like the loss of a Region from somewhere, and is none; and who is missing where one is lost.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use shared::plan::Plan;
-use simulator::aws::cloudwatch::Metric;
 use simulator::aws::door::NO_ANSWER;
 use simulator::cloud::{Cut, Reach};
 use simulator::workload::Trouble;
 
+use crate::deployment::own_metric;
 use crate::fault::{Count, Effect, FaultKind, Fits, calls};
 use crate::faults::people::WHAT_PEOPLE_DO;
 use crate::faults::region::WHAT_IS_LOST;
@@ -182,12 +181,7 @@ impl Effect for MetricForged {
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
         let (here, other) = (world.here.to_owned(), world.other.to_owned());
         world.cloud().cut(Cut::Between(here.clone(), other.clone()));
-        let probe = &world.plan.probe;
-        let metric = Metric {
-            namespace: probe.namespace.clone(),
-            name: probe.metric.clone(),
-            dimensions: BTreeMap::from([("Workload".to_owned(), world.plan.workload.clone())]),
-        };
+        let metric = own_metric(world.plan, &world.plan.probe.metric);
         let regions: Vec<String> = [here.clone()]
             .into_iter()
             .chain(observer(world.plan).map(str::to_owned))

@@ -34,29 +34,19 @@ impl Record {
     pub async fn note_probed(&self, workload: &str, probed: &Probed) -> Result<(), StepError> {
         let slot = probed.minute.as_second().div_euclid(60).rem_euclid(MINUTES);
         let sort = format!("{MINUTE}{slot:02}");
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(item_of(
-            &Partition::Probe.key(workload),
-            &sort,
-            probed,
-        )?));
-        let put = match probed.healthy {
-            false => put,
-            true => put
-                .condition_expression("attribute_not_exists(#minute) OR #minute <> :minute")
-                .expression_attribute_names("#minute", "minute")
-                .expression_attribute_values(":minute", text(&probed.minute.to_string())),
-        };
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(self.failed("dynamodb:PutItem", &sort, error)),
+        let partition = Partition::Probe.key(workload);
+        if !probed.healthy {
+            return self.put(&partition, &sort, probed).await;
         }
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item_of(&partition, &sort, probed)?))
+            .condition_expression("attribute_not_exists(#minute) OR #minute <> :minute")
+            .expression_attribute_names("#minute", "minute")
+            .expression_attribute_values(":minute", text(&probed.minute.to_string()));
+        self.put_where(put, &sort).await.map(drop)
     }
 
     /// What the probe of this table's Region found in the last minutes, in no order.

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
@@ -108,10 +109,13 @@ impl Record {
             .table_name(&self.table)
             .set_item(Some(item_of(partition, sort, data)?))
             .condition_expression("attribute_not_exists(#partition)")
-            .expression_attribute_names("#partition", "pk")
-            .send()
-            .await;
-        match put {
+            .expression_attribute_names("#partition", "pk");
+        self.put_where(put, sort).await
+    }
+
+    /// Makes a put that has a condition; says whether that held.
+    pub(super) async fn put_where(&self, put: PutItemFluentBuilder, sort: &str) -> Result<bool, StepError> {
+        match put.send().await {
             Ok(_) => Ok(true),
             Err(error)
                 if error

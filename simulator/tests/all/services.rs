@@ -137,6 +137,28 @@ async fn concurrency_is_none_or_nothing_or_a_number() {
     assert_eq!(configuration.state.unwrap().as_str(), "Active");
 }
 
+/// A new account's quota is so small that nothing can be reserved of it; that a function never runs can.
+#[tokio::test(start_paused = true)]
+async fn an_account_says_what_it_allows_and_a_small_one_reserves_nothing() {
+    let world = World::new().await;
+    world.cloud.lambda.create_function(HERE, "f", function(Some(7)));
+    let client = world.lambda(HERE);
+    let limits = async || {
+        let settings = client.get_account_settings().send().await.unwrap();
+        let limit = settings.account_limit.unwrap();
+        (limit.concurrent_executions, limit.unreserved_concurrent_executions)
+    };
+    let reserve = async |count: i32| {
+        let call = client.put_function_concurrency().function_name("f");
+        call.reserved_concurrent_executions(count).send().await.is_ok()
+    };
+    assert_eq!(limits().await, (1000, Some(993)));
+    assert!(reserve(0).await);
+    world.cloud.lambda.set_concurrency(HERE, 10);
+    assert_eq!(limits().await, (10, Some(10)));
+    assert!(!reserve(1).await && reserve(0).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unknown_function_is_not_found() {
     let world = World::new().await;

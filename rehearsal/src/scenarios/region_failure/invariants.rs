@@ -1,8 +1,6 @@
 //! What must hold where a recovery moves the workload between Regions: who takes writes, what may be lost, how the database is
 //! promoted.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use promote_database::PromoteDatabase;
 use serde_json::{Value, json};
@@ -13,6 +11,7 @@ use shared::step::Step;
 use simulator::aws::cloudwatch::Metric;
 use simulator::aws::rds::Move;
 
+use crate::deployment::own_metric;
 use crate::happened::{Happened, Invariant, Recorded, Seen};
 
 /// How much more may be lost than the replication lag of the minutes before says: the lag of the last minute is another.
@@ -304,12 +303,7 @@ fn unasked_needs_two_classes(happened: &Happened<'_>) -> Vec<Seen> {
 
 /// Whether the probe in a Region had published by `at`, not long before, that the service is down.
 fn probe_says_down(happened: &Happened<'_>, region: &str, at: Timestamp) -> bool {
-    let probe = &happened.plan.probe;
-    let metric = Metric {
-        namespace: probe.namespace.clone(),
-        name: probe.metric.clone(),
-        dimensions: BTreeMap::from([("Workload".to_owned(), happened.plan.workload.clone())]),
-    };
+    let metric = own_metric(happened.plan, &happened.plan.probe.metric);
     let values = happened
         .simulation
         .cloud()

@@ -1,6 +1,5 @@
 //! What watches the platform for the loss of a Region.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,7 +11,7 @@ use simulator::aws::cloudwatch::{Alarm, Comparison, CompositeAlarm, Metric, Miss
 use simulator::aws::events::Schedule;
 use simulator::simulation::function_arn;
 
-use crate::deployment::{Watching, alarm_rule};
+use crate::deployment::{Watching, alarm_rule, own_metric};
 
 /// Minutes that must be bad before an alarm is raised: one bad minute may be a release.
 const BAD_MINUTES: u32 = 3;
@@ -107,11 +106,6 @@ pub fn alarms(plan: &Plan, watches: SiteName) -> Result<Alarms, String> {
     let name = &alarm.name;
     let rpo = plan.scenarios.get(&scenario).and_then(|policy| policy.objectives.rpo);
     let rpo = rpo.ok_or_else(|| format!("the plan has no RPO for {scenario}; add objectives/rpo to its policy"))?;
-    let own_metric = |metric: &str| Metric {
-        namespace: plan.probe.namespace.clone(),
-        name: metric.to_owned(),
-        dimensions: BTreeMap::from([("Workload".to_owned(), plan.workload.clone())]),
-    };
     let lag_metric = |dimensions: &[(&str, &str)]| Metric {
         namespace: "AWS/RDS".to_owned(),
         name: "AuroraGlobalDBRPOLag".to_owned(),
@@ -124,7 +118,7 @@ pub fn alarms(plan: &Plan, watches: SiteName) -> Result<Alarms, String> {
     let probe = Alarm {
         name: format!("{name}-probe"),
         description: format!("{} is not healthy, seen from {}", plan.dns.name, site.region),
-        metric: own_metric(&plan.probe.metric),
+        metric: own_metric(plan, &plan.probe.metric),
         or_metrics: Vec::new(),
         statistic: Statistic::Minimum,
         period: a_minute,
@@ -162,7 +156,7 @@ pub fn alarms(plan: &Plan, watches: SiteName) -> Result<Alarms, String> {
             "{} serves, or did within ten minutes: the other Region watches",
             site.region
         ),
-        metric: own_metric(probe_health::SERVES),
+        metric: own_metric(plan, probe_health::SERVES),
         or_metrics: Vec::new(),
         statistic: Statistic::Maximum,
         period: a_minute,
@@ -176,7 +170,7 @@ pub fn alarms(plan: &Plan, watches: SiteName) -> Result<Alarms, String> {
     let maintenance = Alarm {
         name: format!("{name}-maintenance"),
         description: format!("a person works on {}, and no recovery is to start", plan.workload),
-        metric: own_metric(MAINTENANCE_METRIC),
+        metric: own_metric(plan, MAINTENANCE_METRIC),
         or_metrics: Vec::new(),
         statistic: Statistic::Maximum,
         period: a_minute,
