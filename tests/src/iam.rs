@@ -288,9 +288,11 @@ mod tests {
         }
     }
 
+    /// An item of a transaction, in one partition.
     fn part(part: &'static str, arn: &str) -> Resource {
         Resource {
             part: Some(part),
+            conditions: BTreeMap::from([("dynamodb:LeadingKeys", BTreeSet::from(["recovery#1".to_owned()]))]),
             ..resource(arn)
         }
     }
@@ -450,6 +452,12 @@ mod tests {
         );
         let why = refused(&transaction(&[part("GetItem", &table)]));
         assert!(why.contains("for which the table has no action"), "{why}");
+        let unkeyed = Resource {
+            part: Some("PutItem"),
+            ..resource(&table)
+        };
+        let why = refused(&transaction(&[unkeyed]));
+        assert!(why.contains("has no value for dynamodb:LeadingKeys"), "{why}");
     }
 
     #[test]
