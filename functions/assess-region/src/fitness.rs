@@ -29,7 +29,8 @@ pub(crate) struct Fitness {
     pub(crate) unfit: Vec<String>,
     /// Parts that could not be looked at.
     pub(crate) unseen: Vec<String>,
-    /// What Lambda's quota here does not allow. The service runs all the same.
+    /// What Lambda's quota here does not allow, or that it could not be read. The service runs all the same, so that it forbids
+    /// nothing.
     pub(crate) quota: Vec<Warning>,
 }
 
@@ -127,11 +128,17 @@ pub(crate) async fn of_this_region(aws: &Aws, record: &Record, input: &Input) ->
     let (what, found) = name;
     fitness.add(&what, found);
     fitness.add(&format!("the Data API of {}", input.here.cluster_arn), statements);
-    match concurrency {
-        Ok(concurrency) => fitness.quota = quota_warnings(input, concurrency),
-        Err(error) => fitness.unseen.push(error.to_string()),
-    }
+    fitness.quota = match concurrency {
+        Ok(concurrency) => quota_warnings(input, concurrency),
+        Err(error) => vec![quota_unseen(region, &error)],
+    };
     fitness
+}
+
+/// That the quota could not be read.
+fn quota_unseen(region: &str, error: &StepError) -> Warning {
+    let text = format!("could not see how many concurrent executions Lambda allows in {region}: {error}");
+    Warning::new(WarningCode::FitUnseen, text).about(region)
 }
 
 /// What follows from how many concurrent executions Lambda allows here.
@@ -274,6 +281,18 @@ mod tests {
         assert!(warned(Some(901), 1000, 1000).contains("some functions will run without a reservation"));
         assert!(warned(None, 10, 10).contains("too few to reserve any"));
         assert_eq!(warned(None, STAYS_UNRESERVED + OWN_CONCURRENCY, 1), "");
+    }
+
+    #[test]
+    fn a_quota_that_cannot_be_read_is_said_and_forbids_nothing() {
+        let denied = StepError::new(ErrorKind::Throttled, "lambda:GetAccountSettings: too many");
+        let fitness = Fitness {
+            quota: vec![quota_unseen("us-west-2", &denied)],
+            ..Fitness::default()
+        };
+        assert!(fitness.blockers(&input(Intent::Switchover)).is_empty());
+        let text = fitness.quota[0].to_string();
+        assert!(text.contains("us-west-2") && text.contains("GetAccountSettings"), "{text}");
     }
 
     #[test]
