@@ -66,7 +66,8 @@ pub fn observer_parameters(plan: &Plan) -> Result<Option<(String, Parameters)>, 
         let value = match name.as_str() {
             "IsStandby" => "false".to_owned(),
             "IsObserver" => "true".to_owned(),
-            "LagMaximumMilliseconds" => "0".to_owned(),
+            // CloudFormation takes no empty number.
+            "LagMaximumMilliseconds" | RESERVED_CONCURRENCY => "0".to_owned(),
             name if looks(name) => value,
             _ => String::new(),
         };

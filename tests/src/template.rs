@@ -171,6 +171,10 @@ fn values(template: &Value, given: &BTreeMap<String, String>) -> Result<BTreeMap
             return Err(format!("parameter {name} cannot be {value}"));
         }
         let value = match parameter["Type"].as_str() {
+            // "CloudFormation validates the parameter value as a number" (User Guide, Parameters).
+            Some("Number") if value.parse::<f64>().is_err() => {
+                return Err(format!("parameter {name} must be a number, not '{value}'"));
+            }
             Some("String" | "Number") => json!(value),
             Some("CommaDelimitedList") => value.split(',').map(|part| json!(part.trim())).collect(),
             other => {
@@ -535,5 +539,12 @@ mod tests {
         assert_eq!(stack(&[]).unwrap_err(), "parameter Prefix has no value");
         let unknown = stack(&[("Prefix", ""), ("More", "")]).unwrap_err();
         assert_eq!(unknown, "the template has no parameter More");
+    }
+
+    #[test]
+    fn a_number_is_one() {
+        let wrong = stack(&[("Prefix", ""), ("Days", "")]).unwrap_err();
+        assert_eq!(wrong, "parameter Days must be a number, not ''");
+        assert!(stack(&[("Prefix", ""), ("Days", "7")]).is_ok());
     }
 }
