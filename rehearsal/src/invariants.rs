@@ -9,6 +9,7 @@ use shared::approval::{Settled, Verdict};
 use shared::arn;
 use shared::error::ErrorKind;
 use shared::measure::{RpoStatus, seconds_between};
+use shared::record::ResourceKind;
 use shared::recovery::{Mode, Outcome, RECOVERY_MACHINE};
 use shared::step::Step;
 use simulator::aws::sns::Message;
@@ -291,6 +292,7 @@ fn one_recovery_changes(happened: &Happened<'_>) -> Vec<Seen> {
         .recoveries
         .iter()
         .filter(|recorded| recorded.header.mode != Mode::Drill && recorded.changed_something())
+        .filter(|recorded| !is_left_with_what_aws_gave_up(happened, recorded))
         .skip(happened.changing_recoveries);
     let changed = changed.next().map(|recorded| {
         seen(
@@ -302,6 +304,22 @@ fn one_recovery_changes(happened: &Happened<'_>) -> Vec<Seen> {
         )
     });
     changed.into_iter().collect()
+}
+
+/// Whether all that a recovery did not take back are moves of the database that it asked for, and each of those AWS gave up.
+fn is_left_with_what_aws_gave_up(happened: &Happened<'_>, recorded: &Recorded) -> bool {
+    let mut stands = recorded.undos.iter().filter(|undo| undo.taken_back_at.is_none());
+    if !stands.all(|undo| undo.resource.kind == ResourceKind::GlobalDatabase) {
+        return false;
+    }
+    let ended = recorded.closings().map(|closing| closing.closed_at).max();
+    let global = &happened.plan.database.global_cluster;
+    let moves = happened.simulation.cloud().rds.moves(global);
+    let mut asked = moves.iter().filter(|asked| {
+        let is_within = asked.at >= recorded.header.opened_at && ended.is_none_or(|ended| asked.at <= ended);
+        asked.accepted && asked.region == recorded.region && is_within
+    });
+    asked.all(|asked| asked.given_up_at.is_some())
 }
 
 /// Whoever is asked is asked before, as many people as are needed approve, and nobody counts twice.
