@@ -41,20 +41,20 @@ pub fn run(
     }
     let show = !args.json && !args.quiet;
     let mut progress = Progress::new(runs, show);
+    let file = (args.plan.as_os_str() != USUAL_PLAN).then(|| args.plan.display().to_string());
     let mut campaign = play(
         plan,
         |seed| draw(disasters, seed),
         runs,
         seed,
         &stop,
-        |campaign| progress.show(campaign, output),
+        |campaign| progress.show(campaign, file.as_deref(), output),
     );
     progress.end(output);
     if args.shrink {
         campaign.breaches = campaign.breaches.iter().map(|run| shrink(plan, run)).collect();
     }
     let took = progress.began.elapsed();
-    let file = (args.plan.as_os_str() != USUAL_PLAN).then(|| args.plan.display().to_string());
     if let Some(report) = &args.report
         && let Err(why) = write_report(report, &campaign, plan, took, file.as_deref())
     {
@@ -151,6 +151,8 @@ struct Progress {
     began: Instant,
     last: Instant,
     drawn: bool,
+    /// How many runs with a breach are shown.
+    shown: usize,
 }
 
 impl Progress {
@@ -162,10 +164,21 @@ impl Progress {
             began: now,
             last: now,
             drawn: false,
+            shown: 0,
         }
     }
 
-    fn show(&mut self, campaign: &Campaign, output: &mut Output) {
+    /// Shows how far it has come, now and then; and each breach at once, since a campaign takes long.
+    fn show(&mut self, campaign: &Campaign, plan: Option<&str>, output: &mut Output) {
+        if self.show {
+            let left = BREACHES_SHOWN.saturating_sub(self.shown);
+            for run in campaign.breaches.iter().skip(self.shown).take(left) {
+                self.end(output);
+                output.wrapped(output.paint(Paint::Bad, "A breach:"), 2);
+                one_run(run, plan, output);
+            }
+            self.shown = campaign.breaches.len();
+        }
         let every = if output.redraws() { DRAWN_EVERY } else { WRITTEN_EVERY };
         if !self.show || self.last.elapsed() < every {
             return;
@@ -192,6 +205,7 @@ impl Progress {
     fn end(&mut self, output: &mut Output) {
         if self.drawn {
             output.draw("\r\x1b[K");
+            self.drawn = false;
         }
     }
 }
