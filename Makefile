@@ -1,6 +1,10 @@
 # make test: sets up what the tests need, and runs them all.
 # make lint: format, clippy with warnings as errors, licences and sources of dependencies, and whether each one is used.
 # make release: builds every function as it is deployed, checks which glibc it needs, and lists how big each one is.
+# make e2e: plays recoveries with the built functions on an emulator of AWS, and compares them with their rehearsals;
+#     SCENARIOS="people stale" plays these alone, PLANTED=1 plants defects in place of that, each of which must be found.
+# make try: a recovery on the emulator that asks you.
+# make bench-init: measures how fast the functions start that make release has built for this machine.
 # make tools: installs what checks, builds and deploys the stack.
 
 NODE_MODULES := tests/asl-validator/node_modules report/browser/node_modules
@@ -25,8 +29,9 @@ TARGET := $(TARGET_$(ARCHITECTURE))
 # What Amazon Linux 2023 has. A function that needs a newer one ends at its start; zig links with whichever is named.
 GLIBC := 2.34
 
-.PHONY: test lint browser release tools
+.PHONY: test lint browser release tools e2e e2e-programs try bench-init
 test: $(NODE_MODULES) browser tools
+	python3 benches/init/test_server.py
 	cargo test --workspace --locked
 
 browser:
@@ -54,10 +59,42 @@ release: tools
 	infra/.venv/bin/python infra/glibc.py --newest $(GLIBC) $(FUNCTIONS:%=target/lambda/%/bootstrap)
 	infra/.venv/bin/python infra/sizes.py $(FUNCTIONS)
 
+E2E := tests/e2e/.venv/bin/python tests/e2e/run.py
+E2E_PROGRAMS := $(FUNCTIONS) drctl rehearsed simulated-services
+e2e: e2e-programs
+	$(E2E) $(if $(PLANTED),--planted) $(SCENARIOS)
+
+try: e2e-programs
+	$(E2E) --by-hand people
+
+# The emulator serves the public name with a certificate of its own.
+OPENSSL := $(shell command -v openssl)
+# The emulator keeps each function's program several times over: without what debuggers want, it is a tenth.
+e2e-programs: tools tests/e2e/.venv/installed
+ifeq ($(OPENSSL),)
+	$(SUDO) apt-get update
+	$(SUDO) apt-get install -y --no-install-recommends openssl
+endif
+	cargo build --workspace --bins --locked
+	mkdir -p target/e2e/programs
+	for program in $(E2E_PROGRAMS); do strip -o target/e2e/programs/$$program target/debug/$$program || exit 1; done
+
+# Distributions' Python is built with optimisations and starts faster than one that pyenv has compiled.
+PYTHON_3_11 := $(firstword $(wildcard /usr/bin/python3.11) python3.11)
+bench-init: benches/init/.venv/installed
+	python3 benches/init/run.py
+
+# setuptools puts a hook into each start of this Python, which Lambda's does not have.
+benches/init/.venv/installed: benches/init/requirements.txt
+	$(PYTHON_3_11) -m venv --clear benches/init/.venv
+	benches/init/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	benches/init/.venv/bin/pip uninstall --quiet --disable-pip-version-check --yes setuptools
+	touch $@
+
 tools: infra/.venv/installed
-infra/.venv/installed: infra/requirements.txt
-	python3 -m venv infra/.venv
-	infra/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+%/.venv/installed: %/requirements.txt
+	python3 -m venv $*/.venv
+	$*/.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 $(NODE_MODULES): %/node_modules: %/package-lock.json

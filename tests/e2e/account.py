@@ -4,9 +4,11 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 import zipfile
 
@@ -18,34 +20,48 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PORT = 4601
 # Stacks in two Regions get names of their own: the emulator makes equal role names of equal stack names, and the second overwrites
 # the first.
-STACKS = {"primary": "radiant-recovery-primary", "standby": "radiant-recovery-standby"}
+STACKS = {side: f"radiant-recovery-{side}" for side in ("primary", "standby", "observer")}
 PREFIX = "radiant-"
-COMPOSITE = "AWS::CloudWatch::CompositeAlarm"
 PATIENCE = 120
+# What the places of code and definitions end with where a stack is deployed a second time.
+AGAIN = "-again"
 
 
 class Account:
     """A running emulator with everything deployed."""
 
-    def __init__(self, work, programs, scale=0.25, seed=7):
+    def __init__(self, work, programs, plan, scale, seed):
+        """`plan` is the text of a recovery plan; `scale` multiplies what is waited for."""
         self.work, self.programs, self.scale, self.seed = pathlib.Path(work), pathlib.Path(programs), scale, seed
-        self.plan = yaml.safe_load((ROOT / "radiant.plan.yaml").read_text())
+        self.text, self.plan = plan, yaml.safe_load(plan)
+        # What changes the stack's template and the machines' definitions, as JSON, before they are deployed.
+        self.change_template = self.change_definition = lambda made: None
         self.account = self.plan["account"]
         self.sites = self.plan["regions"]
         self.here = self.sites["standby"]["region"]
         self.other = self.sites["primary"]["region"]
         self.journal = self.work / "journal.jsonl"
         self.plan_file = self.work / "plan.yaml"
+        self.plan_file.write_text(plan)
+        # Where each stack is deployed.
+        self.places = {side: site["region"] for side, site in self.sites.items()}
+        if "observer" in self.plan:
+            self.places["observer"] = self.plan["observer"]["region"]
 
     # ---- the emulator ----
 
     def start(self):
-        self._certificate()
+        names = self._names()
+        (self.work / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"127.0.0.2 {name}\n" for name in names))
+        self._certificate(names)
         settings = {
             "port": PORT,
             "scale": self.scale,
             "seed": self.seed,
             "account": self.account,
+            "clusters": [
+                f"arn:aws:rds:{site['region']}:{self.account}:cluster:{site['cluster']}" for site in self.sites.values()
+            ],
             "prefix": PREFIX,
             "journal": str(self.journal),
             "plan": str(self.plan_file),
@@ -56,6 +72,7 @@ class Account:
             "key": str(self.work / "name.key"),
             "name": self.plan["dns"]["name"],
             "standby": self.here,
+            "regions": [self.here, self.other],
         }
         (self.work / "settings.json").write_text(json.dumps(settings))
         self.journal.touch()
@@ -78,6 +95,16 @@ class Account:
             stderr=subprocess.STDOUT,
         )
         self._wait("the emulator", lambda: self.order_if_up())
+
+    def end(self):
+        """Ends the emulator. Its functions end with this process's namespace."""
+        process = getattr(self, "process", None)
+        if process and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def order_if_up(self):
         if self.process.poll() is not None:
@@ -103,13 +130,35 @@ class Account:
             config=Config(retries={"max_attempts": 1}),
         )
 
-    def _certificate(self):
-        """An authority of its own, and the public name's certificate from it."""
-        name = self.plan["dns"]["name"]
-        (self.work / "name.ext").write_text(f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n")
+    def _names(self):
+        """The public name, and whom the probes ask whether they reach the outside."""
+        folder = self.work / "parameters"
+        run([self.programs / "drctl", "plan", "render", self.plan_file, "--folder", folder])
+        given = yaml.safe_load((folder / f"{self.here}.yaml").read_text())
+        outside = json.loads(given["Outside"]) or {"endpoints": [], "names": []}
+        return [self.plan["dns"]["name"], *outside["endpoints"], *outside["names"]]
+
+    def _certificate(self, names):
+        """An authority of its own, and a certificate of `names` from it."""
+        name = names[0]
+        urls = [f"*.lambda-url.{site['region']}.on.aws" for site in self.sites.values()]
+        alternatives = ",".join(f"DNS:{name}" for name in [*names, *urls])
+        (self.work / "name.ext").write_text(f"subjectAltName={alternatives}\nbasicConstraints=CA:FALSE\n")
         key = ["-newkey", "rsa:2048", "-nodes"]
         for command in [
-            ["req", "-x509", *key, "-days", "2", "-subj", "/CN=e2e", "-keyout", "authority.key", "-out", "authority.pem"],
+            [
+                "req",
+                "-x509",
+                *key,
+                "-days",
+                "2",
+                "-subj",
+                "/CN=e2e",
+                "-keyout",
+                "authority.key",
+                "-out",
+                "authority.pem",
+            ],
             ["req", *key, "-subj", f"/CN={name}", "-keyout", "name.key", "-out", "name.csr"],
             ["x509", "-req", "-in", "name.csr", "-days", "2", "-CA", "authority.pem", "-CAkey", "authority.key"]
             + ["-CAcreateserial", "-extfile", "name.ext", "-out", "name.pem"],
@@ -129,7 +178,6 @@ class Account:
 
     def platform(self):
         """What RADIANT has before there is any recovery."""
-        code = zipped({"bootstrap": b"#!/bin/sh\n"})
         self.client("iam", self.here).create_role(
             RoleName="platform",
             AssumeRolePolicyDocument=json.dumps(
@@ -146,48 +194,37 @@ class Account:
             ),
         )
         for side, site in self.sites.items():
-            functions = self.client("lambda", site["region"])
-            cluster = f"arn:aws:rds:{site['region']}:{self.account}:cluster:{site['cluster']}"
             for function in self.plan["functions"]:
-                functions.create_function(
-                    FunctionName=function["name"],
-                    Runtime="provided.al2023",
-                    Handler="bootstrap",
-                    Role=f"arn:aws:iam::{self.account}:role/platform",
-                    Code={"ZipFile": code},
-                    Environment={
-                        "Variables": {"DB_CLUSTER_ARN": cluster, "DB_SECRET_ARN": site["database_secret"]}
-                    },
-                )
-                if side == "standby":
-                    functions.put_function_concurrency(
-                        FunctionName=function["name"], ReservedConcurrentExecutions=0
-                    )
+                self.platform_function(site["region"], function["name"], 0 if side == "standby" else None)
             self._rest_api(site)
         route53 = self.client("route53", "us-east-1")
         name = self.plan["dns"]["name"]
         zone = route53.create_hosted_zone(Name=name.split(".", 1)[1], CallerReference="e2e")
-        check = route53.create_health_check(
-            CallerReference="e2e",
-            HealthCheckConfig={
-                "Type": "HTTPS",
-                "FullyQualifiedDomainName": f"{self.plan['dns']['switch_object']['bucket']}.s3.{self.here}.amazonaws.com",
-                "ResourcePath": "/" + self.plan["dns"]["switch_object"]["key"],
-                "Inverted": True,
-                "RequestInterval": 10,
-                "FailureThreshold": 1,
-            },
+        # Its id cannot be chosen there.
+        self._is_named({self.plan["dns"]["hosted_zone"]: zone["HostedZone"]["Id"].rsplit("/")[-1]})
+
+    def _is_named(self, made):
+        """Has the plan name what was made in place of what it named before."""
+        for planned, there in made.items():
+            assert self.text.count(planned) == 1, f"the plan names {planned} not once"
+            self.text = self.text.replace(planned, there)
+        self.plan_file.write_text(self.text)
+
+    def platform_function(self, region, name, reserved):
+        """A function of the platform, with so much reserved concurrency, or without any."""
+        functions = self.client("lambda", region)
+        site = next(site for site in self.sites.values() if site["region"] == region)
+        cluster = f"arn:aws:rds:{region}:{self.account}:cluster:{site['cluster']}"
+        functions.create_function(
+            FunctionName=name,
+            Runtime="provided.al2023",
+            Handler="bootstrap",
+            Role=f"arn:aws:iam::{self.account}:role/platform",
+            Code={"ZipFile": zipped({"bootstrap": b"#!/bin/sh\n"})},
+            Environment={"Variables": {"DB_CLUSTER_ARN": cluster, "DB_SECRET_ARN": site["database_secret"]}},
         )
-        # Their ids cannot be chosen there.
-        dns, text = self.plan["dns"], (ROOT / "radiant.plan.yaml").read_text()
-        for planned, made in [
-            (dns["hosted_zone"], zone["HostedZone"]["Id"].rsplit("/")[-1]),
-            (dns["switch_object"]["health_check"], check["HealthCheck"]["Id"]),
-        ]:
-            assert text.count(planned) == 1, f"the plan names {planned} not once"
-            text = text.replace(planned, made)
-        self.plan_file.write_text(text)
-        self.order("begin")
+        if reserved is not None:
+            functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
 
     def _rest_api(self, site):
         apis = self.client("apigateway", site["region"])
@@ -202,13 +239,35 @@ class Account:
     # ---- the stack ----
 
     def stack(self):
-        """Deploys the stack in both Regions, and makes the plan the one in force."""
+        """Deploys the stack in all Regions, and makes the plan the one in force."""
         folder = self.work / "parameters"
-        drctl = self.programs / "drctl"
-        run([drctl, "plan", "render", self.plan_file, "--folder", folder])
-        for side, site in self.sites.items():
-            self._deploy(STACKS[side], site["region"], folder / f"{site['region']}.yaml")
-        run([drctl, "plan", "push", self.plan_file], env=self.credentials())
+        self.drctl("plan", "render", self.plan_file, "--folder", folder)
+        for side, region in self.places.items():
+            self._deploy(STACKS[side], region, folder / f"{region}.yaml")
+        with open(self.work / "hosts", "a") as hosts:
+            for side, site in self.sites.items():
+                url = self.outputs(STACKS[side], site["region"])["StartUrl"]
+                hosts.write(f"127.0.0.2 {urllib.parse.urlsplit(url).netloc}\n")
+        switch = self.plan["dns"].get("switch_object")
+        if switch:
+            made = self.outputs(STACKS["standby"], self.here)["SwitchHealthCheck"]
+            self._is_named({switch["health_check"]: made})
+        self.order("begin")
+        self._event_sources()
+        self.drctl("plan", "push", self.plan_file)
+
+    def _event_sources(self):
+        """What the simulated platform's functions read from, in the emulator too."""
+        for region in (self.here, self.other):
+            queues = self.client("sqs", region)
+            function = self.plan["functions"][0]["name"]
+            for mapping in self.order("event-sources", region=region, function=function):
+                queues.create_queue(QueueName=mapping["EventSourceArn"].rsplit(":")[-1])
+                self.order("event-source", region=region, mapping=mapping)
+
+    def drctl(self, *arguments):
+        """What drctl prints, run as somebody who may do everything."""
+        return run([self.programs / "drctl", *arguments], env=self.credentials(), cwd=self.work)
 
     def credentials(self):
         return {
@@ -217,30 +276,39 @@ class Account:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}",
             "AWS_REGION": self.here,
+            "SSL_CERT_FILE": str(self.work / "authority.pem"),
         }
 
-    def _deploy(self, stack, region, parameters):
+    def update(self, region):
+        """Deploys this Region's stack again, with functions and machines that count as new."""
+        side = next(side for side, place in self.places.items() if place == region)
+        self._deploy(STACKS[side], region, self.work / "parameters" / f"{region}.yaml", again=True)
+
+    def _deploy(self, stack, region, parameters, again=False):
         given = yaml.safe_load(parameters.read_text())
         given = {name: str(value) for name, value in given.items()} | {"Architecture": "x86_64"}
-        transformed = run(
-            [ROOT / "infra/.venv/bin/python", ROOT / "tests/template/transform.py", ROOT / "infra/template.yaml", region],
-            input=json.dumps(given),
-        )
+        template = ROOT / "infra/template.yaml"
+        if again:
+            # A new place of the code is new code, and makes a new version.
+            text = re.sub(r"(?m)^( +(?:CodeUri|DefinitionUri): .*)$", rf"\1{AGAIN}", template.read_text())
+            template = self.work / "template-again.yaml"
+            template.write_text(text)
+        transform = [ROOT / "infra/.venv/bin/python", ROOT / "tests/template/transform.py", template, region]
+        transformed = run(transform, input=json.dumps(given))
         template = json.loads(transformed)
-        self._upload(template, region)
-        composites = []
-        for name in [name for name, resource in template["Resources"].items() if is_lacking(resource)]:
-            resource = template["Resources"].pop(name)
-            if resource["Type"] == COMPOSITE and given["IsStandby"] == "true":
-                composites.append(resource["Properties"])
+        self.change_template(template)
+        self._upload(template, region, again)
+        # Its CloudFormation refuses this one's body, and nothing reads it.
+        template["Resources"].pop("Dashboard")
         body = json.dumps(template).encode()
         self.client("s3", region).put_object(Bucket=f"uploaded-{region}", Key="template.json", Body=body)
         formation = self.client("cloudformation", region)
-        formation.create_stack(
+        make = formation.update_stack if again else formation.create_stack
+        make(
             StackName=stack,
             TemplateURL=f"https://s3.{region}.amazonaws.com/uploaded-{region}/template.json",
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()],
-            Capabilities=["CAPABILITY_IAM"],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
         )
 
         def ended():
@@ -248,7 +316,7 @@ class Account:
             return not status.endswith("IN_PROGRESS") and status
 
         status = self._wait(f"stack {stack}", ended)
-        if status != "CREATE_COMPLETE":
+        if status != ("UPDATE_COMPLETE" if again else "CREATE_COMPLETE"):
             events = formation.describe_stack_events(StackName=stack)["StackEvents"]
             why = [
                 f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
@@ -257,39 +325,31 @@ class Account:
             ]
             raise RuntimeError(f"stack {stack} is {status}: {'; '.join(why)}; see {self.work}/emulator.log")
 
-        # CloudFormation cannot make them there, and CloudWatch can.
-        for properties in composites:
-            rule = properties["AlarmRule"]["Fn::Sub"].replace("${WatchAlarm}", given["WatchAlarm"])
-            self.client("cloudwatch", region).put_composite_alarm(AlarmName=given["WatchAlarm"], AlarmRule=rule)
-
     def outputs(self, stack, region):
         described = self.client("cloudformation", region).describe_stacks(StackName=stack)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 
-    def _upload(self, template, region):
+    def _upload(self, template, region, again):
         """Puts code and definitions where the transform has them; what the template does not name is not uploaded."""
         s3 = self.client("s3", region)
         bucket = f"uploaded-{region}"
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region}) if (
-            region != "us-east-1"
-        ) else s3.create_bucket(Bucket=bucket)
+        if not again:
+            elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
+            s3.create_bucket(Bucket=bucket, **elsewhere)
         for resource in template["Resources"].values():
             properties = resource["Properties"]
             code, definition = properties.get("Code"), properties.get("DefinitionS3Location")
             if resource["Type"] == "AWS::Lambda::Function":
-                function = pathlib.Path(code["S3Key"]).name
-                body = zipped({"bootstrap": (self.programs / function).read_bytes()})
+                function = pathlib.Path(code["S3Key"]).name.removesuffix(AGAIN)
+                body = (self.programs / f"{function}.zip").read_bytes()
                 s3.put_object(Bucket=bucket, Key=code["S3Key"], Body=body)
                 code["S3Bucket"] = bucket
             elif resource["Type"] == "AWS::StepFunctions::StateMachine":
-                s3.put_object(Bucket=bucket, Key=definition["Key"], Body=(ROOT / definition["Key"]).read_bytes())
+                machine = json.loads((ROOT / definition["Key"].removesuffix(AGAIN)).read_text())
+                machine["Comment"] += AGAIN if again else ""
+                self.change_definition(machine)
+                s3.put_object(Bucket=bucket, Key=definition["Key"], Body=json.dumps(machine))
                 definition["Bucket"] = bucket
-
-
-def is_lacking(resource):
-    """Whether the emulator's CloudFormation cannot make this. No recovery needs alarms on metric math, or dashboards."""
-    kind, properties = resource["Type"], resource["Properties"]
-    return kind in ("AWS::CloudWatch::Dashboard", COMPOSITE) or (kind == "AWS::CloudWatch::Alarm" and "Metrics" in properties)
 
 
 def zipped(files):

@@ -7,7 +7,9 @@ JSON each: calls of functions, states that were visited, messages.
 import asyncio
 import json
 import os
+import pathlib
 import re
+import signal
 import sys
 import threading
 import time
@@ -27,11 +29,10 @@ def journal(happened, /, **fields):
         _journal.write(json.dumps({"at": time.time(), "happened": happened, **fields}) + "\n")
 
 
-seams.install(journal, SETTINGS["scale"])
+seams.install(journal, SETTINGS["scale"], SETTINGS["clusters"])
 
 from ministack import app as ministack  # noqa: E402
 from ministack.core import responses  # noqa: E402
-from ministack.services import lambda_svc  # noqa: E402
 
 # Begun once the plan names what the platform is made of there.
 services = None
@@ -45,6 +46,7 @@ def worker_environment(original):
         environment = original(config, code_dir, port)
         key, region = environment["AWS_ACCESS_KEY_ID"], environment["AWS_REGION"]
         callers[key] = (config["FunctionName"].removeprefix(SETTINGS["prefix"]), region)
+        journal("worker", key=key, caller=callers[key][0], home=region)
         environment["SSL_CERT_FILE"] = SETTINGS["authority"]
         return environment
 
@@ -70,17 +72,16 @@ def simulated(service):
         caller, home = callers.get(key, ("", region))
         kept = {name: headers[name] for name in ("content-type", "x-amz-target", "accept") if name in headers}
         answer = await asyncio.to_thread(
-            services.ask,
-            "call",
+            services.call,
             **{"from": home},
             caller=caller,
             method=method,
             url=f"https://{service}.{region}.amazonaws.com{path}",
             headers=kept,
-            body=body.decode(),
+            body=body,
         )
         headers = {name: value for name, value in answer["headers"].items() if name.lower() != "content-length"}
-        return answer["status"], headers, answer["body"].encode()
+        return answer["status"], headers, answer["body"]
 
     return handle
 
@@ -106,7 +107,7 @@ MIRRORED = {"lambda", "apigateway", "s3", "route53"}
 
 
 def is_of_the_platform(service, method, path):
-    return service in MIRRORED and method != "GET" and not path.endswith("/invocations")
+    return service in MIRRORED and method not in ("GET", "HEAD") and not path.endswith("/invocations")
 
 
 async def mirror(caller, signed, scope, headers, body, status):
@@ -120,18 +121,76 @@ async def mirror(caller, signed, scope, headers, body, status):
         host = "route53.amazonaws.com"
     query = scope["query_string"].decode()
     answer = await asyncio.to_thread(
-        services.ask,
-        "call",
+        services.call,
         timeout=30,
         **{"from": caller[1]},
         caller=caller[0],
         method=scope["method"],
         url=f"https://{host}{path}" + (f"?{query}" if query else ""),
         headers={name: value for name, value in headers.items() if name.startswith(("content-type", "x-amz-", "if-"))},
-        body=body.decode("utf-8", "replace"),
+        body=body,
     )
     mirrored = answer and answer["status"]
-    journal("mirror", caller=caller[0], service=service, path=path, status=status, mirrored=mirrored, why=None if mirrored == status else answer)
+    journal(
+        "mirror",
+        caller=caller[0],
+        service=service,
+        path=path,
+        status=status,
+        mirrored=mirrored,
+        why=None if mirrored == status else str(answer),
+    )
+
+
+# Which call of a function its process is not to outlive.
+_to_be_killed = {}
+
+
+def kill_in_mid_call(key, function):
+    """Counts a call of a function that is to be killed; at the wanted one, kills its process and says so."""
+    if function not in _to_be_killed:
+        return False
+    _to_be_killed[function] -= 1
+    if _to_be_killed[function] > 0:
+        return False
+    del _to_be_killed[function]
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"AWS_ACCESS_KEY_ID={key}".encode() in environment:
+            os.kill(int(process.name), signal.SIGKILL)
+            journal("killed", function=function, process=int(process.name))
+    return True
+
+
+# Planted: calls that are answered and do nothing; see planted.py.
+_swallowed = []
+
+
+def is_swallowed(function, scope, body):
+    """Whether a call is one that is answered as if it were done."""
+    return any(
+        each["function"] == function
+        and each["method"] == scope["method"]
+        and each["path"] in scope["path"]
+        and each.get("body", "").encode() in body
+        for each in _swallowed
+    )
+
+
+def without_error_name(original):
+    """Planted: a function's error has no name of its own."""
+    from ministack.services import stepfunctions
+
+    def run(function, event):
+        try:
+            return original(function, event)
+        except stepfunctions._ExecutionError as error:
+            raise stepfunctions._ExecutionError("Error", error.cause) from error
+
+    return run
 
 
 async def gateway(scope, receive, send):
@@ -143,11 +202,20 @@ async def gateway(scope, receive, send):
     headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
     signed = signed_by(headers)
     caller = callers.get(signed[0]) if signed else None
+    if signed and signed[2] == "route53":
+        # Its control plane is there, whoever asks: with an endpoint of one's own, the SDK signs for the caller's Region.
+        signed = (signed[0], "us-east-1", signed[2])
     if signed and caller and away & {signed[1], caller[1]}:
         journal("call", caller=caller[0], home=caller[1], region=signed[1], service=signed[2], status=None)
         await asyncio.sleep(3600)
         return
-    status = None
+    if caller and kill_in_mid_call(signed[0], caller[0]):
+        await asyncio.sleep(3600)
+        return
+    body = await whole(receive)
+    if caller and is_swallowed(caller[0], scope, body):
+        return await reply(send, 200, {})
+    status, is_heard = None, False
 
     async def seen(message):
         nonlocal status
@@ -155,16 +223,16 @@ async def gateway(scope, receive, send):
             status = message["status"]
         await send(message)
 
-    body = bytearray()
-
     async def heard():
-        message = await receive()
-        body.extend(message.get("body", b"") if len(body) < 65536 else b"")
-        return message
+        nonlocal is_heard
+        if is_heard:
+            return await receive()
+        is_heard = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
     await ministack.app(scope, heard, seen)
     if caller and is_of_the_platform(signed[2], scope["method"], scope["path"]) and status < 300:
-        await mirror(caller, signed, scope, headers, bytes(body), status)
+        await mirror(caller, signed, scope, headers, body, status)
     if caller:
         journal(
             "call",
@@ -175,18 +243,14 @@ async def gateway(scope, receive, send):
             method=scope["method"],
             path=scope["path"],
             target=headers.get("x-amz-target"),
-            body=bytes(body[:4096]).decode("utf-8", "replace"),
+            body=body[:4096].decode("utf-8", "replace"),
             status=status,
         )
 
 
 async def control(scope, receive, send):
     """What a test orders: POST /_e2e/ORDER with its fields as JSON."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-    order, fields = scope["path"].removeprefix("/_e2e/"), json.loads(body or b"{}")
+    order, fields = scope["path"].removeprefix("/_e2e/"), json.loads(await whole(receive) or b"{}")
     global services
     if order == "begin":
         log = open(SETTINGS["services_log"], "w")
@@ -196,7 +260,28 @@ async def control(scope, receive, send):
     elif order == "take-away":
         if fields["what"] == "whole":
             away.add(fields["region"])
-        answer = services.ask(order, **fields)
+        # Of the observer's Region the simulator knows nothing.
+        answer = services.ask(order, **fields) if fields["region"] in SETTINGS["regions"] else {}
+    elif order == "kill":
+        _to_be_killed[fields["function"]] = fields["call"]
+        answer = {}
+    elif order == "die-at":
+        seams.dying.add(fields["state"])
+        answer = {}
+    elif order == "swallow":
+        _swallowed.append(fields)
+        answer = {}
+    elif order == "lose-error-names":
+        seams.wrap("services.stepfunctions", "_call_lambda", without_error_name)
+        answer = {}
+    elif order == "event-sources":
+        region, function = fields["region"], fields["function"]
+        url = f"https://lambda.{region}.amazonaws.com/2015-03-31/event-source-mappings/?FunctionName={function}"
+        call = {"from": region, "caller": "", "method": "GET", "url": url, "headers": {}, "body": b""}
+        listed = await asyncio.to_thread(services.call, **call)
+        answer = json.loads(listed["body"])["EventSourceMappings"]
+    elif order == "event-source":
+        answer = event_source(**fields)
     elif order == "give-back":
         away.discard(fields["region"])
         answer = services.ask(order, **fields)
@@ -208,14 +293,44 @@ async def control(scope, receive, send):
         answer = json.loads(eventbridge._put_events({"Entries": [fields["entry"]]}, allow_aws_source=True)[2])
     else:
         answer = await asyncio.to_thread(services.ask, order, **fields)
+    await reply(send, 200, answer)
+
+
+def event_source(region, mapping):
+    """Makes an event source with an id of its own, as the simulator has it."""
+    from ministack.services import lambda_svc
+
+    responses.set_request_account_id(SETTINGS["account"])
+    responses.set_request_region(region)
+    wanted = {"EventSourceArn": mapping["EventSourceArn"], "FunctionName": mapping["FunctionArn"].rsplit(":")[-1]}
+    status, _, body = lambda_svc._create_esm(wanted | {"Enabled": mapping["State"] == "Enabled"})
+    if status >= 300:
+        raise RuntimeError(f"event source {mapping['UUID']}: {body}")
+    made = lambda_svc._esms.pop(json.loads(body)["UUID"])
+    lambda_svc._esms[mapping["UUID"]] = made | {"UUID": mapping["UUID"]}
+    return {}
+
+
+async def whole(receive):
+    """The body of a request."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
+
+
+async def reply(send, status, answer):
     text = json.dumps(answer).encode()
-    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]}
-    await send(start)
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text})
 
 
 def serve_public_name():
-    """The public name, on the loopback address that /etc/hosts of this namespace gives it."""
+    """The public name, what the probes ask outside, and the URLs of functions, on the loopback address that /etc/hosts of this
+    namespace gives them."""
+    import http.client
     import http.server
     import ssl
 
@@ -223,15 +338,30 @@ def serve_public_name():
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            answer = services.ask(
-                "get", timeout=30, **{"from": SETTINGS["standby"]}, host=SETTINGS["name"], path=self.path
-            )
+            if self.headers["host"] != SETTINGS["name"]:
+                answer = {"status": 200, "body": "{}"}
+            else:
+                answer = services.ask(
+                    "get", timeout=30, **{"from": SETTINGS["standby"]}, host=SETTINGS["name"], path=self.path
+                )
             if not answer or not answer["status"]:
                 self.close_connection = True
                 return
             body = answer["body"].encode()
             self.send_response(answer["status"])
             self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            forwarded = http.client.HTTPConnection("127.0.0.1", SETTINGS["port"], timeout=60)
+            forwarded.request("POST", self.path, body, dict(self.headers) | {"x-forwarded-proto": "https"})
+            answer = forwarded.getresponse()
+            body = answer.read()
+            self.send_response(answer.status)
+            self.send_header("content-type", answer.getheader("content-type", "application/json"))
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

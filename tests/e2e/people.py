@@ -9,17 +9,18 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from account import PORT, STACKS
+from account import PORT, STACKS, run
 
 
 class People:
-    """Two people who may answer, by the policy of the stack's output `Approvers`. `answers` is what each of them says, in turn;
-    nothing for who sleeps."""
+    """Two people who may start, and answer, by the policies of the stack's outputs. `answers` is what each of them says to each
+    question."""
 
-    def __init__(self, account, region, answers):
-        self.account, self.region, self.answers = account, region, list(answers)
+    def __init__(self, account, region, answers, by_hand=False):
+        self.account, self.region, self.answers, self.by_hand = account, region, list(answers), by_hand
         self.heard, self.answered = [], []
-        self.stopped = threading.Event()
+        self.stopped, self.awake = threading.Event(), threading.Event()
+        self.awake.set()
         side = next(side for side, site in account.sites.items() if site["region"] == region)
         outputs = account.outputs(STACKS[side], region)
         self.url = outputs["ApprovalUrl"]
@@ -28,7 +29,8 @@ class People:
         for name in ("first", "second"):
             user = f"{name}-on-call-{region}"
             iam.create_user(UserName=user)
-            iam.attach_user_policy(UserName=user, PolicyArn=outputs["Approvers"])
+            for policy in ("Approvers", "Operators"):
+                iam.attach_user_policy(UserName=user, PolicyArn=outputs[policy])
             key = iam.create_access_key(UserName=user)["AccessKey"]
             self.credentials.append(Credentials(key["AccessKeyId"], key["SecretAccessKey"]))
         self._listen(outputs["Topic"])
@@ -52,9 +54,33 @@ class People:
                 told = json.loads(message["Body"])
                 self.heard.append({"subject": told.get("Subject"), "text": told["Message"]})
                 question = question_in(told["Message"])
+                while question and not self.awake.wait(1) and not self.stopped.is_set():
+                    pass
+                if self.by_hand:
+                    print(f"\n──── a message from {self.region}: {told.get('Subject')}\n{told['Message']}", flush=True)
                 if question:
-                    for credentials, answer in zip(self.credentials, self.answers):
-                        self.answered.append(self._say(credentials, question | {"answer": answer, "reason": "e2e"}))
+                    for number, credentials in enumerate(self.credentials):
+                        answer = self._answer(number)
+                        if answer:
+                            said = self._say(credentials, question | {"answer": answer, "reason": "as in the scenario"})
+                            self.answered.append(said)
+                            if self.by_hand:
+                                print(f"the answer was taken with HTTP status {said[0]}: {said[1]}", flush=True)
+
+    def _answer(self, number):
+        """What the person of this number says; nothing for who sleeps."""
+        if not self.by_hand:
+            return self.answers[number] if number < len(self.answers) else None
+        who = ("first", "second")[number]
+        said = input(f"The {who} person on call: approve, decline, or nothing? ").strip()
+        return said if said in ("approve", "decline") else None
+
+    def drctl(self, *arguments):
+        """What drctl prints, run as the first of them."""
+        credentials = self.credentials[0]
+        keys = {"AWS_ACCESS_KEY_ID": credentials.access_key, "AWS_SECRET_ACCESS_KEY": credentials.secret_key}
+        command = [self.account.programs / "drctl", *arguments, "--plan", self.account.plan_file]
+        return run(command, env=self.account.credentials() | keys | {"AWS_REGION": self.region}, cwd=self.account.work)
 
     def _say(self, credentials, body):
         """Posts an answer, signed, to the function URL. Gives the status and the answer."""

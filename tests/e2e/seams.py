@@ -3,9 +3,18 @@
 A function that is not there any more stops the emulator: a new version of it has to be looked at.
 """
 
+import contextvars
 import copy
 import importlib
 import json
+import re
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+import cbor2
+
+# What a request to CloudWatch in CBOR begins with.
+CLOUDWATCH_CBOR = "/service/GraniteServiceVersion20100801/operation/"
 
 
 def wrap(module, name, make):
@@ -18,16 +27,247 @@ def wrap(module, name, make):
     return original
 
 
-def install(journal, scale):
-    """Installs what needs nothing but the emulator itself."""
+def install(journal, scale, clusters):
+    """Installs what needs nothing but the emulator itself. `clusters` are the ARNs of the global database's."""
     parallel_of_its_own()
     timeouts_that_are_computed(scale)
     visits(journal)
     versions_of_machines()
+    health_checks_of_stacks()
+    alarms_of_stacks()
     versions_that_are_started()
     resources_that_are_named()
     outputs_of_succeed(journal)
     callers_of_urls()
+    names_of_services()
+    transport()
+    principals()
+    leading_keys()
+    actions_by_the_model()
+    condition_keys_of_lambda()
+    condition_keys_of_cloudwatch()
+    permissions(journal)
+    clusters_of_global_databases(clusters)
+    errors_of_nested_executions()
+
+
+def principals():
+    """`aws:PrincipalArn` of an assumed role is the session's there; on AWS it is the role's."""
+
+    def of_the_role(original):
+        def run(key, context):
+            found = original(key, context)
+            if key.lower() != "aws:principalarn":
+                return found
+            session = re.search(r"^arn:aws:sts::(\d+):assumed-role/([^/]+)/", found or "")
+            return f"arn:aws:iam::{session[1]}:role/{session[2]}" if session else found
+
+        return run
+
+    wrap("core.iam_evaluator", "_resolve_condition_key", of_the_role)
+
+
+def names_of_services():
+    """A service that the emulator does not have makes it read the models of all that there are: several seconds in which nobody
+    is answered."""
+
+    def known(original):
+        return lambda name: name == "health" or original(name)
+
+    wrap("core.router", "_is_aws_service_name", known)
+
+
+def transport():
+    """Loopback stands for what is TLS on AWS, where policies ask for it."""
+
+    def secure(original):
+        return lambda source_ip, secure_transport: original(source_ip, True)
+
+    wrap("app", "pin_request_origin", secure)
+
+
+# The partition keys of the items of the request that is being checked, in their order.
+_partitions = contextvars.ContextVar("partitions", default=())
+
+
+def leading_keys():
+    """The condition key `dynamodb:LeadingKeys` is not there. In a transaction each item is checked with its own."""
+
+    def with_keys(original):
+        def run(body):
+            return original(body) | as_condition([partition(request(body))])
+
+        return run
+
+    def in_order(original):
+        def run(action, body, region, account):
+            checks = original(action, body, region, account)
+            # The order is that of the original: items, and the members of each.
+            items = request(body).get("TransactItems") or [] if checks else []
+            _partitions.set(iter([partition(member) for item in items for member in item.values()]))
+            return checks
+
+        return run
+
+    def with_own_key(original):
+        def run(key, action, service, region, resource_arn="*", service_context=None):
+            if service == "dynamodb" and "dynamodb:EnclosingOperation" in (service_context or {}):
+                service_context = service_context | as_condition([next(_partitions.get())])
+            return original(key, action, service, region, resource_arn=resource_arn, service_context=service_context)
+
+        return run
+
+    def request(body):
+        try:
+            return json.loads(body or b"{}")
+        except ValueError:
+            return {}
+
+    def as_condition(keys):
+        keys = [key for key in keys if key]
+        return {"dynamodb:LeadingKeys": keys} if keys else {}
+
+    wrap("core.iam_actions", "dynamodb_service_context", with_keys)
+    wrap("core.iam_actions", "dynamodb_transaction_checks", in_order)
+    wrap("core.iam_evaluator", "enforce", with_own_key)
+
+
+def partition(request):
+    """The value of the table's partition key, `pk`, in an item, a key or a query; None without one."""
+    for member in ("Key", "Item"):
+        if member in request:
+            return request[member]["pk"]["S"]
+    condition = request.get("KeyConditionExpression", "")
+    for name, attribute in (request.get("ExpressionAttributeNames") or {}).items():
+        found = re.search(rf"{re.escape(name)}\s*=\s*(:\w+)", condition) if attribute == "pk" else None
+        if found:
+            return request["ExpressionAttributeValues"][found[1]]["S"]
+    return None
+
+
+def actions_by_the_model():
+    """Lambda's actions go by parts of the path there, whatever the method: each change of an event source would be a look. And
+    CloudWatch's requests in CBOR have no action, so that nothing is checked."""
+
+    def of_lambda(original):
+        from ministack.core import iam_actions
+
+        iam_actions._BOTOCORE_SERVICE_MAP["lambda"] = ["lambda"]
+
+        def run(method, path):
+            found = iam_actions._match_rest_action("lambda", method, path, {})
+            return original(method, path) if found in (None, "Invoke", "InvokeAsync") else found
+
+        return run
+
+    def of_cbor(original):
+        def run(service, method, path, headers, body, query_params):
+            if path.startswith(CLOUDWATCH_CBOR):
+                return f"cloudwatch:{path.removeprefix(CLOUDWATCH_CBOR)}"
+            return original(service, method, path, headers, body, query_params)
+
+        return run
+
+    wrap("core.iam_actions", "_lambda_action", of_lambda)
+    wrap("core.iam_actions", "extract_iam_action", of_cbor)
+
+
+def condition_keys_of_lambda():
+    """`lambda:FunctionArn` of an event source is not there."""
+
+    def with_function(original):
+        def run(key, action, service, region, resource_arn="*", service_context=None):
+            if action.endswith("EventSourceMapping") and ":event-source-mapping:" in resource_arn:
+                from ministack.services import lambda_svc
+
+                source = lambda_svc._esms.get(resource_arn.rsplit(":", 1)[-1]) or {}
+                service_context = (service_context or {}) | {"lambda:FunctionArn": source.get("FunctionArn")}
+            return original(key, action, service, region, resource_arn=resource_arn, service_context=service_context)
+
+        return run
+
+    wrap("core.iam_evaluator", "enforce", with_function)
+
+
+def condition_keys_of_cloudwatch():
+    """`cloudwatch:namespace` is not there."""
+
+    def with_namespace(original):
+        def run(service, action, body, params):
+            found = original(service, action, body, params)
+            if action == "cloudwatch:PutMetricData":
+                found = found | {"cloudwatch:namespace": namespace(body)}
+            return found
+
+        return run
+
+    def namespace(body):
+        if body[:1] == b"{":
+            return json.loads(body).get("Namespace")
+        if b"Namespace=" in body:
+            return parse_qs(body.decode())["Namespace"][0]
+        return cbor2.loads(body).get("Namespace")
+
+    wrap("core.iam_actions", "request_tag_context", with_namespace)
+
+
+def clusters_of_global_databases(clusters):
+    """A failover or a switchover is checked on the global database alone; AWS checks it on its clusters too."""
+
+    def on_clusters(original):
+        def run(key, action, service, region, resource_arn="*", service_context=None):
+            resources = [resource_arn]
+            if action in ("rds:FailoverGlobalCluster", "rds:SwitchoverGlobalCluster"):
+                resources += clusters
+            answers = (
+                original(key, action, service, region, resource_arn=one, service_context=service_context)
+                for one in resources
+            )
+            return next(filter(None, answers), None)
+
+        return run
+
+    wrap("core.iam_evaluator", "enforce", on_clusters)
+
+
+def permissions(journal):
+    """Writes down which permissions were asked for, and whether they were there."""
+
+    def written(original):
+        def run(key, action, service, region, resource_arn="*", service_context=None):
+            refused = original(key, action, service, region, resource_arn=resource_arn, service_context=service_context)
+            journal("permission", key=key, action=action, resource=resource_arn, allowed=refused is None)
+            return refused
+
+        return run
+
+    wrap("core.iam_evaluator", "enforce", written)
+
+
+def errors_of_nested_executions():
+    """A nested execution that fails shows the child's own error; AWS shows `States.TaskFailed`, and how the child ended as its
+    cause."""
+
+    def as_on_aws(original):
+        def run(payload):
+            original(payload)
+            names = (
+                "executionArn",
+                "input",
+                "name",
+                "startDate",
+                "stateMachineArn",
+                "status",
+                "stopDate",
+                "error",
+                "cause",
+            )
+            ended = {name[0].upper() + name[1:]: payload[name] for name in names if payload.get(name) is not None}
+            return "States.TaskFailed", json.dumps(ended, default=str)
+
+        return run
+
+    wrap("services.stepfunctions", "_nested_execution_failure", as_on_aws)
 
 
 def outputs_of_succeed(journal):
@@ -83,15 +323,21 @@ def callers_of_urls():
 
 
 def resources_that_are_named():
-    """Of global clusters, and of changes in Route 53, the emulator knows no ARN, so that no policy could allow them."""
+    """Of global clusters, event sources and changes in Route 53 the emulator knows no ARN, so that no policy could allow them."""
 
     def named(original):
         def run(service, method, path, headers, body, query_params, region, account):
+            # What CloudWatch is asked for in CBOR has no resource, and is not text.
+            if path.startswith(CLOUDWATCH_CBOR):
+                return "*"
             found = original(service, method, path, headers, body, query_params, region, account)
             value = query_params.get("GlobalClusterIdentifier")
             value = value[0] if isinstance(value, list) else value
             if service == "rds" and value:
                 return f"arn:aws:rds::{account}:global-cluster:{value}"
+            source = re.search(r"/event-source-mappings/([0-9a-f-]{36})", path) if service == "lambda" else None
+            if source:
+                return f"arn:aws:lambda:{region}:{account}:event-source-mapping:{source[1]}"
             if service == "route53" and "/change/" in path:
                 return f"arn:aws:route53:::change/{path.rsplit('/', 1)[-1]}"
             return found
@@ -135,6 +381,66 @@ def versions_of_machines():
         return arn, {"Arn": arn}
 
     provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": lambda *_: None}
+
+
+def health_checks_of_stacks():
+    """CloudFormation knows no health checks of Route 53."""
+    from ministack.services import route53
+    from ministack.services.cloudformation import provisioners
+
+    kind = "AWS::Route53::HealthCheck"
+    if kind in provisioners._RESOURCE_HANDLERS:
+        raise SystemExit(f"the emulator has {kind} by now; see tests/e2e/seams.py")
+
+    def create(logical_id, properties, stack):
+        fields = "".join(
+            f"<{name}>{escape(text(value))}</{name}>" for name, value in properties["HealthCheckConfig"].items()
+        )
+        body = (
+            f"<CreateHealthCheckRequest><CallerReference>{escape(str(stack))}-{logical_id}</CallerReference>"
+            f"<HealthCheckConfig>{fields}</HealthCheckConfig></CreateHealthCheckRequest>"
+        )
+        status, _, answer = route53._create_health_check(body.encode())
+        found = re.search(r"<Id>([^<]+)</Id>", answer.decode() if isinstance(answer, bytes) else answer)
+        if status >= 400 or not found:
+            raise ValueError(f"{logical_id}: {answer}")
+        return found[1], {"HealthCheckId": found[1]}
+
+    def text(value):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": lambda *_: None}
+
+
+def alarms_of_stacks():
+    """CloudFormation knows no composite alarms, and no alarms on metric math: those get a metric that nobody publishes."""
+    from ministack.services import cloudwatch
+    from ministack.services.cloudformation import provisioners
+
+    kind = "AWS::CloudWatch::CompositeAlarm"
+    if kind in provisioners._RESOURCE_HANDLERS:
+        raise SystemExit(f"the emulator has {kind} by now; see tests/e2e/seams.py")
+
+    def create(logical_id, properties, stack):
+        status, _, answer = cloudwatch._put_composite_alarm({}, properties, False, is_json=True)
+        if status >= 400:
+            raise ValueError(f"{logical_id}: {answer}")
+        return properties["AlarmName"], {}
+
+    provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": lambda *_: None}
+
+    alarms = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
+
+    def on_a_metric(original):
+        def run(logical_id, properties, *rest):
+            if "Metrics" in properties:
+                properties = {name: value for name, value in properties.items() if name != "Metrics"}
+                properties |= {"Namespace": "e2e", "MetricName": "none", "Statistic": "Sum", "Period": 60}
+            return original(logical_id, properties, *rest)
+
+        return run
+
+    alarms["create"] = on_a_metric(alarms["create"])
 
 
 def parallel_of_its_own():
@@ -203,7 +509,17 @@ def visits(journal):
         wrap("services.stepfunctions", f"_execute_{kind.lower()}", written(kind))
 
 
+# States at which the next execution that comes there ends.
+dying = set()
+
+
 def visit(journal, ctx, kind):
+    from ministack.services import stepfunctions
+
+    # One that was stopped goes on there in its branches.
+    execution = stepfunctions._executions.get(ctx["Execution"]["Id"])
+    if execution and execution["status"] == "ABORTED":
+        raise stepfunctions._ExecutionError("States.Runtime", "it was stopped")
     journal(
         "visit",
         execution=ctx["Execution"]["Id"],
@@ -211,3 +527,6 @@ def visit(journal, ctx, kind):
         state=ctx["State"]["Name"],
         kind=kind,
     )
+    if ctx["State"]["Name"] in dying:
+        dying.discard(ctx["State"]["Name"])
+        raise stepfunctions._ExecutionError("States.Runtime", "it was to end here")

@@ -1,5 +1,6 @@
 """The simulator's own services, in a process of its own; see tests/src/bin/simulated-services.rs."""
 
+import base64
 import itertools
 import json
 import subprocess
@@ -31,6 +32,11 @@ class Services:
         if "error" in answer:
             raise RuntimeError(f"simulated-services: {request}: {answer['error']}")
         return answer
+
+    def call(self, timeout=None, *, body, **fields):
+        """A call to AWS; bodies are bytes. The answer as of `ask`."""
+        answer = self.ask("call", timeout, body=base64.b64encode(body).decode(), **fields)
+        return answer and answer | {"body": base64.b64decode(answer["body"])}
 
     def _read(self):
         for line in self._process.stdout:

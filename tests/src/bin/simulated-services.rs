@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,7 @@ struct Call {
     /// The address at AWS: `https://rds.us-east-1.amazonaws.com/`.
     url: String,
     headers: BTreeMap<String, String>,
+    /// In Base64: some protocols are no text.
     body: String,
 }
 
@@ -176,7 +178,8 @@ impl Served {
             &call.caller,
             &call.from,
         );
-        let mut request = HttpRequest::new(SdkBody::from(call.body));
+        let body = base64::decode(&call.body).map_err(|error| format!("body: {error}"))?;
+        let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method(&call.method).map_err(|error| error.to_string())?;
         request.set_uri(call.url).map_err(|error| error.to_string())?;
         for (name, value) in call.headers {
@@ -188,7 +191,7 @@ impl Served {
         Ok(json!({
             "status": response.status().as_u16(),
             "headers": headers,
-            "body": String::from_utf8_lossy(body),
+            "body": base64::encode(body),
         }))
     }
 
