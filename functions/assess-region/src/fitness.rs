@@ -292,7 +292,10 @@ mod tests {
         };
         assert!(fitness.blockers(&input(Intent::Switchover)).is_empty());
         let text = fitness.quota[0].to_string();
-        assert!(text.contains("us-west-2") && text.contains("GetAccountSettings"), "{text}");
+        assert!(
+            text.contains("us-west-2") && text.contains("GetAccountSettings"),
+            "{text}"
+        );
     }
 
     #[test]
