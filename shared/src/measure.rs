@@ -12,7 +12,8 @@ use crate::plan::{Objective, Objectives};
 pub struct Observed {
     /// When customers first suffered: the start of the first breaching minute of the outside probe.
     pub impact_at: Option<Timestamp>,
-    /// Whether nobody saw that: the start of the recovery stands in for it, and customers may have suffered for longer.
+    /// Whether nobody saw that: the start of the recovery stands in for it, or the first bad minute after one in which the probe said
+    /// nothing; customers may have suffered for longer.
     #[serde(default)]
     pub impact_assumed: bool,
     /// When it was decided what to do.

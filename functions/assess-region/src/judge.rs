@@ -14,8 +14,8 @@ use crate::evidence::{Evidence, Metrics};
 use crate::input::Input;
 use crate::loss::{Against, ExpectedLoss, Known, expected_loss};
 use crate::signals::{
-    OBSERVER, OTHER_SIDE, PROBE, REPLICATION, Says, Signal, beginning_of_outage, observer_signal, other_side_signal,
-    probe_signal, replication_signal,
+    OBSERVER, OTHER_SIDE, PROBE, REPLICATION, Says, Signal, beginning_of_outage, may_have_begun_before,
+    observer_signal, other_side_signal, probe_signal, replication_signal,
 };
 use crate::versions;
 use crate::{heartbeats, writer};
@@ -35,7 +35,8 @@ pub struct Output {
     pub health_answered: bool,
     /// When customers first suffered, as far as is known.
     pub impact_at: Timestamp,
-    /// Whether nobody saw that: the start stands in for it.
+    /// Whether nobody saw that: it may have been before. The first bad minute stands in for it where the probe was silent just before,
+    /// and else the start.
     pub impact_assumed: bool,
     /// How much would be lost.
     pub expected_loss: ExpectedLoss,
@@ -132,9 +133,9 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         promotion => promotion,
     };
     let impact_assumed = match (before, outage) {
-        (Some(before), Some(outage)) if outage <= before.impact_at => false,
+        (Some(before), Some(outage)) if outage <= before.impact_at => may_have_begun_before(&metrics.probe, outage),
         (Some(before), _) => before.impact_assumed,
-        (None, Some(_)) => false,
+        (None, Some(outage)) => may_have_begun_before(&metrics.probe, outage),
         // A planned move begins with its start: nobody suffered before it.
         (None, None) => input.intent != Intent::Switchover,
     };

@@ -84,6 +84,13 @@ pub(crate) fn beginning_of_outage(
     })
 }
 
+/// Whether an outage that `probe` shows from `outage` on may have begun before: it said nothing in the minute just before, and no
+/// heartbeat that stopped then says when.
+pub(crate) fn may_have_begun_before(probe: &Datapoints, outage: Timestamp) -> bool {
+    let says_something = |at: Option<Timestamp>| probe.iter().any(|(minute, _)| Some(*minute) == at);
+    says_something(Some(outage)) && !says_something(outage.checked_sub(PERIOD).ok())
+}
+
 /// The beginning of a moment's minute.
 fn minute_of(at: Timestamp) -> Timestamp {
     let second = at.as_second();
@@ -244,6 +251,18 @@ mod tests {
         // The probe knows better where it said something.
         assert_eq!(began(&[(2, 1.0), (3, 0.0), (4, 0.0)], Some(70)), Some(minute(3)));
         assert_eq!(began(&[(3, 0.0), (4, 0.0)], Some(130)), Some(minute(3)));
+    }
+
+    #[test]
+    fn an_outage_after_silence_may_have_begun_before() {
+        let may = |minutes: &[i64], outage: i64| {
+            let probe: Datapoints = minutes.iter().map(|m| (minute(*m), 0.0)).collect();
+            may_have_begun_before(&probe, minute(outage))
+        };
+        assert!(!may(&[2, 3, 4], 3), "the minute before is known");
+        assert!(may(&[1, 3, 4], 3), "the minute before is not");
+        assert!(may(&[3, 4], 3), "nothing is known from before");
+        assert!(!may(&[1, 3, 4], 2), "the heartbeat stopped in the silent minute");
     }
 
     #[test]
