@@ -100,6 +100,8 @@ pub struct Happened<'a> {
     pub truth: &'a Truth,
     /// The locks that somebody else holds, by execution.
     pub foreign: &'a [String],
+    /// The executions that had been started when it was not waited any longer. An alarm may start one more while all this is read.
+    pub started: &'a [String],
     /// How far clocks are off.
     pub skew_seconds: f64,
     /// Whether customers suffer from the disaster from its beginning on.

@@ -110,15 +110,16 @@ fn every_run_ends(happened: &Happened<'_>) -> Vec<Seen> {
         }
     }
     let arns: BTreeSet<String> = happened.simulation.ended().into_iter().map(|ended| ended.arn).collect();
-    for arn in happened.simulation.cloud().executions.arns() {
-        if !arns.contains(&arn) && !happened.foreign.contains(&arn) {
+    for arn in happened.started {
+        if !arns.contains(arn) && !happened.foreign.contains(arn) {
             breaches.push(seen(now, format!("{arn} does not end")));
         }
     }
     let unclosed = happened.recoveries.iter().filter(|recorded| {
         let is_told = recorded.announced.iter().any(|told| told.what == release_lock::TOLD);
         let may_stay_open = happened.is_stopped || !happened.can_close;
-        recorded.header.ended().is_none() && !(may_stay_open && (is_told || !happened.can_tell))
+        let is_waited_for = happened.started.contains(&recorded.header.execution);
+        is_waited_for && recorded.header.ended().is_none() && !(may_stay_open && (is_told || !happened.can_tell))
     });
     breaches.extend(unclosed.map(|recorded| seen(now, format!("{} was never closed", recorded.header.id))));
     breaches

@@ -261,6 +261,7 @@ impl<'a> Stage<'a> {
     }
 
     fn played(self) -> Played {
+        let started = self.world.cloud().executions.arns();
         let truth = self.script.disaster.truth(&self.world, self.disaster_at);
         let simulation = self.world.simulation;
         simulation.cloud().faults.lift_all();
@@ -269,6 +270,7 @@ impl<'a> Stage<'a> {
             truth,
             faults: self.injected.applied(&self.script.faults, &simulation),
             foreign: self.injected.foreign().to_vec(),
+            started,
             disaster_at: self.disaster_at,
             before: self.before,
             simulation,

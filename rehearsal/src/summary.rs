@@ -27,6 +27,8 @@ pub(crate) struct Played {
     pub(crate) faults: Vec<Applied>,
     /// Executions that hold a lock, and that nobody runs.
     pub(crate) foreign: Vec<String>,
+    /// The executions that had been started when it was not waited any longer.
+    pub(crate) started: Vec<String>,
     pub(crate) disaster_at: Timestamp,
     /// What everything was like before the recovery.
     pub(crate) before: Value,
@@ -52,6 +54,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         recoveries: &recoveries,
         truth,
         foreign: &played.foreign,
+        started: &played.started,
         skew_seconds: skew.as_secs_f64(),
         interrupts: disaster.interrupts(),
         changing_recoveries: disaster.changing_recoveries(),
