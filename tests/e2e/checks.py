@@ -180,6 +180,7 @@ def nameless(text):
     for pattern, name in (
         (r"\d{8}T\d{6}Z-[a-z-]+-[0-9a-f]{6}", "RECOVERY"),
         (r"[a-z-]+-(?:[0-9a-f]{32}|back-\d+)", "EXECUTION"),
+        (r"execution:(?:radiant-)?([a-z-]+):[0-9a-f]{64}", r"execution:\1:CHILD"),
         (r"stateMachine:radiant-", "stateMachine:"),
         (r"function:radiant-(?!production)", "function:"),
         (r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", "UUID"),

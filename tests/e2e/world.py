@@ -316,23 +316,22 @@ class Life:
         regions = (account.here, account.other)
         tables = {region: account.client("dynamodb", region) for region in regions}
         metrics = {region: account.client("cloudwatch", region) for region in regions}
-        minute = None
+        published = dict.fromkeys(regions, 0)
         while not self.stopped.wait(1):
             seen = account.order("look")
             for left in seen["heartbeats"]:
                 item = {name: {"S": text} for name, text in left["item"].items()}
                 tables[left["region"]].put_item(TableName=account.plan["automation"]["table"], Item=item)
-            if minute != seen["now"][:16]:
-                minute = seen["now"][:16]
-                for lag in seen["lags"]:
-                    if lag["milliseconds"] is not None:
-                        datum = {
-                            "MetricName": "AuroraGlobalDBRPOLag",
-                            "Dimensions": [{"Name": "DBClusterIdentifier", "Value": lag["cluster"]}],
-                            "Value": lag["milliseconds"],
-                        }
-                        metrics[lag["region"]].put_metric_data(Namespace="AWS/RDS", MetricData=[datum])
-                        self.has_left = self.has_left or bool(seen["heartbeats"])
+            for lag in seen["lags"]:
+                if lag["minutes"] > published[lag["region"]]:
+                    published[lag["region"]] = lag["minutes"]
+                    datum = {
+                        "MetricName": "AuroraGlobalDBRPOLag",
+                        "Dimensions": [{"Name": "DBClusterIdentifier", "Value": lag["cluster"]}],
+                        "Value": lag["milliseconds"],
+                    }
+                    metrics[lag["region"]].put_metric_data(Namespace="AWS/RDS", MetricData=[datum])
+                    self.has_left = self.has_left or bool(seen["heartbeats"])
 
 
 def alarm_event(account, at):

@@ -5,6 +5,8 @@ NAME = "stopped"
 WHAT = "a person stops the recovery while its scenario looks; the lock is freed, and people are told"
 DISASTER, FAULTS, OUTCOME = "region-failure", ["observer-lost", "child-not-stopped"], "failed"
 
+KNOWN = [("'release-lock', 'cloudwatch:PutMetricData'", "the schedule looks while the lock is still held, whose age it publishes")]
+
 
 def play(world):
     world.lose_both()

@@ -219,7 +219,13 @@ impl Served {
                 dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), site.cluster.clone())]),
             };
             let milliseconds = cloud.cloudwatch.largest(&site.region, &metric);
-            json!({ "region": site.region, "cluster": site.cluster, "milliseconds": milliseconds.last() })
+            // Each minute that there is anything to say; a lag that is not published any more is not 0.
+            json!({
+                "region": site.region,
+                "cluster": site.cluster,
+                "minutes": milliseconds.len(),
+                "milliseconds": milliseconds.last(),
+            })
         });
         Ok(json!({
             "now": cloud.now(),
