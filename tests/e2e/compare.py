@@ -105,9 +105,10 @@ def keys(value, path=""):
 def difference(what, there, here, known=()):
     """Sentences that say how two sets differ, but for what is `known`: patterns."""
     is_known = lambda one: any(re.search(pattern, str(one)) for pattern in known)  # noqa: E731
-    for one in sorted(map(str, set(there) - set(here))):
+    there, here = set(there), set(here)
+    for one in sorted(map(str, there - here)):
         if not is_known(one):
             yield f"{what}: on the emulator alone: {one}"
-    for one in sorted(map(str, set(here) - set(there))):
+    for one in sorted(map(str, here - there)):
         if not is_known(one):
             yield f"{what}: in the rehearsal alone: {one}"
