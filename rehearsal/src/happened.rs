@@ -7,6 +7,7 @@ use shared::arn;
 use shared::error::StepError;
 use shared::plan::Plan;
 use shared::record::{Announced, Closing, Header, Record, Reopened, TimelineStep, Undo};
+use simulator::aws::rds::Move;
 use simulator::aws::sns::Message;
 use simulator::simulation::Simulation;
 
@@ -134,6 +135,11 @@ pub struct Invariant {
 pub type Seen = (Timestamp, String);
 
 impl Happened<'_> {
+    /// Every move of the global database's writer that was asked for, in that order, those that AWS refused included.
+    pub fn moves(&self) -> Vec<Move> {
+        self.simulation.cloud().rds.moves(&self.plan.database.global_cluster)
+    }
+
     /// Every breach of these, in the order of time.
     pub fn breaches<'a>(&self, invariants: impl IntoIterator<Item = &'a Invariant>) -> Vec<Breach> {
         let each = invariants.into_iter().flat_map(|Invariant { name, check }| {

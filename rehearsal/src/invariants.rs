@@ -314,8 +314,7 @@ fn is_left_with_what_aws_gave_up(happened: &Happened<'_>, recorded: &Recorded) -
         return false;
     }
     let ended = recorded.closings().map(|closing| closing.closed_at).max();
-    let global = &happened.plan.database.global_cluster;
-    let moves = happened.simulation.cloud().rds.moves(global);
+    let moves = happened.moves();
     let mut asked = moves.iter().filter(|asked| {
         let is_within = asked.at >= recorded.header.opened_at && ended.is_none_or(|ended| asked.at <= ended);
         asked.accepted && asked.region == recorded.region && is_within

@@ -6,10 +6,6 @@ import re
 
 from account import ROOT, run
 
-# Actions by which the record is written; which of them depends on chance (who came first, what was tried again).
-RECORD = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"}
-
-
 def rehearsed(world, scenario):
     """The rehearsal of the scenario's disaster and faults, with the same plan and seed."""
     account = world.account
@@ -74,19 +70,20 @@ def place(definition, path):
 
 def permissions(world):
     """What was asked for by functions: function, Region of its own, action and resource; and whether that was allowed."""
-    callers = {line["key"]: (line["caller"], line["home"]) for line in world.journal() if line["happened"] == "worker"}
-    for line in world.journal():
+    lines = world.journal()
+    callers = {line["key"]: (line["caller"], line["home"]) for line in lines if line["happened"] == "worker"}
+    for line in lines:
         if line["happened"] == "permission" and line["key"] in callers:
             caller, home = callers[line["key"]]
             yield caller, home, line["action"], line["resource"], line["allowed"]
 
 
 def changing(calls, homes, lost):
-    """What functions of these Regions change outside the record, but for what they ask of a lost Region, where nobody hears it."""
+    """What functions of these Regions change, but for what they ask of a lost Region, where nobody hears it."""
     return {
         (call["function"], call["action"], call["resource"])
         for call in calls
-        if call["changes"] and call["home"] in homes and call["region"] not in lost and call["action"] not in RECORD
+        if call["changes"] and call["home"] in homes and call["region"] not in lost
     }
 
 

@@ -22,9 +22,18 @@ def wrap(module, name, make):
     module = importlib.import_module(f"ministack.{module}")
     original = getattr(module, name, None)
     if not callable(original):
-        raise SystemExit(f"the emulator has no ministack.{module.__name__}.{name} any more; see tests/e2e/seams.py")
+        raise SystemExit(f"the emulator has no {module.__name__}.{name} any more; see tests/e2e/seams.py")
     setattr(module, name, make(original))
     return original
+
+
+def add_kind(kind, create):
+    """Has CloudFormation make resources of a kind that it does not know there. Nothing deletes them."""
+    from ministack.services.cloudformation import provisioners
+
+    if kind in provisioners._RESOURCE_HANDLERS:
+        raise SystemExit(f"the emulator has {kind} by now; see tests/e2e/seams.py")
+    provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": lambda *_: None}
 
 
 def install(journal, scale, clusters):
@@ -384,11 +393,6 @@ def versions_that_are_started():
 def versions_of_machines():
     """CloudFormation knows no versions of state machines."""
     from ministack.services import stepfunctions
-    from ministack.services.cloudformation import provisioners
-
-    kind = "AWS::StepFunctions::StateMachineVersion"
-    if kind in provisioners._RESOURCE_HANDLERS:
-        raise SystemExit(f"the emulator has {kind} by now; see tests/e2e/seams.py")
 
     def create(logical_id, properties, stack):
         asked = {"stateMachineArn": properties["StateMachineArn"], "description": properties.get("Description", "")}
@@ -398,17 +402,12 @@ def versions_of_machines():
         arn = json.loads(body)["stateMachineVersionArn"]
         return arn, {"Arn": arn}
 
-    provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": lambda *_: None}
+    add_kind("AWS::StepFunctions::StateMachineVersion", create)
 
 
 def health_checks_of_stacks():
     """CloudFormation knows no health checks of Route 53."""
     from ministack.services import route53
-    from ministack.services.cloudformation import provisioners
-
-    kind = "AWS::Route53::HealthCheck"
-    if kind in provisioners._RESOURCE_HANDLERS:
-        raise SystemExit(f"the emulator has {kind} by now; see tests/e2e/seams.py")
 
     def create(logical_id, properties, stack):
         fields = "".join(
@@ -427,7 +426,7 @@ def health_checks_of_stacks():
     def text(value):
         return str(value).lower() if isinstance(value, bool) else str(value)
 
-    provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": lambda *_: None}
+    add_kind("AWS::Route53::HealthCheck", create)
 
 
 def alarms_of_stacks():
@@ -435,17 +434,13 @@ def alarms_of_stacks():
     from ministack.services import cloudwatch
     from ministack.services.cloudformation import provisioners
 
-    kind = "AWS::CloudWatch::CompositeAlarm"
-    if kind in provisioners._RESOURCE_HANDLERS:
-        raise SystemExit(f"the emulator has {kind} by now; see tests/e2e/seams.py")
-
     def create(logical_id, properties, stack):
         status, _, answer = cloudwatch._put_composite_alarm({}, properties, False, is_json=True)
         if status >= 400:
             raise ValueError(f"{logical_id}: {answer}")
         return properties["AlarmName"], {}
 
-    provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": lambda *_: None}
+    add_kind("AWS::CloudWatch::CompositeAlarm", create)
 
     alarms = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
 

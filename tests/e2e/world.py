@@ -66,9 +66,13 @@ class World:
         self.lose(self.account.places["observer"])
         self.lose(self.other)
 
-    def give_back(self, region):
-        self.account.order("give-back", region=region)
-        self.say(f"{region} is back")
+    def recover_from_loss(self):
+        """The Region is lost, the alarm goes off, and the recovery is waited for. Gives what a scenario gives."""
+        self.lose_both()
+        self.heartbeats_end()
+        self.alarm()
+        self.ended(self.here)
+        return self.here, [1]
 
     def alarm(self, age=0):
         """The alarm's event, `age` seconds after the alarm."""

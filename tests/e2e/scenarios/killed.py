@@ -8,10 +8,7 @@ ANSWERS = ["approve", "approve"]
 
 def play(world):
     world.account.order("kill", function="promote-database", call=2)
-    world.lose_both()
-    world.heartbeats_end()
-    world.alarm()
-    world.ended(world.here)
+    told = world.recover_from_loss()
     killed = [line for line in world.journal() if line["happened"] == "killed"]
     assert len(killed) == 1, f"killed {len(killed)} times"
-    return world.here, [1]
+    return told

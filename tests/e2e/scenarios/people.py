@@ -7,8 +7,4 @@ ANSWERS = ["approve", "approve"]
 
 
 def play(world):
-    world.lose_both()
-    world.heartbeats_end()
-    world.alarm()
-    world.ended(world.here)
-    return world.here, [1]
+    return world.recover_from_loss()

@@ -9,7 +9,6 @@ use shared::record::Closing;
 use shared::scenario::region_failure::Intent;
 use shared::step::Step;
 use simulator::aws::cloudwatch::Metric;
-use simulator::aws::rds::Move;
 
 use crate::deployment::own_metric;
 use crate::happened::{Happened, Invariant, Recorded, Seen};
@@ -65,11 +64,6 @@ pub(crate) const NO_DEAD_LETTERS: Invariant = Invariant {
 /// Something that must not be.
 fn seen(at: Timestamp, what: impl Into<String>) -> Seen {
     (at, what.into())
-}
-
-fn moves(happened: &Happened<'_>) -> Vec<Move> {
-    let global = &happened.plan.database.global_cluster;
-    happened.simulation.cloud().rds.moves(global)
 }
 
 /// After a fence was confirmed, the side that was fenced takes no write of a customer until the fence is taken back.
@@ -218,7 +212,7 @@ fn promoted(recorded: &Recorded) -> bool {
 /// AWS is asked for a promotion once: not again while one goes on, and not again after it is done.
 fn promoted_once(happened: &Happened<'_>) -> Vec<Seen> {
     let mut breaches = Vec::new();
-    let moves = moves(happened);
+    let moves = happened.moves();
     for (index, asked) in moves.iter().enumerate() {
         let earlier = moves[..index].iter().rev().find(|earlier| {
             earlier.accepted && earlier.target == asked.target && earlier.loses_data == asked.loses_data
@@ -272,7 +266,7 @@ fn unasked_needs_two_classes(happened: &Happened<'_>) -> Vec<Seen> {
         let opened_at = recorded.header.opened_at;
         let site = happened.plan.site(&recorded.region);
         let target = site.map(|site| happened.plan.cluster_arn(site));
-        let mut asked = moves(happened).into_iter();
+        let mut asked = happened.moves().into_iter();
         let Some(moved) = asked.find(|asked| Some(&asked.target) == target.as_ref() && asked.at >= opened_at) else {
             continue;
         };
@@ -345,7 +339,8 @@ fn loses_with_approval(happened: &Happened<'_>) -> Vec<Seen> {
         if !promoted(recorded) || is_approved(recorded) {
             continue;
         }
-        let moved = moves(happened)
+        let moved = happened
+            .moves()
             .into_iter()
             .find(|asked| asked.accepted && asked.loses_data && asked.region == recorded.region);
         let Some((moved, closing)) = moved.zip(recorded.header.closing.as_ref()) else {
