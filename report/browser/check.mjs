@@ -18,6 +18,11 @@ const SCHEMES = ["light", "dark"];
 const TOLERATED_SHARE = 0.02;
 // Golden files show this much of a page, in pixels.
 const HEIGHT = 2400;
+// In pixels: where the answers must end, and where the folds must begin on a small screen.
+const FIRST_SCREEN = 900;
+const BEFORE_FOLDS = 6000;
+// A4 without its margins of 15 mm, in pixels.
+const PAPER = { width: 680, height: 1009 };
 const FONTS = `* { font-family: "DejaVu Sans" !important } code, pre, code * { font-family: "DejaVu Sans Mono" !important }`;
 
 const problems = [];
@@ -93,6 +98,7 @@ async function checkPage(browser, name, report, width, scheme) {
   });
   if (overflow[0] || overflow.length > 1) wrong(label, `is wider than the screen: ${overflow.slice(1).join(" ")}`);
   if (width === WIDTHS[0] && scheme === "light") await checkFigures(page, name, report);
+  await checkFirstScreen(page, label, width);
   await page.evaluate(axe);
   const { violations, passes } = await page.evaluate(() => window.axe.run());
   for (const violation of violations) {
@@ -106,6 +112,19 @@ async function checkPage(browser, name, report, width, scheme) {
   await page.screenshot({ path: picture, clip: { x: 0, y: 0, width, height: Math.min(height, HEIGHT) } });
   compare(label, picture, join(golden, `${name}-${width}-${scheme}.png`));
   await page.close();
+}
+
+/** The four answers are on the first screen, and what is not folded is not long. */
+async function checkFirstScreen(page, label, width) {
+  const [answers, end, open] = await page.evaluate(() => {
+    const bottom = (element) => (element ? element.getBoundingClientRect().bottom + window.scrollY : Infinity);
+    const fold = document.querySelector("main > section:has(> details)");
+    const answers = [...document.querySelectorAll(".answers > div")];
+    return [answers.length, bottom(answers.at(-1)), fold ? fold.getBoundingClientRect().top + window.scrollY : Infinity];
+  });
+  if (answers !== 4) wrong(label, `has ${answers} answers`);
+  if (end > FIRST_SCREEN) wrong(label, `its answers end at ${end} px`);
+  if (width === WIDTHS[0] && open > BEFORE_FOLDS) wrong(label, `its folds begin at ${open} px`);
 }
 
 function compare(label, taken, kept) {
@@ -134,7 +153,17 @@ async function checkPrint(browser, name) {
   writeFileSync(join(out, `${name}.pdf`), pdf);
   const pages = pdf.toString("latin1").match(/\/Type\s*\/Page\b/g)?.length ?? 0;
   if (pages < 1 || pdf.length < 20_000) wrong(name, `is ${pages} pages and ${pdf.length} bytes on paper`);
+  await page.setViewport(PAPER);
   await page.emulateMediaType("print");
+  const summary = await page.$eval("header", (header) => header.getBoundingClientRect().bottom);
+  if (summary > PAPER.height) wrong(name, `its summary takes ${summary} px of ${PAPER.height} px of paper`);
+  const shut = await page.$$eval("details", (all) =>
+    all.filter((details) => {
+      const inner = [...details.children].filter((child) => child.tagName !== "SUMMARY");
+      return inner.length > 0 && inner.every((child) => child.getBoundingClientRect().height === 0);
+    }).length,
+  );
+  if (shut > 0) wrong(name, `${shut} folds are shut on paper`);
   const hidden = await page.$$eval("main section", (all) => all.filter((section) => section.offsetHeight === 0).length);
   if (hidden > 0) wrong(name, `${hidden} sections are not on paper`);
   await page.close();

@@ -1,12 +1,13 @@
-//! Many rehearsals: what they came to, and how the achieved times are distributed.
+//! Many rehearsals: how they ended, which rules they broke, and how the achieved times are distributed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use shared::plan::{Duration, Objective, Objectives};
 
-use crate::page::{Block, Page, Section, Table, Text, Todo, Tone};
+use crate::page::{Answer, Block, Page, Section, Table, Text, Todo, Tone, Verdict};
 use crate::plot::Plot;
-use crate::words::{humanised, length};
+use crate::words::{count, humanised, length};
 
 /// Many rehearsals. All times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,12 +20,16 @@ pub struct Campaign {
     pub runs: u64,
     /// How long they took, by a real clock.
     pub took_seconds: f64,
-    /// What came of each scenario.
+    /// How the rehearsals of each scenario ended.
     pub scenarios: Vec<ScenarioRuns>,
-    /// In how many rehearsals a kind of fault happened, by its name.
-    pub faults: BTreeMap<String, u64>,
-    /// Where something did not hold that always must.
+    /// Kinds of faults by their names: of the rehearsals in which one happened, how many had each outcome.
+    pub faults: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Each rule that a rehearsal broke.
     pub breaches: Vec<Breach>,
+    /// SHA-256 of the plan.
+    pub plan_sha256: String,
+    /// The version of the program that played it.
+    pub version: String,
 }
 
 /// The rehearsals of one scenario.
@@ -34,8 +39,12 @@ pub struct ScenarioRuns {
     pub name: String,
     /// How many there were.
     pub runs: u64,
+    /// What the plan aims at.
+    pub objectives: Objectives,
     /// How many had each outcome.
     pub outcomes: BTreeMap<String, u64>,
+    /// What plays the first rehearsal of each outcome again.
+    pub commands: BTreeMap<String, String>,
     /// The achieved recovery times of those that measured one.
     pub rto: Spread,
     /// The achieved recovery points of those that measured one.
@@ -57,12 +66,12 @@ pub struct Spread {
     pub values: Vec<f64>,
 }
 
-/// Something that always must hold, and did not.
+/// A rule that a rehearsal broke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
-    /// What must hold.
+    /// The rule's name.
     pub invariant: String,
-    /// What was found instead.
+    /// What happened against it.
     pub what: String,
     /// When in the rehearsal, or where.
     pub at: String,
@@ -90,89 +99,199 @@ impl Spread {
     }
 }
 
+/// The outcome of a recovery that did what it should.
+const RECOVERED: &str = "recovered";
+
+/// What its first screen counts.
+struct Counts {
+    broken: usize,
+    recovered: u64,
+    /// Rehearsals whose time without service is above the maximum.
+    late: usize,
+    /// Rehearsals whose loss is above the maximum.
+    lost: usize,
+}
+
+impl Counts {
+    fn of(campaign: &Campaign) -> Self {
+        let above = |spread: &Spread, objective: Option<Objective>| {
+            let maximum = objective.map(|objective| objective.maximum.as_secs() as f64);
+            spread
+                .values
+                .iter()
+                .filter(|value| maximum.is_some_and(|maximum| **value > maximum))
+                .count()
+        };
+        let scenarios = || campaign.scenarios.iter();
+        Self {
+            broken: campaign.breaches.len(),
+            recovered: scenarios().filter_map(|runs| runs.outcomes.get(RECOVERED)).sum(),
+            late: scenarios()
+                .map(|runs| above(&runs.rto, Some(runs.objectives.rto)))
+                .sum(),
+            lost: scenarios().map(|runs| above(&runs.rpo, runs.objectives.rpo)).sum(),
+        }
+    }
+
+    /// Rules first: one that is broken is a defect of ours. An end without a recovery can be right, and has to be looked at.
+    fn tone(&self, runs: u64) -> Tone {
+        if self.broken > 0 {
+            Tone::Bad
+        } else if self.recovered < runs || self.late + self.lost > 0 {
+            Tone::Warn
+        } else {
+            Tone::Good
+        }
+    }
+}
+
 /// The page of a campaign.
 pub(crate) fn page(campaign: &Campaign) -> Page {
-    let breaches = campaign.breaches.len();
-    let (outcome, tone, sentence) = match breaches {
-        0 => (
-            "Held",
-            Tone::Good,
-            "everything that always must hold did so in each of them.".to_owned(),
-        ),
-        1 => (
-            "Breached",
-            Tone::Bad,
-            "once something did not hold that always must.".to_owned(),
-        ),
-        more => (
-            "Breached",
-            Tone::Bad,
-            format!("{more} times something did not hold that always must."),
-        ),
-    };
-    let runs = format!(
-        "{} rehearsals of {} scenarios: ",
-        campaign.runs,
-        campaign.scenarios.len()
-    );
+    let counts = Counts::of(campaign);
+    let mut said = vec![
+        format!("{} broken", count(counts.broken, "rule", "rules")),
+        format!("{} of {} recovered", counts.recovered, campaign.runs),
+    ];
+    for (number, what) in [(counts.late, "RTO"), (counts.lost, "RPO")] {
+        if number > 0 {
+            said.push(format!("{number} above the {what} maximum"));
+        }
+    }
     let sections = vec![
-        Section::new("breaches", "What did not hold", breaches_in_words(campaign)),
-        Section::new("scenarios", "What came of them", outcomes(campaign)),
+        Section::new("breaches", "Rules broken", breaches_in_words(campaign)),
+        Section::new("scenarios", "Outcomes", outcomes(campaign)),
         Section::new("times", "Achieved times", times(campaign)),
-        Section::new("faults", "Faults that happened", faults(campaign)),
-        Section::new("words", "Words", words()),
+        Section::folded("faults", "Outcomes by fault", faults(campaign)),
+        Section::folded("again", "Play one again", again(campaign)),
+        Section::folded("words", "Words", words()),
+        Section::folded("origin", "Origin", origin(campaign)),
     ];
     Page {
         title: campaign.title.clone(),
-        notice: Some(
-            "These were rehearsals, against a simulated AWS: no real service was lost, and none was changed."
-                .to_owned(),
-        ),
-        outcome: outcome.to_owned(),
-        tone,
-        sentence: Text::plain(runs + &sentence),
-        because: vec![
-            Text::plain("They come from seed ")
-                .and_code(campaign.seed.to_string())
-                .and(" and took ")
-                .number(
-                    "/campaign/took_seconds",
-                    campaign.took_seconds,
-                    length(campaign.took_seconds),
-                )
-                .and(" of real time."),
+        strip: vec![
+            "REHEARSALS".to_owned(),
+            format!("{} on a simulated AWS", campaign.runs),
+            format!("seed {}", campaign.seed),
         ],
-        state: Vec::new(),
+        verdict: Verdict {
+            tone: counts.tone(campaign.runs),
+            headline: format!("{}.", said.join("; ")),
+            sentences: vec!["No real service was lost, and nothing real changed.".into()],
+            reasons: Vec::new(),
+        },
+        answers: answers(campaign, &counts),
+        pictures: Vec::new(),
         day: String::new(),
         sections,
     }
 }
 
+fn answers(campaign: &Campaign, counts: &Counts) -> Vec<Answer> {
+    let answer = |question: &'static str, value: String, note: &str, tone: Tone| Answer {
+        question,
+        value: value.into(),
+        gauge: None,
+        notes: vec![note.into()],
+        tone,
+    };
+    let all = counts.recovered == campaign.runs;
+    let above = counts.late + counts.lost;
+    let look_at = if counts.broken > 0 {
+        "The rules that were broken"
+    } else if above > 0 {
+        "What is above a maximum"
+    } else if all {
+        "Nothing stands out"
+    } else {
+        "What did not recover"
+    };
+    vec![
+        answer(
+            "How many recovered?",
+            format!("{} of {}", counts.recovered, campaign.runs),
+            if all {
+                "each rehearsal"
+            } else {
+                "the others ended as refused, declined, expired or worse: see Outcomes"
+            },
+            if all { Tone::Good } else { Tone::Warn },
+        ),
+        answer(
+            "How many were above a maximum?",
+            format!("{} RTO, {} RPO", counts.late, counts.lost),
+            "of the rehearsals that measured one",
+            if above > 0 { Tone::Bad } else { Tone::Good },
+        ),
+        answer(
+            "How many rules were broken?",
+            counts.broken.to_string(),
+            "rules hold in each rehearsal, however it ends",
+            if counts.broken > 0 { Tone::Bad } else { Tone::Good },
+        ),
+        answer(
+            "What do I look at first?",
+            look_at.to_owned(),
+            "each has a command that plays it again",
+            Tone::Plain,
+        ),
+    ]
+}
+
 fn breaches_in_words(campaign: &Campaign) -> Vec<Block> {
     if campaign.breaches.is_empty() {
         return vec![Block::Paragraph(
-            "Nothing: every rehearsal was held against every rule.".into(),
+            "None: each rehearsal was checked against each rule.".into(),
         )];
     }
     let todo = |breach: &Breach| {
-        let what = Text::default().strong(breach.invariant.as_str()).and(format!(
-            ": {}, at {} with seed {}.",
-            breach.what, breach.at, breach.seed
-        ));
-        Todo::new(what).run("To play it again", breach.command.clone())
+        let about = format!("{}, at {} with seed {}.", breach.what, breach.at, breach.seed);
+        Todo::now(breach.invariant.as_str())
+            .about(about)
+            .run("Play it again", breach.command.clone())
     };
     vec![Block::Todo(campaign.breaches.iter().map(todo).collect())]
 }
 
+/// What plays the first rehearsal of each outcome again.
+fn again(campaign: &Campaign) -> Vec<Block> {
+    let rows = campaign.scenarios.iter().flat_map(|runs| {
+        runs.commands.iter().map(|(outcome, command)| {
+            vec![
+                Text::plain(format!("{}, {outcome}", runs.name)),
+                Text::code(command.as_str()),
+            ]
+        })
+    });
+    let rows: Vec<Vec<Text>> = rows.collect();
+    if rows.is_empty() {
+        return vec![Block::Paragraph("Nothing was played.".into())];
+    }
+    vec![Block::Table(Table {
+        caption: "The first rehearsal of each outcome".to_owned(),
+        head: ["Scenario and outcome", "Command"].map(str::to_owned).to_vec(),
+        rows,
+    })]
+}
+
+/// What it was made from.
+fn origin(campaign: &Campaign) -> Vec<Block> {
+    vec![Block::Facts(vec![
+        ("Seed".into(), Text::code(campaign.seed.to_string())),
+        (
+            "Real time".into(),
+            Text::default().number(
+                "/campaign/took_seconds",
+                campaign.took_seconds,
+                length(campaign.took_seconds),
+            ),
+        ),
+        ("Plan (SHA-256)".into(), Text::code(campaign.plan_sha256.as_str())),
+        ("Version of drctl".into(), Text::code(campaign.version.as_str())),
+    ])]
+}
+
 fn outcomes(campaign: &Campaign) -> Vec<Block> {
-    let mut names: Vec<&String> = campaign
-        .scenarios
-        .iter()
-        .flat_map(|runs| runs.outcomes.keys())
-        .collect();
-    // What is hoped for comes first.
-    names.sort_by_key(|name| (name.as_str() != "recovered", name.as_str()));
-    names.dedup();
+    let names = outcome_names(campaign.scenarios.iter().map(|runs| &runs.outcomes));
     let head = ["Scenario".to_owned(), "Runs".to_owned()];
     let rows = campaign.scenarios.iter().enumerate().map(|(index, runs)| {
         let count = |pointer: &str, count: u64| {
@@ -206,7 +325,7 @@ fn outcomes(campaign: &Campaign) -> Vec<Block> {
 
 fn times(campaign: &Campaign) -> Vec<Block> {
     let mut blocks = vec![Block::Table(Table {
-        caption: "Achieved times, of the rehearsals that measured one".to_owned(),
+        caption: "Achieved times of the rehearsals that measured one".to_owned(),
         head: [
             "Scenario and time",
             "Measured",
@@ -220,7 +339,13 @@ fn times(campaign: &Campaign) -> Vec<Block> {
         rows: spreads(campaign).map(|spread| spread.row()).collect(),
     })];
     for spread in spreads(campaign) {
-        let lines = [("median", spread.spread.median), ("95 of 100", spread.spread.p95)];
+        let limit = |of: fn(Objective) -> Duration| spread.objective.map(|objective| of(objective).as_secs() as f64);
+        let lines = [
+            ("median", spread.spread.median),
+            ("95 of 100", spread.spread.p95),
+            ("target", limit(|objective| objective.target)),
+            ("maximum", limit(|objective| objective.maximum)),
+        ];
         if let Some(plot) = Plot::of(&spread.title(), &spread.spread.values, &lines) {
             blocks.push(Block::Plot(plot));
         }
@@ -234,15 +359,22 @@ struct Named<'a> {
     index: usize,
     field: &'static str,
     spread: &'a Spread,
+    objective: Option<Objective>,
 }
 
 fn spreads(campaign: &Campaign) -> impl Iterator<Item = Named<'_>> {
     campaign.scenarios.iter().enumerate().flat_map(|(index, runs)| {
-        [("rto", &runs.rto), ("rpo", &runs.rpo)].map(|(field, spread)| Named {
+        let objectives = &runs.objectives;
+        [
+            ("rto", &runs.rto, Some(objectives.rto)),
+            ("rpo", &runs.rpo, objectives.rpo),
+        ]
+        .map(|(field, spread, objective)| Named {
             scenario: &runs.name,
             index,
             field,
             spread,
+            objective,
         })
     })
 }
@@ -277,31 +409,51 @@ impl Named<'_> {
     }
 }
 
+/// A matrix: a row for each kind of fault, a column for each outcome.
 fn faults(campaign: &Campaign) -> Vec<Block> {
     if campaign.faults.is_empty() {
         return vec![Block::Paragraph("None beside the disasters themselves.".into())];
     }
-    let rows = campaign
-        .faults
-        .iter()
-        .map(|(name, runs)| vec![Text::plain(name.as_str()), runs.to_string().into()]);
+    let names = outcome_names(campaign.faults.values());
+    let rows = campaign.faults.iter().map(|(fault, outcomes)| {
+        let of = |name: &&String| outcomes.get(*name).copied().unwrap_or(0);
+        let all: u64 = outcomes.values().sum();
+        [Text::plain(fault.as_str()), all.to_string().into()]
+            .into_iter()
+            .chain(names.iter().map(|name| match of(name) {
+                0 => "\u{2013}".into(),
+                some => some.to_string().into(),
+            }))
+            .collect()
+    });
     vec![Block::Table(Table {
-        caption: "In how many rehearsals each kind of fault happened".to_owned(),
-        head: ["Fault", "Rehearsals"].map(str::to_owned).to_vec(),
+        caption: "Outcomes of the rehearsals in which each kind of fault happened; one can be in several rows"
+            .to_owned(),
+        head: ["Fault".to_owned(), "Runs".to_owned()]
+            .into_iter()
+            .chain(names.iter().map(|name| humanised(name)))
+            .collect(),
         rows: rows.collect(),
     })]
+}
+
+/// Names of outcomes; what is hoped for comes first.
+fn outcome_names<'a>(counted: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> Vec<&'a String> {
+    let mut names: Vec<&String> = counted.flat_map(BTreeMap::keys).collect();
+    names.sort_by_key(|name| (name.as_str() != RECOVERED, name.as_str()));
+    names.dedup();
+    names
 }
 
 fn words() -> Vec<Block> {
     let words = [
         (
             "Rehearsal",
-            "one disaster and the recovery from it, played against a simulated AWS; the same seed plays the same one \
-             again",
+            "one disaster and the recovery from it, played on a simulated AWS; the same seed plays the same one again",
         ),
         (
             "RTO, recovery time",
-            "from the moment at which customers began to suffer until the first healthy answer",
+            "from the first minute without service to the first healthy answer",
         ),
         (
             "RPO, recovery point",

@@ -7,7 +7,7 @@ use crate::path::CriticalPath;
 use crate::state::State;
 
 /// The format of the JSON form; it grows with every change that a reader of the one before would not understand.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The JSON form of a report:
 ///

@@ -2,7 +2,11 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::page::{Block, Figure, Page, Piece, Section, Table, Text, Todo, Tone};
+use crate::commands::visible_lines;
+use crate::course::Course;
+use crate::page::{
+    Answer, Block, Exact, Figure, Gauge, Page, Piece, Place, Section, Table, Text, Todo, Tone, When, times_are,
+};
 use crate::plot::Plot;
 use crate::timeline::{Row, Segment, SegmentKind, Timeline};
 use crate::words::{length, moment, visible};
@@ -13,6 +17,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 /// The whole file.
 pub(crate) fn document(page: &Page) -> String {
+    let strip: Vec<String> = page.strip.iter().map(|part| visible(part)).collect();
+    let verdict = &page.verdict;
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -22,19 +28,24 @@ pub(crate) fn document(page: &Page) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (visible(&page.outcome)) ": " (visible(&page.title)) }
-                style { (PreEscaped(STYLE)) }
+                title { (visible(&verdict.headline)) " " (visible(&page.title)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(printed_strip(&strip))) }
             }
             body {
                 (patterns())
                 header {
-                    @if let Some(notice) = &page.notice { p.notice { (visible(notice)) } }
+                    p.strip { @for (index, part) in strip.iter().enumerate() {
+                        @if index == 0 { strong { (part) } } @else { " " span { (part) } }
+                    } }
                     h1 { (visible(&page.title)) }
-                    (outcome(page))
-                    @if !page.state.is_empty() { div.state { @for part in &page.state { (block(part, &page.day)) } } }
-                    @if !page.day.is_empty() {
-                        p.aside { "Times are UTC, cut to the second; those without a day are of " (page.day) ". Lengths are rounded." }
+                    div.verdict.(class(verdict.tone)) {
+                        p.headline { span aria-hidden="true" { (verdict.tone.sign()) " " } (visible(&verdict.headline)) }
+                        @for sentence in &verdict.sentences { p { (text(sentence, &page.day)) } }
                     }
+                    dl.answers { @for item in &page.answers { (answer(item, &page.day)) } }
+                    @for reason in &verdict.reasons { p.reason { (text(reason, &page.day)) } }
+                    @for part in &page.pictures { (block(part, &page.day)) }
+                    @if !page.day.is_empty() { p.aside { (times_are(&page.day)) } }
                 }
                 nav aria-label="Sections" {
                     ul { @for section in &page.sections { li { a href={ "#" (section.id) } { (section.title) } } } }
@@ -46,38 +57,141 @@ pub(crate) fn document(page: &Page) -> String {
     markup.into_string()
 }
 
-fn outcome(page: &Page) -> Markup {
-    html! {
-        div.outcome.(tone(page.tone)) {
-            p.word { span aria-hidden="true" { (sign(page.tone)) " " } (visible(&page.outcome)) }
-            p.sentence { (text(&page.sentence, &page.day)) }
-            @for because in &page.because { p { (text(because, &page.day)) } }
-        }
-    }
+/// What stands on every printed page: whether it is real, which report it is, and which page.
+fn printed_strip(strip: &[String]) -> String {
+    // Within a text of a style sheet, these are all that mean something.
+    let is_harmless = |c: &char| !matches!(c, '"' | '\\' | '<' | '>' | '&');
+    let text: String = strip.join(" \u{B7} ").chars().filter(is_harmless).collect();
+    format!(
+        "@page {{ margin: 15mm; @top-left {{ content: \"{text}\"; font: 8pt sans-serif; }} \
+         @top-right {{ content: counter(page) \"/\" counter(pages); font: 8pt sans-serif; }} }}"
+    )
 }
 
-const fn tone(tone: Tone) -> &'static str {
+const fn class(tone: Tone) -> &'static str {
     match tone {
         Tone::Good => "good",
+        Tone::Warn => "warn",
         Tone::Bad => "bad",
         Tone::Plain => "plain",
     }
 }
 
-const fn sign(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Good => "\u{2713}",
-        Tone::Bad => "\u{2717}",
-        Tone::Plain => "\u{2022}",
+fn answer(answer: &Answer, day: &str) -> Markup {
+    html! {
+        div.(class(answer.tone)) {
+            dt { (answer.question) }
+            dd.value { (text(&answer.value, day)) }
+            @if let Some(drawn) = &answer.gauge { dd.drawn { (gauge(drawn)) } }
+            @for (index, note) in answer.notes.iter().enumerate() {
+                dd.note {
+                    @if index == 0 && answer.tone != Tone::Plain { span aria-hidden="true" { (answer.tone.sign()) " " } }
+                    (text(note, day))
+                }
+            }
+        }
+    }
+}
+
+/// A value against its limits, to scale. One that nobody measured is an empty outline; a lower bound has an open end.
+fn gauge(gauge: &Gauge) -> Markup {
+    let value = gauge.seconds.unwrap_or(0.0);
+    // What is far above the maximum is drawn to the end.
+    let whole = gauge.maximum.max(value.min(gauge.maximum * 1.25)).max(1.0);
+    let part = |seconds: f64| percent((seconds / whole * 100.0).min(100.0));
+    let marks = [(gauge.target, "target"), (gauge.maximum, "max")];
+    // Names of marks that are close to each other stand one above the other.
+    let is_close = (gauge.maximum - gauge.target) / whole < 0.45;
+    html! {
+        svg.gauge width="100%" height=(if is_close { 38 } else { 26 }) aria-hidden="true" focusable="false" {
+            rect.outline x="0" y="0" width="100%" height="10" {}
+            @if let Some(seconds) = gauge.seconds {
+                rect.amount x="0" y="0" width=(part(seconds.max(whole * 0.005))) height="10" {}
+                @if gauge.exact == Exact::AtLeast && seconds < whole {
+                    rect.open x=(part(seconds)) y="0" width=(part((whole - seconds).min(whole * 0.04))) height="10" {}
+                }
+            }
+            @for (index, (limit, name)) in marks.into_iter().enumerate() {
+                @let lower = is_close && index == 1;
+                @let position = limit / whole * 100.0;
+                line.limit x1=(part(limit)) x2=(part(limit)) y1="0" y2=(if lower { 26 } else { 14 }) {}
+                text x=(part(limit)) y=(if lower { 36 } else { 24 }) text-anchor=(anchor(position, 15.0)) { (name) " " (length(limit)) }
+            }
+        }
+    }
+}
+
+fn place(place: &Place, day: &str) -> Markup {
+    html! {
+        li {
+            p.name { strong { (visible(&place.name)) } }
+            p.aside { "before: " (place.before) }
+            ul { @for (tone, said) in &place.now {
+                li.(class(*tone)) { span aria-hidden="true" { (tone.sign()) " " } (text(said, day)) }
+            } }
+        }
+    }
+}
+
+/// What customers waited for, in a few pieces, to scale.
+fn course(course: &Course, day: &str) -> Markup {
+    let whole = shared::measure::seconds_between(course.from, course.to);
+    html! {
+        div.course {
+            p.name {
+                time datetime=(course.from) { (moment(course.from, day)) } " to "
+                time datetime=(course.to) { (moment(course.to, day)) } ": " (length(whole))
+                @if course.ends_healthy { " until the first healthy answer" } @else { ", without a healthy answer" }
+            }
+            svg.bar.path width="100%" height="24" role="img" aria-label="The same time, drawn to scale. The list below says its pieces." {
+                @for segment in &course.segments {
+                    @let from = course.position(segment.from);
+                    @let width = (course.position(segment.to) - from).max(0.1);
+                    rect x=(percent(from.min(99.9))) width=(percent(width)) height="24" fill={ "url(#" (segment.kind.class()) ")" } {}
+                }
+                @for piece in course.pieces.iter().skip(1) {
+                    line.turn x1=(percent(course.position(piece.from))) x2=(percent(course.position(piece.from))) y1="-4" y2="28" {}
+                }
+            }
+            ol.pieces { @for piece in &course.pieces {
+                li { strong { (length(piece.seconds())) } " " (piece.name) }
+            } }
+            p.aside { (legend(used(course.segments.iter()))) " Our own time in that: at most " (length(course.ours_at_most)) "." }
+        }
+    }
+}
+
+/// The kinds that are drawn, in the order of all kinds.
+fn used<'a>(segments: impl Iterator<Item = &'a Segment> + Clone) -> Vec<SegmentKind> {
+    let is_used = |kind: &SegmentKind| segments.clone().any(|segment| segment.kind == *kind);
+    SegmentKind::ALL.into_iter().filter(is_used).collect()
+}
+
+fn legend(kinds: Vec<SegmentKind>) -> Markup {
+    html! {
+        @for kind in kinds {
+            span.kind {
+                svg.swatch width="24" height="12" aria-hidden="true" focusable="false" {
+                    rect width="24" height="12" fill={ "url(#" (kind.class()) ")" } {}
+                }
+                " " (kind.in_words())
+            }
+            " "
+        }
     }
 }
 
 fn section(section: &Section, day: &str) -> Markup {
     let heading = format!("{}-heading", section.id);
+    let blocks = html! { @for part in &section.blocks { (block(part, day)) } };
     html! {
         section id=(section.id) aria-labelledby=(heading) {
-            h2 id=(heading) { (section.title) }
-            @for part in &section.blocks { (block(part, day)) }
+            @if section.folded {
+                details { summary { h2 id=(heading) { (section.title) } } (blocks) }
+            } @else {
+                h2 id=(heading) { (section.title) }
+                (blocks)
+            }
         }
     }
 }
@@ -88,7 +202,9 @@ fn block(block: &Block, day: &str) -> Markup {
         Block::Warning(warning) => html! { p.warning { strong { (text(warning, day)) } } },
         Block::Heading(heading) => html! { h3 { (text(heading, day)) } },
         Block::List(items) => html! { ul { @for item in items { li { (text(item, day)) } } } },
-        Block::Todo(todos) => html! { ol.todo { @for item in todos { (todo(item, day)) } } },
+        Block::Todo(todos) => todo_list(todos, day),
+        Block::Places(places) => html! { ul.places { @for item in places { (place(item, day)) } } },
+        Block::Course(item) => course(item, day),
         Block::Facts(facts) => html! {
             dl.facts { @for (name, said) in facts { div { dt { (text(name, day)) } dd { (text(said, day)) } } } }
         },
@@ -99,27 +215,47 @@ fn block(block: &Block, day: &str) -> Markup {
     }
 }
 
-fn todo(todo: &Todo, day: &str) -> Markup {
+/// The most urgent ones first, under headings that say when.
+fn todo_list(todos: &[Todo], day: &str) -> Markup {
     html! {
-        li {
-            (text(&todo.what, day))
+        @for when in When::ALL {
+            @let of_then: Vec<&Todo> = todos.iter().filter(|todo| todo.when == when).collect();
+            @if !of_then.is_empty() {
+                h3 { (when.name()) }
+                ol.todo { @for item in of_then { (todo(item, day)) } }
+            }
+        }
+    }
+}
+
+/// What is not urgent shows how it is done to whoever wants to know.
+fn todo(todo: &Todo, day: &str) -> Markup {
+    let how = html! {
             @if let Some(who) = &todo.who { p.aside { "Who: " (text(who, day)) } }
             @for command in &todo.commands {
                 p.purpose { (command.purpose) ":" }
-                pre { code { (visible(&command.line)) } }
+                pre { code { (visible_lines(&command.line).join("\n")) } }
             }
-            @if let Some(done) = &todo.done { p { strong { "It is done when " } (text(done, day)) } }
+            @if let Some(done) = &todo.done { p { "Done when " (text(done, day)) } }
+            @if !todo.parts.is_empty() { ol.todo type="a" { @for part in &todo.parts { (self::todo(part, day)) } } }
+    };
+    let has_more = todo.who.is_some() || !todo.commands.is_empty() || todo.done.is_some() || !todo.parts.is_empty();
+    html! {
+        li {
+            p { strong { (visible(&todo.title)) "." } " " (text(&todo.about, day)) }
+            @if todo.when == When::Now { (how) } @else if has_more { details { summary { "How" } (how) } }
         }
     }
 }
 
 fn figure(figure: &Figure, day: &str) -> Markup {
     html! {
-        div.(tone(figure.tone)) {
+        div.(class(figure.tone)) {
             dt { (visible(&figure.name)) }
             dd.value { (text(&figure.value, day)) }
+            @if let Some(drawn) = &figure.gauge { dd.drawn { (gauge(drawn)) } }
             dd.verdict {
-                @if figure.tone != Tone::Plain { span aria-hidden="true" { (sign(figure.tone)) " " } }
+                @if figure.tone != Tone::Plain { span aria-hidden="true" { (figure.tone.sign()) " " } }
                 (text(&figure.verdict, day))
             }
         }
@@ -190,28 +326,12 @@ fn patterns() -> Markup {
 }
 
 fn timeline(timeline: &Timeline, day: &str) -> Markup {
-    let used: Vec<SegmentKind> = SegmentKind::ALL
-        .into_iter()
-        .filter(|kind| {
-            let rows = timeline.rows.iter().flat_map(|row| &row.segments);
-            timeline.path.iter().chain(rows).any(|segment| segment.kind == *kind)
-        })
-        .collect();
+    let rows = timeline.rows.iter().flat_map(|row| &row.segments);
     html! {
         div.timeline {
-            ul.legend {
-                @for kind in used {
-                    li {
-                        svg.swatch width="24" height="12" aria-hidden="true" focusable="false" {
-                            rect width="24" height="12" fill={ "url(#" (kind.class()) ")" } {}
-                        }
-                        " " (kind.in_words())
-                    }
-                }
-            }
+            p.aside { (legend(used(timeline.path.iter().chain(rows)))) }
             p.name { "The critical path, drawn to scale" }
-            svg.bar.path width="100%" height="24" role="img" aria-label="The critical path, drawn to scale. The parts \
-                                                                         are said in the table below." {
+            svg.bar.path width="100%" height="24" role="img" aria-label="The critical path, drawn to scale. The table below has its parts." {
                 (bars(timeline, &timeline.path, 24))
             }
             (scale(timeline))
@@ -265,7 +385,7 @@ fn scale(timeline: &Timeline) -> Markup {
         svg.scale width="100%" height="20" aria-hidden="true" focusable="false" {
             @for (position, said) in timeline.marks() {
                 line.grid x1=(percent(position)) x2=(percent(position)) y1="0" y2="5" {}
-                text x=(percent(position)) y="17" text-anchor=(anchor(position)) { (said) }
+                text x=(percent(position)) y="17" text-anchor=(anchor(position, 5.0)) { (said) }
             }
         }
     }
@@ -280,7 +400,10 @@ fn plot(plot: &Plot) -> Markup {
         figure.plot {
             figcaption { (visible(&plot.title)) }
             svg.histogram width="100%" height=(floor + 20) role="img" aria-label={ (visible(&plot.title)) ". The counts are said below." } {
-                @for bar in &plot.bars {
+                @for value in &plot.dots {
+                    circle.count cx=(percent(plot.position(*value))) cy=(floor - 12) r="5" {}
+                }
+                @for bar in plot.bars.iter().filter(|_| plot.dots.is_empty()) {
                     @let from = plot.position(bar.from);
                     @let height = bar.count as f64 / tallest * 100.0;
                     rect.count x=(percent(from)) width=(percent(plot.position(bar.to) - from))
@@ -296,7 +419,7 @@ fn plot(plot: &Plot) -> Markup {
                     text.at x=(percent(position)) y=(index * 14 + 11) dx=(side) text-anchor=(anchor) { (name) " " (length(*at)) }
                 }
             }
-            p.aside { "From and below, and how many: " (counts(plot)) "." }
+            p.aside { "Rehearsals by length: " (counts(plot)) "." (plot.outside_in_words()) }
         }
     }
 }
@@ -310,10 +433,11 @@ fn counts(plot: &Plot) -> String {
     counts.join("; ")
 }
 
-fn anchor(position: f64) -> &'static str {
+/// How a text stands at a position, in per cent of the width, so that it stays within it. It needs `room` on either side.
+fn anchor(position: f64, room: f64) -> &'static str {
     match position {
-        p if p < 5.0 => "start",
-        p if p > 90.0 => "end",
+        p if p < room => "start",
+        p if p > 95.0 - room => "end",
         _ => "middle",
     }
 }

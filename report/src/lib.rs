@@ -4,6 +4,7 @@
 mod account;
 mod campaign;
 mod commands;
+mod course;
 mod data;
 mod figures;
 mod html;
@@ -23,7 +24,7 @@ use serde::Serialize;
 pub use account::{Account, Asked, Successor, read};
 pub use campaign::{Breach, Campaign, ScenarioRuns, Spread};
 pub use data::{FORMAT, Report};
-pub use page::{Figure, Text, Todo, Tone};
+pub use page::{Exact, Figure, Gauge, Place, Text, Todo, Tone, When};
 pub use state::{Known, State};
 pub use story::add as add_story;
 pub use story::told::{Moment, Story};

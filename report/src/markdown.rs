@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::page::{Block, Page, Piece, Table, Text, Todo, Tone};
+use crate::commands::visible_lines;
+use crate::course::Course;
+use crate::page::{Answer, Block, Page, Piece, Place, Table, Text, Todo, Tone, When, times_are};
 use crate::plot::Plot;
 use crate::timeline::{SegmentKind, Timeline};
 use crate::words::{length, moment, visible};
@@ -11,24 +13,25 @@ use crate::words::{length, moment, visible};
 pub(crate) fn document(page: &Page) -> String {
     let day = &page.day;
     let mut out = format!("# {}\n\n", escaped(&page.title));
-    if let Some(notice) = &page.notice {
-        out.push_str(&format!("> {}\n\n", escaped(notice)));
+    let strip: Vec<String> = page.strip.iter().map(|part| escaped(part)).collect();
+    line(&mut out, format_args!("> {}\n", strip.join(" \u{B7} ")));
+    let verdict = &page.verdict;
+    line(
+        &mut out,
+        format_args!("{} **{}**\n", verdict.tone.sign(), escaped(&verdict.headline)),
+    );
+    for sentence in &verdict.sentences {
+        line(&mut out, format_args!("{}\n", text(sentence, day)));
     }
-    out.push_str(&format!(
-        "**{}.** {}\n\n",
-        escaped(&page.outcome),
-        text(&page.sentence, day)
-    ));
-    for because in &page.because {
-        out.push_str(&format!("{}\n\n", text(because, day)));
+    list(&mut out, page.answers.iter().map(|item| answer(item, day)));
+    for reason in &verdict.reasons {
+        line(&mut out, format_args!("{}\n", text(reason, day)));
     }
-    for part in &page.state {
+    for part in &page.pictures {
         block(&mut out, part, day);
     }
     if !day.is_empty() {
-        out.push_str(&format!(
-            "Times are UTC, cut to the second; those without a day are of {day}. Lengths are rounded.\n\n"
-        ));
+        line(&mut out, format_args!("{}\n", times_are(day)));
     }
     for section in &page.sections {
         out.push_str(&format!("## {}\n\n", section.title));
@@ -47,13 +50,9 @@ fn block(out: &mut String, block: &Block, day: &str) {
         Block::Warning(warning) => line(out, format_args!("> **Warning:** {}\n", text(warning, day))),
         Block::Heading(heading) => line(out, format_args!("### {}\n", text(heading, day))),
         Block::List(items) => list(out, items.iter().map(|item| text(item, day))),
-        Block::Todo(todos) => {
-            for (index, todo) in todos.iter().enumerate() {
-                line(out, format_args!("{}. {}", index + 1, text(&todo.what, day)));
-                todo_in_full(out, todo, day);
-            }
-            out.push('\n');
-        }
+        Block::Todo(todos) => todo_list(out, todos, day),
+        Block::Places(places) => list(out, places.iter().map(|item| place(item, day))),
+        Block::Course(item) => course(out, item, day),
         Block::Facts(facts) => {
             let facts = facts
                 .iter()
@@ -62,12 +61,11 @@ fn block(out: &mut String, block: &Block, day: &str) {
         }
         Block::Figures(figures) => {
             let figures = figures.iter().map(|figure| {
-                let bad = if figure.tone == Tone::Bad { "**!** " } else { "" };
                 format!(
-                    "**{}:** {}; {bad}{}",
+                    "**{}:** {}; {}",
                     escaped(&figure.name),
                     text(&figure.value, day),
-                    text(&figure.verdict, day)
+                    judged(figure.tone, text(&figure.verdict, day))
                 )
             });
             list(out, figures);
@@ -78,19 +76,104 @@ fn block(out: &mut String, block: &Block, day: &str) {
     }
 }
 
-/// What belongs to a thing to do, under its sentence.
-fn todo_in_full(out: &mut String, todo: &Todo, day: &str) {
-    let who = todo.who.iter().map(|who| format!("Who: {}", text(who, day)));
-    let commands = todo
-        .commands
+/// Something that is judged, with its sign.
+fn judged(tone: Tone, said: String) -> String {
+    match tone {
+        Tone::Plain => said,
+        tone => format!("{} {said}", tone.sign()),
+    }
+}
+
+fn answer(answer: &Answer, day: &str) -> String {
+    let notes: Vec<String> = answer.notes.iter().map(|note| text(note, day)).collect();
+    let value = text(&answer.value, day);
+    format!(
+        "**{}** {value} ({})",
+        answer.question,
+        judged(answer.tone, notes.join("; "))
+    )
+}
+
+fn place(place: &Place, day: &str) -> String {
+    let now: Vec<String> = place
+        .now
         .iter()
-        .map(|command| format!("{}: {}", command.purpose, code(&command.line)));
-    let done = todo
-        .done
+        .map(|(tone, said)| judged(*tone, text(said, day)))
+        .collect();
+    format!(
+        "**{}** (before: {}): {}",
+        escaped(&place.name),
+        place.before,
+        now.join("; ")
+    )
+}
+
+fn course(out: &mut String, course: &Course, day: &str) {
+    let pieces: Vec<String> = course
+        .pieces
         .iter()
-        .map(|done| format!("It is done when {}", text(done, day)));
-    for part in who.chain(commands).chain(done) {
-        line(out, format_args!("   - {part}"));
+        .map(|piece| format!("{} {}", piece.name, length(piece.seconds())))
+        .collect();
+    line(
+        out,
+        format_args!(
+            "From {} to {}: {}. Our own time in that: at most {}.\n",
+            moment(course.from, day),
+            moment(course.to, day),
+            pieces.join(" \u{2192} "),
+            length(course.ours_at_most)
+        ),
+    );
+}
+
+/// The most urgent ones first, under headings that say when.
+fn todo_list(out: &mut String, todos: &[Todo], day: &str) {
+    for when in When::ALL {
+        let mut of_then = todos.iter().filter(|todo| todo.when == when).peekable();
+        if of_then.peek().is_some() {
+            line(out, format_args!("### {}\n", when.name()));
+        }
+        for (index, todo) in of_then.enumerate() {
+            line(
+                out,
+                format_args!(
+                    "{}. **{}.** {}",
+                    index + 1,
+                    escaped(&todo.title),
+                    text(&todo.about, day)
+                ),
+            );
+            todo_in_full(out, todo, day, "   ");
+            out.push('\n');
+        }
+    }
+}
+
+/// The title of a thing to do, and what there is to say about it.
+fn titled(todo: &Todo, day: &str) -> String {
+    let said = format!("**{}.** {}", escaped(&todo.title), text(&todo.about, day));
+    said.trim_end().to_owned()
+}
+
+/// What belongs to a thing to do, under its title.
+fn todo_in_full(out: &mut String, todo: &Todo, day: &str, indent: &str) {
+    if let Some(who) = &todo.who {
+        line(out, format_args!("{indent}- Who: {}", text(who, day)));
+    }
+    for command in &todo.commands {
+        let lines = visible_lines(&command.line);
+        let fence = "`".repeat(longest_run_of_backticks(&command.line).max(2) + 1);
+        line(out, format_args!("{indent}- {}:\n", command.purpose));
+        for line_of_it in [&fence].into_iter().chain(&lines).chain([&fence]) {
+            line(out, format_args!("{indent}  {line_of_it}"));
+        }
+    }
+    if let Some(done) = &todo.done {
+        line(out, format_args!("{indent}- Done when {}", text(done, day)));
+    }
+    for part in &todo.parts {
+        line(out, format_args!("{indent}- {}", titled(part, day)));
+        todo_in_full(out, part, day, &format!("{indent}  "));
     }
 }
 
@@ -119,10 +202,7 @@ fn table(out: &mut String, table: &Table, day: &str) {
 }
 
 fn timeline(out: &mut String, timeline: &Timeline, day: &str) {
-    line(
-        out,
-        format_args!("Everything that took time, in the order in which it began:\n"),
-    );
+    line(out, format_args!("Each step, in the order of its beginning:\n"));
     for row in &timeline.rows {
         let seconds = shared::measure::seconds_between(row.from, row.to);
         let mut whom: Vec<SegmentKind> = row.segments.iter().map(|segment| segment.kind).collect();
@@ -166,6 +246,10 @@ fn plot(out: &mut String, plot: &Plot) {
         );
     }
     line(out, format_args!("```\n"));
+    let outside = plot.outside_in_words();
+    if !outside.is_empty() {
+        line(out, format_args!("{}\n", outside.trim_start()));
+    }
 }
 
 fn text(text: &Text, day: &str) -> String {
@@ -198,11 +282,14 @@ fn escaped(text: &str) -> String {
     safe.replace("://", ":\\//")
 }
 
+fn longest_run_of_backticks(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
 /// Between as many backticks as the text does not hold; in a table a bar must be escaped all the same.
 fn code(text: &str) -> String {
     let text = visible(text).replace('|', "\\|");
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest + 1);
+    let fence = "`".repeat(longest_run_of_backticks(&text) + 1);
     let space = if text.starts_with('`') || text.ends_with('`') {
         " "
     } else {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::course::Course;
 use crate::plot::Plot;
 use crate::timeline::Timeline;
 
@@ -10,33 +11,89 @@ use crate::timeline::Timeline;
 pub(crate) struct Page {
     /// What it is about.
     pub(crate) title: String,
-    /// Above the title, in a box of its own: whether it is real.
-    pub(crate) notice: Option<String>,
-    /// How it ended, in a word.
-    pub(crate) outcome: String,
-    /// Whether that is good.
-    pub(crate) tone: Tone,
-    /// How it ended, in a sentence.
-    pub(crate) sentence: Text,
-    /// Why, and what goes with it.
-    pub(crate) because: Vec<Text>,
-    /// How things stand, right under the outcome.
-    pub(crate) state: Vec<Block>,
-    /// The day that times without one are of; empty where all have theirs.
+    /// Stands above the title and on every printed page: whether it is real, then what tells this report from others.
+    pub(crate) strip: Vec<String>,
+    /// What somebody reads who reads nothing else.
+    pub(crate) verdict: Verdict,
+    /// The questions that everybody asks first.
+    pub(crate) answers: Vec<Answer>,
+    /// What happened, drawn.
+    pub(crate) pictures: Vec<Block>,
+    /// The day of times without one; empty if each time has its day.
     pub(crate) day: String,
     /// The rest.
     pub(crate) sections: Vec<Section>,
 }
 
-/// How something is to be taken.
+/// The verdict over a recovery, or over a campaign.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    /// Never more reassuring than its worst part.
+    pub(crate) tone: Tone,
+    pub(crate) headline: String,
+    pub(crate) sentences: Vec<Text>,
+    /// Why, and what else must be known: it stands behind the answers.
+    pub(crate) reasons: Vec<Text>,
+}
+
+/// One of the questions that everybody asks first, and its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) question: &'static str,
+    pub(crate) value: Text,
+    /// The value against its limits, drawn.
+    pub(crate) gauge: Option<Gauge>,
+    pub(crate) notes: Vec<Text>,
+    pub(crate) tone: Tone,
+}
+
+/// A value in seconds against its target and its maximum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gauge {
+    /// The value; nothing if nobody measured it.
+    pub(crate) seconds: Option<f64>,
+    pub(crate) exact: Exact,
+    pub(crate) target: f64,
+    pub(crate) maximum: f64,
+}
+
+/// What a value is, beside its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exact {
+    /// As exact as the record says.
+    Value,
+    /// The true one is as great or greater.
+    AtLeast,
+}
+
+/// How something is to be taken. Each has its colour, its sign and its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tone {
-    /// As it should be.
-    Good,
-    /// Not as it should be.
-    Bad,
-    /// Neither, or not known yet.
+    /// Not applicable, or not known yet.
     Plain,
+    /// The target is met.
+    Good,
+    /// The target is missed, the maximum is not; or something is left that has to be looked at.
+    Warn,
+    /// The maximum is missed, or customers are without the service.
+    Bad,
+}
+
+impl Tone {
+    /// Beside the colour, for whoever cannot see that.
+    pub(crate) const fn sign(self) -> &'static str {
+        match self {
+            Self::Plain => "\u{2022}",
+            Self::Good => "\u{2713}",
+            Self::Warn => "\u{25B2}",
+            Self::Bad => "\u{2717}",
+        }
+    }
+}
+
+/// How times and lengths of time are written in a report of one day.
+pub(crate) fn times_are(day: &str) -> String {
+    format!("Times are UTC, cut to the second; times without a day are of {day}. Lengths are rounded.")
 }
 
 /// A part of a report, with a heading.
@@ -46,6 +103,8 @@ pub(crate) struct Section {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
     pub(crate) blocks: Vec<Block>,
+    /// Whether it is shut until somebody opens it. On paper it is open.
+    pub(crate) folded: bool,
 }
 
 /// A piece of a section.
@@ -57,8 +116,12 @@ pub(crate) enum Block {
     /// A smaller heading.
     Heading(Text),
     List(Vec<Text>),
-    /// Things to do, in order.
+    /// Things to do; the most urgent ones first.
     Todo(Vec<Todo>),
+    /// Regions, side by side.
+    Places(Vec<Place>),
+    /// The time without service, in a few pieces.
+    Course(Course),
     /// Pairs of a name and what is said to it.
     Facts(Vec<(Text, Text)>),
     Figures(Vec<Figure>),
@@ -67,16 +130,66 @@ pub(crate) enum Block {
     Plot(Plot),
 }
 
+/// A Region, before and after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// What it was for customers before.
+    pub before: &'static str,
+    /// What is known of it now: whether that is as it should be, and what it is.
+    pub now: Vec<(Tone, Text)>,
+}
+
+/// When something is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// Before anything else.
+    Now,
+    /// Within the day.
+    Today,
+    /// Within the week.
+    ThisWeek,
+}
+
+impl When {
+    pub(crate) const ALL: [Self; 3] = [Self::Now, Self::Today, Self::ThisWeek];
+
+    /// As a heading.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Now => "Now",
+            Self::Today => "Today",
+            Self::ThisWeek => "This week",
+        }
+    }
+
+    /// After a number of things to do.
+    pub(crate) const fn after_a_number(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::Today => "today",
+            Self::ThisWeek => "this week",
+        }
+    }
+}
+
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Todo {
-    pub(crate) what: Text,
+    pub(crate) when: When,
+    /// In a few words.
+    pub(crate) title: String,
+    /// Why, and what to know before.
+    pub(crate) about: Text,
     /// Who does it, and what they may have to be allowed.
     pub(crate) who: Option<Text>,
     /// What to type, in order.
     pub(crate) commands: Vec<Command>,
     /// What is seen when it is done.
     pub(crate) done: Option<Text>,
+    /// Its parts, in order.
+    pub(crate) parts: Vec<Todo>,
 }
 
 /// Something to type.
@@ -88,13 +201,38 @@ pub(crate) struct Command {
 }
 
 impl Todo {
-    /// What is to be done.
-    pub fn new(what: impl Into<Text>) -> Self {
+    /// What is to be done before anything else, in a few words.
+    pub fn now(title: impl Into<String>) -> Self {
+        Self::new(When::Now, title)
+    }
+
+    /// What is to be done within the day, in a few words.
+    pub fn today(title: impl Into<String>) -> Self {
+        Self::new(When::Today, title)
+    }
+
+    /// What is to be done within the week, in a few words.
+    pub fn this_week(title: impl Into<String>) -> Self {
+        Self::new(When::ThisWeek, title)
+    }
+
+    fn new(when: When, title: impl Into<String>) -> Self {
         Self {
-            what: what.into(),
+            when,
+            title: title.into(),
+            about: Text::default(),
             who: None,
             commands: Vec::new(),
             done: None,
+            parts: Vec::new(),
+        }
+    }
+
+    /// With why, and what to know before.
+    pub fn about(self, about: impl Into<Text>) -> Self {
+        Self {
+            about: about.into(),
+            ..self
         }
     }
 
@@ -112,6 +250,11 @@ impl Todo {
         self
     }
 
+    /// With its parts, in order.
+    pub fn parts(self, parts: Vec<Self>) -> Self {
+        Self { parts, ..self }
+    }
+
     /// With what is seen when it is done.
     pub fn done(self, done: impl Into<Text>) -> Self {
         Self {
@@ -121,17 +264,19 @@ impl Todo {
     }
 }
 
-/// A figure that is worth a box of its own.
+/// A figure with its limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
     /// What it is called.
     pub name: String,
-    /// What it came to.
+    /// The figure, with its unit and how exact it is.
     pub value: Text,
-    /// What it is held against, and how it stands.
+    /// How it stands against its limits, and what is not known beside it.
     pub verdict: Text,
     /// Whether that is good.
     pub tone: Tone,
+    /// The figure against its limits, drawn; nothing if it has none.
+    pub gauge: Option<Gauge>,
 }
 
 /// Rows of cells under headings; the first cell of a row names it.
@@ -232,6 +377,19 @@ impl From<String> for Text {
 
 impl Section {
     pub(crate) fn new(id: &'static str, title: &'static str, blocks: Vec<Block>) -> Self {
-        Self { id, title, blocks }
+        Self {
+            id,
+            title,
+            blocks,
+            folded: false,
+        }
+    }
+
+    /// Shut until somebody opens it.
+    pub(crate) fn folded(id: &'static str, title: &'static str, blocks: Vec<Block>) -> Self {
+        Self {
+            folded: true,
+            ..Self::new(id, title, blocks)
+        }
     }
 }

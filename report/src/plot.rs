@@ -1,7 +1,11 @@
 //! How the achieved times of many rehearsals are distributed, as a drawing.
 
+use crate::words::length;
+
 /// How many bars a drawing has at most.
 const BARS: usize = 24;
+/// Fewer values than this are drawn one by one: bars of one or two would look like a distribution.
+const DOTS: usize = 20;
 
 /// A histogram of values in seconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,8 +14,12 @@ pub(crate) struct Plot {
     pub(crate) title: String,
     /// Bars beside each other, the one with the least values first.
     pub(crate) bars: Vec<Bar>,
+    /// Each value, in place of the bars, if there are few.
+    pub(crate) dots: Vec<f64>,
     /// Lines across it: what each is, and where.
     pub(crate) lines: Vec<(&'static str, f64)>,
+    /// Lines that lie outside of it.
+    pub(crate) outside: Vec<(&'static str, f64)>,
     /// Where the drawing begins and ends, in seconds.
     pub(crate) from: f64,
     pub(crate) to: f64,
@@ -26,8 +34,8 @@ pub(crate) struct Bar {
 }
 
 impl Plot {
-    /// The distribution of `values`, which may be in any order; nothing where there are none. `lines` that lie within are
-    /// drawn across.
+    /// The distribution of `values`, which may be in any order; nothing if there are none. `lines` that lie within are
+    /// drawn across; the others are named.
     pub(crate) fn of(title: &str, values: &[f64], lines: &[(&'static str, Option<f64>)]) -> Option<Self> {
         let least = values.iter().copied().reduce(f64::min)?;
         let most = values.iter().copied().reduce(f64::max)?;
@@ -46,15 +54,18 @@ impl Plot {
             bars[bar].count += 1;
         }
         let to = from + count as f64 * width;
-        let lines = lines
-            .iter()
-            .filter_map(|(name, at)| Some((*name, (*at)?)))
-            .filter(|(_, at)| (from..=to).contains(at))
-            .collect();
+        let known = lines.iter().filter_map(|(name, at)| Some((*name, (*at)?)));
+        let (lines, outside) = known.partition(|(_, at)| (from..=to).contains(at));
         Some(Self {
             title: title.to_owned(),
             bars,
+            dots: if values.len() < DOTS {
+                values.to_vec()
+            } else {
+                Vec::new()
+            },
             lines,
+            outside,
             from,
             to,
         })
@@ -68,6 +79,18 @@ impl Plot {
     /// The tallest bar's count.
     pub(crate) fn tallest(&self) -> usize {
         self.bars.iter().map(|bar| bar.count).max().unwrap_or(0).max(1)
+    }
+}
+
+impl Plot {
+    /// What lies outside of the drawing, in a sentence; empty if nothing does.
+    pub(crate) fn outside_in_words(&self) -> String {
+        let outside = self.outside.iter().map(|(name, at)| format!("{name} {}", length(*at)));
+        let outside: Vec<String> = outside.collect();
+        match outside.is_empty() {
+            true => String::new(),
+            false => format!(" Outside of the drawing: {}.", outside.join(", ")),
+        }
     }
 }
 
@@ -103,6 +126,8 @@ mod tests {
             }
         }
         assert_eq!(Plot::of("t", &[], &[]), None);
+        assert_eq!(Plot::of("t", &[3.0, 1.0], &[]).unwrap().dots, [3.0, 1.0]);
+        assert_eq!(Plot::of("t", &[1.0; DOTS], &[]).unwrap().dots, [0.0; 0]);
     }
 
     #[test]
@@ -114,6 +139,7 @@ mod tests {
         );
         let plot = plot.unwrap();
         assert_eq!(plot.lines, [("median", 15.0)]);
+        assert_eq!(plot.outside, [("target", 900.0)]);
         assert!((0.0..=100.0).contains(&plot.position(15.0)));
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::measure::seconds_between;
 use shared::plan::Duration;
+use shared::request::TriggerKind;
 
 use crate::account::Account;
 
@@ -29,7 +30,8 @@ pub struct State {
     pub here: Option<String>,
     /// The other Region.
     pub other: Option<String>,
-    /// Whether the service was seen to be back; nothing where nobody saw it away.
+    /// Whether the service is back. Not known after an outage, observed or reported by an alarm, without a healthy answer;
+    /// nothing if neither was.
     pub service_back: Option<Known>,
     /// For how long customers have been, or were, without the service, in seconds.
     pub without_service_seconds: Option<f64>,
@@ -54,13 +56,15 @@ impl State {
             Timestamp::from_millisecond(impact?.as_millisecond().checked_add(milliseconds)?).ok()
         };
         let rto = account.header.objectives.rto;
+        let reported = account.header.trigger.kind == TriggerKind::Alarm;
         Self {
             known_until,
             here: Some(account.region().to_owned()).filter(|here| !here.is_empty()),
             other: account.other_region().map(str::to_owned),
             service_back: match healthy_at {
                 Some(_) => Some(Known::Yes),
-                None => impact.map(|_| Known::NotKnown),
+                None if impact.is_some() || reported => Some(Known::NotKnown),
+                None => None,
             },
             without_service_seconds: without.filter(|seconds| *seconds >= 0.0),
             target_reached_at: reached(rto.target),

@@ -29,7 +29,7 @@ pub(crate) struct Row {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
     pub(crate) name: String,
-    /// What it is, and what came of it.
+    /// What it does, and its result.
     pub(crate) said: Vec<String>,
     pub(crate) on_path: bool,
     pub(crate) failed: bool,
@@ -83,11 +83,11 @@ impl SegmentKind {
     /// What it means.
     pub(crate) const fn in_words(self) -> &'static str {
         match self {
-            Self::Detection => "waits for AWS to raise the alarm",
+            Self::Detection => "waits for the alarm",
             Self::Aws => "waits for AWS, at least",
             Self::People => "waits for people",
-            Self::Ours => "this automation itself, at most",
-            Self::Beside => "held nothing up",
+            Self::Ours => "our own time, at most",
+            Self::Beside => "not on the critical path",
         }
     }
 }

@@ -27,6 +27,11 @@ pub fn length(seconds: f64) -> String {
     }
 }
 
+/// A number of things: `1 change`, `7 changes`.
+pub fn count(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
 /// A share, in per cent: `1.5 %`; a part that is there is never said to be none, nor is one that is not all said to be.
 pub fn share(share: f64) -> String {
     let percent = share * 100.0;

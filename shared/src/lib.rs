@@ -4,6 +4,7 @@ pub mod approval;
 pub mod arn;
 pub mod aws;
 pub mod canary;
+pub mod digest;
 pub mod error;
 #[cfg(feature = "sfn")]
 pub mod execution;

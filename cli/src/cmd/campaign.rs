@@ -1,5 +1,6 @@
 //! `drctl rehearse all --campaign N`: many rehearsals with drawn faults, and what must hold in each.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rehearsal::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shrink};
 use rehearsal::{Breach, Disaster};
+use shared::digest::sha256_hex;
 use shared::plan::Plan;
 
 use crate::args::{RehearseArgs, ReportFormat};
@@ -107,16 +109,26 @@ fn write_report(
 
 /// A campaign, as its report shows it.
 fn reported(campaign: &Campaign, plan: &Plan, took: Duration, plan_file: Option<&str>) -> report::Campaign {
-    let outcomes = |totals: &Totals| {
-        let each = totals.outcomes.iter();
+    let counted = |outcomes: &BTreeMap<&'static str, usize>| {
+        let each = outcomes.iter();
         each.map(|(name, count)| ((*name).to_owned(), *count as u64)).collect()
     };
-    let scenarios = campaign.scenarios.iter().map(|(name, totals)| report::ScenarioRuns {
-        name: (*name).to_owned(),
-        runs: totals.runs as u64,
-        outcomes: outcomes(totals),
-        rto: report::Spread::of(totals.rto_seconds.clone()),
-        rpo: report::Spread::of(totals.rpo_seconds.clone()),
+    let commands = |totals: &Totals| {
+        let each = totals.examples.iter();
+        each.map(|(outcome, run)| ((*outcome).to_owned(), command(&run.script, run.seed, plan_file)))
+            .collect()
+    };
+    let scenarios = campaign.scenarios.iter().filter_map(|(name, totals)| {
+        let scenario = totals.examples.values().next()?.scenario.scenario();
+        Some(report::ScenarioRuns {
+            name: (*name).to_owned(),
+            runs: totals.runs as u64,
+            objectives: plan.scenarios.get(&scenario)?.objectives,
+            outcomes: counted(&totals.outcomes),
+            commands: commands(totals),
+            rto: report::Spread::of(totals.rto_seconds.clone()),
+            rpo: report::Spread::of(totals.rpo_seconds.clone()),
+        })
     });
     let breaches = campaign.breaches.iter().flat_map(|run| {
         run.breaches.iter().map(|breach| report::Breach {
@@ -127,7 +139,7 @@ fn reported(campaign: &Campaign, plan: &Plan, took: Duration, plan_file: Option<
             command: command(&run.script, run.seed, plan_file),
         })
     });
-    let faults = campaign.faults.iter();
+    let faults = campaign.faults.iter().filter(|(_, drawn)| drawn.applied > 0);
     report::Campaign {
         title: format!("Rehearsals of {}", plan.workload),
         seed: campaign.seed,
@@ -135,9 +147,13 @@ fn reported(campaign: &Campaign, plan: &Plan, took: Duration, plan_file: Option<
         took_seconds: (took.as_secs_f64() * 10.0).round() / 10.0,
         scenarios: scenarios.collect(),
         faults: faults
-            .map(|(kind, drawn)| ((*kind).to_owned(), drawn.applied as u64))
+            .map(|(kind, drawn)| ((*kind).to_owned(), counted(&drawn.outcomes)))
             .collect(),
         breaches: breaches.collect(),
+        plan_sha256: plan
+            .stored_form()
+            .map_or_else(|_| String::new(), |body| sha256_hex(&body)),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
@@ -243,7 +259,7 @@ fn table(campaign: &Campaign, plan: &Plan, file: Option<&str>, output: &mut Outp
         output.paint(Paint::Strong, "faults                runs   applied in"),
         2,
     );
-    for (kind, Drawn { runs, applied }) in &campaign.faults {
+    for (kind, Drawn { runs, applied, .. }) in &campaign.faults {
         output.wrapped(format_args!("  {kind:<18}{runs:>6}{applied:>13}"), 4);
     }
     output.wrapped(

@@ -30,12 +30,14 @@ pub struct Campaign {
 }
 
 /// How often a kind of fault was drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Drawn {
     /// In how many runs.
     pub runs: usize,
     /// In how many of these it applied.
     pub applied: usize,
+    /// How many of those in which it applied ended in each way.
+    pub outcomes: BTreeMap<&'static str, usize>,
 }
 
 /// What came of the rehearsals of one scenario.
@@ -78,7 +80,10 @@ impl Campaign {
         for applied in &run.faults {
             let drawn = self.faults.entry(applied.fault.kind()).or_default();
             drawn.runs += 1;
-            drawn.applied += usize::from(applied.times > 0);
+            if applied.times > 0 {
+                drawn.applied += 1;
+                *drawn.outcomes.entry(run.outcome).or_default() += 1;
+            }
         }
         if !run.breaches.is_empty() {
             self.breaches.push(run);

@@ -16,16 +16,12 @@ pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
     let header = &account.header;
     let mut facts = vec![("Started by".into(), who_started(&header.trigger))];
     for resumed in &header.resumed {
-        facts.push(("Gone on with by".into(), who_started(resumed)));
+        facts.push(("Resumed by".into(), who_started(resumed)));
     }
-    facts.extend(
-        tale.story
-            .wanted(account)
-            .map(|wanted| ("What was wanted".into(), wanted)),
-    );
+    facts.extend(tale.story.wanted(account).map(|wanted| ("Requested".into(), wanted)));
     if let Some(ask) = proposal(account) {
         let text = |name: &str| ask.get(name).and_then(Value::as_str);
-        facts.extend(text("headline").map(|headline| ("What was decided on".into(), headline.into())));
+        facts.extend(text("headline").map(|headline| ("Decision".into(), headline.into())));
     }
     if let Some(at) = account.decided_at() {
         facts.push(("Decided at".into(), Text::at(at)));
@@ -65,9 +61,9 @@ fn who_approved(account: &Account) -> Vec<(Text, Text)> {
             continue;
         };
         let name = if people == 0 {
-            "Nobody had to approve"
+            "No approval needed"
         } else {
-            "People had to approve"
+            "Approval needed"
         };
         let fact = (name.into(), Text::plain(format!("because {because}")));
         if !facts.contains(&fact) {
@@ -75,10 +71,7 @@ fn who_approved(account: &Account) -> Vec<(Text, Text)> {
         }
     }
     if facts.is_empty() && answers.is_empty() {
-        facts.push((
-            "Approval".into(),
-            "the record holds no question, and nobody's answer".into(),
-        ));
+        facts.push(("Approval".into(), "the record has no question and no answer".into()));
     }
     facts.extend(answers);
     facts
@@ -102,12 +95,12 @@ fn answers_in_short(asked: &Asked) -> Vec<(Text, Text)> {
 /// Each question with what was shown, and what everybody answered.
 pub(crate) fn questions(account: &Account) -> Vec<Block> {
     if account.questions.is_empty() {
-        return vec![Block::Paragraph("Nobody was asked anything.".into())];
+        return vec![Block::Paragraph("No question was asked.".into())];
     }
     let rules = Text::plain(
-        "Everybody who reads the recovery's messages was asked; the record does not name them. Who answered is who AWS \
-         says: the ARN under which they signed the answer. Two people are two names of users or of roles' sessions, \
-         whoever stands behind them. One who declines ends it. Nobody's silence approves: without enough answers in time it ends as expired.",
+        "Everybody who reads the recovery's messages was asked; the record does not name them. AWS says who answered: the \
+         ARN that signed the answer. Two people are two names of users or of roles' sessions. One decline ends the \
+         recovery. Silence does not approve: without enough answers in time the recovery ends as expired.",
     );
     let questions = account.questions.iter().flat_map(|asked| question(account, asked));
     [Block::Paragraph(rules)].into_iter().chain(questions).collect()
@@ -117,30 +110,27 @@ fn question(account: &Account, asked: &Asked) -> Vec<Block> {
     let ask = &asked.ask;
     let people = match ask.people {
         1 if !asked.starter_is_known => {
-            "Two people had to approve: the plan asks one, and it is not known who started it".to_owned()
+            "Two approvals needed: the plan wants one, and the person who started it is not known".to_owned()
         }
-        1 => "One person had to approve who did not start it".to_owned(),
+        1 => "One approval needed, by a person who did not start it".to_owned(),
         people => {
-            format!("{people} different people had to approve; whoever started it counts, but is not enough alone")
+            format!("{people} approvals needed, by different people; the person who started it counts as one")
         }
     };
     let reason = if ask.needs_reason {
-        ". Each had to say why"
+        ". Each needs a reason"
     } else {
-        ". No reason had to be given"
+        ". No reason needed"
     };
     let mut facts: Vec<(Text, Text)> = vec![
         (
             "Asked".into(),
             Text::plain("at ")
                 .and_at(asked.asked_at)
-                .and("; it could be answered until ")
+                .and("; open until ")
                 .and_at(asked.expires_at),
         ),
-        (
-            "Rule".into(),
-            format!("{people}{reason}. That many, because {}", ask.because).into(),
-        ),
+        ("Rule".into(), format!("{people}{reason}. Why: {}", ask.because).into()),
     ];
     for answer in &asked.answers {
         let said = match answer.answer {
@@ -156,28 +146,26 @@ fn question(account: &Account, asked: &Asked) -> Vec<Block> {
             text = text.and(format!(": \u{201C}{reason}\u{201D}"));
         }
         if answer.shown != ask.shown {
-            text = text.and(" (was shown an earlier state of the same question)");
+            text = text.and(" (saw an earlier version of the same question)");
         }
         facts.push((said.into(), text));
     }
-    facts.push(("Came to".into(), came_to(account, asked)));
+    facts.push(("Result".into(), result(account, asked)));
     vec![
         Block::Heading(ask.headline.as_str().into()),
         Block::Facts(facts),
-        Block::Paragraph(
-            "What everybody who was asked was shown, as it was at the time; errors are shortened here:".into(),
-        ),
+        Block::Paragraph("What the question showed, as reported at the time; errors are shortened here:".into()),
         Block::List(ask.shown.iter().map(|shown| in_short(shown).into()).collect()),
     ]
 }
 
-fn came_to(account: &Account, asked: &Asked) -> Text {
+fn result(account: &Account, asked: &Asked) -> Text {
     let Some(settled) = &asked.settled else {
         let open = account.header.ended().is_none() && asked.expires_at > account.known_until();
         return if open {
-            "nothing yet: it is open"
+            "none yet: it is open"
         } else {
-            "nothing: too few answered in time"
+            "expired: too few people answered in time"
         }
         .into();
     };
@@ -190,7 +178,7 @@ fn came_to(account: &Account, asked: &Asked) -> Text {
     };
     let text = text.and_at(settled.at);
     match settled.told_at {
-        Some(told) => text.and("; the recovery heard of it at ").and_at(told),
-        None => text.and("; it is not known whether the recovery heard of it"),
+        Some(told) => text.and("; the recovery received it at ").and_at(told),
+        None => text.and("; not known whether the recovery received it"),
     }
 }

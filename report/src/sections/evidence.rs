@@ -1,5 +1,5 @@
-//! What the steps found out, as they said it. Each scenario has evidence of its own, so that what is not known here is shown
-//! as it is.
+//! What the steps found out, as they reported it. Each scenario has evidence of its own; what nobody here knows is shown as
+//! it is.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
         }
         match closing.evidence.as_object() {
             Some(parts) => blocks.extend(parts.iter().flat_map(|(name, part)| found(tale, name, part))),
-            None if closing.evidence.is_null() => blocks.push(Block::Paragraph("No step left any evidence.".into())),
+            None if closing.evidence.is_null() => blocks.push(Block::Paragraph("No step left evidence.".into())),
             None => blocks.extend(found(tale, "evidence", &closing.evidence)),
         }
     }
@@ -33,10 +33,10 @@ pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
         blocks.extend(found(tale, "decision", decision));
     }
     if blocks.is_empty() {
-        blocks.push(Block::Paragraph("Nothing is on record yet.".into()));
+        blocks.push(Block::Paragraph("No evidence yet.".into()));
     } else {
-        let text = "What the steps answered, as it was said at the time. Errors are shortened; the JSON form of this \
-                    report has them word for word.";
+        let text = "Answers of the steps, as reported at the time. Errors are shortened; the JSON form of this report has \
+                    them word for word.";
         blocks.insert(0, Block::Paragraph(text.into()));
     }
     blocks
@@ -52,7 +52,7 @@ fn found(tale: &Tale<'_>, name: &str, part: &Value) -> Vec<Block> {
     let heading = part_in_words(tale, name).map_or_else(|| title.clone(), |said| format!("{title}: {said}"));
     let mut blocks = vec![Block::Heading(heading.into())];
     match part {
-        Value::Null => blocks.push(Block::Paragraph("Nothing is on record.".into())),
+        Value::Null => blocks.push(Block::Paragraph("No evidence.".into())),
         Value::Object(fields) => match fields_in_words(tale, fields, "", DEPTH) {
             // All of it stands elsewhere.
             said if said.is_empty() && !fields.is_empty() => blocks.clear(),
@@ -112,9 +112,9 @@ fn is_told_above(tale: &Tale<'_>, under: &str, name: &str, value: &Value) -> boo
 /// A field as a label.
 fn label(tale: &Tale<'_>, name: &str) -> String {
     let common = match name {
-        "blockers" => "What forbids it",
+        "blockers" => "Blockers",
         "waiting_for" => "Still missing",
-        "source" => "Who says it",
+        "source" => "Source",
         _ => return tale.story.label(tale.account, name).unwrap_or_else(|| humanised(name)),
     };
     common.to_owned()
@@ -123,10 +123,10 @@ fn label(tale: &Tale<'_>, name: &str) -> String {
 /// What a part is about, for somebody who does not know it.
 fn part_in_words(tale: &Tale<'_>, name: &str) -> Option<&'static str> {
     Some(match name {
-        "opening" => "what was noticed at the start",
-        "assessment" => "what was seen, before anything was changed",
-        "approval" => "what those who were asked came to",
-        "decision" => "what was decided to do",
+        "opening" => "at the start",
+        "assessment" => "before any change",
+        "approval" => "the answers",
+        "decision" => "the decision",
         _ => return tale.story.part(name),
     })
 }

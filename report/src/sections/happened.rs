@@ -20,12 +20,12 @@ pub(crate) fn blocks(tale: &Tale<'_>, path: &CriticalPath) -> Vec<Block> {
     let ends = if path.ends_healthy {
         "the first healthy answer"
     } else if account.header.ended().is_some() {
-        "the end, since no healthy answer was seen"
+        "the end; no healthy answer was seen"
     } else {
-        "the last that is known of it"
+        "the last entry in the record"
     };
     let begins = if account.impact_at().is_some() && !account.starts_in_place_of_an_impact() {
-        "the moment from which customers suffered"
+        "the impact"
     } else {
         "the start"
     };
@@ -38,10 +38,11 @@ pub(crate) fn blocks(tale: &Tale<'_>, path: &CriticalPath) -> Vec<Block> {
         ),
         verdict: Text::plain(format!("{most}{} of it; {said}", share(of_one))),
         tone: Tone::Plain,
+        gauge: None,
     };
     let detected = match waiting.detection_seconds {
-        detection if detection > 0.0 => format!("{} until the alarm went off", length(detection)),
-        _ => "see below what counts".to_owned(),
+        detection if detection > 0.0 => format!("{} until the alarm was raised", length(detection)),
+        _ => "the text below says what counts".to_owned(),
     };
     let figures = vec![
         figure(
@@ -58,15 +59,15 @@ pub(crate) fn blocks(tale: &Tale<'_>, path: &CriticalPath) -> Vec<Block> {
             waiting.people_seconds,
             waiting.people_share,
             "",
-            "until they had answered, started it, or gone on with it",
+            "until they started, answered or resumed it",
         ),
         figure(
-            "This automation itself",
+            "Our own time",
             "ours_at_most_seconds",
             waiting.ours_at_most_seconds,
             waiting.ours_at_most_share,
             "at most ",
-            "see below what counts",
+            "an upper bound",
         ),
     ];
     vec![
@@ -82,21 +83,21 @@ pub(crate) fn blocks(tale: &Tale<'_>, path: &CriticalPath) -> Vec<Block> {
                     length(waiting.total_seconds),
                 )
                 .and(
-                    ". That time is the critical path: what had to be over before the next thing could begin. Of \
-                     things side by side only the slower one is on it.",
+                    ". That is the critical path: each part had to end before the next could begin. Of parallel steps, only \
+                     the slower one is on it.",
                 ),
         ),
         Block::Figures(figures),
         Block::Paragraph(
-            "What counts as what: as AWS, the time until an alarm goes off, that its calls take, and until AWS has done \
-             what it was told, which is looked at again and again; also the time limits of calls to a Region that does \
-             not answer. As people, the time until somebody answers, starts it or goes on with it. As this automation, \
-             everything else: its functions, the ways between them, and the pause before the last look, in which AWS may \
-             have been done already. So the automation's part is at most what is said, and AWS's at least."
+            "AWS: the time until an alarm is raised, the time of its calls, the time until it has done what it was told \
+             (polled), and the time limits of calls to a Region that does not answer. People: the time until somebody starts, \
+             answers or resumes the recovery. Our own time: everything else, with the functions, the transitions between \
+             them, and the pause before the last poll. AWS may be done within that pause. So our own time is an upper bound, \
+             and the time of AWS a lower bound."
                 .into(),
         ),
         Block::Timeline(timeline(tale, path)),
-        Block::Heading("The critical path, part by part".into()),
+        Block::Heading("Critical path, part by part".into()),
         Block::Table(parts(account, path)),
     ]
 }
@@ -108,7 +109,7 @@ fn parts(account: &Account, path: &CriticalPath) -> Table {
     let whom = |waits_for| match waits_for {
         WaitsFor::Aws => "AWS, at least",
         WaitsFor::People => "people",
-        WaitsFor::Ours => "this automation, at most",
+        WaitsFor::Ours => "our own time, at most",
     };
     let row = |span: &Span| {
         vec![
@@ -122,7 +123,7 @@ fn parts(account: &Account, path: &CriticalPath) -> Table {
     let left_out = match short.len() {
         0 => String::new(),
         count => format!(
-            "; {count} of less than 1 s, together {}, are left out here and are in the JSON form",
+            "; {count} parts under 1 s, together {}, are only in the JSON form",
             length(short.iter().map(|span| span.seconds()).sum())
         ),
     };
@@ -137,21 +138,21 @@ fn parts(account: &Account, path: &CriticalPath) -> Table {
 fn span_in_words(account: &Account, span: &Span) -> String {
     let polled = |state: &str| account.timeline.iter().any(|step| step.state == *state && polls(step));
     match &span.what {
-        What::Detection => "Customers suffer; CloudWatch gathers datapoints until the alarm goes off".to_owned(),
-        What::Unstarted => "Nobody has started a recovery yet".to_owned(),
-        What::Delivery => "The alarm's event is on its way".to_owned(),
-        What::Start => "The recovery is started".to_owned(),
+        What::Detection => "No service; CloudWatch gathers datapoints until it raises the alarm".to_owned(),
+        What::Unstarted => "No recovery started yet".to_owned(),
+        What::Delivery => "The alarm's event is delivered".to_owned(),
+        What::Start => "The recovery starts".to_owned(),
         What::Work { state, .. } => format!("{state} works"),
-        What::Answers { state, .. } if polled(state) => format!("{state} looks again and again"),
+        What::Answers { state, .. } if polled(state) => format!("{state} polls"),
         What::Answers { state, .. } => format!("{state} waits for answers"),
-        What::LastPause { state, .. } => format!("{state} pauses before it looks for the last time"),
+        What::LastPause { state, .. } => format!("{state} pauses before its last poll"),
         What::Between { after, before, .. } if span.waits_for == WaitsFor::Aws => {
-            format!("{before} pauses before it looks for the first time, after {after}")
+            format!("{before} pauses before its first poll, after {after}")
         }
-        What::Between { after, before, .. } => format!("On from {after} to {before}"),
+        What::Between { after, before, .. } => format!("Transition from {after} to {before}"),
         What::Question { question } => format!("People are asked: {}", headline(account, question)),
-        What::Interrupted => "It had ended; nobody had gone on with it yet".to_owned(),
-        What::Ending => "On to the end".to_owned(),
+        What::Interrupted => "Ended; not resumed yet".to_owned(),
+        What::Ending => "Transition to the end".to_owned(),
     }
 }
 
@@ -189,7 +190,7 @@ fn timeline(tale: &Tale<'_>, path: &CriticalPath) -> Timeline {
 fn row_of_span(account: &Account, span: &Span) -> Option<Row> {
     let (name, said) = match &span.what {
         What::Detection => ("Detection", span_in_words(account, span)),
-        What::Unstarted => ("Not started yet", span_in_words(account, span)),
+        What::Unstarted => ("Not started", span_in_words(account, span)),
         What::Delivery => ("Delivery", span_in_words(account, span)),
         What::Start => ("Start", span_in_words(account, span)),
         What::Question { question } => ("People are asked", headline(account, question)),
@@ -251,7 +252,7 @@ fn row_of_silent_failure(tale: &Tale<'_>, closing: &Closing) -> Option<Row> {
         .map_or(closing.closed_at, |step| step.started_at);
     let ended = of_it().filter_map(|step| step.ended_at).filter(|ended| *ended <= to);
     let error = cause(closing).map_or_else(|| "no error is known".to_owned(), in_short);
-    // What it advises is said where it is said why the recovery ended.
+    // Its advice is in the reason, at the top.
     let error = without_advice(&error, |_| true);
     Some(Row {
         from: ended.max().unwrap_or(to),
@@ -260,10 +261,7 @@ fn row_of_silent_failure(tale: &Tale<'_>, closing: &Closing) -> Option<Row> {
         said: tale
             .state(state)
             .into_iter()
-            .chain([
-                error,
-                "its function did not come so far as to leave a line in the record".to_owned(),
-            ])
+            .chain([error, "its function left no entry in the record".to_owned()])
             .collect(),
         on_path: false,
         failed: true,
@@ -293,12 +291,16 @@ fn what_came_of(tale: &Tale<'_>, step: &TimelineStep) -> Vec<String> {
         said.push(humanised(&step.name));
     }
     if polls(step) {
-        said.push(format!("looked {} times until it was so", step.attempts));
+        said.push(format!("polled {} times", step.attempts));
     } else if step.attempts > 1 {
         said.push(format!("tried {} times", step.attempts));
     }
     if step.failures > 0 {
-        let times = if step.failures == 1 { "once" } else { "more than once" };
+        let times = if step.failures == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", step.failures)
+        };
         said.push(format!(
             "failed {times}: {}",
             step.last_failure
@@ -315,7 +317,7 @@ fn what_came_of(tale: &Tale<'_>, step: &TimelineStep) -> Vec<String> {
     }
     if step.waited_ms >= 100 {
         let waited = length(step.waited_ms as f64 / 1000.0);
-        said.push(format!("{waited} of it for answers"));
+        said.push(format!("{waited} waiting for AWS"));
     }
     let executions = executions(account);
     if executions.len() > 1

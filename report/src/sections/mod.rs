@@ -1,16 +1,19 @@
-//! What a report says of one recovery, in the order in which somebody who was frightened by it wants to know: is it over,
-//! is it real, what works, what is to be done now, what was lost, who decided and why; then everything else. What only one
-//! scenario does is told by its story.
+//! What a report says of one recovery, in the order in which people ask: the verdict, four answers, what happened, what to
+//! do next; then what those want who look closer. What only one scenario does is told by its story.
 
+mod answers;
 mod decision;
 mod evidence;
 mod happened;
-mod outcome;
 mod record;
-mod standing;
+mod times;
 mod todo;
 mod troubles;
+mod verdict;
 
+use shared::recovery::Mode;
+
+use crate::course::Course;
 use crate::page::{Block, Page, Section, Text};
 use crate::path::CriticalPath;
 use crate::state::State;
@@ -19,52 +22,63 @@ use crate::words::day;
 
 /// The page of one recovery.
 pub(crate) fn page(tale: &Tale<'_>, state: &State, path: &CriticalPath) -> Page {
-    let header = &tale.account.header;
-    let outcome = outcome::outcome(tale);
+    let account = tale.account;
+    let header = &account.header;
     let disaster = header.scenario.definition().title;
+    let todos = todo::todos(tale, state);
+    let places = tale.story.places(account);
+    let course = Course::of(path, account.decided_at());
+    let mode = match header.mode {
+        Mode::Live => "REAL",
+        Mode::Drill => "DRILL",
+        Mode::Rehearsal => "REHEARSAL",
+    };
     Page {
         title: format!("{disaster}: recovery of {}", header.workload),
-        notice: Some(standing::notice(header.mode)),
-        outcome: outcome.word,
-        tone: outcome.tone,
-        sentence: outcome.sentence,
-        because: outcome.because,
-        state: standing::blocks(tale, state),
+        strip: vec![mode.to_owned(), day(header.opened_at), header.id.clone()],
+        verdict: verdict::verdict(tale, state),
+        answers: answers::answers(tale, state, &todos),
+        pictures: [
+            (!places.is_empty()).then_some(Block::Places(places)),
+            course.map(Block::Course),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         day: day(header.opened_at),
         sections: vec![
-            Section::new("todo", "What is to be done now", todo::blocks(tale)),
-            Section::new("figures", "What was achieved", outcome::achieved(tale)),
-            Section::new("decision", "Who decided, and why", decision::blocks(tale)),
-            Section::new(
+            Section::new("todo", "Next steps", todo::blocks(header.mode, todos)),
+            Section::folded("decision", "Decision", decision::blocks(tale)),
+            Section::folded("troubles", "Problems and retries", troubles::blocks(tale)),
+            Section::folded("times", "Times and figures", times::blocks(tale, state)),
+            Section::folded(
                 "timeline",
-                "What happened, and what it waited for",
+                "Every step, and what it waited for",
                 happened::blocks(tale, path),
             ),
-            Section::new("troubles", "Refused, failed, tried again", troubles::blocks(tale)),
-            Section::new(
-                "changes",
-                "What was changed, and how it is taken back",
-                record::changes(tale),
+            Section::folded("changes", "Changes, and how to undo each", record::changes(tale)),
+            Section::folded("answers", "Questions and answers", decision::questions(account)),
+            Section::folded("evidence", "Evidence", evidence::blocks(tale)),
+            Section::folded("words", "Words", words(tale)),
+            Section::folded(
+                "record",
+                "Record and sign-off",
+                [record::identity(account), record::sign_off()].concat(),
             ),
-            Section::new("answers", "Questions and answers", decision::questions(tale.account)),
-            Section::new("evidence", "What it went by", evidence::blocks(tale)),
-            Section::new("words", "Words", words(tale)),
-            Section::new("record", "The record", record::identity(tale.account)),
         ],
     }
 }
 
-/// What words mean that are used in every report and in the messages that it quotes.
+/// What the words of every report and of its messages mean.
 const WORDS: [(&str, &str); 5] = [
     (
         "Recovery",
-        "one run of this automation against one disaster. An execution is one attempt of it: one that fell short can \
-         be gone on with, which is another execution of the same recovery",
+        "one run of this automation against one disaster. An execution is one attempt of it. A recovery that fell short \
+         can be resumed: that is another execution of the same recovery",
     ),
     (
         "Impact",
-        "the first minute in which the check from outside found the service not working: from then on customers \
-         suffered",
+        "the first minute in which the check from outside found the service down",
     ),
     (
         "RTO",
@@ -72,21 +86,21 @@ const WORDS: [(&str, &str); 5] = [
     ),
     (
         "RPO",
-        "recovery point objective: how much of what customers had written may be lost, as a time. How the loss of this \
-         recovery comes about is said under the figures",
+        "recovery point objective: how much of what customers had written may be lost, as a time. See Times and figures \
+         for how the loss of this recovery is worked out",
     ),
     (
         "Target, maximum",
-        "what is aimed at, and what must not be exceeded. What was not measured counts as missed",
+        "the target is aimed at; the maximum must not be exceeded. What is not measured counts as missed",
     ),
 ];
 
 /// Those that come after the scenario's own.
 const LAST_WORDS: [(&str, &str); 2] = [
-    ("Lock", "what makes sure that one recovery at a time changes anything"),
+    ("Lock", "lets one recovery at a time make changes"),
     (
         "Undo note",
-        "what is kept before each change, so that it can be taken back",
+        "written before each change; it says how to take the change back",
     ),
 ];
 

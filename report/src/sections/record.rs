@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::arn;
+use shared::digest::sha256_hex;
 use shared::record::{Announced, Undo};
 use shared::recovery::Outcome;
 use shared::request::TriggerKind;
@@ -30,14 +31,14 @@ pub(crate) fn changes(tale: &Tale<'_>) -> Vec<Block> {
         .iter()
         .any(|undo| undo.taken_back_at.is_none() && undo.taken_back_by.is_some());
     if goes_on && stands {
-        let warning = "Do not type these to go on: they take the recovery back.";
+        let warning = "Do not type these to resume: they undo the recovery.";
         blocks.push(Block::Warning(
             format!("{warning} {}", tale.story.taking_back_means()).into(),
         ));
     }
     blocks.push(Block::Paragraph(
-        "Each change was noted before it was made, so that one that is noted was at least tried. Steps are in the order \
-         in which they began; the record has no time for a single change."
+        "Each change is noted before it is made: one that is noted was at least tried. Steps are in the order of their \
+         beginning; the record has no time for a single change."
             .into(),
     ));
     let began = |step: &str| {
@@ -65,10 +66,8 @@ fn changes_of(tale: &Tale<'_>, step: &str) -> Vec<Block> {
     vec![
         Block::Heading(heading),
         Block::Table(Table {
-            caption: "What takes each back, on its own".to_owned(),
-            head: ["What was changed", "Was before", "Taken back by", "Now"]
-                .map(str::to_owned)
-                .to_vec(),
+            caption: "How to undo each, on its own".to_owned(),
+            head: ["Changed", "Before", "Undo", "Now"].map(str::to_owned).to_vec(),
             rows: notes.map(|undo| change(tale, undo)).collect(),
         }),
     ]
@@ -77,13 +76,13 @@ fn changes_of(tale: &Tale<'_>, step: &str) -> Vec<Block> {
 fn change(tale: &Tale<'_>, undo: &Undo) -> Vec<Text> {
     let now = match (undo.taken_back_at, &undo.taken_back_by) {
         (Some(at), _) => Text::plain("taken back at ").and_at(at),
-        (None, Some(_)) => "stands".into(),
-        (None, None) => Text::default().strong("stands for good"),
+        (None, Some(_)) => "in place".into(),
+        (None, None) => Text::default().strong("in place for good"),
     };
     let taken_back_by = match (&undo.taken_back_by, &undo.by_hand) {
         (_, Some(command)) => Text::code(command.as_str()),
         (Some(how), None) => Text::plain(how.as_str()),
-        (None, None) => "nothing: it cannot be taken back".into(),
+        (None, None) => "none: it cannot be undone".into(),
     };
     let was = tale.story.before(undo);
     let was = was.unwrap_or_else(|| before(tale, &undo.previous));
@@ -129,6 +128,9 @@ pub(crate) fn identity(account: &Account) -> Vec<Block> {
     if !account.region().is_empty() {
         facts.push(("Run in".into(), account.region().into()));
     }
+    if let Some(arn) = arn::Arn::read(&header.execution) {
+        facts.push(("AWS account".into(), arn.account.into()));
+    }
     facts.push(("Execution".into(), Text::code(header.execution.as_str())));
     let before = header.earlier.iter().map(|closing| &closing.execution);
     facts.extend(before.map(|execution| ("Execution before it".into(), Text::code(execution.as_str()))));
@@ -139,33 +141,66 @@ pub(crate) fn identity(account: &Account) -> Vec<Block> {
     facts.push(("Plan (SHA-256)".into(), Text::code(header.plan_sha256.as_str())));
     if let Some(decision) = &account.started {
         let text = Text::at(decision.at).and(", ").and_code(decision.id.as_str());
-        facts.push(("Start written down at".into(), text));
+        facts.push(("Start recorded at".into(), text));
     }
+    if let Some(digest) = json_sha256(account) {
+        facts.push(("JSON form (SHA-256)".into(), Text::code(digest)));
+    }
+    facts.push((
+        "Report written by".into(),
+        Text::code(concat!("radiant-dr ", env!("CARGO_PKG_VERSION"))),
+    ));
     let secrets = if names_people(account) {
-        "It holds no secrets, but names of people and of resources: pass it on as you would those."
+        "It has no secrets, but names of people and of resources: share it as you would share those."
     } else {
-        "It holds no secrets, but names of resources: pass it on as you would those."
+        "It has no secrets, but names of resources: share it as you would share those."
     };
     let mut blocks = vec![
         Block::Paragraph(
-            format!("This report was made from the record of the recovery and nothing else. Times are UTC. {secrets}")
-                .into(),
+            format!("The source of this report is the record of the recovery, and nothing else. {secrets}").into(),
         ),
         Block::Facts(facts),
     ];
     if account.announced.is_empty() {
-        blocks.push(Block::Paragraph(
-            "That people were told anything is not on record.".into(),
-        ));
+        blocks.push(Block::Paragraph("The record has no message to people.".into()));
     } else {
         let mut told: Vec<&Announced> = account.announced.iter().collect();
         told.sort_by_key(|told| (execution_of(account, told), told_at(account, told)));
-        blocks.push(Block::Paragraph("What people were told, in this order:".into()));
+        blocks.push(Block::Paragraph("Messages to people, in this order:".into()));
         blocks.push(Block::List(
             told.into_iter().map(|told| announcement(account, told)).collect(),
         ));
     }
     blocks
+}
+
+/// SHA-256 of the JSON form of the report, in lower-case hexadecimal: that file proves which record this page shows.
+fn json_sha256(account: &Account) -> Option<String> {
+    crate::json(account).ok().map(|json| sha256_hex(&json))
+}
+
+/// Tables to be filled in by hand.
+pub(crate) fn sign_off() -> Vec<Block> {
+    let table = |caption: &str, head: [&str; 4], rows: &[&str]| {
+        let row = |name: &&str| vec![Text::plain(*name), "".into(), "".into(), "".into()];
+        Block::Table(Table {
+            caption: caption.to_owned(),
+            head: head.map(str::to_owned).to_vec(),
+            rows: rows.iter().map(row).collect(),
+        })
+    };
+    vec![
+        table(
+            "Sign-off",
+            ["Role", "Name", "Date", "Signature"],
+            &["Incident lead", "Service owner", "Auditor"],
+        ),
+        table(
+            "Lessons and actions",
+            ["No.", "Lesson or action", "Owner", "Due"],
+            &["1", "2", "3"],
+        ),
+    ]
 }
 
 /// Whether it holds the name of anybody.
@@ -207,7 +242,7 @@ fn announcement(account: &Account, told: &Announced) -> Text {
         Some(asked) => Text::plain("the question of ")
             .and_at(asked.asked_at)
             .and(format!(": {}", asked.ask.headline)),
-        None if told.what == "opened" => "that it had begun".into(),
+        None if told.what == "opened" => "the recovery started".into(),
         None => Text::plain(format!("\u{201C}{}\u{201D}", told.what)),
     };
     text.and("; message ").and_code(told.message_id.as_str())

@@ -1,45 +1,62 @@
-//! What is left to be done, and how to go on: what follows from the outcome and the record.
+//! The next steps, the most urgent ones first: what follows from the outcome and the record.
 
 use shared::approval::Answer;
 use shared::arn::{self, display_name};
 use shared::error::ErrorKind;
 use shared::record::{Closing, Warning, WarningCode};
-use shared::recovery::Outcome;
+use shared::recovery::{Mode, Outcome};
 
 use crate::account::Account;
 use crate::commands::{executions_in, is_plain};
 use crate::page::{Block, Text, Todo};
+use crate::state::{Known, State};
 use crate::story::told::Tale;
+use crate::words::count;
 
-pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
-    let account = tale.account;
-    let todo = match account.header.ended() {
-        None => while_it_runs(account),
-        Some(closing) => once_it_has_ended(tale, closing),
+/// All next steps, the most urgent ones first.
+pub(crate) fn todos(tale: &Tale<'_>, state: &State) -> Vec<Todo> {
+    let mut todos = match tale.account.header.ended() {
+        None => while_it_runs(tale.account),
+        Some(closing) => once_it_has_ended(tale, state, closing),
     };
-    if todo.is_empty() {
-        return vec![Block::Paragraph("Nothing, as far as the record knows.".into())];
-    }
-    vec![Block::Todo(todo)]
+    todos.sort_by_key(|todo| todo.when);
+    todos
 }
 
-/// What goes on with it. Somebody will paste it into a shell, so that an id that is none of ours makes no command.
-fn resume(account: &Account) -> Option<String> {
+pub(crate) fn blocks(mode: Mode, todos: Vec<Todo>) -> Vec<Block> {
+    if todos.is_empty() {
+        return vec![Block::Paragraph("Nothing, as far as the record knows.".into())];
+    }
+    let caution = match mode {
+        Mode::Live => "These commands change the real service. Read what stands over each before you type it.",
+        Mode::Drill => "This was a drill, and customers saw no change. These commands would change real resources.",
+        Mode::Rehearsal => "This was a rehearsal, and nothing real changed. Type none of these commands now.",
+    };
+    vec![Block::Warning(caution.into()), Block::Todo(todos)]
+}
+
+/// What resumes it. Somebody will paste it into a shell, so that an id that is none of ours makes no command.
+fn resume_command(account: &Account) -> Option<String> {
     let id = &account.header.id;
     let is_ours = id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     is_ours.then(|| format!("drctl resume {id}"))
 }
 
-/// Who may go on with it.
+/// Who may resume it.
 const MAY_RESUME: &str = "whoever is on call, with permission for states:StartExecution and to read the record";
 
-/// With what goes on with it, and how that is seen.
+/// Resumes it, and how one sees that it worked.
+fn resume(about: &str, account: &Account) -> Todo {
+    let todo = Todo::now("Resume this recovery").about(about);
+    with_resume(todo, account)
+}
+
 fn with_resume(todo: Todo, account: &Account) -> Todo {
-    let Some(command) = resume(account) else {
+    let Some(command) = resume_command(account) else {
         return todo.by(MAY_RESUME);
     };
     todo.by(MAY_RESUME)
-        .run("Go on with it", command)
+        .run("Resume", command)
         .run("Look how far it is", executions_in(account, account.region(), None))
         .done("the newest execution says SUCCEEDED, and the message says that the service is back.")
 }
@@ -52,28 +69,26 @@ fn while_it_runs(account: &Account) -> Vec<Todo> {
             .iter()
             .filter(|answer| answer.answer == Answer::Approve)
             .count();
-        list.push(Todo::new(
-            Text::default()
-                .strong("Answer the question")
-                .and(", before ")
-                .and_at(asked.expires_at)
-                .and(format!(
-                    ": {answered} of {} have approved. The message that asks it ends with the line to type. Silence \
-                     does not approve: unanswered, the recovery ends.",
-                    asked.ask.people
-                )),
+        let about = Text::plain("Answer before ").and_at(asked.expires_at).and(format!(
+            ": {answered} of {} have approved. The message that asks ends with the line to type. Silence does not \
+             approve: without enough answers the recovery ends.",
+            asked.ask.people
         ));
+        list.push(Todo::now("Answer the question").about(about));
     }
-    let watch = Todo::new(
-        Text::plain("Watch it in the console of Step Functions")
-            .and(in_region(account))
-            .and(", execution ")
-            .and_code(arn::name(&account.header.execution))
-            .and(". If that has stopped, nobody is told, and what it changed stands: then, and only then, go on with it."),
-    )
-    .by(MAY_RESUME)
-    .run("Look whether it runs", executions_in(account, account.region(), None))
-    .run("Only if it has stopped", resume(account));
+    let about = Text::plain("Watch it in the console of Step Functions")
+        .and(in_region(account))
+        .and(", execution ")
+        .and_code(arn::name(&account.header.execution))
+        .and(
+            ". If that has stopped, nobody is told, and its changes stay in place: then, and only then, resume the \
+             recovery.",
+        );
+    let watch = Todo::now("Watch the recovery")
+        .about(about)
+        .by(MAY_RESUME)
+        .run("Look whether it runs", executions_in(account, account.region(), None))
+        .run("Only if it has stopped", resume_command(account));
     list.push(watch);
     list
 }
@@ -85,59 +100,71 @@ fn in_region(account: &Account) -> String {
     }
 }
 
-fn once_it_has_ended(tale: &Tale<'_>, closing: &Closing) -> Vec<Todo> {
+fn once_it_has_ended(tale: &Tale<'_>, state: &State, closing: &Closing) -> Vec<Todo> {
     let account = tale.account;
     let mut list = Vec::new();
-    list.extend(first(account, closing));
+    list.extend(what_comes_first(account, state, closing));
     list.extend(what_stands(tale, closing.outcome));
     list.extend(tale.story.todos(account, closing));
     list.extend(other_recovery(account, closing));
     list
 }
 
-/// How to go on.
-fn first(account: &Account, closing: &Closing) -> Vec<Todo> {
-    let go_on = |text: &str| with_resume(Todo::new(text), account);
+/// What brings the service back, or the rest of it.
+fn what_comes_first(account: &Account, state: &State, closing: &Closing) -> Vec<Todo> {
     match closing.outcome {
         Outcome::Recovered => Vec::new(),
-        Outcome::Partial => vec![go_on("Mend what is missing, which is named above, then go on with it.")],
+        Outcome::Partial => vec![
+            Todo::now("Fix what is missing").about("The reason above names it."),
+            resume("What is done already is found done, and is not done again.", account),
+        ],
         Outcome::Failed | Outcome::RolledBack => {
             let approvals = if account.questions.is_empty() {
                 ""
             } else {
                 " Approvals hold as long as the question is the same."
             };
-            vec![
-                mend(account, closing),
-                go_on(&format!(
-                    "Then go on with it. What is done already is found done and not done again.{approvals}"
-                )),
-            ]
+            let about =
+                format!("Do this after the fix. What is done already is found done, and is not done again.{approvals}");
+            vec![fix(account, closing), resume(&about, account)]
         }
-        Outcome::Expired => vec![go_on(
-            "If it is still needed, wake those who can answer, then go on with it. It asks the same again, and answers \
-             that were given count.",
+        Outcome::Expired => vec![resume(
+            "First wake those who can answer. It asks the same again, and answers that were given count.",
+            account,
         )],
         Outcome::Preempted => vec![preempted(account)],
-        Outcome::Refused => vec![Todo::new(
-            "Read the reason: it says what to do. If a recovery is needed after all, start a new one; \
-             this one cannot be gone on with.",
+        Outcome::Refused => vec![start_anew(
+            account,
+            state,
+            "The reason above says what to change first. This recovery cannot be resumed.",
         )],
-        Outcome::Declined => vec![Todo::new(
-            "Nothing, unless a recovery is needed after all: then start a new one; this one cannot be gone on with.",
-        )],
+        Outcome::Declined => vec![start_anew(account, state, "This recovery cannot be resumed.")],
     }
 }
 
-/// What failed has to be mended; where a permission is missing, by somebody who may give it.
-fn mend(account: &Account, closing: &Closing) -> Todo {
-    let what = match &closing.failed_state {
-        Some(state) => Text::default()
-            .strong(format!("Mend what failed: {state}"))
-            .and(". Why is said at the top."),
-        None => Text::default()
-            .strong("Mend what failed")
-            .and(", which is named at the top."),
+/// Starts another recovery of the same scenario. Without an outage it is needed only if somebody says so.
+fn start_anew(account: &Account, state: &State, about: &str) -> Todo {
+    let scenario = account.header.scenario.name();
+    let start = match account.region() {
+        "" => None,
+        region if is_plain(region) => Some(format!("drctl start {scenario} --region {region}")),
+        _ => None,
+    };
+    let todo = match state.service_back {
+        Some(Known::NotKnown) => Todo::now("Decide again: customers are still down"),
+        _ => Todo::today("Start a new recovery, only if one is needed"),
+    };
+    todo.about(about)
+        .by("whoever is on call, with permission to start recoveries")
+        .run("Start a new one", start)
+        .done("its message says recovered.")
+}
+
+/// What failed is to be fixed; if a permission is missing, by somebody who may give it.
+fn fix(account: &Account, closing: &Closing) -> Todo {
+    let title = match &closing.failed_state {
+        Some(state) => format!("Fix {state}"),
+        None => "Fix what failed".to_owned(),
     };
     let is_denied = closing.failed_as.as_deref() == Some(ErrorKind::Denied.name());
     let who = if is_denied {
@@ -153,29 +180,30 @@ fn mend(account: &Account, closing: &Closing) -> Todo {
             account.region()
         )
     });
-    Todo::new(what)
+    Todo::now(title)
+        .about("The reason is above.")
         .by(who)
-        .run("Look: the failed call, word for word", look)
-        .done("that state ends well once the recovery is gone on with.")
+        .run("See the failed call, word for word", look)
+        .done("that state succeeds after the recovery is resumed.")
 }
 
-/// The recovery that took over comes first; this one may be gone on with only after it.
+/// The recovery that took over comes first; this one may be resumed only after it.
 fn preempted(account: &Account) -> Todo {
     let watch = match &account.taken_over_by {
-        Some(other) => Text::plain("Watch the recovery that took over: ")
+        Some(other) => Text::plain("It is ")
             .and_code(other.id.as_str())
             .and(", started by ")
             .strong(display_name(&other.trigger.by))
             .and(", opened at ")
             .and_at(other.opened_at)
             .and("."),
-        None => "Find out which recovery holds the lock now, and watch that one; the record does not name it.".into(),
+        None => "Find out which recovery holds the lock now; the record does not name it.".into(),
     };
     let watch = watch.and(
-        " This one changes nothing more, not even back. If the service is not back when that one has ended, this one can \
-         be gone on with.",
+        " This recovery changes nothing more, and takes nothing back. Resume it only if the service is still down after \
+         the other one has ended.",
     );
-    with_resume(Todo::new(watch), account)
+    with_resume(Todo::now("Watch the recovery that took over").about(watch), account)
 }
 
 fn what_stands(tale: &Tale<'_>, outcome: Outcome) -> Option<Todo> {
@@ -185,25 +213,22 @@ fn what_stands(tale: &Tale<'_>, outcome: Outcome) -> Option<Todo> {
     if stands == 0 || outcome == Outcome::Recovered {
         return None;
     }
-    let changes = if stands == 1 {
-        "1 change stands".to_owned()
-    } else {
-        format!("{stands} changes stand")
-    };
-    Some(Todo::new(format!("{changes}. {}", tale.story.where_changes_stand())))
+    let title = format!("Know that {} in place", count(stands, "change is", "changes are"));
+    Some(Todo::now(title).about(tale.story.where_changes_stand()))
 }
 
-/// Whether the other Region runs a recovery of its own was not seen at the start.
+/// The other Region did not answer when it was asked for a recovery of its own.
 fn other_recovery(account: &Account, closing: &Closing) -> Option<Todo> {
     let mut warnings = closing.evidence.as_object()?.values().flat_map(Warning::all_in);
     let unseen = warnings.find(|warning| warning.code == WarningCode::OtherRegionUnseen)?;
     let other = unseen.region.as_deref().or_else(|| account.other_region())?;
     Some(
-        Todo::new(format!(
-            "See that {other} runs no recovery of its own, as soon as it answers: its lock could not be seen at the start."
-        ))
-        .by(format!("whoever is on call, with permission for states:ListExecutions in {other}"))
-        .run("Look", executions_in(account, other, Some("RUNNING")))
-        .done("the list is empty."),
+        Todo::today(format!("Check that {other} runs no recovery of its own"))
+            .about("It did not answer at the start. Look as soon as it answers.")
+            .by(format!(
+                "whoever is on call, with permission for states:ListExecutions in {other}"
+            ))
+            .run("Look", executions_in(account, other, Some("RUNNING")))
+            .done("the list is empty."),
     )
 }

@@ -20,7 +20,7 @@ pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
         .collect();
     if !endings.is_empty() {
         blocks.push(Block::Table(Table {
-            caption: "Executions that did not recover the service, or not all of it".to_owned(),
+            caption: "Executions that did not recover the service, or only a part of it".to_owned(),
             head: ["Ended at", "As", "Why", "Execution"].map(str::to_owned).to_vec(),
             rows: endings.into_iter().map(|closing| ending(account, closing)).collect(),
         }));
@@ -28,8 +28,8 @@ pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
     let troubled: Vec<&TimelineStep> = account.timeline.iter().filter(|step| is_troubled(step)).collect();
     if !troubled.is_empty() {
         blocks.push(Block::Table(Table {
-            caption: "States that failed or were tried again".to_owned(),
-            head: ["State", "From", "Began", "Failed", "Last failure", "In the end"]
+            caption: "States that failed or were retried".to_owned(),
+            head: ["State", "From", "Started", "Failed", "Last failure", "Result"]
                 .map(str::to_owned)
                 .to_vec(),
             rows: troubled.into_iter().map(|step| state(account, step)).collect(),
@@ -38,14 +38,14 @@ pub(crate) fn blocks(tale: &Tale<'_>) -> Vec<Block> {
     let in_vain = in_vain(tale);
     if !in_vain.is_empty() {
         blocks.push(Block::Table(Table {
-            caption: "What did not achieve its purpose, although its state ended well; said at the time".to_owned(),
-            head: ["What", "What follows"].map(str::to_owned).to_vec(),
+            caption: "Warnings, as reported at the time".to_owned(),
+            head: ["Warning", "Effect"].map(str::to_owned).to_vec(),
             rows: in_vain,
         }));
     }
     if blocks.is_empty() {
         blocks.push(Block::Paragraph(
-            "Nothing was refused, no state failed, none had to be tried again, and each achieved its purpose.".into(),
+            "None: no state failed, no state was retried, and no step left a warning.".into(),
         ));
     }
     blocks
@@ -65,7 +65,7 @@ fn in_vain(tale: &Tale<'_>) -> Vec<Vec<Text>> {
                 rows.push([in_short(&warning.to_string()), follows_on(&warning.code).to_owned()]);
             }
             if part.get("health_answered") == Some(&Value::Bool(false)) {
-                let follows = "nothing from AWS itself spoke for or against it; it was decided by the signals alone";
+                let follows = "AWS gave no evidence for or against it; the signals alone decided";
                 rows.extend(texts(part, "health").map(|said| [in_short(said), follows.to_owned()]));
             }
         }
@@ -92,21 +92,21 @@ fn follows_on(code: &WarningCode) -> &'static str {
         | WarningCode::OtherRegionInDrill
         | WarningCode::LeftRunning
         | WarningCode::DrillPreempted
-        | WarningCode::TakenOver => "another recovery at the same time cannot be ruled out; see what is to be done now",
+        | WarningCode::TakenOver => "another recovery may have run at the same time; see Next steps",
         WarningCode::MetricsUnread
         | WarningCode::HeartbeatUnread
         | WarningCode::NoOutageSeen
         | WarningCode::PromotedBefore
-        | WarningCode::FitUnseen => "it was decided without that, or with what stood in for it",
-        WarningCode::NotFit => "this Region may not serve, or not in full, until that is corrected",
-        WarningCode::QuotaTooSmall => "it goes on; under load it may be slower than it could be",
-        WarningCode::CommittedUnread | WarningCode::SurvivingUnread => "what was lost is not measured, or less exactly",
-        WarningCode::NotesUnread => "what an earlier recovery changed is not taken back by this one",
-        WarningCode::NotNoted => "keep this: nothing else says how it is taken back",
+        | WarningCode::FitUnseen => "the decision did without it, or used a substitute",
+        WarningCode::NotFit => "this Region may not serve, or only in part, until that is fixed",
+        WarningCode::QuotaTooSmall => "the recovery continues; under load the service may be slow",
+        WarningCode::CommittedUnread | WarningCode::SurvivingUnread => "the loss is not measured, or is less exact",
+        WarningCode::NotesUnread => "this recovery does not take back what an earlier one changed",
+        WarningCode::NotNoted => "keep this: there is no other note of how to undo it",
         WarningCode::LockUnread => {
-            "what was changed then may have no undo note; another recovery at the same time was not ruled out"
+            "changes from then may have no undo note; another recovery may have run at the same time"
         }
-        WarningCode::Unknown | WarningCode::Other(_) => "it went on without that",
+        WarningCode::Unknown | WarningCode::Other(_) => "the recovery continued without it",
     }
 }
 
@@ -116,10 +116,10 @@ fn ending(account: &Account, closing: &Closing) -> Vec<Text> {
         .ended()
         .is_some_and(|last| last.execution == closing.execution);
     let why = match (cause(closing), &closing.failed_state) {
-        (Some(_), _) if is_last => "see above, under how it ended".to_owned(),
+        (Some(_), _) if is_last => "see the reason at the top".to_owned(),
         (Some(cause), Some(state)) => format!("{state}: {}", in_short(cause)),
         (Some(cause), None) => in_short(cause),
-        (None, _) => "no reason is known".to_owned(),
+        (None, _) => "no reason recorded".to_owned(),
     };
     vec![
         Text::at(closing.closed_at),
@@ -139,11 +139,11 @@ fn state(account: &Account, step: &TimelineStep) -> Vec<Text> {
         1 => "once".to_owned(),
         count => format!("{count} times"),
     };
-    let came_to = match step.outcome.as_deref() {
+    let result = match step.outcome.as_deref() {
         Some("succeeded") => "succeeded",
         Some(_) => "failed",
-        None if account.header.ended().is_none() => "has not answered yet",
-        None => "never answered",
+        None if account.header.ended().is_none() => "no answer yet",
+        None => "no answer",
     };
     vec![
         Text::plain(step.state.as_str()),
@@ -157,8 +157,8 @@ fn state(account: &Account, step: &TimelineStep) -> Vec<Text> {
         Text::plain(
             step.last_failure
                 .as_deref()
-                .map_or_else(|| "none is known".to_owned(), in_short),
+                .map_or_else(|| "none recorded".to_owned(), in_short),
         ),
-        Text::plain(came_to),
+        Text::plain(result),
     ]
 }

@@ -16,8 +16,8 @@ use shared::scenario::region_failure::{Intent, Wants};
 use self::moved::Moved;
 use super::told::{Moment, Story};
 use crate::account::Account;
-use crate::figures::{WRITES_LOST, measured, number, tone, verdict};
-use crate::page::{Figure, Text, Todo, Tone};
+use crate::figures::{WRITES_LOST, loss_gauge, measured, number, tone, verdict};
+use crate::page::{Figure, Place, Text, Todo, Tone};
 use crate::words::{is_moment, length};
 
 /// The story.
@@ -31,21 +31,25 @@ impl Story for RegionFailure {
         }
     }
 
-    fn standing(&self, account: &Account) -> Vec<(Text, Text)> {
-        moved::standing(account)
+    fn places(&self, account: &Account) -> Vec<Place> {
+        moved::places(account)
+    }
+
+    fn serves(&self, account: &Account) -> Option<String> {
+        moved::moves(account).then(|| account.here().to_owned())
     }
 
     fn step(&self, account: &Account, name: &str) -> Option<String> {
         let (here, other) = (account.here(), account.other());
         Some(match name {
-            "assess-region" => "looks at both Regions and decides what to do".to_owned(),
-            "fence-region" => format!("shuts {other} off from taking writes"),
-            "promote-database" => format!("tells the database to move to {here}"),
-            "check-database" => format!("looks whether the database takes writes in {here}"),
-            "activate-region" => format!("lets functions and event sources run in {here}"),
+            "assess-region" => "checks both Regions and decides what to do".to_owned(),
+            "fence-region" => format!("blocks writes in {other}"),
+            "promote-database" => format!("promotes the database in {here}"),
+            "check-database" => format!("checks that the database takes writes in {here}"),
+            "activate-region" => format!("activates functions and event sources in {here}"),
             "switch-dns" => format!("moves the public name to {here}"),
-            "check-dns" => "looks whether every name server knows".to_owned(),
-            "unfence-region" => format!("gives back what was changed in {other}"),
+            "check-dns" => "checks that every name server has the change".to_owned(),
+            "unfence-region" => format!("takes back the changes in {other}"),
             _ => return None,
         })
     }
@@ -61,7 +65,7 @@ impl Story for RegionFailure {
 
     fn decided(&self, account: &Account) -> Vec<(Text, Text)> {
         let loss = loss::expected_loss_in_words(account);
-        let fact = |loss: String| ("Expected loss, at that time".into(), loss.into());
+        let fact = |loss: String| ("Expected loss at that time".into(), loss.into());
         loss.map(fact).into_iter().collect()
     }
 
@@ -69,16 +73,12 @@ impl Story for RegionFailure {
         "measured: the last look at both Regions"
     }
 
-    fn loss(&self, account: &Account, achieved: &Achieved) -> Option<Text> {
-        Some(loss::sentence(account, achieved, &Moved::new(account)))
-    }
-
     fn because(&self, account: &Account, achieved: &Achieved) -> Vec<Text> {
         let went_on = |seconds| {
             let (other, seconds) = (account.other(), length(seconds));
             Text::plain(format!(
-                "{other} went on taking writes for at least {seconds} after the decision. Those are lost besides, unless \
-                 they are brought over."
+                "{other} accepted writes for at least {seconds} after the decision. They are lost too, unless somebody copies \
+                 them."
             ))
         };
         achieved.old_side_wrote_seconds.map(went_on).into_iter().collect()
@@ -86,28 +86,31 @@ impl Story for RegionFailure {
 
     fn lost(&self, account: &Account, closing: &Closing) -> Figure {
         let (achieved, met, moved) = (&closing.achieved, closing.met, Moved::new(account));
-        let lost = verdict(met.rpo, account.header.objectives.rpo, achieved.rpo_seconds.is_some());
+        let objective = account.header.objectives.rpo;
+        let lost = verdict(met.rpo, objective, achieved.rpo_seconds.is_some());
         Figure {
             name: WRITES_LOST.to_owned(),
             value: loss::value(achieved, |seconds, said| number("rpo_seconds", seconds, said)),
             verdict: match (achieved.rpo_status, loss::not_known(account, &moved)) {
-                (RpoStatus::NotApplicable, _) => "the way it went loses none".into(),
+                (RpoStatus::NotApplicable, _) => "this way loses no writes".into(),
                 (_, Some(not_known)) => Text::plain("known: ").then(lost).and("; ").then(not_known),
                 (_, None) => lost,
             },
             tone: match tone(met.rpo) {
-                Tone::Good if !loss::is_good(met.rpo, &moved) => Tone::Plain,
+                Tone::Good if moved.other_unknown_after.is_some() => Tone::Plain,
                 tone => tone,
             },
+            gauge: loss_gauge(achieved, objective),
         }
     }
 
     fn figures(&self, achieved: &Achieved) -> Vec<Figure> {
         let figure = |seconds| Figure {
-            name: "The other side wrote on".to_owned(),
+            name: "The other Region accepted writes".to_owned(),
             value: measured(Some(seconds), "old_side_wrote_seconds", ""),
-            verdict: "after the decision, at least; lost besides".into(),
+            verdict: "after the decision; a lower bound; lost too".into(),
             tone: Tone::Bad,
+            gauge: None,
         };
         achieved.old_side_wrote_seconds.map(figure).into_iter().collect()
     }
@@ -121,7 +124,7 @@ impl Story for RegionFailure {
         let (here, other) = (account.here(), account.other());
         vec![
             (
-                "Last heartbeat known to be committed",
+                "Last heartbeat that was committed",
                 observed.last_committed_at,
                 format!("measured, in {other}").into(),
             ),
@@ -131,9 +134,9 @@ impl Story for RegionFailure {
                 format!("measured, in the database in {here}").into(),
             ),
             (
-                "The other side wrote until",
+                "Last write of the other Region",
                 observed.old_side_wrote_until,
-                format!("measured: the last heartbeat that {other} left word of").into(),
+                format!("measured: the last heartbeat that {other} reported").into(),
             ),
         ]
     }
@@ -147,12 +150,12 @@ impl Story for RegionFailure {
             return Vec::new();
         }
         let parts = match fence::confirmed_of(account) {
-            Some((confirmed, of)) => format!(": {confirmed} of {of} parts were seen to be"),
+            Some((confirmed, of)) => format!(" ({confirmed} of {of} verified)"),
             None => String::new(),
         };
         vec![[
-            format!("{} was not seen to be shut off from writing{parts}", account.other()),
-            "what is written there is not here; see what is to be done now".to_owned(),
+            format!("could not confirm that {} is blocked{parts}", account.other()),
+            "writes that it accepts are lost; see Next steps".to_owned(),
         ]]
     }
 
@@ -163,12 +166,13 @@ impl Story for RegionFailure {
     }
 
     fn where_changes_stand(&self) -> &'static str {
-        "Where the database has moved or is on its way, go forward and take nothing back: two Regions would take writes."
+        "If the database was promoted, or its promotion was requested, resume; undo nothing. Otherwise two Regions would \
+         take writes."
     }
 
     fn taking_back_means(&self) -> &'static str {
-        "Where the database has moved or is on its way, taking the rest back leaves customers without the service, or two \
-         Regions taking writes."
+        "If the database was promoted, or its promotion was requested, an undo leaves customers without the service, or \
+         lets two Regions take writes."
     }
 
     fn todos(&self, account: &Account, closing: &Closing) -> Vec<Todo> {
@@ -188,32 +192,32 @@ impl Story for RegionFailure {
         let (here, other) = (account.here(), account.other());
         Some(match field {
             "can_lose_writes" => "Writes can be lost this way".to_owned(),
-            "fence_confirmable" => format!("{other} answers, so that shutting it off can be seen"),
+            "fence_confirmable" => format!("{other} answers, so a block can be confirmed"),
             "health" => format!("What AWS Health says of {other}"),
-            "way" => "The way".to_owned(),
-            "writer" => "the cluster that took writes".to_owned(),
+            "way" => "Way".to_owned(),
+            "writer" => "cluster that took writes".to_owned(),
             "ready" => format!("The database takes reads and writes in {here}"),
             "already_here" => {
-                format!("The database of {here} took the writes before this recovery had decided anything")
+                format!("The database in {here} took writes before this recovery decided anything")
             }
-            "impact_assumed" => "Nobody saw when customers first suffered".to_owned(),
-            "cancelled" => "AWS has cancelled the database's move".to_owned(),
-            "not_begun" => "The database's move had not begun".to_owned(),
-            "last_committed_at" => format!("Last heartbeat known to be committed in {other}"),
+            "impact_assumed" => "Nobody saw the impact begin".to_owned(),
+            "cancelled" => "AWS cancelled the promotion".to_owned(),
+            "not_begun" => "Promotion not started".to_owned(),
+            "last_committed_at" => format!("Last heartbeat committed in {other}"),
             "last_surviving_at" => "Last heartbeat in the recovered database".to_owned(),
-            "resources" => "Parts looked at".to_owned(),
-            "changed" => "Of these, changed by this recovery".to_owned(),
-            "confirmed" => format!("{other} is seen to be shut off"),
-            "unconfirmed" => "Parts that were not seen to be shut off".to_owned(),
-            "more_unconfirmed" => "And more of those, which the log of the function names".to_owned(),
+            "resources" => "Resources checked".to_owned(),
+            "changed" => "Changed by this recovery".to_owned(),
+            "confirmed" => format!("Block of {other} confirmed"),
+            "unconfirmed" => "Not verified".to_owned(),
+            "more_unconfirmed" => "More that are not verified; the function's log names them".to_owned(),
             _ => return None,
         })
     }
 
     fn part(&self, name: &str) -> Option<&'static str> {
         Some(match name {
-            "fence" => "whether the other Region takes no more writes",
-            "database" => "what was seen of the database in the end",
+            "fence" => "the block of the other Region",
+            "database" => "the database at the end",
             _ => return None,
         })
     }
@@ -242,7 +246,7 @@ impl Story for RegionFailure {
     fn here(&self, account: &Account) -> Vec<(Text, Text)> {
         let said = |other| {
             let regions = format!(
-                "{} runs the recovery and takes over; {other} is the other one",
+                "{} runs the recovery and takes over; {other} is the other Region",
                 account.here()
             );
             ("Here, the other Region".into(), regions.into())
@@ -260,37 +264,35 @@ impl Story for RegionFailure {
 const WORDS: [(&str, &str); 7] = [
     (
         "Heartbeat",
-        "a mark that the platform writes to its database every few seconds, so that it can be seen afterwards which \
-         writes survived",
+        "a row that the platform writes to its database every few seconds. It shows afterwards which writes survived",
     ),
     (
-        "Fence",
-        "to shut the other Region off from taking any more writes, which would be lost. Its parts are what could write \
-         there: functions, their event sources, the entrance of its API",
+        "Fence, block",
+        "to keep the other Region from accepting writes, which would be lost. Its resources are those that could write \
+         there: functions, their event sources, the stage of its API",
     ),
     (
         "Promotion",
-        "to make the database's copy in a Region the one that takes writes",
+        "makes the copy of the database in a Region the one that takes writes",
     ),
     (
         "Failover, switchover",
-        "the two ways of a promotion. Failover: at once, and what was not copied yet is lost for good. Switchover: a \
-         planned move between two healthy Regions; everything is waited for, and nothing is lost",
+        "two ways of a promotion. A failover is immediate, and what was not replicated is lost for good. A switchover is a \
+         planned move between two healthy Regions; it waits for replication and loses nothing",
     ),
     (
         "Control plane",
-        "that part of AWS by which resources are looked at and changed. It can fail while what runs goes on, and the other \
-         way round",
+        "the part of AWS that reads and changes resources. It can fail while running resources work, and the reverse",
     ),
     (
         "Switch object",
-        "a small file in S3 that moves the public name: an inverted health check watches it, so that while the file is \
-         there the main Region counts as down and customers are sent to the other one. Deleting it sends them back",
+        "a small file in S3 that moves the public name. An inverted health check watches it: while the file exists, the \
+         primary Region counts as down, and customers go to the other one. Deleting it sends them back",
     ),
     (
         "recovery, region-switch, region-return",
         "recovery is the state machine that alarms and people start. It runs region-switch, which moves the workload to its \
          own Region. Each Region has both. To move back, start recovery in the other Region with intent switchover. drctl \
-         rehearse region-return only rehearses that, against a simulated AWS",
+         rehearse region-return rehearses that, against a simulated AWS",
     ),
 ];

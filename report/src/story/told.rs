@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use shared::measure::{Achieved, RpoStatus};
+use shared::measure::Achieved;
 use shared::record::{Closing, Undo};
 
 use crate::account::Account;
 use crate::figures;
-use crate::page::{Figure, Text, Todo};
+use crate::page::{Figure, Place, Text, Todo};
 use crate::steps;
-use crate::words::{length, step_of};
+use crate::words::step_of;
 
 /// A moment that was observed: what happened then, when, and how that is known.
 pub type Moment = (&'static str, Option<Timestamp>, Text);
@@ -21,9 +21,14 @@ pub trait Story: Sync {
         Map::new()
     }
 
-    /// The same for people, under the outcome.
-    fn standing(&self, _account: &Account) -> Vec<(Text, Text)> {
+    /// Its Regions, before and after, for people. Empty if it concerns no Region.
+    fn places(&self, _account: &Account) -> Vec<Place> {
         Vec::new()
+    }
+
+    /// The Region that serves customers once the service is back; nothing if the scenario moves nothing.
+    fn serves(&self, _account: &Account) -> Option<String> {
+        None
     }
 
     /// What a step of its machine does, for somebody who does not know it.
@@ -46,24 +51,7 @@ pub trait Story: Sync {
         "measured: the last look before anything was changed"
     }
 
-    /// What was lost, in a sentence for the outcome.
-    fn loss(&self, _account: &Account, achieved: &Achieved) -> Option<Text> {
-        match (achieved.rpo_status, achieved.rpo_seconds) {
-            (RpoStatus::NotApplicable, _) => None,
-            (RpoStatus::Measured, Some(seconds)) => Some(
-                format!(
-                    "What customers had written in about the last {} before the disaster is lost.",
-                    length(seconds)
-                )
-                .into(),
-            ),
-            _ => {
-                Some("How much of what customers had written is lost was not measured. That does not mean none.".into())
-            }
-        }
-    }
-
-    /// What else goes with the outcome.
+    /// What must be said beside the verdict.
     fn because(&self, _account: &Account, _achieved: &Achieved) -> Vec<Text> {
         Vec::new()
     }
@@ -100,15 +88,15 @@ pub trait Story: Sync {
 
     /// What to know where changes stand after an end that is not plainly good.
     fn where_changes_stand(&self) -> &'static str {
-        "What each is, and how it is taken back, is said below."
+        "See Changes for each, and for how to undo it."
     }
 
-    /// Why what takes changes back is not to be typed by whoever wants to go on.
+    /// Why nobody who wants to resume the recovery should undo its changes.
     fn taking_back_means(&self) -> &'static str {
-        "What customers have now may depend on them."
+        "The service that customers have now may depend on them."
     }
 
-    /// What is left to be done once it has ended, after how to go on.
+    /// What is left to be done once it has ended, beside fixing and resuming it.
     fn todos(&self, _account: &Account, _closing: &Closing) -> Vec<Todo> {
         Vec::new()
     }

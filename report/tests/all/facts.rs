@@ -59,7 +59,7 @@ fn whatever_the_texts_say_the_facts_stay_the_same() {
 }
 
 #[test]
-fn which_questions_an_announcement_asks_and_who_may_mend_is_no_matter_of_words() {
+fn which_questions_an_announcement_asks_and_who_may_fix_it_is_no_matter_of_words() {
     let said = |account: &Account| {
         let said = report::markdown(account);
         let of_role = said.contains("somebody who may change the role");
@@ -204,7 +204,7 @@ impl Story for TidalWave {
     }
 
     fn todos(&self, _: &Account, _: &Closing) -> Vec<Todo> {
-        vec![Todo::new("Look at the dam.").run("Look", "ls dam".to_owned())]
+        vec![Todo::today("Look at the dam").run("Look", "ls dam".to_owned())]
     }
 
     fn words(&self, _: &Account) -> Vec<(Text, Text)> {
@@ -239,7 +239,7 @@ fn a_warning_is_followed_up_by_its_code() {
     };
     let todo = "runs no recovery of its own";
     let coded = with(json!([{ "code": "other-region-unseen", "region": "eu-west-1", "text": "y" }]));
-    assert!(report::markdown(&coded).contains(&format!("See that eu-west-1 {todo}")));
+    assert!(report::markdown(&coded).contains(&format!("Check that eu-west-1 {todo}")));
     let other =
         with(json!([{ "code": "left-running", "text": "whether us-east-1 runs a recovery cannot be seen: x" }]));
     assert!(!report::markdown(&other).contains(todo));

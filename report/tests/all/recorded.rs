@@ -245,7 +245,7 @@ fn a_report_is_written_where_it_is_said_to_be_and_the_same_each_time() {
             written(&world, &first["json"]).await,
         );
         assert!(
-            html.starts_with("<!DOCTYPE html>") && html.contains("It is over: the service is back"),
+            html.starts_with("<!DOCTYPE html>") && html.contains("The service answers again since"),
             "{html}"
         );
         let report: Report = serde_json::from_str(&data).unwrap();

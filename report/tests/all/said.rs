@@ -81,30 +81,34 @@ fn the_json_form_is_the_account_and_reads_back() {
 fn each_outcome_says_whether_it_is_over_and_how_to_go_on() {
     let resume = "drctl resume 20260106T030305Z-region-failure-5764a8";
     let back = format!(
-        "It is over: the service is back since {}, ",
+        "The service answers again since {}, ",
         time_in("recovered", &format!("{CLOSING}/observed/healthy_at"))
     );
     for (outcome, sentence, may_resume) in [
         (Outcome::Recovered, back.as_str(), false),
-        (Outcome::Partial, "The service is back, but not all of it", true),
-        (Outcome::Refused, "It is over, and nothing was done", false),
-        (Outcome::Declined, "It is over, and nothing was done", false),
-        (Outcome::Expired, "It stopped, and nothing was done", true),
+        (Outcome::Partial, "Partly recovered. Not everything works.", true),
+        (
+            Outcome::Refused,
+            "The recovery refused to act. 8 changes are in place. This recovery does not retry by itself.",
+            false,
+        ),
+        (Outcome::Declined, "A person who was asked declined.", false),
+        (Outcome::Expired, "Too few people answered in time.", true),
         (
             Outcome::Preempted,
-            "It stopped where it was, because another recovery",
+            "Another recovery took over, and this one stopped.",
             true,
         ),
         (
             Outcome::RolledBack,
-            "It failed, and everything that it had changed was taken back",
+            "The recovery failed. 8 changes are in place.",
             true,
         ),
-        (Outcome::Failed, "It is not over: the recovery failed", true),
+        (Outcome::Failed, "The recovery failed. 8 changes are in place.", true),
     ] {
         let said = report::markdown(&ended(outcome.name(), "SwitchDns: Denied: no permission"));
         assert!(said.contains(sentence), "{outcome}: {said}");
-        let todo = section(&said, "What is to be done now");
+        let todo = section(&said, "Next steps");
         assert_eq!(todo.contains(resume), may_resume, "{outcome}: {todo}");
         let reason = said.matches("SwitchDns: Denied: no permission").count();
         assert_eq!(reason, 1, "{outcome}: {said}");
@@ -120,24 +124,24 @@ fn each_outcome_says_whether_it_is_over_and_how_to_go_on() {
 fn a_failure_says_what_stands_and_how_it_is_taken_back() {
     let said = report::markdown(&recorded("failed"));
     assert!(
-        said.contains("the service is not known to be back. What was changed stands."),
+        said.contains("**Not recovered: failed. No service seen from outside for "),
         "{said}"
     );
-    let todo = section(&said, "What is to be done now");
-    assert!(todo.contains("7 changes stand"), "{todo}");
-    let changes = section(&said, "What was changed, and how it is taken back");
+    let todo = section(&said, "Next steps");
+    assert!(todo.contains("Know that 7 changes are in place"), "{todo}");
+    let changes = section(&said, "Changes, and how to undo each");
     for part in [
         "put-function-concurrency",
-        "**stands for good**",
-        "it cannot be taken back",
+        "**in place for good**",
+        "it cannot be undone",
     ] {
         assert!(changes.contains(part), "{part} is missing in {changes}");
     }
     // Before anything was changed, nothing stands.
     let nothing = changed("failed", |value| set(value, "/undo", json!([])));
     let said = report::markdown(&nothing);
-    assert!(said.contains("failed, with nothing changed"), "{said}");
-    assert!(section(&said, "What was changed, and how it is taken back").contains("Nothing was changed."));
+    assert!(said.contains("The recovery failed. It changed nothing."), "{said}");
+    assert!(section(&said, "Changes, and how to undo each").contains("Nothing was changed."));
     let back = changed("failed", |value| {
         for undo in value["undo"].as_array_mut().unwrap() {
             undo["taken_back_at"] = json!("2026-01-06T03:10:00Z");
@@ -145,36 +149,37 @@ fn a_failure_says_what_stands_and_how_it_is_taken_back() {
     });
     let said = report::markdown(&back);
     assert!(
-        said.contains("taken back at 03:10:00") && !said.contains("stands for good"),
+        said.contains("taken back at 03:10:00") && !said.contains("in place for good"),
         "{said}"
     );
 }
 
 #[test]
 fn what_a_failover_leaves_to_be_done_is_said() {
-    let todo = |account: &Account| section(&report::markdown(account), "What is to be done now").to_owned();
+    let todo = |account: &Account| section(&report::markdown(account), "Next steps").to_owned();
     let plain = todo(&recorded("recovered"));
     for part in [
-        "us-east-1 may still take writes",
-        "aws lambda put-function-concurrency --region us-east-1 --function-name $f --reserved-concurrent-executions 0",
-        "aws apigateway update-stage --region us-east-1 --rest-api-id abc123def4 --stage-name v2",
+        "Could not confirm that us-east-1 is blocked",
+        "aws lambda put-function-concurrency --region us-east-1",
+        "--reserved-concurrent-executions 0; done",
+        "aws apigateway update-stage --region us-east-1 --rest-api-id abc123def4",
         "--state-machine-arn arn:aws:states:us-east-1:123456789012:stateMachine:recovery",
-        "There is nowhere to go now",
-        "would move the service to us-west-2, where it already is",
-        "drctl automation off",
+        "No standby until us-east-1 has resynchronised",
+        "Check that us-east-1 watches us-west-2",
+        "drctl automation status",
         "drctl rehearse region-return",
-        "See that us-east-1 runs no recovery of its own",
+        "Check that us-east-1 runs no recovery of its own",
     ] {
         assert!(plain.contains(part), "{part} is missing in {plain}");
     }
     assert!(
-        !plain.contains("Find out what was lost") && !plain.contains("went on writing"),
+        !plain.contains("Find out what was lost") && !plain.contains("accepted later"),
         "{plain}"
     );
     let fenced = changed("recovered", |value| {
         set(value, "/header/closing/evidence/fence/confirmed", json!(true))
     });
-    assert!(!todo(&fenced).contains("may still take writes"));
+    assert!(!todo(&fenced).contains("Could not confirm"));
     let unmeasured = changed("recovered", |value| {
         set(value, "/header/closing/achieved/rpo_seconds", Value::Null);
         set(value, "/header/closing/achieved/rpo_status", json!("unmeasured"));
@@ -183,25 +188,28 @@ fn what_a_failover_leaves_to_be_done_is_said() {
     assert!(todo(&unmeasured).contains("Find out what was lost"));
     let said = report::markdown(&unmeasured);
     assert!(
-        said.contains("That does not mean none") && said.contains("counts as missed"),
+        said.contains("What was lost is not measured.") && said.contains("counts as missed"),
         "{said}"
     );
     let wrote_on = changed("recovered", |value| {
         set(value, "/header/closing/achieved/old_side_wrote_seconds", json!(75.0))
     });
-    assert!(todo(&wrote_on).contains("at least 1 min 15 s after the decision"));
-    assert!(report::markdown(&wrote_on).contains("us-east-1 went on taking writes for at least 1 min 15 s"));
+    assert!(todo(&wrote_on).contains("It accepted writes for at least 1 min 15 s after the decision"));
+    assert!(
+        report::markdown(&wrote_on)
+            .contains("us-east-1 accepted writes for at least 1 min 15 s after the decision. They are lost too")
+    );
     let lost = changed("recovered", |value| {
         set(value, "/header/closing/achieved/rpo_seconds", json!(12.0))
     });
-    assert!(todo(&lost).contains("in about the last 12 s"));
+    assert!(todo(&lost).contains("Find the lost writes of about 12 s"));
     let moved = changed("recovered", |value| {
         set(value, "/header/closing/evidence/assessment/way", json!("switchover"));
         set(value, "/header/closing/achieved/rpo_status", json!("not-applicable"));
     });
     let moved = todo(&moved);
     assert!(
-        !moved.contains("nowhere to go") && moved.contains("was moved to us-west-2"),
+        !moved.contains("No standby") && moved.contains("The workload moved to us-west-2"),
         "{moved}"
     );
 }
@@ -214,14 +222,14 @@ fn how_things_stand_is_said_first_and_only_from_evidence() {
     };
     let failed = head(&recorded("failed"));
     for part in [
-        "**REHEARSAL:** nothing real was lost or changed",
-        "**Service back:** **not seen**",
-        "so far; the target of 1 h is reached at 04:00:00, the maximum of 4 h at 07:00:00",
-        "**Database takes writes in us-west-2:** **yes**",
-        "**Functions on in us-west-2:** **not known**; how many of them run is not on record; switched on by this \
-         recovery: 5 functions, 1 event source",
-        "**Public name moved to us-west-2:** **no**",
-        "**us-east-1 shut off from writing:** **not confirmed**: 0 of 7 parts",
+        "> REHEARSAL \u{B7} 2026-01-06 \u{B7} 20260106T",
+        "**Is the service back?** Not as far as is known (\u{2717} no healthy answer up to ",
+        "so far (\u{2717} target 1 h, passes at 04:00:00; maximum 4 h, passes at 07:00:00)",
+        "**What must I do now?** 4 now, 1 today (\u{2192} Fix SwitchDns; \u{2192} Resume this recovery)",
+        "\u{2713} database takes writes: a row was written and read",
+        "\u{25B2} functions: activation requested, result unknown (5 functions, 1 event source activated)",
+        "\u{2717} public name not moved",
+        "\u{25B2} not confirmed blocked (0 of 7 verified); it may accept writes",
     ] {
         assert!(failed.contains(part), "{part} is missing in {failed}");
     }
@@ -229,24 +237,26 @@ fn how_things_stand_is_said_first_and_only_from_evidence() {
     let moved = |name: &str, pointer: &str, field: Value| head(&changed(name, |value| set(value, pointer, field)));
     let fenced = moved("recovered", &format!("{CLOSING}/evidence/fence/confirmed"), json!(true));
     assert!(
-        fenced.contains("**us-east-1 shut off from writing:** **yes**"),
+        fenced.contains("\u{2713} blocked: each resource was verified"),
         "{fenced}"
     );
     let closed = moved("failed", &format!("{CLOSING}/evidence/database"), Value::Null);
     assert!(
-        closed.contains("**Database takes writes in us-west-2:** **not known**"),
+        closed.contains("\u{25B2} database: promotion requested, result unknown"),
         "{closed}"
     );
     let real = moved("recovered", "/header/mode", json!("live"));
-    assert!(real.contains("**REAL:**") && !real.contains("REHEARSAL"), "{real}");
+    assert!(real.contains("> REAL \u{B7} ") && !real.contains("REHEARSAL"), "{real}");
     let declined = head(&recorded("declined"));
     assert!(
-        declined.contains("**Database takes writes in us-west-2:** **no**") && !declined.contains("Service back"),
+        declined.contains("\u{2717} database: no promotion requested") && declined.contains("no outage was observed"),
         "{declined}"
     );
     let unknown = head(&account(made(vec![step("RestoreObjects", 182.0, 600.0)], 600.0)));
     assert!(
-        unknown.contains("**Service back:**") && !unknown.contains("Database") && !unknown.contains("shut off"),
+        unknown.contains("**Is the service back?** Yes (")
+            && !unknown.contains("database")
+            && !unknown.contains("blocked"),
         "{unknown}"
     );
 }
@@ -255,23 +265,23 @@ fn how_things_stand_is_said_first_and_only_from_evidence() {
 fn a_loss_is_no_success_while_the_other_side_may_write() {
     let figure = |account: &Account| {
         let html = report::html(account);
-        let at = html.find("Writes lost (RPO)").unwrap();
+        let at = html.find("What was lost?").unwrap();
         html[at - 40..at].to_owned()
     };
     assert!(figure(&recorded("recovered")).contains("class=\"plain\""));
     let said = report::markdown(&recorded("recovered"));
     assert!(
-        said.contains("not known: what us-east-1 took, or takes, after 02:59:59"),
+        said.contains("unknown: writes that us-east-1 accepted after 02:59:59"),
         "{said}"
     );
     let fenced = changed("recovered", |value| {
         set(value, &format!("{CLOSING}/evidence/fence/confirmed"), json!(true))
     });
     assert!(figure(&fenced).contains("class=\"good\""));
-    assert!(!report::markdown(&fenced).contains("not known: what us-east-1 took"));
+    assert!(!report::markdown(&fenced).contains("unknown: writes that us-east-1"));
     // The formula is the one that the figure was worked out by.
     let formula = |change: fn(&mut Value)| {
-        section(&report::markdown(&changed("recovered", change)), "What was achieved").to_owned()
+        section(&report::markdown(&changed("recovered", change)), "Times and figures").to_owned()
     };
     let known = formula(|_| {});
     assert!(known.contains("does not come from the surviving copy"), "{known}");
@@ -284,7 +294,7 @@ fn a_state_that_failed_without_a_line_is_in_the_timeline_all_the_same() {
     let failed = recorded("failed");
     assert!(failed.timeline.iter().all(|step| step.state != "SwitchDns"));
     let said = report::markdown(&failed);
-    let happened = section(&said, "What happened, and what it waited for");
+    let happened = section(&said, "Every step, and what it waited for");
     assert!(
         happened.contains(" **SwitchDns**, failed:")
             && happened.contains("Denied: s3:PutObject on the switch object: AccessDenied"),
@@ -299,20 +309,14 @@ fn a_state_that_failed_without_a_line_is_in_the_timeline_all_the_same() {
         set(value, &format!("{CLOSING}/failed_state"), Value::Null)
     });
     let older = report::markdown(&older);
-    assert!(!section(&older, "What happened, and what it waited for").contains("SwitchDns"));
+    assert!(!section(&older, "Every step, and what it waited for").contains("SwitchDns"));
 }
 
 #[test]
 fn what_would_take_a_recovery_back_is_not_to_be_typed() {
-    let changes = |name: &str| {
-        section(
-            &report::markdown(&recorded(name)),
-            "What was changed, and how it is taken back",
-        )
-        .to_owned()
-    };
+    let changes = |name: &str| section(&report::markdown(&recorded(name)), "Changes, and how to undo each").to_owned();
     for name in ["recovered", "failed"] {
-        assert!(changes(name).contains("Do not type these to go on"), "{name}");
+        assert!(changes(name).contains("Do not type these to resume"), "{name}");
     }
     let recovered = changes("recovered");
     let steps = ["### promote-database", "### activate-region", "### switch-dns"];
@@ -334,7 +338,7 @@ fn names_that_are_none_make_no_command() {
         parts[1]["resource"]["name"] = json!("--profile");
     });
     let said = report::markdown(&harm);
-    let todo = section(&said, "What is to be done now");
+    let todo = section(&said, "Next steps");
     assert!(todo.contains("Without a command here: function a$(reboot)"), "{todo}");
     assert!(
         !todo.contains("for f in a$") && !todo.contains("do echo a$") && !todo.contains("in --profile"),
@@ -344,11 +348,11 @@ fn names_that_are_none_make_no_command() {
 
 #[test]
 fn announcements_are_in_order_and_people_are_named_only_where_they_are() {
-    let told = |name: &str| section(&report::markdown(&recorded(name)), "The record").to_owned();
+    let told = |name: &str| section(&report::markdown(&recorded(name)), "Record and sign-off").to_owned();
     let approved = told("approved");
     let question = format!("the question of {}", time_in("approved", "/questions/0/asked_at"));
     let [began, asked, ended] =
-        ["that it had begun", &question, "“recovered”"].map(|part| approved.find(part).unwrap());
+        ["the recovery started", &question, "“recovered”"].map(|part| approved.find(part).unwrap());
     assert!(
         began < asked && asked < ended && approved.contains("names of people"),
         "{approved}"
@@ -370,7 +374,7 @@ fn whoever_took_over_is_named_where_the_record_knows() {
         });
     });
     let said = report::markdown(&known);
-    let todo = section(&said, "What is to be done now");
+    let todo = section(&said, "Next steps");
     assert!(
         todo.contains("`20260106T030500Z-region-failure-abcdef`, started by **one@example.com**"),
         "{todo}"
@@ -380,7 +384,7 @@ fn whoever_took_over_is_named_where_the_record_knows() {
 #[test]
 fn who_was_asked_answered_and_when_is_said() {
     let said = report::markdown(&recorded("approved"));
-    let decision = section(&said, "Who decided, and why");
+    let decision = section(&said, "Decision");
     for part in [
         "radiant-unhealthy-from-outside",
         "**Approved by:** **second@radiant.example.com**",
@@ -392,27 +396,27 @@ fn who_was_asked_answered_and_when_is_said() {
     for part in [
         "arn:aws:iam::123456789012:user/third",
         "Expected loss: unmeasured",
-        "2 different people had to approve; whoever started it counts, but is not enough alone. Each had to say why",
+        "2 approvals needed, by different people; the person who started it counts as one. Each needs a reason",
         "the orders are in the queue as well",
-        "without enough answers in time it ends as expired",
+        "without enough answers in time the recovery ends as expired",
         "approved by second@radiant.example.com and third",
     ] {
         assert!(answers.contains(part), "{part} is missing in {answers}");
     }
     let said = report::markdown(&recorded("declined"));
     assert!(
-        section(&said, "Who decided, and why").contains("**Declined by:** **second@radiant.example.com**"),
+        section(&said, "Decision").contains("**Declined by:** **second@radiant.example.com**"),
         "{said}"
     );
-    assert!(said.contains("there is nothing to measure"), "{said}");
+    assert!(said.contains("no recovery took place"), "{said}");
     // Nothing was wrong when it was started.
     assert!(
-        said.contains("nobody saw customers suffer") && !said.contains("Customers suffered from"),
+        said.contains("No outage was observed") && !said.contains("No service seen from outside"),
         "{said}"
     );
     let said = report::markdown(&recorded("recovered"));
     assert!(
-        section(&said, "Who decided, and why").contains("**Nobody had to approve:** because the plan asks nobody"),
+        section(&said, "Decision").contains("**No approval needed:** because the plan asks nobody"),
         "{said}"
     );
 }
@@ -421,14 +425,15 @@ fn who_was_asked_answered_and_when_is_said() {
 fn one_that_still_runs_says_how_far_it_has_come_and_what_it_waits_for() {
     let said = report::markdown(&recorded("running"));
     let open = format!(
-        "**It waits for people.** A question is open until {}",
+        "**It waits for people.** They can answer until {}",
         time_in("running", "/questions/0/expires_at")
     );
     for part in [
-        "**Runs.** It is not over: the recovery still runs, and this is how far it had come by 03:35:1",
+        "In progress. No service seen from outside for ",
+        "This is how far it was at 03:35:1",
         &open,
         "1 of 2 have approved",
-        "what it achieves is measured when it has ended",
+        "the recovery has not ended",
     ] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
@@ -452,7 +457,7 @@ fn one_that_still_runs_says_how_far_it_has_come_and_what_it_waits_for() {
     });
     let said = report::markdown(&again);
     assert!(
-        said.contains("**Runs.**") && said.contains("It had ended as failed before, and was gone on with once"),
+        said.contains("In progress.") && said.contains("The first attempt ended as failed; it was resumed once."),
         "{said}"
     );
 }
@@ -460,25 +465,21 @@ fn one_that_still_runs_says_how_far_it_has_come_and_what_it_waits_for() {
 #[test]
 fn what_went_wrong_on_the_way_is_said_of_one_that_recovered() {
     let said = report::markdown(&recorded("resumed"));
-    assert!(said.contains("It is over: the service is back since"), "{said}");
-    let troubles = section(&said, "Refused, failed, tried again");
+    assert!(said.contains("The service answers again since"), "{said}");
+    let troubles = section(&said, "Problems and retries");
     assert!(troubles.contains("SwitchDns: Denied"), "{troubles}");
-    let plain = section(
-        &report::markdown(&recorded("recovered")),
-        "Refused, failed, tried again",
-    )
-    .to_owned();
+    let plain = section(&report::markdown(&recorded("recovered")), "Problems and retries").to_owned();
     for part in [
-        "0 of 7 parts were seen to be",
+        "could not confirm that us-east-1 is blocked (0 of 7 verified)",
         "AWS Health cannot be asked",
         "whether us-east-1 runs a recovery cannot be seen",
     ] {
         assert!(
-            plain.contains(part) && !plain.contains("Nothing was refused"),
+            plain.contains(part) && !plain.contains("None: no state failed"),
             "{part}: {plain}"
         );
     }
-    let well = section(&report::markdown(&recorded("declined")), "Refused, failed, tried again").to_owned();
+    let well = section(&report::markdown(&recorded("declined")), "Problems and retries").to_owned();
     assert!(!well.contains("0 of 7") && !well.contains("AWS Health"), "{well}");
     let retried = changed("recovered", |value| {
         let step = &mut value["timeline"][4];
@@ -487,7 +488,7 @@ fn what_went_wrong_on_the_way_is_said_of_one_that_recovered() {
         step["last_failure"] = json!("Throttled: rds:FailoverGlobalCluster on g: Throttling");
     });
     let retried = report::markdown(&retried);
-    let troubles = section(&retried, "Refused, failed, tried again");
+    let troubles = section(&retried, "Problems and retries");
     assert!(
         troubles.contains("PromoteDatabase") && troubles.contains("3 times | 2 times | Throttled"),
         "{troubles}"
@@ -509,14 +510,14 @@ fn a_scenario_that_nobody_knows_here_is_told_as_it_is() {
         "restore": { "reason": "by hand", "inner": { "warnings": ["deep"] } }, "note": "a text", "nothing": null, "list": [1, "two", { "three": 3 }],
     });
     let said = report::markdown(&unknown(evidence));
-    let found = section(&said, "What it went by");
+    let found = section(&said, "Evidence");
     for part in [
         "**Deleted:** 12",
         "| a | 3 |",
         "| b | – |",
         "`{\"many\":1}`",
         "a text",
-        "Nothing is on record.",
+        "No evidence.",
         "by hand",
         "deep",
         "\\[1",
@@ -524,14 +525,14 @@ fn a_scenario_that_nobody_knows_here_is_told_as_it_is() {
         assert!(found.contains(part) || part == "\\[1", "{part} is missing in {found}");
     }
     assert!(
-        section(&said, "Who decided, and why").contains("the record holds no question"),
+        section(&said, "Decision").contains("the record has no question"),
         "{said}"
     );
     assert!(
-        section(&said, "What is to be done now").contains("Nothing, as far as the record knows."),
+        section(&said, "Next steps").contains("Nothing, as far as the record knows."),
         "{said}"
     );
-    assert!(said.contains("Writes lost (RPO):** none"), "{said}");
+    assert!(said.contains("**What was lost?** Nothing"), "{said}");
     for evidence in [Value::Null, json!([1, 2]), json!("text"), json!({})] {
         report::html(&unknown(evidence));
     }
@@ -563,7 +564,8 @@ fn text_from_the_record_is_never_taken_for_anything_else() {
     campaign.breaches[0].command = harm.to_owned();
     campaign.scenarios[0].name = harm.to_owned();
     campaign.scenarios[0].outcomes.insert(harm.to_owned(), 1);
-    campaign.faults.insert(harm.to_owned(), 1);
+    campaign.faults.insert(harm.to_owned(), [(harm.to_owned(), 1)].into());
+    campaign.scenarios[0].commands.insert(harm.to_owned(), harm.to_owned());
     for said in [
         report::campaign_html(&campaign),
         without_code(&report::campaign_markdown(&campaign)),
@@ -669,12 +671,13 @@ fn a_campaign_says_what_came_of_it() {
     let campaign = campaign();
     let said = report::campaign_markdown(&campaign);
     for part in [
-        "**Breached.** 1000 rehearsals of 2 scenarios: once something did not hold that always must.",
+        "**1 rule broken; 971 of 1000 recovered.**",
         "one writer at a time",
         "drctl rehearse region-failure --seed 4711",
         "| Scenario | Runs | Recovered | Declined | Failed | Refused | Rolled back |",
         "| region-failure | 700 | 672 | 9 | 11 | 0 | 8 |",
-        "rds answers late | 412",
+        "| Fault | Runs | Recovered | Failed |",
+        "| rds answers late | 412 | 400 | 12 |",
     ] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
@@ -690,5 +693,5 @@ fn a_campaign_says_what_came_of_it() {
         breaches: vec![],
         ..campaign
     };
-    assert!(report::campaign_markdown(&held).contains("**Held.**"));
+    assert!(report::campaign_markdown(&held).contains("\u{25B2} **0 rules broken; 971 of 1000 recovered.**"));
 }

@@ -509,6 +509,11 @@ pub struct Contact {
 }
 
 impl Plan {
+    /// The text under which it is stored, and whose SHA-256 is its name. Errors: the plan is not data, which is a defect.
+    pub fn stored_form(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
     /// Of the alarms in a Region that are for `scenario`, the one that may start most.
     pub fn alarm(&self, scenario: Scenario, region: SiteName) -> Option<&Alarm> {
         let alarms = self.alarms.iter();

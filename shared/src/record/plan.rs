@@ -1,15 +1,14 @@
 //! The plan in force.
 
-use sha2::{Digest, Sha256};
-
 use super::table::{Record, internal};
+use crate::digest::sha256_hex;
 use crate::error::{ErrorKind, StepError};
 use crate::plan::Plan;
 
 impl Record {
     /// Stores `plan` under its SHA-256 and makes it the one in force; returns the hash.
     pub async fn put_plan(&self, plan: &Plan) -> Result<String, StepError> {
-        let body = serde_json::to_string(plan).map_err(|error| internal(&error))?;
+        let body = plan.stored_form().map_err(|error| internal(&error))?;
         let sha256 = sha256_hex(&body);
         self.put_text("plan", &format!("sha256#{sha256}"), "body", &body)
             .await?;
@@ -46,11 +45,4 @@ impl Record {
         })?;
         Ok((sha256, plan))
     }
-}
-
-fn sha256_hex(body: &str) -> String {
-    Sha256::digest(body.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

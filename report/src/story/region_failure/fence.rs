@@ -1,4 +1,4 @@
-//! What to do about a Region that is not known to be shut off: which parts of it, and what to type.
+//! What to do about a Region that is not confirmed to be blocked: which of its resources, and what to type.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use shared::recovery::Outcome;
 use crate::account::Account;
 use crate::commands::is_plain;
 use crate::page::{Text, Todo};
-use crate::words::in_short;
+use crate::words::{count, in_short};
 
 /// What to type about a part of the other Region, by what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ fn what(part: &Missing) -> (What<'_>, &str) {
     (if is_plain(region) { what } else { What::Unknown }, region)
 }
 
-/// The parts that were not seen to be shut off, where the recovery ended with the database here or on its way. Empty where that
-/// is not to be mended.
+/// The resources that were not verified, if the recovery ended with the database promoted or its promotion requested. Empty
+/// if nobody has to block them.
 pub(crate) fn parts(account: &Account) -> Vec<Missing> {
     let ended = account.header.ended().map(|closing| closing.outcome);
     if !matches!(ended, Some(Outcome::Recovered | Outcome::Partial | Outcome::Failed)) {
@@ -48,7 +48,7 @@ pub(crate) fn parts(account: &Account) -> Vec<Missing> {
     unconfirmed.filter_map(|part| Missing::deserialize(part).ok()).collect()
 }
 
-/// How many parts of the other Region were seen to be shut off, and of how many; nothing where the evidence has no count.
+/// How many resources of the other Region are verified to be blocked, and of how many; nothing if the evidence has no count.
 pub(crate) fn confirmed_of(account: &Account) -> Option<(u64, u64)> {
     let fence = account.newest("fence")?;
     let of = fence.get("resources")?.as_u64()?;
@@ -57,20 +57,20 @@ pub(crate) fn confirmed_of(account: &Account) -> Option<(u64, u64)> {
     Some((of.checked_sub(missing)?, of))
 }
 
-/// Whether the other Region was seen to be shut off; nothing where no fence is in the evidence.
+/// Whether the other Region is confirmed to be blocked; nothing if the evidence has no fence.
 pub(crate) fn confirmed(account: &Account) -> Option<bool> {
     account
         .newest("fence")
         .and_then(|fence| fence.get("confirmed")?.as_bool())
 }
 
-/// What to do about them, by kind; nothing where nothing is left.
+/// What to do about them, by kind; empty if nothing is left.
 pub(crate) fn todos(account: &Account) -> Vec<Todo> {
     if confirmed(account) != Some(false) {
         return Vec::new();
     }
     let (parts, other) = (parts(account), account.other());
-    let mut todos = vec![first(&parts, other)];
+    let mut steps = Vec::new();
     let functions: Vec<(&str, &str)> = parts
         .iter()
         .filter_map(|part| match what(part) {
@@ -84,27 +84,24 @@ pub(crate) fn todos(account: &Account) -> Vec<Todo> {
             let names = names.join(" ");
             format!("for f in {names}; do echo $f; aws lambda {call} --region {region} --function-name $f{with}; done")
         };
-        todos.push(
-            Todo::new(format!("Shut off {} in {region}: {}.", count(names.len(), "function"), names.join(", ")))
+        steps.push(
+            Todo::now(format!("Block {} in {region}", count(names.len(), "function", "functions")))
+                .about(format!("{}.", names.join(", ")))
                 .by("whoever is on call, with permission for lambda:GetFunctionConcurrency and lambda:PutFunctionConcurrency")
-                .run("Look, and keep what it says", each("get-function-concurrency", ""))
-                .run("Shut off", each("put-function-concurrency", " --reserved-concurrent-executions 0"))
-                .done("the first command says \"ReservedConcurrentExecutions\": 0 for each. Nothing printed means none is reserved: it may run."),
+                .run("Look, and keep the output", each("get-function-concurrency", ""))
+                .run("Block", each("put-function-concurrency", " --reserved-concurrent-executions 0"))
+                .done(
+                    "the first command says \"ReservedConcurrentExecutions\": 0 for each. No output means that none is \
+                     reserved: the function can run.",
+                ),
         );
     }
-    todos.extend(parts.iter().filter_map(of_part));
-    todos
+    steps.extend(parts.iter().filter_map(of_part));
+    vec![whole(&parts, other).parts(steps)]
 }
 
-fn count(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        more => format!("{more} {what}s"),
-    }
-}
-
-/// What holds for all of them, and those for which there is no command.
-fn first(parts: &[Missing], other: &str) -> Todo {
+/// What holds for all of them, and those without a command.
+fn whole(parts: &[Missing], other: &str) -> Todo {
     let mut reasons: Vec<String> = Vec::new();
     for part in parts {
         // The call that a reason names differs; what came of it rarely does.
@@ -113,33 +110,30 @@ fn first(parts: &[Missing], other: &str) -> Todo {
             reasons.push(reason);
         }
     }
-    let mut text = Text::default().strong(format!("{other} may still take writes. ")).and(
-        "It is not confirmed that it was shut off. As soon as it answers, look at each of its parts and shut off what is \
-         open: what is written there is lost.",
-    );
+    let mut text = Text::plain(format!(
+        "Could not confirm that {other} is blocked. Writes that it accepts are lost. As soon as it answers, check each of its \
+         resources, and block what is open."
+    ));
     if !reasons.is_empty() {
-        text = text.and(format!(
-            " What kept it from being seen, as said at the time: {}.",
-            reasons.join("; ")
-        ));
+        text = text.and(format!(" Reason, as reported then: {}.", reasons.join("; ")));
     }
     let unknown = parts.iter().filter(|part| what(part).0 == What::Unknown);
     let unknown: Vec<&str> = unknown.map(|part| part.resource.text.as_str()).collect();
     if !unknown.is_empty() {
         text = text.and(format!(" Without a command here: {}.", unknown.join("; ")));
     }
-    Todo::new(text)
+    Todo::now(format!("Block {other}")).about(text)
 }
 
 /// What to do about one that is not a function.
 fn of_part(part: &Missing) -> Option<Todo> {
     let (what, region) = what(part);
-    let sources = |todo: Text, look: String, uuid: &str| {
-        Todo::new(todo)
+    let sources = |title: String, look: String, uuid: &str| {
+        Todo::now(title)
             .by("whoever is on call, with permission for lambda:ListEventSourceMappings, lambda:GetEventSourceMapping and lambda:UpdateEventSourceMapping")
-            .run("Look, and keep what it says", look)
+            .run("Look, and keep the output", look)
             .run(
-                "Shut off each that is Enabled",
+                "Block each that is Enabled",
                 format!("aws lambda update-event-source-mapping --region {region} --uuid {uuid} --no-enabled"),
             )
             .done("the first command says \"Disabled\", after a minute of \"Disabling\".")
@@ -147,29 +141,29 @@ fn of_part(part: &Missing) -> Option<Todo> {
     Some(match what {
         What::Function { .. } | What::Unknown => return None,
         What::EventSource { uuid } => sources(
-            format!("Shut off the {}.", part.resource).into(),
+            format!("Block the {}", part.resource),
             format!("aws lambda get-event-source-mapping --region {region} --uuid {uuid}"),
             uuid,
         ),
         What::EventSources => sources(
-            format!("Shut off the event sources of these functions in {region}.").into(),
+            format!("Block the event sources of these functions in {region}"),
             format!(
                 "aws lambda list-event-source-mappings --region {region} --query \
                  'EventSourceMappings[].[UUID,State,FunctionArn]' --output table"
             ),
             "UUID",
         ),
-        What::Stage { stage, api } => Todo::new(format!("Shut off the {}.", part.resource))
+        What::Stage { stage, api } => Todo::now(format!("Block the {}", part.resource))
             .by("whoever is on call, with permission for apigateway:GET and apigateway:PATCH")
             .run(
-                "Look, and keep what it says",
+                "Look, and keep the output",
                 format!(
                     "aws apigateway get-stage --region {region} --rest-api-id {api} --stage-name {stage} --query \
                      methodSettings"
                 ),
             )
             .run(
-                "Shut off",
+                "Block",
                 format!(
                     "aws apigateway update-stage --region {region} --rest-api-id {api} --stage-name {stage} \
                      --patch-operations 'op=replace,path=/*/*/throttling/rateLimit,value=0' \

@@ -1,61 +1,34 @@
 //! What was lost, and how each figure comes about: one definition, for every place that says it.
 
 use serde_json::Value;
-use shared::measure::{Achieved, Met, Observed, RpoStatus};
+use shared::measure::{Achieved, Observed, RpoStatus};
 use shared::record::Closing;
 
 use super::moved::Moved;
 use crate::account::Account;
-use crate::figures::WRITES_LOST;
+use crate::figures::{NOT_MEASURED, NOTHING, WRITES_LOST};
 use crate::page::Text;
 use crate::words::length;
 
 /// What was lost, as a value; `number` is the figure.
 pub(crate) fn value(achieved: &Achieved, number: impl Fn(f64, String) -> Text) -> Text {
     match (achieved.rpo_status, achieved.rpo_seconds) {
-        (RpoStatus::NotApplicable, _) => "none".into(),
-        (RpoStatus::Measured, Some(0.0)) => number(0.0, "less than one heartbeat".to_owned()),
-        (RpoStatus::Measured, Some(seconds)) => number(seconds, format!("{} \u{B1} one heartbeat", length(seconds))),
-        _ => "not measured".into(),
+        (RpoStatus::NotApplicable, _) => NOTHING.into(),
+        (RpoStatus::Measured, Some(0.0)) => number(0.0, "Under one heartbeat of writes".to_owned()),
+        (RpoStatus::Measured, Some(seconds)) => {
+            number(seconds, format!("{} of writes \u{B1} one heartbeat", length(seconds)))
+        }
+        _ => NOT_MEASURED.into(),
     }
 }
 
 /// What is not known beside it.
 pub(crate) fn not_known(account: &Account, moved: &Moved) -> Option<Text> {
     let after = moved.other_unknown_after?;
-    Some(
-        Text::plain(format!("not known: what {} took, or takes, after ", account.other()))
-            .and_at(after)
-            .and(", the last heartbeat that it left word of"),
-    )
+    Some(Text::plain(format!("unknown: writes that {} accepted after ", account.other())).and_at(after))
 }
 
-/// Whether the figure may be shown as a success.
-pub(crate) fn is_good(met: Met, moved: &Moved) -> bool {
-    matches!(met, Met::Target | Met::Maximum) && moved.other_unknown_after.is_none()
-}
-
-/// One sentence for the outcome.
-pub(crate) fn sentence(account: &Account, achieved: &Achieved, moved: &Moved) -> Text {
-    let known: Text = match (achieved.rpo_status, achieved.rpo_seconds) {
-        (RpoStatus::NotApplicable, _) => return "No writes were lost: the way it went loses none.".into(),
-        (RpoStatus::Measured, Some(seconds)) if seconds > 0.0 => format!(
-            "What customers had written in about the last {} before the loss is not here",
-            length(seconds)
-        )
-        .into(),
-        (RpoStatus::Measured, Some(_)) => {
-            "Known to be lost: less than what customers write between two heartbeats".into()
-        }
-        _ => "How much of what customers had written is lost was not measured. That does not mean none".into(),
-    };
-    match not_known(account, moved) {
-        Some(not_known) => known.and("; ").then(not_known).and("."),
-        None => known.and("."),
-    }
-}
-
-/// How the figures of the loss come about.
+/// The sources of the figures of the loss.
 pub(crate) fn sources(account: &Account, closing: &Closing) -> Vec<[String; 4]> {
     let (achieved, observed) = (&closing.achieved, &closing.observed);
     let mut rows: Vec<[String; 4]> = Vec::new();
@@ -67,39 +40,39 @@ pub(crate) fn sources(account: &Account, closing: &Closing) -> Vec<[String; 4]> 
     }
     if achieved.old_side_wrote_seconds.is_some() {
         row(
-            "The other side wrote on",
-            format!("last heartbeat that {} left word of, minus decision", account.other()),
-            "derived; at least that",
+            "The other Region accepted writes",
+            format!("last heartbeat that {} reported, minus decision", account.other()),
+            "derived; a lower bound",
             "one heartbeat",
         );
     }
     if let Some(basis) = expected_loss_in_words(account) {
         row(
-            "Expected loss, when it was decided",
-            format!("{basis}. The times of the lag's values are not on record"),
-            "an estimate before the act, not what was lost",
-            "a minute's value of the lag",
+            "Expected loss at the decision",
+            format!("{basis}. The record has no times of the lag's values"),
+            "an estimate from before the promotion, not the loss",
+            "one value of the lag a minute",
         );
     }
     rows
 }
 
-/// The formula that the loss was worked out by; it follows what was observed, as the measurement itself does.
+/// The formula of the loss; it follows what was observed, as the measurement itself does.
 fn of_the_loss(account: &Account, observed: &Observed) -> String {
     let (here, other) = (account.here(), account.other());
     let surviving = "minus the last heartbeat that the recovered database holds";
     if observed.old_side_wrote_until.is_some() {
         return format!(
-            "impact {surviving}; 0 if that is later. What {other} wrote after the decision is another figure"
+            "impact {surviving}; 0 if that is later. Writes of {other} after the decision are another figure"
         );
     }
     if observed.last_committed_at >= observed.last_surviving_at {
         return format!(
-            "last heartbeat that is known to have been committed in {other} (word of it is in {here}'s table of records, \
-             so that it does not come from the surviving copy) {surviving}"
+            "last heartbeat that was committed in {other} ({other} reported it to the table of records in {here}, so it does \
+             not come from the surviving copy) {surviving}"
         );
     }
-    format!("impact {surviving}, since no word of a later heartbeat was left: a minute less exact")
+    format!("impact {surviving}: no later heartbeat was reported, so this is a minute less exact")
 }
 
 /// The expected loss as those who decided saw it, with its basis; as the data have it where no such text is there.
@@ -112,8 +85,8 @@ pub(crate) fn expected_loss_in_words(account: &Account) -> Option<String> {
     Some(match (loss.get("status")?.as_str()?, seconds) {
         ("none", _) => "none".to_owned(),
         ("measured", Some(seconds)) => format!("the writes of about {}", length(seconds)),
-        ("upper-bound", Some(seconds)) => format!("the writes of {} at most; not measured", length(seconds)),
-        ("unmeasured", _) => "not known, which does not mean none".to_owned(),
+        ("upper-bound", Some(seconds)) => format!("the writes of {} at most (upper bound)", length(seconds)),
+        ("unmeasured", _) => "not known; that does not mean none".to_owned(),
         _ => return None,
     })
 }

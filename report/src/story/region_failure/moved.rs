@@ -8,7 +8,7 @@ use shared::recovery::Outcome;
 
 use super::fence;
 use crate::account::Account;
-use crate::page::Text;
+use crate::page::{Place, Text, Tone};
 use crate::state::Known;
 
 /// How things stand in both Regions; all of it nothing where it was not decided which way to go.
@@ -40,7 +40,7 @@ impl Moved {
 }
 
 /// Whether it was decided which way the workload moves.
-fn moves(account: &Account) -> bool {
+pub(crate) fn moves(account: &Account) -> bool {
     account.found("way").and_then(Value::as_str).is_some()
 }
 
@@ -108,58 +108,94 @@ fn other_unknown_after(account: &Account) -> Option<Timestamp> {
     words.into_iter().flatten().max().or(observed.decided_at)
 }
 
-/// The same for people.
-pub(crate) fn standing(account: &Account) -> Vec<(Text, Text)> {
+/// Both Regions, before and after, for people. Empty if nobody decided which way to go.
+pub(crate) fn places(account: &Account) -> Vec<Place> {
+    if !moves(account) {
+        return Vec::new();
+    }
     let moved = Moved::new(account);
-    let mut facts: Vec<(Text, Text)> = Vec::new();
     let (here, other) = (account.here(), account.other());
-    facts.extend(moved.database_takes_writes.map(|known| {
+    let healthy_at = account.header.ended().and_then(|closing| closing.observed.healthy_at);
+    let mut there = Vec::new();
+    if let Some(impact) = account.impact_at().filter(|_| !account.starts_in_place_of_an_impact()) {
+        there.push((Tone::Bad, Text::plain("no service from ").and_at(impact)));
+    }
+    there.extend(moved.other_shut_off.map(|known| blocked(account, known)));
+    let mut now = Vec::new();
+    now.extend(moved.database_takes_writes.map(|known| database(account, known)));
+    now.extend(moved.functions_on.map(|known| functions(account, known)));
+    now.extend(moved.name_moved.map(|known| {
         let said = match known {
-            Known::Yes => answer("yes", ", a row was written and read there"),
-            Known::No if account.newest("database").is_some() => answer("no", ", not when it was last looked at"),
-            Known::No => answer("no", ", its move was not ordered"),
-            Known::NotKnown => answer("not known", ": its move was ordered, and no look at it is on record"),
+            Known::Yes => "public name moved here",
+            Known::No => "public name not moved: customers are not sent here",
+            Known::NotKnown => "public name: move requested, result unknown",
         };
-        (format!("Database takes writes in {here}").into(), said)
+        (as_it_should_be(known), said.into())
     }));
-    facts.extend(moved.functions_on.map(|known| {
-        let switched = switched_on(account);
-        let said = match known {
-            Known::Yes => answer("yes", format!(", all that were to run{switched}")),
-            Known::No if switched.is_empty() => answer("no", ", nothing was switched on"),
-            Known::No => answer("not all", format!(", see why above{switched}")),
-            Known::NotKnown => answer(
-                "not known",
-                format!("; how many of them run is not on record{switched}"),
-            ),
-        };
-        (format!("Functions on in {here}").into(), said)
-    }));
-    facts.extend(moved.name_moved.map(|known| {
-        let said = match known {
-            Known::Yes => answer("yes", ""),
-            Known::No => answer("no", format!(", customers are not sent to {here}")),
-            Known::NotKnown => answer("not known", ": it was begun, and no end of it is on record"),
-        };
-        (format!("Public name moved to {here}").into(), said)
-    }));
-    facts.extend(moved.other_shut_off.map(|known| {
-        let said = match known {
-            Known::Yes => answer("yes", ", every part of it was seen to be"),
-            Known::No => answer("no", ", nothing keeps it from writing"),
-            Known::NotKnown => answer("not confirmed", parts_confirmed(account)),
-        };
-        (format!("{other} shut off from writing").into(), said)
-    }));
-    facts
+    now.extend(healthy_at.map(|at| (Tone::Good, Text::plain("serves since ").and_at(at))));
+    vec![
+        Place {
+            name: other.to_owned(),
+            before: "the workload ran here",
+            now: there,
+        },
+        Place {
+            name: here.to_owned(),
+            before: "standby",
+            now,
+        },
+    ]
 }
 
-fn answer(word: &str, rest: impl Into<String>) -> Text {
-    Text::default().strong(word).and(rest)
+/// How something is to be taken that should be so.
+fn as_it_should_be(known: Known) -> Tone {
+    match known {
+        Known::Yes => Tone::Good,
+        Known::No => Tone::Bad,
+        Known::NotKnown => Tone::Warn,
+    }
 }
 
-/// What was switched on, by kind, as the notes that were kept before each change have it.
-fn switched_on(account: &Account) -> String {
+fn database(account: &Account, known: Known) -> (Tone, Text) {
+    let said = match known {
+        Known::Yes => "database takes writes: a row was written and read",
+        Known::No if account.newest("database").is_some() => "database took no writes at the last check",
+        Known::No => "database: no promotion requested",
+        Known::NotKnown => "database: promotion requested, result unknown",
+    };
+    (as_it_should_be(known), said.into())
+}
+
+fn functions(account: &Account, known: Known) -> (Tone, Text) {
+    let activated = activated(account);
+    let said = match known {
+        Known::Yes => format!("functions: all run{activated}"),
+        Known::No if activated.is_empty() => "functions: none activated".to_owned(),
+        Known::No => format!("functions: not all run{activated}; see Problems"),
+        Known::NotKnown => format!("functions: activation requested, result unknown{activated}"),
+    };
+    (as_it_should_be(known), said.into())
+}
+
+fn blocked(account: &Account, known: Known) -> (Tone, Text) {
+    let said = match known {
+        Known::Yes => "blocked: each resource was verified".to_owned(),
+        Known::No => "not blocked: it can accept writes".to_owned(),
+        Known::NotKnown if written_by_the_other_side(account).is_some() => {
+            "not confirmed blocked: it accepted writes after the decision".to_owned()
+        }
+        Known::NotKnown => match fence::confirmed_of(account) {
+            Some((confirmed, of)) => {
+                format!("not confirmed blocked ({confirmed} of {of} verified); it may accept writes")
+            }
+            None => "not confirmed blocked; it may accept writes".to_owned(),
+        },
+    };
+    (as_it_should_be(known), said.into())
+}
+
+/// What was activated, by kind, from the undo notes.
+fn activated(account: &Account) -> String {
     let of_step = || {
         let notes = account.undo.iter().filter(|undo| undo.step == "activate-region");
         notes.filter(|undo| undo.taken_back_at.is_none())
@@ -181,16 +217,5 @@ fn switched_on(account: &Account) -> String {
     if counted.is_empty() {
         return String::new();
     }
-    format!("; switched on by this recovery: {}", counted.join(", "))
-}
-
-/// How many parts of the other Region were seen to be shut off.
-fn parts_confirmed(account: &Account) -> String {
-    if written_by_the_other_side(account).is_some() {
-        return ": it wrote after the decision".to_owned();
-    }
-    match fence::confirmed_of(account) {
-        Some((confirmed, of)) => format!(": {confirmed} of {of} parts were seen to be; it may still take writes"),
-        None => ": it may still take writes".to_owned(),
-    }
+    format!(" ({} activated)", counted.join(", "))
 }

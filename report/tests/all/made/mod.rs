@@ -2,11 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use report::{Account, Breach, Campaign, ScenarioRuns, Spread};
 use serde_json::{Value, json};
+use shared::plan::{Duration, Objective, Objectives};
 
 /// The names of the recorded accounts.
 pub const RECORDED: [&str; 6] = ["approved", "declined", "failed", "recovered", "resumed", "running"];
@@ -77,11 +79,19 @@ pub fn campaign() -> Campaign {
         let value = |i: u32| least + f64::from(i * 37 % count) * each + f64::from(i * i % 17);
         Spread::of((0..count).map(|i| (value(i) * 1000.0).round() / 1000.0).collect())
     };
-    let outcomes = |outcomes: &[(&str, u64)]| {
+    let outcomes = |outcomes: &[(&str, u64)]| -> BTreeMap<String, u64> {
         outcomes
             .iter()
             .map(|(name, runs)| ((*name).to_owned(), *runs))
             .collect()
+    };
+    let objective = |(target, maximum)| Objective {
+        target: Duration::from_secs(target),
+        maximum: Duration::from_secs(maximum),
+    };
+    let objectives = |rpo: Option<(u64, u64)>| Objectives {
+        rto: objective((3600, 14_400)),
+        rpo: rpo.map(objective),
     };
     Campaign {
         title: "1000 rehearsals with seed 7".to_owned(),
@@ -92,6 +102,12 @@ pub fn campaign() -> Campaign {
             ScenarioRuns {
                 name: "region-failure".to_owned(),
                 runs: 700,
+                objectives: objectives(Some((300, 3600))),
+                commands: [(
+                    "failed".to_owned(),
+                    "drctl rehearse region-failure --seed 12".to_owned(),
+                )]
+                .into(),
                 outcomes: outcomes(&[("recovered", 672), ("failed", 11), ("declined", 9), ("rolled-back", 8)]),
                 rto: values(672, 380.0, 0.9),
                 rpo: values(672, 0.2, 0.006),
@@ -99,17 +115,19 @@ pub fn campaign() -> Campaign {
             ScenarioRuns {
                 name: "region-return".to_owned(),
                 runs: 300,
+                objectives: objectives(None),
+                commands: BTreeMap::new(),
                 outcomes: outcomes(&[("recovered", 299), ("refused", 1)]),
                 rto: values(299, 150.0, 0.4),
                 rpo: Spread::default(),
             },
         ],
         faults: [
-            ("rds answers late", 412),
-            ("s3 throttles", 77),
-            ("the lost Region comes back", 31),
+            ("rds answers late", outcomes(&[("recovered", 400), ("failed", 12)])),
+            ("s3 throttles", outcomes(&[("recovered", 77)])),
+            ("the lost Region comes back", outcomes(&[("recovered", 31)])),
         ]
-        .map(|(name, runs)| (name.to_owned(), runs))
+        .map(|(name, outcomes)| (name.to_owned(), outcomes))
         .into(),
         breaches: vec![Breach {
             invariant: "one writer at a time".to_owned(),
@@ -118,5 +136,7 @@ pub fn campaign() -> Campaign {
             seed: 4711,
             command: "drctl rehearse region-failure --seed 4711".to_owned(),
         }],
+        plan_sha256: "7d0a".to_owned(),
+        version: "0.1.0".to_owned(),
     }
 }

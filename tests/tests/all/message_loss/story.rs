@@ -25,7 +25,7 @@ impl Story for OfMessages {
     }
 
     fn todos(&self, _: &Account, _: &Closing) -> Vec<Todo> {
-        vec![Todo::new("Tell those who wait for their orders.")]
+        vec![Todo::now("Tell those who wait for their orders")]
     }
 
     fn words(&self, _: &Account) -> Vec<(Text, Text)> {

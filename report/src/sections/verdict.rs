@@ -1,0 +1,221 @@
+//! The verdict: what somebody reads who reads nothing else. It speaks of the customers first, and is never more reassuring
+//! than the record.
+
+use shared::arn::display_name;
+use shared::measure::{Achieved, Met};
+use shared::record::Closing;
+use shared::recovery::Outcome;
+
+use crate::account::{Account, cause};
+use crate::page::{Figure, Text, Tone, Verdict};
+use crate::state::{Known, State};
+use crate::story::told::Tale;
+use crate::words::{count, in_short, length};
+
+pub(crate) fn verdict(tale: &Tale<'_>, state: &State) -> Verdict {
+    let account = tale.account;
+    let Some(closing) = account.header.ended() else {
+        return in_progress(account, state);
+    };
+    let mut verdict = match closing.outcome {
+        Outcome::Recovered => recovered(tale, closing),
+        Outcome::Partial => Verdict {
+            tone: Tone::Bad,
+            headline: "Partly recovered. Not everything works.".to_owned(),
+            sentences: vec![is_back(account, closing)],
+            reasons: Vec::new(),
+        },
+        outcome => not_recovered(account, state, outcome),
+    };
+    verdict.reasons.extend(reason(tale, closing));
+    verdict.reasons.extend(tale.story.because(account, &closing.achieved));
+    verdict.reasons.extend(attempts(account));
+    verdict
+}
+
+fn recovered(tale: &Tale<'_>, closing: &Closing) -> Verdict {
+    let lost = tale.story.lost(tale.account, closing);
+    let mut missed: Vec<&str> = Vec::new();
+    missed.extend(time_missed(closing.met.rto, &closing.achieved));
+    missed.extend(loss_missed(closing, &lost));
+    let unknown = lost.tone == Tone::Plain && closing.met.rpo != Met::NotApplicable;
+    let tone = [
+        crate::figures::tone(closing.met.rto),
+        if unknown { Tone::Warn } else { lost.tone },
+        Tone::Good,
+    ];
+    if missed.is_empty() {
+        missed.push("All objectives met.");
+    }
+    Verdict {
+        tone: tone.into_iter().fold(Tone::Plain, Tone::max),
+        headline: format!("Recovered. {}", missed.join(" ")),
+        sentences: vec![is_back(tale.account, closing)],
+        reasons: Vec::new(),
+    }
+}
+
+fn time_missed(met: Met, achieved: &Achieved) -> Option<&'static str> {
+    match met {
+        Met::Target | Met::NotApplicable => None,
+        Met::Maximum => Some("It took longer than the target allows."),
+        Met::Missed if achieved.rto_seconds.is_none() => Some("How long it took is not measured."),
+        Met::Missed if achieved.rto_is_at_least => Some("How long it took is not fully known."),
+        Met::Missed => Some("It took longer than the maximum allows."),
+    }
+}
+
+fn loss_missed(closing: &Closing, lost: &Figure) -> Option<&'static str> {
+    match closing.met.rpo {
+        Met::NotApplicable => None,
+        Met::Maximum => Some("More was lost than the target allows."),
+        Met::Missed if closing.achieved.rpo_seconds.is_some() => Some("More was lost than the maximum allows."),
+        Met::Missed => Some("What was lost is not measured."),
+        Met::Target if lost.tone != Tone::Good => Some("What was lost is not fully known."),
+        Met::Target => None,
+    }
+}
+
+/// Since when the service is back, and after how long.
+fn is_back(account: &Account, closing: &Closing) -> Text {
+    let text = match closing.observed.healthy_at {
+        Some(healthy) => Text::plain("The service answers again since ").and_at(healthy),
+        None => Text::plain("The service answers again"),
+    };
+    match closing.achieved.rto_seconds.map(length) {
+        Some(time) if closing.achieved.rto_is_at_least => text.and(format!(
+            ", after at least {time} without it: nobody saw when that began."
+        )),
+        Some(time) if account.starts_in_place_of_an_impact() => {
+            text.and(format!(", {time} after the start. No outage was observed before."))
+        }
+        Some(time) => text.and(format!(", after {time} without it.")),
+        None => text.and(". How long customers were without it is not measured."),
+    }
+}
+
+fn not_recovered(account: &Account, state: &State, outcome: Outcome) -> Verdict {
+    let changes = changes(account);
+    let ended = match outcome {
+        Outcome::Refused => format!("The recovery refused to act. {changes}"),
+        Outcome::Declined => format!("A person who was asked declined. {changes}"),
+        Outcome::Expired => format!("Too few people answered in time. {changes}"),
+        Outcome::Preempted => format!("Another recovery took over, and this one stopped. {changes}"),
+        Outcome::RolledBack => format!("The recovery failed. {changes}"),
+        Outcome::Failed | Outcome::Recovered | Outcome::Partial => format!("The recovery failed. {changes}"),
+    };
+    let next = match outcome {
+        Outcome::Preempted => "The other recovery's report says whether the service is back.",
+        Outcome::Expired => "While its alarm stands and automatic recovery is on, a new recovery asks again.",
+        _ => "This recovery does not retry by itself.",
+    };
+    let sentences = vec![Text::plain(format!("{ended} {next}"))];
+    if state.service_back == Some(Known::NotKnown) {
+        let in_a_word = match outcome {
+            Outcome::RolledBack => "rolled back",
+            Outcome::Preempted => "another recovery took over",
+            other => other.name(),
+        };
+        return Verdict {
+            tone: Tone::Bad,
+            headline: format!("Not recovered: {in_a_word}. {}", no_service(account, state)),
+            sentences,
+            reasons: Vec::new(),
+        };
+    }
+    let tone = match outcome {
+        Outcome::Refused | Outcome::Declined => Tone::Plain,
+        _ => Tone::Bad,
+    };
+    let headline = match outcome {
+        Outcome::Refused | Outcome::Declined | Outcome::Expired if state.service_back.is_some() => {
+            "Not recovered. The service answers."
+        }
+        Outcome::Refused => "Refused. No outage was observed.",
+        Outcome::Declined => "Declined. No outage was observed.",
+        Outcome::Expired => "Not recovered. Too few people answered.",
+        Outcome::Preempted => "Stopped. Another recovery took over.",
+        Outcome::RolledBack => "Not recovered. All changes were taken back.",
+        Outcome::Failed | Outcome::Recovered | Outcome::Partial => "Not recovered. The recovery failed.",
+    };
+    Verdict {
+        tone,
+        headline: headline.to_owned(),
+        sentences,
+        reasons: Vec::new(),
+    }
+}
+
+/// What is known of an outage that has not ended, as far as the record goes. The check from outside can be wrong; people
+/// who decline may know that it is.
+fn no_service(account: &Account, state: &State) -> String {
+    match state.without_service_seconds {
+        Some(seconds) => format!("No service seen from outside for {}.", length(seconds)),
+        None => format!(
+            "The alarm {} reported an outage.",
+            display_name(&account.header.trigger.by)
+        ),
+    }
+}
+
+/// What is left of what it changed.
+fn changes(account: &Account) -> String {
+    let stand = account.undo.iter().filter(|undo| undo.taken_back_at.is_none()).count();
+    match (account.undo.len(), stand) {
+        (0, _) => "It changed nothing.".to_owned(),
+        (_, 0) => "All its changes were taken back.".to_owned(),
+        (_, stand) => format!("{} in place.", count(stand, "change is", "changes are")),
+    }
+}
+
+fn in_progress(account: &Account, state: &State) -> Verdict {
+    let is_down = state.service_back == Some(Known::NotKnown);
+    let headline = match is_down {
+        true => format!("In progress. {}", no_service(account, state)),
+        false => "In progress. Not recovered yet.".to_owned(),
+    };
+    let mut sentences = vec![
+        Text::plain("This is how far it was at ")
+            .and_at(state.known_until)
+            .and("."),
+    ];
+    if let Some(asked) = account.open_question() {
+        sentences.push(
+            Text::default()
+                .strong("It waits for people. ")
+                .and("They can answer until ")
+                .and_at(asked.expires_at)
+                .and(format!(": {}", asked.ask.headline)),
+        );
+    }
+    Verdict {
+        tone: if is_down { Tone::Bad } else { Tone::Plain },
+        headline,
+        sentences,
+        reasons: attempts(account).into_iter().collect(),
+    }
+}
+
+/// Why it ended as it did.
+fn reason(tale: &Tale<'_>, closing: &Closing) -> Option<Text> {
+    let text = match (&closing.failed_state, cause(closing)) {
+        (Some(state), Some(cause)) => {
+            let does = tale.state(state).map_or_else(String::new, |does| format!(" ({does})"));
+            format!("Reason: {state}{does} failed: {}.", in_short(cause))
+        }
+        (_, cause) => format!("Reason: {}.", in_short(cause?)),
+    };
+    Some(text.into())
+}
+
+/// How it ended before, if it was resumed.
+fn attempts(account: &Account) -> Option<Text> {
+    let resumed = account.header.resumed.len();
+    let first = account.header.earlier.first().or(account.header.closing.as_ref())?;
+    let times = match resumed {
+        0 => return None,
+        1 => "once".to_owned(),
+        more => format!("{more} times"),
+    };
+    Some(format!("The first attempt ended as {}; it was resumed {times}.", first.outcome).into())
+}
