@@ -2,6 +2,7 @@
 
 mod automation;
 mod campaign;
+mod ci_workflow;
 mod deploy_guide;
 mod plan;
 mod push;
