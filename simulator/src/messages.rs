@@ -10,7 +10,7 @@ use crate::lock::lock;
 
 /// How long nobody sees a message after it was received and not handled. Source: SQS's default visibility timeout.
 const HIDDEN_FOR: Duration = Duration::from_secs(30);
-/// After this many receives that came to nothing, a message goes to the dead-letter queue. Source: Lambda Developer Guide, "Using
+/// After this many receives without success, a message goes to the dead-letter queue. Source: Lambda Developer Guide, "Using
 /// Lambda with Amazon SQS": a `maxReceiveCount` of at least 5.
 const MOST_RECEIVES: u32 = 5;
 

@@ -3,7 +3,7 @@
 /// How a Task talks to what it calls, told by the ending of its `Resource`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Integration {
-    /// No ending: it goes on with the answer.
+    /// No ending: it continues with the answer.
     RequestResponse,
     /// `.sync` or `.sync:2`: it goes on when the job that it started is done.
     Sync,

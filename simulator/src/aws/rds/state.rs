@@ -157,7 +157,7 @@ impl Rds {
             .unwrap_or_default()
     }
 
-    /// Each global database's writer, what goes on with it, and its members, by identifier.
+    /// Each global database's writer, its transition, and its members, by identifier.
     pub(super) fn global_databases(&self, environment: &Environment) -> serde_json::Value {
         let mut state = lock(&self.state);
         state.advance(environment, environment.now());
