@@ -20,7 +20,7 @@ records = boto3.client("dynamodb", config=LIMITS)
 def handler(event, _context):
     refusal = refusal_of(event)
     if refusal:
-        raise InvalidInput(f"promote-database was called with an input it does not take: {refusal}")
+        raise InvalidInput(f"promote-database does not accept its input: {refusal}")
     raise NotImplementedError("this is a benchmark of the start; deploy functions/promote-database")
 
 

@@ -33,7 +33,7 @@ pub struct Ask {
     pub needs_reason: bool,
 }
 
-/// A question that was asked. What it came to follows from the answers, see [`verdict`], and is kept as [`Settled`].
+/// A question that was asked. Its verdict follows from the answers, see [`verdict`], and is kept as [`Settled`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// What is asked.
@@ -91,7 +91,7 @@ impl fmt::Debug for TaskToken {
 pub struct Approval {
     /// ARN of the person, as AWS authenticated them.
     pub by: String,
-    /// When.
+    /// When they answered.
     pub at: Timestamp,
     /// Yes or no.
     pub answer: Answer,
@@ -112,7 +112,7 @@ pub enum Answer {
     Decline,
 }
 
-/// What came of a question.
+/// The verdict on a question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum Verdict {
@@ -154,7 +154,7 @@ impl Verdict {
 impl Summarise for Verdict {
     fn summarise(&self) -> Summary {
         match self {
-            Self::Approved { by, .. } if by.is_empty() => Summary::done("approved; nobody had to be asked"),
+            Self::Approved { by, .. } if by.is_empty() => Summary::done("no approval needed; nobody was asked"),
             Self::Approved { by, .. } => {
                 let people: Vec<&str> = by.iter().map(|arn| arn::display_name(arn)).collect();
                 Summary::done(format!("approved by {}", people.join(" and ")))
@@ -249,7 +249,7 @@ fn people<'a>(question: &Question, answers: &'a [Approval]) -> Vec<&'a Approval>
     first.collect()
 }
 
-/// What `states:SendTaskSuccess` with `token` came to. Errors: AWS's own, other than that nobody waits; without the
+/// The result of `states:SendTaskSuccess` with `token`. Errors: AWS's own, other than that nobody waits; without the
 /// token.
 pub fn told<T, E>(token: &TaskToken, sent: Result<T, SdkError<E, HttpResponse>>) -> Result<Told, StepError>
 where

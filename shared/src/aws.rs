@@ -355,7 +355,7 @@ impl Aws {
             let body = aws_smithy_types::byte_stream::ByteStream::new(response.into_body())
                 .collect()
                 .await
-                .map_err(|error| format!("the answer of {url} broke off: {error}"))?;
+                .map_err(|error| format!("the answer of {url} ended early: {error}"))?;
             let mut body = body.to_vec();
             body.truncate(WEB_BODY_LIMIT);
             Ok(WebAnswer { status, body })

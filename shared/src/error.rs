@@ -95,7 +95,7 @@ pub struct StepError {
     pub kind: ErrorKind,
     /// The operation, the resource, what went wrong, and what to do. Never a secret.
     pub message: String,
-    /// What came of a call to AWS: the message without the operation, the resource and what to do. Nothing in errors of our
+    /// The answer of AWS to a call: the message without the operation, the resource and what to do. Nothing in errors of our
     /// own.
     pub answer: Option<String>,
 }

@@ -54,7 +54,7 @@ pub async fn start_once(client: &Client, machine: &str, name: &str, input: &str)
     }
 }
 
-/// What became of ending an execution.
+/// How far the end of an execution is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Step Functions knows none of that name.
@@ -89,7 +89,7 @@ pub async fn end(aws: &Aws, execution: &str) -> Result<Ending, StepError> {
             .stop_execution()
             .execution_arn(execution)
             .error("Stopped")
-            .cause("the execution of the recovery that it is a part of does not wait for it any more")
+            .cause("its recovery's execution no longer waits for it")
             .send()
             .await
             .map_err(|error| StepError::aws("states:StopExecution", execution, error))?;

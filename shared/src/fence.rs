@@ -200,7 +200,7 @@ impl Fence {
                 .iter()
                 .find(|mapping| mapping.uuid == *uuid);
             let missing = || {
-                let text = format!("{} does not exist any more", setting.resource(&self.region));
+                let text = format!("{} no longer exists", setting.resource(&self.region));
                 StepError::new(ErrorKind::NotFound, text)
             };
             mapping.ok_or_else(missing)?.setting(&self.region)
@@ -362,7 +362,7 @@ impl Fence {
                 made.await.map(drop)
             }
             (_, Setting::Stage { .. }) => {
-                let text = format!("{resource} was to be made of something else; this is a defect");
+                let text = format!("{resource} cannot be changed to a setting of another kind; this is a defect");
                 Err(StepError::new(ErrorKind::Internal, text))
             }
         }
@@ -418,7 +418,7 @@ impl Calls {
                     error.kind = ErrorKind::Conflict;
                 }
                 if is_silent {
-                    let text = format!("not called, since an earlier call was not answered: {}", error.message);
+                    let text = format!("not called: an earlier call got no answer: {}", error.message);
                     self.unanswered
                         .get_or_init(|| StepError::new(ErrorKind::Unavailable, text));
                 }
@@ -430,7 +430,7 @@ impl Calls {
             return Err(error.clone());
         }
         tokio::time::timeout_at(self.until, in_turn).await.unwrap_or_else(|_| {
-            let text = format!("{operation} on {resource}: there was no time left for its answer");
+            let text = format!("{operation} on {resource}: no time was left to wait for its answer");
             Err(StepError::new(ErrorKind::Unavailable, text))
         })
     }
@@ -462,7 +462,7 @@ impl Mapping {
             "Disabled" | "Disabling" => Ok(self.to(false)),
             other => {
                 let text = format!(
-                    "{} is {other}; see what else changes it",
+                    "{} is {other}; check what else changes it",
                     self.to(false).resource(region)
                 );
                 Err(StepError::new(ErrorKind::Conflict, text))

@@ -127,7 +127,8 @@ pub fn caller(input: &Input) -> Result<Person, Box<LambdaFunctionUrlResponse>> {
     let arn = context
         .and_then(|context| context.authorizer.as_ref()?.iam.as_ref()?.user_arn.as_deref())
         .ok_or_else(|| {
-            let message = "who you are is not known; sign the request with your own AWS credentials (service lambda)";
+            let message = "the request does not say who you are; sign it with your own AWS credentials (service \
+                           lambda)";
             refuse(401, "not-signed-in", message)
         })?;
     let person = Person::read(arn).ok_or_else(|| {
@@ -147,7 +148,7 @@ pub fn body<T: DeserializeOwned>(input: &Input, form: &str) -> Result<T, Box<Lam
     let text = input.body.as_deref().unwrap_or_default();
     let body = if input.is_base64_encoded {
         let decoded = aws_smithy_types::base64::decode(text);
-        decoded.map_err(|_| not_understood("it is not the base64 that it is said to be"))?
+        decoded.map_err(|_| not_understood("it is not valid base64"))?
     } else {
         text.as_bytes().to_vec()
     };

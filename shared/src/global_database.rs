@@ -185,7 +185,7 @@ impl GlobalDatabase {
 }
 
 impl Transition {
-    /// What goes on with global database `id`, for people.
+    /// The transition of global database `id` in a sentence, for people.
     pub fn in_words(&self, id: &str) -> String {
         let to = self
             .to_cluster_arn

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arn;
 
-/// By what two ARNs stand for one person. Two permission sets of one person have one session name; their user often has the same.
+/// How to tell that two ARNs stand for one person. Two permission sets of one person have one session name; their user often has the same.
 /// Two people of one name count as one, which asks one more person and never one less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -107,7 +107,7 @@ impl Outcome {
         }
     }
 
-    /// Whether a recovery that ended like this can be gone on with.
+    /// Whether a recovery that ended like this can be resumed.
     pub const fn may_be_resumed(self) -> bool {
         !matches!(self, Self::Recovered | Self::Refused | Self::Declined)
     }

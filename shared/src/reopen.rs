@@ -132,7 +132,10 @@ pub async fn reopen(
     pause: impl AsyncFn(Duration),
 ) -> Result<Opened, Refusal> {
     let (Some(here), Some(other)) = (plan.site(order.region), plan.other_site(order.region)) else {
-        let text = format!("{} is no Region of the plan; name one that is", order.region);
+        let text = format!(
+            "{} is not a Region of the plan; name one of the plan's Regions",
+            order.region
+        );
         return Err(Refusal::before(StepError::new(ErrorKind::InvalidInput, text)));
     };
     let record = Record::in_region(aws, &here.region);
@@ -144,7 +147,7 @@ pub async fn reopen(
         .map(|note| note.recovery.clone())
     else {
         let text = format!(
-            "nothing in {} is noted as fenced; there is nothing to open",
+            "no note says that anything in {} is fenced; there is nothing to open",
             here.region
         );
         return Err(Refusal::before(StepError::refused(text)));
@@ -199,8 +202,8 @@ impl Work<'_> {
         let (here, other, workload) = (&self.here.region, &self.other.region, &self.plan.workload);
         if !approves {
             return Err(StepError::refused(format!(
-                "{other} cannot be read, so that nobody knows whether the recovery is at work: {unread}. If {PEOPLE} people are \
-                 sure that it is not, each of them runs: drctl reopen {here} --approve"
+                "{other} could not be read, so it is unknown whether the recovery is running: {unread}. If {PEOPLE} \
+                 people are sure that it is not running, each of them runs: drctl reopen {here} --approve"
             )));
         }
         let approvals = self.record.approve_reopening(workload, self.recovery, self.by).await?;
@@ -274,8 +277,8 @@ impl Work<'_> {
             Seen::Runs | Seen::NotYet => {
                 let region = &self.other.region;
                 return Err(StepError::refused(format!(
-                    "{execution} is at work in {region}. Wait until it ends, or stop it: aws stepfunctions stop-execution \
-                     --region {region} --execution-arn {execution}"
+                    "{execution} is running in {region}. Wait until it ends, or stop it: aws stepfunctions \
+                     stop-execution --region {region} --execution-arn {execution}"
                 )));
             }
         }
@@ -303,7 +306,8 @@ impl Work<'_> {
         if let Err(refusal) = self.other_conditions(notes, pause).await {
             // Where somebody else keeps it, they may have opened this Region by now.
             if is_ours && let Err(error) = self.record.forget_reopened(workload, self.recovery).await {
-                tracing::warn!(error = %error, "the recovery is told that people opened this Region, and they did not");
+                tracing::warn!(error = %error, "the record still says that people opened this Region, but they did \
+                                                not");
             }
             return Err(refusal);
         }
@@ -396,7 +400,7 @@ impl Work<'_> {
                 Ok(()) => {
                     opened += 1;
                     if let Err(error) = self.record.forget_fenced(workload, text).await {
-                        tracing::warn!(error = %error, "the note of the fence stays");
+                        tracing::warn!(error = %error, "could not delete the note of the fence");
                     }
                 }
                 Err(error) => {
@@ -438,7 +442,8 @@ impl Work<'_> {
             Ok::<(), StepError>(())
         };
         if let Err(error) = noting.await {
-            tracing::warn!(error = %error, "the recovery's record says that the fence stands");
+            tracing::warn!(error = %error, "could not record that the fence is gone; the recovery's record still \
+                                            shows it");
         }
     }
 }
@@ -480,7 +485,8 @@ fn is_only_writer(database: &GlobalDatabase, ours: &str, theirs: &str, seen_from
 fn one_move(notes: &[Fenced]) -> Result<(), StepError> {
     if let Some(note) = notes.iter().find(|note| note.fenced_for != FencedFor::RegionMove) {
         return Err(StepError::refused(format!(
-            "{} was not shut for a move between Regions, but by {} for another reason; open it as that one's runbook says",
+            "recovery {1} fenced {0}, but not for a move between Regions; open it as the runbook of that recovery \
+             says",
             note.resource, note.recovery
         )));
     }
@@ -488,7 +494,7 @@ fn one_move(notes: &[Fenced]) -> Result<(), StepError> {
     if recoveries.len() > 1 {
         let names: Vec<&str> = recoveries.into_iter().collect();
         return Err(StepError::refused(format!(
-            "several recoveries fenced resources here ({}); look at each, and open them by hand",
+            "several recoveries fenced resources here ({}); check each, and open them by hand",
             names.join(", ")
         )));
     }

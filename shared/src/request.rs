@@ -25,7 +25,7 @@ pub struct Request {
     /// SHA-256 of the plan that the start was decided by; another one in force by the time the recovery opens is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_sha256: Option<String>,
-    /// Id of the recovery that fell short and is gone on with.
+    /// Id of the recovery that fell short and is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
     /// Id of a running recovery whose lock is to be taken over, once people have approved that.
@@ -104,7 +104,7 @@ pub struct Trigger {
     pub kind: TriggerKind,
     /// ARN of the alarm, of the person, or of the schedule.
     pub by: String,
-    /// When.
+    /// When the alarm was raised, the person asked or the schedule was due.
     pub at: Timestamp,
 }
 

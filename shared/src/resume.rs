@@ -10,7 +10,7 @@ use crate::recovery::RECOVERY_MACHINE;
 use crate::request::{Request, Trigger, TriggerKind};
 use aws_sdk_sfn::types::ExecutionStatus;
 
-/// An execution that goes on with a recovery.
+/// An execution that resumes a recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
     /// The Region that runs it.
@@ -19,9 +19,9 @@ pub struct Resumed {
     pub execution: String,
 }
 
-/// Starts a new execution of the recovery machine, which goes on with recovery `id` where it stopped; `by` is the ARN of who
+/// Starts a new execution of the recovery machine, which resumes recovery `id` where it stopped; `by` is the ARN of who
 /// wants that. What an execution of it that has ended left running is stopped before. Asked twice, it starts once. Whether
-/// the recovery may be gone on with is for the recovery itself to say.
+/// the recovery may be resumed is for the recovery itself to say.
 ///
 /// Errors: `NotFound` if neither Region of the plan has such a recovery, `Conflict` while what is to be stopped still runs,
 /// and AWS's own.
@@ -41,11 +41,11 @@ pub async fn resume(aws: &Aws, plan: &Plan, id: &str, by: &str) -> Result<Resume
     let input = serde_json::to_string(&request).map_err(|error| {
         StepError::new(
             ErrorKind::Internal,
-            format!("the request to go on with {id} could not be written: {error}; this is a defect"),
+            format!("the request to resume {id} could not be written as JSON: {error}; this is a defect"),
         )
     })?;
     let machine = recovery_machine(&header).ok_or_else(|| {
-        let text = format!("the record of {id} names no execution; look whether the table was changed by hand");
+        let text = format!("the record of {id} names no execution; check whether the table was changed by hand");
         StepError::new(ErrorKind::NotFound, text)
     })?;
     if let Some(run) = &header.run
@@ -79,11 +79,11 @@ async fn start(client: &aws_sdk_sfn::Client, machine: &str, id: &str, input: &st
     }
     Err(StepError::new(
         ErrorKind::LimitExceeded,
-        format!("recovery {id} was gone on with {RESUMED_AT_MOST} times; start a new one"),
+        format!("recovery {id} was resumed {RESUMED_AT_MOST} times; start a new one"),
     ))
 }
 
-/// How often a recovery is gone on with at most.
+/// How often one recovery can be resumed.
 const RESUMED_AT_MOST: u32 = 50;
 
 /// The Region whose table has the recovery, and its header.
@@ -93,7 +93,7 @@ async fn find(aws: &Aws, plan: &Plan, id: &str) -> Result<(String, Header), Step
         match Record::in_region(aws, region).header(id).await {
             Ok(Some(header)) => return Ok((region.clone(), header)),
             Ok(None) => {}
-            Err(error) => unseen.push(format!("{region} could not be asked: {error}")),
+            Err(error) => unseen.push(format!("could not ask {region}: {error}")),
         }
     }
     let unseen = if unseen.is_empty() {
@@ -104,13 +104,13 @@ async fn find(aws: &Aws, plan: &Plan, id: &str) -> Result<(String, Header), Step
     Err(StepError::new(
         ErrorKind::NotFound,
         format!(
-            "there is no recovery {id} in the tables {} of {} and {}{unseen}; its id is in what was announced",
+            "there is no recovery {id} in the tables {} of {} and {}{unseen}; take its id from the announcement",
             plan.automation.table, plan.regions.standby.region, plan.regions.primary.region
         ),
     ))
 }
 
-/// ARN of the machine that goes on with a recovery: that of its execution. Before there was a recovery machine that was the
+/// ARN of the machine that resumes a recovery: that of its execution. Before there was a recovery machine that was the
 /// scenario's own, which is called alike but for its last word.
 fn recovery_machine(header: &Header) -> Option<String> {
     let machine = arn::machine(&header.execution)?;

@@ -86,7 +86,7 @@ pub struct Remaining {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// Its name.
+    /// The name of the state.
     pub state: String,
     /// What Step Functions says of it.
     pub error: ErrorOutput,

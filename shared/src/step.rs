@@ -168,7 +168,7 @@ impl<S: Step> Served<S> {
         let input: S::Input = serde_json::from_value(input).map_err(|error| {
             StepError::new(
                 ErrorKind::InvalidInput,
-                format!("{} was called with an input it does not take: {error}", S::NAME),
+                format!("{} does not accept its input: {error}", S::NAME),
             )
         })?;
         // A panic is caught here so that it carries our name and reaches the record, in Lambda and elsewhere alike.
@@ -229,8 +229,8 @@ impl<S: Step> Served<S> {
         };
         match tokio::time::timeout(NOTE_LIMIT, self.record.note_step(recovery, &run)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, "the timeline was not kept"),
-            Err(_) => tracing::warn!("the timeline was not kept: the table did not answer within {NOTE_LIMIT:?}"),
+            Ok(Err(error)) => tracing::warn!(error = %error, "could not record the timeline"),
+            Err(_) => tracing::warn!("could not record the timeline: the table did not answer within {NOTE_LIMIT:?}"),
         }
     }
 }
@@ -260,7 +260,7 @@ fn may_call(caller: Option<&Value>, recovery: Option<&RecoveryRef>) -> Result<()
         return Ok(());
     }
     Err(StepError::refused(format!(
-        "{caller} was not started by the recovery that it names; start the recovery machine, which starts this one"
+        "the recovery that {caller} names did not start it; start the recovery machine, which starts this one"
     )))
 }
 

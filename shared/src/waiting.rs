@@ -63,7 +63,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Does `work`; gives what came of it and for how long it waited for others, by the clock `time`.
+/// Does `work`; gives its result and for how long it waited for others, by the clock `time`.
 pub(crate) async fn metered<T>(time: SharedTimeSource, work: impl Future<Output = T>) -> (T, Duration) {
     let meter = Meter {
         time,

@@ -29,11 +29,11 @@ const LIMIT: Duration = Duration::from_secs(95);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
     /// The Region that takes over.
     pub here: SiteSlice,
-    /// The functions.
+    /// The platform's functions, as the plan names them.
     pub functions: Vec<Function>,
     /// Which part of the Region.
     pub part: Part,
@@ -80,7 +80,7 @@ impl Summarise for Output {
     }
 }
 
-/// The step.
+/// The step: activates the platform's functions in this Region.
 #[derive(Debug)]
 pub struct ActivateRegion {
     aws: Aws,
@@ -89,7 +89,7 @@ pub struct ActivateRegion {
 
 impl Step for ActivateRegion {
     const NAME: &'static str = "activate-region";
-    const DESCRIPTION: &'static str = "Lets the platform's functions of this Region run";
+    const DESCRIPTION: &'static str = "Activates the platform's functions in this Region";
     const CHANGES: &'static [Change] = &[
         Change::Call("apigateway:UpdateStage"),
         Change::Call("lambda:DeleteFunctionConcurrency"),
@@ -397,14 +397,14 @@ fn undo(now: &Setting, to: &Setting, region: &str) -> Result<Undo, StepError> {
     let previous = serde_json::to_value(now).map_err(|error| {
         StepError::new(
             ErrorKind::Internal,
-            format!("a setting is no data: {error}; this is a defect"),
+            format!("the setting could not be written as JSON: {error}; this is a defect"),
         )
     })?;
     Ok(Undo {
         step: ActivateRegion::NAME.to_owned(),
         resource: now.resource(region),
         previous,
-        taken_back_by: Some(format!("what was there before: {by_hand}")),
+        taken_back_by: Some(format!("the earlier setting: {by_hand}")),
         by_hand: Some(by_hand),
         taken_back_at: None,
     })

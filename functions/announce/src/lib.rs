@@ -20,13 +20,13 @@ use shared::topic::Topics;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
-    /// Its scenario.
+    /// The recovery's scenario.
     pub scenario: Scenario,
     /// Its mode, so that nobody takes a rehearsal for the real thing.
     pub mode: Mode,
-    /// The topic.
+    /// ARN of the SNS topic to publish on.
     pub topic_arn: String,
     /// What happened, in a word or two: `opened`, `recovered`, `failed`. Each execution of a recovery tells it once.
     pub what: String,
@@ -47,7 +47,7 @@ impl Summarise for Output {
     }
 }
 
-/// The step.
+/// The step: tells people how a recovery is going.
 #[derive(Debug)]
 pub struct Announce {
     topics: Topics,
@@ -56,7 +56,7 @@ pub struct Announce {
 
 impl Step for Announce {
     const NAME: &'static str = "announce";
-    const DESCRIPTION: &'static str = "Tells people what is going on";
+    const DESCRIPTION: &'static str = "Tells people how a recovery is going";
     const CHANGES: &'static [Change] = &[Change::Call("sns:Publish"), Change::Item("told")];
     const TIME_LIMIT: Duration = Duration::from_secs(5);
     type Input = Input;
@@ -74,7 +74,8 @@ impl Step for Announce {
         match self.record.told(&input.recovery, &input.what).await {
             Ok(Some(message_id)) => return Ok(Output { message_id }),
             Ok(None) => {}
-            Err(error) => tracing::warn!(error = %error, "whether this was told before is not known; it is told"),
+            Err(error) => tracing::warn!(error = %error, "could not check whether this message was sent before; \
+                                                          sending it"),
         }
         let message_id = self
             .topics
@@ -87,7 +88,7 @@ impl Step for Announce {
             )
             .await?;
         if let Err(error) = self.record.note_told(&input.recovery, &input.what, &message_id).await {
-            tracing::warn!(error = %error, "that this was told could not be kept");
+            tracing::warn!(error = %error, "could not record that this message was sent");
         }
         Ok(Output { message_id })
     }

@@ -37,7 +37,7 @@ const fn row(members: &'static str, state: State, switchover: &'static str, fail
 
 const ASKS_NOBODY: &str = "goes, asks 0";
 const ASKS: &str = "goes, asks 2";
-const NO_MEMBER: &str = "is no member";
+const NO_MEMBER: &str = "is not a member";
 const WRONG_WRITER: &str = "is neither the cluster of";
 const SEVERAL: &str = "several clusters take the writes";
 const NOBODY: &str = "AWS names none";

@@ -60,11 +60,12 @@ impl NoLag {
         match self {
             Self::NoData => none,
             Self::NoSuchMetric => format!(
-                "CloudWatch has no metric {} of this cluster; check the cluster's name in the plan, and that it is a secondary",
+                "CloudWatch has no metric {} for this cluster; check the cluster's name in the plan, and that the \
+                 cluster is a secondary",
                 LAG.1
             ),
             Self::OtherDimensions(sets) => format!(
-                "the lag is published under other dimensions than those that are read: {}",
+                "the lag is published under dimensions that this step does not read: {}",
                 sets.join("; ")
             ),
             Self::NotKnown => format!("{none}; could not check whether CloudWatch has the metric"),
@@ -81,7 +82,7 @@ const SOURCE: &str = "SourceRegion";
 
 /// What was gathered.
 pub(crate) struct Evidence {
-    /// When.
+    /// When this assessment was made.
     pub(crate) now: Timestamp,
     pub(crate) metrics: Result<Metrics, StepError>,
     /// The global database, as this Region sees it.
@@ -301,10 +302,10 @@ pub(crate) async fn health(health: &aws_sdk_health::Client, region: &str) -> Hea
         ),
         Ok(Err(error)) => {
             let error = StepError::aws("health:DescribeEvents", &format!("open events of {region}"), error);
-            (false, vec![format!("AWS Health cannot be asked: {error}")])
+            (false, vec![format!("could not ask AWS Health: {error}")])
         }
         Ok(Ok(answer)) if answer.events().is_empty() => {
-            (true, vec![format!("AWS Health knows of no open issue in {region}")])
+            (true, vec![format!("AWS Health reports no open issue in {region}")])
         }
         Ok(Ok(answer)) => (true, answer.events().iter().take(HEALTH_EVENTS).map(in_words).collect()),
     };

@@ -43,7 +43,7 @@ impl Fitness {
             .iter()
             .map(|what| format!("{region} is not fit to serve: {what}"));
         let unseen = self.unseen.iter().filter(|_| input.intent == Intent::Switchover);
-        let unseen = unseen.map(|what| format!("could not see whether {region} is fit to serve: {what}"));
+        let unseen = unseen.map(|what| format!("could not check whether {region} is fit to serve: {what}"));
         shortened(unfit.chain(unseen).collect())
     }
 
@@ -55,7 +55,7 @@ impl Fitness {
             Warning::new(WarningCode::NotFit, text).about(region)
         });
         let unseen = shortened(self.unseen.clone()).into_iter().map(|what| {
-            let text = format!("could not see whether {region} is fit to serve: {what}");
+            let text = format!("could not check whether {region} is fit to serve: {what}");
             Warning::new(WarningCode::FitUnseen, text).about(region)
         });
         unfit.chain(unseen).collect()
@@ -137,7 +137,7 @@ pub(crate) async fn of_this_region(aws: &Aws, record: &Record, input: &Input) ->
 
 /// That the quota could not be read.
 fn quota_unseen(region: &str, error: &StepError) -> Warning {
-    let text = format!("could not see how many concurrent executions Lambda allows in {region}: {error}");
+    let text = format!("could not read how many concurrent executions Lambda allows in {region}: {error}");
     Warning::new(WarningCode::FitUnseen, text).about(region)
 }
 
@@ -148,8 +148,9 @@ fn quota_warnings(input: &Input, concurrency: Concurrency) -> Vec<Warning> {
     let Concurrency { limit, unreserved } = concurrency;
     let small = (limit < STAYS_UNRESERVED + OWN_CONCURRENCY).then(|| {
         warning(format!(
-            "Lambda allows {limit} concurrent executions in {region}, too few to reserve any for the recovery's own functions: many \
-             requests to the platform can delay it. Ask AWS for more (Service Quotas, L-B99A9384)"
+            "Lambda allows {limit} concurrent executions in {region}, too few to reserve any for the recovery's own \
+             functions. Many requests to the platform can delay the recovery. Ask AWS for more (Service Quotas, \
+             L-B99A9384)"
         ))
     });
     let wanted: i64 = input
@@ -160,8 +161,9 @@ fn quota_warnings(input: &Input, concurrency: Concurrency) -> Vec<Warning> {
         .sum();
     let refused = (wanted > 0 && i64::from(unreserved) - wanted < i64::from(STAYS_UNRESERVED)).then(|| {
         warning(format!(
-            "the plan reserves {wanted} concurrent executions for the platform's functions, and {unreserved} are left in {region}, of \
-             which {STAYS_UNRESERVED} cannot be reserved: some functions will run without a reservation"
+            "the plan reserves {wanted} concurrent executions for the platform's functions. {region} has \
+             {unreserved} left, of which {STAYS_UNRESERVED} cannot be reserved: some functions will run without a \
+             reservation"
         ))
     });
     small.into_iter().chain(refused).collect()
@@ -244,7 +246,7 @@ mod tests {
         let planned = fitness().blockers(&input(Intent::Switchover));
         assert_eq!(planned.len(), 2, "{planned:?}");
         assert!(planned[0].contains("is not fit to serve") && planned[0].contains("function f"));
-        assert!(planned[1].contains("could not see") && planned[1].contains("stage s"));
+        assert!(planned[1].contains("could not check") && planned[1].contains("stage s"));
         assert_eq!(fitness().blockers(&input(Intent::Decide)), planned[..1]);
     }
 

@@ -11,7 +11,7 @@ use shared::slices::{ApprovalSlice, DatabaseSlice, DnsSlice, ObserverSlice, Prob
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
     /// What whoever started it wants.
     pub intent: Intent,
@@ -27,7 +27,7 @@ pub struct Input {
     pub here: SiteSlice,
     /// The Region that may be lost.
     pub other: SiteSlice,
-    /// The database.
+    /// The global database, as the plan names it.
     pub database: DatabaseSlice,
     /// The outside probe's metric.
     pub probe: ProbeSlice,

@@ -59,7 +59,7 @@ pub struct Output {
     pub decided_at: Timestamp,
 }
 
-/// What is kept of a decision for a recovery that is gone on with.
+/// What is kept of a decision for a resumed recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Decision {
     pub(crate) way: Way,
@@ -93,17 +93,17 @@ pub(crate) fn heartbeats_since(evidence: &Evidence) -> Timestamp {
     since.unwrap_or(evidence.now)
 }
 
-/// Everything that this step decides. `before` is what this recovery decided earlier, if it is gone on with.
+/// Everything that this step decides. `before` is what this recovery decided earlier, if it is resumed.
 pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision>) -> Output {
     let none = Metrics::default();
     let metrics = evidence.metrics.as_ref().unwrap_or(&none);
     let mut warnings = Vec::new();
     if let Err(error) = &evidence.metrics {
-        warnings.push(Warning::new(WarningCode::MetricsUnread, "the metrics could not be read").because(error));
+        warnings.push(Warning::new(WarningCode::MetricsUnread, "could not read the metrics").because(error));
     }
     if let Err(error) = &evidence.last_committed {
         let region = &input.other.region;
-        let text = format!("the last heartbeat of {region} could not be read");
+        let text = format!("could not read the last heartbeat of {region}");
         warnings.push(
             Warning::new(WarningCode::HeartbeatUnread, text)
                 .about(region)
@@ -114,7 +114,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     let outage = beginning_of_outage(&metrics.probe, last_committed, evidence.now);
     // A probe publishes that the service is down only with proof, where the plan names what proves it.
     let named = input.probe.outside.as_ref().map(|_| ());
-    let of_probes = named.ok_or_else(|| "the plan names nothing outside that could prove it".to_owned());
+    let of_probes = named.ok_or_else(|| "the plan names nothing outside to prove it with (probe.outside)".to_owned());
     let mut signals = vec![
         probe_signal(PROBE, &metrics.probe, &evidence.probed, evidence.now).proved_by(&of_probes),
         replication_signal(&metrics.lag, &metrics.no_lag, outage, evidence.now).proved_by(&evidence.proof),
@@ -146,13 +146,14 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         (None, Some(outage)) => outage,
         (None, None) => {
             if input.intent != Intent::Switchover {
-                let text = "the probe's metric shows no outage; the time of the start stands in for the impact";
+                let text = "the probe's metric shows no outage; the time of the start is used as the time of the \
+                            impact";
                 warnings.push(Warning::new(WarningCode::NoOutageSeen, text));
             }
             input.triggered_at
         }
     };
-    // What goes on already, or is done, is gone on with as it was decided.
+    // A promotion that has begun or is done continues as it was decided.
     let already_here = already_here(input, &evidence.database, before);
     let (way, decided_at) = match (&promotion, before) {
         (Promotion::Done, Some(before)) if !already_here => (before.way, before.decided_at),
@@ -164,7 +165,8 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             before.map_or(evidence.now, |before| before.decided_at),
         ),
         (Promotion::Done, _) => {
-            let text = "this Region's cluster took the writes before this recovery began; nothing is promoted";
+            let text = "this Region's cluster already took the writes before this recovery began; nothing is \
+                        promoted";
             warnings.push(Warning::new(WarningCode::PromotedBefore, text));
             blockers.extend(way(input, &signals).err());
             let way = match input.intent {
@@ -265,8 +267,8 @@ fn loss_where_it_was_here(input: &Input, evidence: &Evidence) -> (ExpectedLoss, 
     let unmeasured = |why: String| (ExpectedLoss::Unmeasured, format!("unmeasured: {why}; it is not zero"));
     let region = &input.here.region;
     match &evidence.heartbeats {
-        Err(error) => unmeasured(format!("the heartbeats of {region} could not be read: {error}")),
-        Ok(None) => unmeasured(format!("{region} has no heartbeats of the time in question")),
+        Err(error) => unmeasured(format!("could not read the heartbeats of {region}: {error}")),
+        Ok(None) => unmeasured(format!("{region} has no heartbeats from the time in question")),
         Ok(Some(found)) if found.without_a_gap(input.database.heartbeat_seconds, evidence.now) => {
             let since = found.since;
             let words = format!("none: heartbeats show that {region} has written without a gap since {since}");
@@ -296,7 +298,7 @@ fn way(input: &Input, signals: &[Signal]) -> Result<Way, String> {
         .find(|(source, _)| says(signals, source) == Says::Healthy);
     if let Some((_, name)) = healthy.filter(|_| !any_down) {
         return Err(format!(
-            "the {name} finds the service healthy: nothing has to be recovered"
+            "the {name} finds the service healthy: there is nothing to recover"
         ));
     }
     let other_side_works = says(signals, OTHER_SIDE) == Says::Healthy && says(signals, REPLICATION) == Says::Healthy;
@@ -316,8 +318,8 @@ fn switchover_blockers(signals: &[Signal]) -> Vec<String> {
     unfit
         .map(|signal| {
             format!(
-                "a switchover needs both sides healthy; {} says: {}. With intent failover people are asked whether to go \
-                 on with loss",
+                "a switchover needs both sides healthy; {} says: {}. With intent failover, people are asked whether \
+                 to fail over with loss",
                 signal.source, signal.detail
             )
         })
@@ -330,7 +332,7 @@ fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
     let mut blockers = Vec::new();
     if database.member(&input.here.cluster_arn).is_none() {
         blockers.push(format!(
-            "{} is no member of global database {}",
+            "{} is not a member of global database {}",
             input.here.cluster_arn, database.id
         ));
     }
@@ -340,7 +342,7 @@ fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
     let member = database.member(&input.here.cluster_arn);
     if member.and_then(|member| member.synchronization.as_deref()) == Some("pending-resync") {
         blockers.push(format!(
-            "cluster {} in {} has not rejoined yet, it is still being synchronised; wait for RDS-EVENT-0241",
+            "cluster {} in {} has not rejoined yet: Aurora still resynchronises it; wait for RDS-EVENT-0241",
             input.here.cluster, input.here.region
         ));
     }
@@ -378,10 +380,10 @@ fn versions_block(input: &Input, evidence: &Evidence) -> Option<String> {
     let why = versions::refused(primary, evidence.here.engine_version()?)?;
     let (global, here) = (&input.database.global_cluster, &input.here);
     Some(format!(
-        "Aurora does not promote it: {why}. By hand, with the loss of the global database and without any fencing by \
-         Aurora: make sure that nothing writes in {}, then `aws rds remove-from-global-cluster --region {} \
-         --global-cluster-identifier {global} --db-cluster-identifier {}`, wait until the cluster is available, and \
-         resume or start this recovery with intent failover",
+        "Aurora does not promote it: {why}. You can do it by hand, with the loss of the global database and without \
+         any fencing by Aurora. Make sure that nothing writes in {}. Run `aws rds remove-from-global-cluster \
+         --region {} --global-cluster-identifier {global} --db-cluster-identifier {}`. Wait until the cluster is \
+         available. Then resume or start this recovery with intent failover",
         input.other.region, here.region, here.cluster_arn
     ))
 }
@@ -442,15 +444,15 @@ impl Proposal<'_> {
         let (here, other) = (&self.input.here.region, &self.input.other.region);
         match self.way {
             _ if self.already_here => format!(
-                "Let {here} serve customers, and {other} no more: the database of {here} takes the writes already, and \
-                 nothing is promoted"
+                "Let {here} serve customers instead of {other}: the database of {here} already takes the writes, \
+                 and nothing is promoted"
             ),
             Way::Switchover => {
                 format!("Move the workload from {other} to {here} by a switchover, which loses no writes")
             }
             Way::Failover => format!(
-                "Fail the database over from {other} to {here} and move the workload: what was not replicated is lost, and \
-                 that cannot be taken back"
+                "Fail the database over from {other} to {here} and move the workload: writes that were not \
+                 replicated are lost, and this cannot be undone"
             ),
         }
     }
@@ -467,11 +469,11 @@ impl Proposal<'_> {
             ));
         }
         shown.push(if self.fence_confirmable {
-            format!("Fence: {other} answers, so that it can be confirmed that nothing writes there any more")
+            format!("Fence: {other} answers, so the recovery can confirm that nothing writes there any more")
         } else {
             format!(
-                "Fence: it cannot be confirmed, since {other} does not answer; if functions still run there, what they write \
-                 is lost"
+                "Fence: cannot be confirmed, since {other} does not answer; if functions still run there, what they \
+                 write is lost"
             )
         });
         shown.extend(health.iter().cloned());
@@ -485,12 +487,12 @@ impl Proposal<'_> {
         if self.promotion == Begun::ByThisRecovery {
             return (
                 0,
-                "the promotion has begun, and what was decided then is gone on with".to_owned(),
+                "the promotion has begun; the recovery continues as decided then".to_owned(),
             );
         }
         let mut reasons = Vec::new();
         if self.input.always_ask {
-            reasons.push("whoever started it wants people to be asked".to_owned());
+            reasons.push("whoever started the recovery asked for an approval".to_owned());
         }
         reasons.extend(self.doubt());
         reasons.extend(self.more_doubts.iter().cloned());
@@ -523,8 +525,8 @@ impl Proposal<'_> {
             Way::Failover => self.doubt_of_failover(),
             Way::Switchover if self.input.intent == Intent::Switchover => None,
             Way::Switchover => Some(format!(
-                "{} works and replicates, so that a switchover may be no help: a bad release, an expired certificate or a \
-                 blocked probe look the same",
+                "{} works and replicates, so a switchover may not help: a bad release, an expired certificate or a \
+                 blocked probe looks the same",
                 self.input.other.region
             )),
         }
@@ -545,15 +547,15 @@ impl Proposal<'_> {
         let agree = observer == Says::Down && down_from_here > 0 && healthy == 0;
         (!agree).then(|| {
             format!(
-                "the two classes of evidence do not agree that {other} is down: the observer says {}, {down_from_here} of \
-                 {from_here} signals of {here} say down, and {healthy} of all {} say healthy",
+                "the two classes of evidence do not agree that {other} is down; the observer says {}; \
+                 {down_from_here} of {from_here} signals of {here} say down; {healthy} of all {} signals say healthy",
                 observer.name(),
                 self.signals.len()
             )
         })
     }
 
-    /// Why it may go on without anybody's approval, for the report.
+    /// Why no approval is needed, for the report and the messages.
     fn why_nobody(&self, rpo: Option<Objective>) -> String {
         let down: Vec<&str> = self
             .signals
@@ -563,28 +565,32 @@ impl Proposal<'_> {
             .collect();
         match (self.way, self.expected_loss, rpo) {
             (Way::Switchover, ..) if self.already_here => {
-                "the plan asks nobody for a switchover, and the database is here already: nothing is promoted"
+                "the plan asks nobody for a switchover, and the database is already here: nothing is promoted"
                     .to_owned()
             }
             _ if self.promotion == Begun::BySomebody => format!(
-                "the promotion has begun already, and two classes of evidence agree: {} say that {} is down",
+                "the promotion has already begun, and two classes of evidence agree: {} say that {} is down",
                 down.join(", "),
                 self.input.other.region
             ),
             (Way::Failover, ExpectedLoss::Measured { seconds }, Some(rpo)) => format!(
-                "the plan asks nobody while two classes of evidence agree and the expected loss is measured and within the \
-                 RPO target: {} say that {} is down, and {seconds:.1} s are within {}",
-                down.join(", "),
+                "{} of {} signals, in two classes of evidence, say that {} is down ({}); expected loss {seconds:.1} s, \
+                 measured (RPO target {}); the plan then asks nobody",
+                down.len(),
+                self.signals.len(),
                 self.input.other.region,
+                down.join(", "),
                 rpo.target
             ),
             (Way::Failover, ..) => format!(
-                "the plan asks nobody while two classes of evidence agree: {} say that {} is down",
-                down.join(", "),
-                self.input.other.region
+                "{} of {} signals, in two classes of evidence, say that {} is down ({}); the plan then asks nobody",
+                down.len(),
+                self.signals.len(),
+                self.input.other.region,
+                down.join(", ")
             ),
             (Way::Switchover, ..) => {
-                "the plan asks nobody for a switchover: both sides work, replication goes on, and no write is lost"
+                "the plan asks nobody for a switchover: both sides work, replication continues, and no write is lost"
                     .to_owned()
             }
         }
@@ -939,7 +945,7 @@ pub(crate) mod tests {
             };
             let output = judged(&input(Intent::Decide), &evidence);
             assert_eq!((output.way, output.ask.people), (Way::Switchover, 2));
-            assert!(output.ask.because.contains("may be no help"), "{}", output.ask.because);
+            assert!(output.ask.because.contains("may not help"), "{}", output.ask.because);
         }
     }
 
@@ -1006,9 +1012,9 @@ pub(crate) mod tests {
         assert_eq!(output.ask.people, 0);
         assert!(!output.ask.needs_reason);
         for part in [
-            "two classes of evidence agree",
+            "4 of 4 signals, in two classes of evidence, say that",
             "outside-probe, replication-lag, other-control-plane, observer",
-            "0.9 s are within 5m",
+            "expected loss 0.9 s, measured (RPO target 5m)",
         ] {
             assert!(output.ask.because.contains(part), "{}", output.ask.because);
         }
@@ -1089,7 +1095,7 @@ pub(crate) mod tests {
             "outside-probe says down",
             "replication-lag says down",
             "other-control-plane says down",
-            "Fence: it cannot be confirmed",
+            "Fence: cannot be confirmed",
             "AWS Health: an issue",
         ] {
             assert!(shown.contains(part), "{part} is missing in {shown}");
@@ -1193,7 +1199,7 @@ pub(crate) mod tests {
         };
         healthy.metrics.as_mut().unwrap().probe.push((minute(14), 1.0));
         let blockers = judged(&input(Intent::Decide), &healthy).blockers;
-        assert!(blockers[0].contains("nothing has to be recovered"), "{blockers:?}");
+        assert!(blockers[0].contains("nothing to recover"), "{blockers:?}");
         let insisted = judged(&input(Intent::Failover), &healthy);
         assert!(insisted.blockers.is_empty(), "a person may still insist");
         assert_eq!(insisted.ask.people, 2, "but not alone");
@@ -1234,7 +1240,7 @@ pub(crate) mod tests {
         serving.metrics.as_mut().unwrap().probe.push((minute(14), 1.0));
         serving.observer = observing(Some(1.0));
         let healthy = judged(&input(Intent::Decide), &serving).blockers;
-        assert!(healthy[0].contains("nothing has to be recovered"), "{healthy:?}");
+        assert!(healthy[0].contains("nothing to recover"), "{healthy:?}");
         let mut done = lost_region();
         done.database.members = writers(&[HERE]);
         let output = judged(&input(Intent::Decide), &done);
@@ -1253,7 +1259,7 @@ pub(crate) mod tests {
         let blockers = |evidence: Evidence| judged(&input(Intent::Failover), &evidence).blockers.join("\n");
         let mut stranger = lost_region();
         stranger.database.members.pop();
-        assert!(blockers(stranger).contains("no member"));
+        assert!(blockers(stranger).contains("not a member"));
         let mut elsewhere = lost_region();
         elsewhere.database.transition = Some(Transition {
             status: "failing-over".into(),
@@ -1380,7 +1386,7 @@ pub(crate) mod tests {
             (output.expected_loss, output.can_lose_writes),
             (ExpectedLoss::Unmeasured, true)
         );
-        // Gone on with, it is no other: what this recovery had decided promoted nothing.
+        // Resumed, it is no other: what this recovery had decided promoted nothing.
         let before = Decision {
             way: output.way,
             impact_at: output.impact_at,
@@ -1416,8 +1422,8 @@ pub(crate) mod tests {
         let unread = Err(StepError::new(ErrorKind::Unavailable, "no answer"));
         for (heartbeats, why) in [
             (heartbeats(21), "have a gap"),
-            (Ok(None), "no heartbeats of the time in question"),
-            (unread, "could not be read"),
+            (Ok(None), "no heartbeats from the time in question"),
+            (unread, "could not read"),
         ] {
             let (can_lose_writes, words) = found(heartbeats);
             assert!(

@@ -1,5 +1,5 @@
 //! Gathers evidence on both Regions, side by side and bounded, and decides which way to go and who must approve. It
-//! changes nothing but its own decision in the record, which a recovery that is gone on with needs.
+//! changes nothing but its own decision in the record, which a resumed recovery needs.
 
 #[cfg(test)]
 mod decisions;
@@ -63,7 +63,8 @@ const METRICS_WITHIN: Duration = Duration::from_secs(12);
 /// Errors: `Unavailable`, if it takes longer.
 async fn within<T>(limit: Duration, reading: impl Future<Output = Result<T, StepError>>) -> Result<T, StepError> {
     let late = || {
-        let text = format!("cloudwatch:GetMetricData did not answer within {limit:?}; it goes on without the metrics");
+        let text =
+            format!("cloudwatch:GetMetricData did not answer within {limit:?}; the step continues without the metrics");
         StepError::new(ErrorKind::Unavailable, text)
     };
     tokio::time::timeout(limit, reading)
@@ -71,7 +72,7 @@ async fn within<T>(limit: Duration, reading: impl Future<Output = Result<T, Step
         .unwrap_or_else(|_| Err(late()))
 }
 
-/// The step.
+/// The step: gathers evidence about both Regions, and decides how to recover.
 #[derive(Debug)]
 pub struct AssessRegion {
     aws: Aws,
@@ -84,7 +85,7 @@ pub struct AssessRegion {
 
 impl Step for AssessRegion {
     const NAME: &'static str = "assess-region";
-    const DESCRIPTION: &'static str = "Gathers evidence on both Regions, and decides which way to go";
+    const DESCRIPTION: &'static str = "Gathers evidence about both Regions, and decides how to recover";
     const CHANGES: &'static [Change] = &[Change::Item("decision"), Change::Item("observed")];
     const TIME_LIMIT: Duration = Duration::from_secs(35);
     type Input = Input;
@@ -204,7 +205,7 @@ impl AssessRegion {
     async fn prove(&self, input: &Input) -> Result<(), String> {
         match &input.probe.outside {
             Some(outside) => outside::prove(&self.aws, outside).await,
-            None => Err("the plan names nothing outside that could prove it".to_owned()),
+            None => Err("the plan names nothing outside to prove it with (probe.outside)".to_owned()),
         }
     }
 

@@ -101,12 +101,12 @@ impl ExpectedLoss {
     /// In words, for people.
     pub(crate) fn in_words(self) -> String {
         match self {
-            Self::None => "none, since a switchover waits until everything is replicated".to_owned(),
+            Self::None => "none: a switchover waits until everything is replicated".to_owned(),
             Self::Measured { seconds } => {
                 format!("{seconds:.1} s of writes: the largest replication lag in the 5 minutes before the impact")
             }
             Self::UpperBound { seconds } => format!(
-                "an upper bound of {seconds:.1} s of writes: the other side is not known to have stopped writing"
+                "an upper bound of {seconds:.1} s of writes: could not confirm that the other side stopped writing"
             ),
             Self::Unmeasured => {
                 "unmeasured: no replication lag is known from before the impact; it is not zero".to_owned()

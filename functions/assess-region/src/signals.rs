@@ -104,7 +104,7 @@ impl Signal {
             Err(why) if self.says == Says::Down => Self {
                 says: Says::Unknown,
                 detail: format!(
-                    "{}; but it is not proved that the outside is reached: {why}",
+                    "{}; but it could not be proved that the outside is reached: {why}",
                     self.detail
                 ),
                 ..self
@@ -121,7 +121,7 @@ pub(crate) fn observer_signal(observed: &Observed, now: Timestamp) -> Signal {
         Err(error) => Signal {
             source: OBSERVER,
             says: Says::Unknown,
-            detail: format!("its metric could not be read: {error}"),
+            detail: format!("could not read its metric: {error}"),
         },
     }
 }
@@ -144,11 +144,9 @@ pub(crate) fn probe_signal(
     let of_that_minute = |probed: &Vec<Probed>| probed.iter().find(|probed| probed.minute == *at).copied();
     let says_otherwise = match probed.as_ref().map(of_that_minute) {
         Ok(Some(Probed { healthy: false, .. })) => return signal(Says::Down, format!("unhealthy at {at}")),
-        Ok(Some(_)) => {
-            "the probe itself wrote down that the service was healthy; somebody else publishes the metric".to_owned()
-        }
-        Ok(None) => "the probe itself wrote nothing down for that minute".to_owned(),
-        Err(error) => format!("what the probe itself wrote down could not be read: {error}"),
+        Ok(Some(_)) => "the probe's own record says healthy; somebody else publishes the metric".to_owned(),
+        Ok(None) => "the probe's own record has nothing for that minute".to_owned(),
+        Err(error) => format!("could not read the probe's own record: {error}"),
     };
     signal(
         Says::Unknown,
@@ -197,9 +195,9 @@ pub(crate) fn other_side_signal(site: &SiteSlice, other: &Result<DbCluster, Step
     };
     match other {
         Err(error) if is_silent && error.kind == ErrorKind::Unavailable => {
-            signal(Says::Down, format!("its database cannot be seen: {error}"))
+            signal(Says::Down, format!("its database did not answer: {error}"))
         }
-        Err(error) => signal(Says::Unknown, format!("its database cannot be looked at: {error}")),
+        Err(error) => signal(Says::Unknown, format!("could not read its database: {error}")),
         Ok(cluster) => {
             let status = cluster.status().unwrap_or("without a status");
             let says = if serves(status) { Says::Healthy } else { Says::Unknown };
@@ -273,9 +271,9 @@ mod tests {
         for (value, probed, says, words) in [
             (0.0, wrote(3, false), Says::Down, "unhealthy at"),
             (0.0, wrote(3, true), Says::Unknown, "somebody else publishes"),
-            (0.0, wrote(2, false), Says::Unknown, "wrote nothing down"),
-            (0.0, Ok(vec![]), Says::Unknown, "wrote nothing down"),
-            (0.0, unread.clone(), Says::Unknown, "could not be read"),
+            (0.0, wrote(2, false), Says::Unknown, "has nothing for that minute"),
+            (0.0, Ok(vec![]), Says::Unknown, "has nothing for that minute"),
+            (0.0, unread.clone(), Says::Unknown, "could not read"),
             (1.0, unread, Says::Healthy, "healthy at"),
         ] {
             let signal = probe_signal(PROBE, &metric(value), &probed, minute(4));

@@ -21,7 +21,7 @@ pub(crate) fn refused(primary: &str, here: &str) -> Option<String> {
     };
     let (of_primary, of_here) = (parts(primary), parts(here));
     let (Some(Some(major)), Some(Some(minor))) = (of_primary.first(), of_primary.get(1)) else {
-        return Some(format!("the primary's engine version {primary} is not understood"));
+        return Some(format!("the primary's engine version {primary} has an unknown form"));
     };
     if of_here.first() != of_primary.first() || of_here.get(1) != of_primary.get(1) {
         return Some(format!(
@@ -30,7 +30,8 @@ pub(crate) fn refused(primary: &str, here: &str) -> Option<String> {
     }
     if ONLY_TO_THEMSELVES.contains(&primary) || ONLY_TO_THEMSELVES.contains(&here) {
         return Some(format!(
-            "the primary has engine version {primary}, this cluster {here}, and one of these patches is moved only to itself"
+            "the primary has engine version {primary}, and this cluster {here}; Aurora moves one of these patches \
+             only to the same patch"
         ));
     }
     let may_differ = *major >= 15
@@ -39,7 +40,7 @@ pub(crate) fn refused(primary: &str, here: &str) -> Option<String> {
             .any(|(of, from)| of == major && minor >= from);
     (!may_differ).then(|| {
         format!(
-            "the primary has engine version {primary}, this cluster {here}, and patches must be the same before 14.5"
+            "the primary has engine version {primary}, and this cluster {here}; before 14.5 patches must be the same"
         )
     })
 }

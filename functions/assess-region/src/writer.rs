@@ -17,8 +17,8 @@ pub(crate) fn blockers(input: &Input, database: &GlobalDatabase) -> Vec<String> 
     match (writers.as_slice(), &promotion) {
         ([writer], _) if *writer == here || *writer == other => Vec::new(),
         ([writer], _) => vec![format!(
-            "{writer} takes the writes of global database {}, and it is neither the cluster of {} nor that of {}; compare \
-             the plan with the console",
+            "{writer} takes the writes of global database {}; it is neither the cluster of {} nor that of {}; \
+             compare the plan with the console",
             database.id, input.here.region, input.other.region
         )],
         ([], Promotion::NotStarted) if input.intent == Intent::Switchover => vec![format!(
@@ -27,7 +27,7 @@ pub(crate) fn blockers(input: &Input, database: &GlobalDatabase) -> Vec<String> 
         )],
         ([], _) => Vec::new(),
         (several, _) => vec![format!(
-            "several clusters take the writes of global database {}: {}; look in the console which one is right",
+            "several clusters take the writes of global database {}: {}; check in the console which one is right",
             database.id,
             several.join(", ")
         )],

@@ -28,9 +28,9 @@ const STATEMENT: Duration = Duration::from_secs(47);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
-    /// The database.
+    /// The global database, as the plan names it.
     pub database: DatabaseSlice,
     /// The Region that is promoted.
     pub here: SiteSlice,
@@ -76,7 +76,7 @@ impl Summarise for Output {
     }
 }
 
-/// The step.
+/// The step: checks whether the database takes reads and writes, and how old its last write is.
 #[derive(Debug)]
 pub struct CheckDatabase {
     aws: Aws,
@@ -125,7 +125,7 @@ impl Step for CheckDatabase {
         if let Err(error) = self.record.still_ours(&input.recovery).await {
             // This Region was just seen to write.
             let error = go_on_without_record(error, Some(seen_at), seen_at)?;
-            let text = format!("the lock in {} could not be read", input.here.region);
+            let text = format!("could not read the lock in {}", input.here.region);
             warnings.push(
                 Warning::new(WarningCode::LockUnread, text)
                     .about(&input.here.region)
@@ -137,7 +137,7 @@ impl Step for CheckDatabase {
         }
         let mut or_warn = |region: &str, code, found: Result<Option<Timestamp>, StepError>| {
             found.unwrap_or_else(|error| {
-                let text = format!("the last heartbeat of {region} could not be read");
+                let text = format!("could not read the last heartbeat of {region}");
                 warnings.push(Warning::new(code, text).about(region).because(error));
                 None
             })
@@ -319,10 +319,10 @@ const WAKING: [&str; 5] = [
 fn missing_promotion(database: &GlobalDatabase, here: &SiteSlice) -> Option<String> {
     match database.promotion(&here.cluster_arn) {
         Promotion::Done => None,
-        Promotion::Underway(_) => Some("the promotion goes on".to_owned()),
+        Promotion::Underway(_) => Some("the promotion is still in progress".to_owned()),
         Promotion::Elsewhere(transition) | Promotion::Unclear(transition) => Some(transition.in_words(&database.id)),
         Promotion::NotStarted => Some(format!(
-            "no promotion is going on, and {} is not the writer",
+            "no promotion is in progress, and {} is not the writer",
             here.cluster_arn
         )),
     }

@@ -33,13 +33,13 @@ impl Summarise for Output {
     fn summarise(&self) -> Summary {
         match self {
             Self { in_sync: true, .. } => Summary::done("every name server has the record"),
-            Self { gone: true, .. } => Summary::waiting("Route 53 has forgotten the change; it is submitted again"),
+            Self { gone: true, .. } => Summary::waiting("Route 53 no longer knows the change; it is submitted again"),
             _ => Summary::waiting("some name servers do not have the record yet"),
         }
     }
 }
 
-/// The step.
+/// The step: checks whether a change of a DNS record has reached every name server.
 #[derive(Debug)]
 pub struct CheckDns {
     route53: Client,

@@ -20,7 +20,7 @@ use shared::summary::{Summarise, Summary};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
     /// What counts as healthy.
     pub health: HealthSlice,
@@ -57,12 +57,12 @@ impl Summarise for Output {
         match (self.healthy, so_far.length) {
             (true, length) => Summary::done(format!("{answer}, {length} times in a row")),
             (false, 0) => Summary::waiting(answer),
-            (false, _) => Summary::waiting(format!("{answer}; more in a row are needed")),
+            (false, _) => Summary::waiting(format!("{answer}; more answers in a row are needed")),
         }
     }
 }
 
-/// The step.
+/// The step: asks the public name once whether the service is healthy.
 #[derive(Debug)]
 pub struct CheckHealth {
     aws: Aws,

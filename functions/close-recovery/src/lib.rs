@@ -125,7 +125,7 @@ impl Summarise for Output {
     }
 }
 
-/// The step.
+/// The step: measures what a recovery achieved, records how it ended, and releases the lock.
 #[derive(Debug)]
 pub struct CloseRecovery {
     aws: Aws,
@@ -137,7 +137,8 @@ pub struct CloseRecovery {
 
 impl Step for CloseRecovery {
     const NAME: &'static str = "close-recovery";
-    const DESCRIPTION: &'static str = "Measures what a recovery achieved, keeps how it ended, and releases the lock";
+    const DESCRIPTION: &'static str = "Measures what a recovery achieved, records how it ended, and releases the \
+                                       lock";
     const CHANGES: &'static [Change] = &[
         Change::Call("monitoring:PutMetricData"),
         Change::Item("header"),
@@ -170,7 +171,7 @@ impl Step for CloseRecovery {
                 return Ok(unopened(&input));
             }
             let text = format!(
-                "recovery {} has no header in the record; look whether the table was changed by hand",
+                "recovery {} has no header in the record; check whether the table was changed by hand",
                 recovery.id
             );
             return Err(StepError::new(ErrorKind::NotFound, text));
@@ -234,7 +235,7 @@ impl CloseRecovery {
             .metrics
             .publish_achieved(probe, scenario, header.mode, at, &closing.achieved);
         if let Err(error) = published.await {
-            tracing::warn!(error = %error, "what was achieved could not be published");
+            tracing::warn!(error = %error, "could not publish the achieved RTO and RPO");
         }
     }
 
@@ -267,7 +268,7 @@ impl CloseRecovery {
         let outcome = if was_taken_back {
             outcome
         } else {
-            unless_something_stands(outcome, stands)
+            failed_if_changes_remain(outcome, stands)
         };
         let reason = reason.map(|reason| with_what_stands(reason, outcome, stands));
         let achieved = achieved(&end.observed);
@@ -341,10 +342,10 @@ const READS_WITHIN: StdDuration = StdDuration::from_secs(8);
 /// How long publishing metrics may take.
 const PUBLISHES_WITHIN: StdDuration = StdDuration::from_secs(2);
 
-/// What an earlier execution of the recovery changed may stand when this one does not go on. Then it is not as before, and
-/// somebody has to go on with it. Where everything was taken back, a promotion that was noted has not begun: it was looked
-/// at.
-fn unless_something_stands(outcome: Outcome, undos: &[Undo]) -> Outcome {
+/// The outcome where this execution does not continue, but changes of an earlier execution remain: failed, since the platform
+/// is not as before and somebody must resume the recovery. If everything was taken back, a noted promotion has not begun: that
+/// was checked.
+fn failed_if_changes_remain(outcome: Outcome, undos: &[Undo]) -> Outcome {
     let stands = undos.iter().any(|undo| undo.taken_back_at.is_none());
     match outcome {
         Outcome::Refused | Outcome::Declined | Outcome::Expired if stands => Outcome::Failed,
@@ -360,7 +361,7 @@ fn with_what_stands(reason: String, outcome: Outcome, undos: &[Undo]) -> String 
     let mut stands: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for undo in undos.iter().filter(|undo| undo.taken_back_at.is_none()) {
         let never = if undo.taken_back_by.is_none() {
-            " (for good)"
+            " (permanent)"
         } else {
             ""
         };
@@ -380,7 +381,7 @@ fn with_what_stands(reason: String, outcome: Outcome, undos: &[Undo]) -> String 
             }
         })
         .collect();
-    format!("{reason}. What was changed stands: {}", by_step.join("; "))
+    format!("{reason}. These changes remain: {}", by_step.join("; "))
 }
 
 /// How many resources of a step a summary names: a message must stay one that is read.
@@ -440,11 +441,11 @@ async fn or_warn<T>(what: &str, reading: impl Future<Output = Result<T, StepErro
     match tokio::time::timeout(READS_WITHIN, reading).await {
         Ok(Ok(read)) => Some(read),
         Ok(Err(error)) => {
-            tracing::warn!(error = %error, "what was {what} could not be read");
+            tracing::warn!(error = %error, "could not read what was {what}");
             None
         }
         Err(_) => {
-            tracing::warn!("what was {what} could not be read within {READS_WITHIN:?}");
+            tracing::warn!("could not read what was {what} within {READS_WITHIN:?}");
             None
         }
     }
@@ -517,7 +518,8 @@ fn summary(header: &Header, closing: &Closing) -> String {
     if let Some(seconds) = closing.achieved.old_side_wrote_seconds {
         let time = Duration::from_secs(seconds.round() as u64);
         text.push_str(&format!(
-            " The Region that was left went on writing for at least {time} after the decision: those writes are not here."
+            " The Region that was left kept taking writes for at least {time} after the decision: those writes are \
+             not here."
         ));
     }
     let went_on = !matches!(closing.outcome, Outcome::Refused | Outcome::Declined | Outcome::Expired);
@@ -525,7 +527,7 @@ fn summary(header: &Header, closing: &Closing) -> String {
         text.push_str(&format!(" {how}."));
     }
     if closing.outcome.may_be_resumed() {
-        text.push_str(&format!(" Go on with it by: drctl resume {}", header.id));
+        text.push_str(&format!(" Resume it: drctl resume {}", header.id));
         text.push('.');
     }
     for warning in warnings(&closing.evidence) {
@@ -534,7 +536,7 @@ fn summary(header: &Header, closing: &Closing) -> String {
     text
 }
 
-/// Who approved, or why nobody had to, as the assessment and the answers say.
+/// Who approved, or why no approval was needed, from the assessment and the answers.
 fn approved(evidence: &Value) -> Option<String> {
     let people: Vec<&str> = evidence
         .pointer("/approval/by")
@@ -546,7 +548,7 @@ fn approved(evidence: &Value) -> Option<String> {
     }
     let ask = evidence.pointer("/assessment/ask")?;
     let because = ask.get("because")?.as_str()?;
-    (ask.get("people")?.as_u64()? == 0).then(|| format!("Nobody had to approve: {because}"))
+    (ask.get("people")?.as_u64()? == 0).then(|| format!("No approval needed: {because}"))
 }
 
 fn achievements(objectives: &Objectives, closing: &Closing) -> String {
@@ -565,7 +567,7 @@ fn achievements(objectives: &Objectives, closing: &Closing) -> String {
     };
     let rto = match closing.achieved.rto_is_at_least {
         true => format!(
-            " Back after at least {}: nobody saw when customers first suffered (the target is {}, the maximum {}).",
+            " Back after at least {}: the start of the outage was not observed (target {}, maximum {}).",
             time(closing.achieved.rto_seconds),
             objectives.rto.target,
             objectives.rto.maximum
@@ -578,17 +580,14 @@ fn achievements(objectives: &Objectives, closing: &Closing) -> String {
     };
     let rpo = match closing.achieved.rpo_status {
         RpoStatus::NotApplicable => " No writes were lost.".to_owned(),
-        RpoStatus::Unmeasured => " How many writes were lost is not measured.".to_owned(),
+        RpoStatus::Unmeasured => " Lost writes: not measured.".to_owned(),
         RpoStatus::Measured => {
             let against = against(closing.met.rpo, objectives.rpo);
             match closing.achieved.rpo_seconds {
                 Some(seconds) if seconds > 0.0 => {
-                    format!(
-                        " Writes of about the last {} were lost ({against}).",
-                        time(Some(seconds))
-                    )
+                    format!(" Lost: about {} of writes ({against}).", time(Some(seconds)))
                 }
-                _ => format!(" At most the writes since the last heartbeat were lost ({against})."),
+                _ => format!(" Up to one heartbeat interval of writes may be lost ({against})."),
             }
         }
     };
@@ -674,7 +673,7 @@ mod tests {
         assert_eq!(
             summary(&header(), &closing(Outcome::Recovered, observed)),
             "region-failure: recovered. Back after 7m 12s (within the target of 1h). \
-             Writes of about the last 5s were lost (within the target of 5m)."
+             Lost: about 5s of writes (within the target of 5m)."
         );
     }
 
@@ -688,7 +687,7 @@ mod tests {
         };
         let text = summary(&header(), &closing(Outcome::Recovered, assumed));
         assert!(
-            text.contains("Back after at least 7m 12s: nobody saw when customers first suffered (the target is 1h,"),
+            text.contains("Back after at least 7m 12s: the start of the outage was not observed (target 1h,"),
             "{text}"
         );
         assert!(!text.contains("within the target"), "{text}");
@@ -706,7 +705,7 @@ mod tests {
         };
         let text = summary(&header(), &closing(Outcome::Recovered, at_once));
         assert!(
-            text.contains("At most the writes since the last heartbeat were lost"),
+            text.contains("Up to one heartbeat interval of writes may be lost"),
             "{text}"
         );
     }
@@ -732,7 +731,7 @@ mod tests {
         let stands = with_what_stands("no answer".into(), Outcome::Failed, std::slice::from_ref(&undo));
         assert_eq!(
             stands,
-            "no answer. What was changed stands: promote-database changed shop-global (for good)"
+            "no answer. These changes remain: promote-database changed shop-global (permanent)"
         );
         assert_eq!(
             with_what_stands("no answer".into(), Outcome::Refused, &[undo]),
@@ -742,7 +741,7 @@ mod tests {
         closing.evidence = json!({ "assessment": { "warnings": ["one", "two"] }, "database": null, "opening": {} });
         assert_eq!(
             summary(&header(), &closing),
-            "region-failure: failed. Go on with it by: drctl resume r. Note: one. Note: two."
+            "region-failure: failed. Resume it: drctl resume r. Note: one. Note: two."
         );
     }
 
@@ -852,15 +851,15 @@ mod tests {
     #[test]
     fn nothing_is_refused_or_declined_while_a_change_stands() {
         for outcome in [Outcome::Refused, Outcome::Declined, Outcome::Expired] {
-            assert_eq!(unless_something_stands(outcome, &[undo(None)]), Outcome::Failed);
-            assert_eq!(unless_something_stands(outcome, &[undo(Some(at(9)))]), outcome);
+            assert_eq!(failed_if_changes_remain(outcome, &[undo(None)]), Outcome::Failed);
+            assert_eq!(failed_if_changes_remain(outcome, &[undo(Some(at(9)))]), outcome);
         }
         assert_eq!(
-            unless_something_stands(Outcome::Recovered, &[undo(None)]),
+            failed_if_changes_remain(Outcome::Recovered, &[undo(None)]),
             Outcome::Recovered
         );
         assert_eq!(
-            unless_something_stands(Outcome::Preempted, &[undo(None)]),
+            failed_if_changes_remain(Outcome::Preempted, &[undo(None)]),
             Outcome::Preempted
         );
     }
@@ -894,7 +893,7 @@ mod tests {
         };
         let nobody =
             json!({ "assessment": { "ask": { "people": 0, "because": "two signals agree" } }, "approval": null });
-        assert!(says(nobody).contains("Nobody had to approve: two signals agree."));
+        assert!(says(nobody).contains("No approval needed: two signals agree."));
         let people = json!({ "approval": { "answer": "approved", "by": ["arn:a", "arn:b"] } });
         assert!(says(people).contains("Approved by arn:a and arn:b."));
     }
@@ -947,7 +946,7 @@ mod tests {
         };
         let text = summary(&header(), &closing(Outcome::Recovered, observed));
         assert!(
-            text.contains("went on writing for at least 2m after the decision"),
+            text.contains("kept taking writes for at least 2m after the decision"),
             "{text}"
         );
     }
@@ -984,7 +983,7 @@ mod tests {
         closing.reason = Some("PromoteDatabase: Denied".into());
         assert_eq!(
             summary(&header(), &closing),
-            "region-failure: failed. PromoteDatabase: Denied. Go on with it by: drctl resume r."
+            "region-failure: failed. PromoteDatabase: Denied. Resume it: drctl resume r."
         );
     }
 }

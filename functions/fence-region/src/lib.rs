@@ -33,11 +33,11 @@ const NOTES_AT_ONCE: usize = 99;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
     /// The Region to fence.
     pub other: SiteSlice,
-    /// The functions.
+    /// The platform's functions, as the plan names them.
     pub functions: Vec<Function>,
 }
 
@@ -68,7 +68,7 @@ impl Summarise for Output {
     }
 }
 
-/// The step.
+/// The step: blocks writes in the other Region.
 #[derive(Debug)]
 pub struct FenceRegion {
     aws: Aws,
@@ -77,7 +77,7 @@ pub struct FenceRegion {
 
 impl Step for FenceRegion {
     const NAME: &'static str = "fence-region";
-    const DESCRIPTION: &'static str = "Makes sure that the other Region takes no more writes";
+    const DESCRIPTION: &'static str = "Blocks writes in the other Region";
     const CHANGES: &'static [Change] = &[
         Change::Call("apigateway:UpdateStage"),
         Change::Call("lambda:PutFunctionConcurrency"),
@@ -176,7 +176,8 @@ impl FenceRegion {
         }
         let unread = |why: String| {
             let text = format!(
-                "{} resources in {region} are fenced already, and what was there before is not known; this recovery does not give them back",
+                "{} resources in {region} were already fenced, and their earlier settings are unknown; this \
+                 recovery does not restore them",
                 fenced.len()
             );
             let warning = Warning::new(WarningCode::NotesUnread, text).about(region).because(why);
@@ -186,7 +187,7 @@ impl FenceRegion {
         let notes = match tokio::time::timeout(NOTES_LIMIT, there.fenced(&input.recovery.workload)).await {
             Ok(Ok(notes)) => notes,
             Ok(Err(error)) => return unread(error.to_string()),
-            Err(_) => return unread(format!("no answer in {NOTES_LIMIT:?}")),
+            Err(_) => return unread(format!("no answer within {NOTES_LIMIT:?}")),
         };
         let left = notes.iter().filter(|note| fenced.contains(&note.resource.text));
         let left = Noted::read(left.map(|note| (&note.resource, &note.previous)));
@@ -196,7 +197,7 @@ impl FenceRegion {
             resource: Some(missing.resource),
             ..warning(missing.reason)
         });
-        let more = (more > 0).then(|| warning(format!("{more} more such notes are named in the log of this function")));
+        let more = (more > 0).then(|| warning(format!("the log of this function names {more} more such notes")));
         let before = left.before.into_values().filter(|before| !before.is_fenced());
         (before.collect(), named.chain(more).collect())
     }
@@ -211,7 +212,7 @@ impl FenceRegion {
                 Ok(()) => noted.extend_from_slice(settings),
                 Err(error) if error.kind == ErrorKind::Preempted => return Err(error),
                 Err(error) => failed.extend(settings.iter().map(|now| {
-                    let reason = format!("not changed, since what takes it back could not be noted: {error}");
+                    let reason = format!("not changed: the undo note could not be written: {error}");
                     Missing::new(now.resource(&input.other.region), reason).because(&error)
                 })),
             }
@@ -234,8 +235,12 @@ impl FenceRegion {
         };
         match tokio::time::timeout(NOTES_LIMIT, noting).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, "the other Region does not know what it was before"),
-            Err(_) => tracing::warn!("the other Region does not know what it was before: no answer in {NOTES_LIMIT:?}"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "could not note in the other Region what was there before");
+            }
+            Err(_) => tracing::warn!(
+                "could not note in the other Region what was there before: no answer within {NOTES_LIMIT:?}"
+            ),
         }
     }
 }
@@ -336,7 +341,7 @@ fn kept(setting: &Setting) -> Result<serde_json::Value, StepError> {
     serde_json::to_value(setting).map_err(|error| {
         StepError::new(
             ErrorKind::Internal,
-            format!("a setting is no data: {error}; this is a defect"),
+            format!("the setting could not be written as JSON: {error}; this is a defect"),
         )
     })
 }
@@ -355,21 +360,25 @@ fn why_open(
         (_, Ok(now)) if now.is_fenced() => None,
         (Err(error), Ok(now)) if now == *was => failed(error.to_string(), &error),
         (_, Ok(now)) => Some(missing(format!(
-            "it was fenced, and is {} again; see what changes it",
+            "it was fenced, but is {} again; check what changes it",
             now.describe()
         ))),
-        (Ok(()), Err(error)) => failed(format!("AWS took the change, but it was not seen: {error}"), &error),
-        (Err(error), Err(_)) => failed(format!("it may have been changed or not: {error}"), &error),
+        (Ok(()), Err(error)) => failed(
+            format!("AWS accepted the change, but reading it back failed: {error}"),
+            &error,
+        ),
+        (Err(error), Err(_)) => failed(format!("unknown whether it was changed: {error}"), &error),
     }
 }
 
 fn output(region: &str, resources: usize, changed: usize, unconfirmed: Vec<Missing>) -> Output {
     let fenced = resources - unconfirmed.len();
     let summary = if unconfirmed.is_empty() {
-        format!("{region} is fenced: {resources} of {resources} resources, {changed} of them changed now")
+        format!("{region} is blocked: {resources} of {resources} resources verified, {changed} changed now")
     } else {
         format!(
-            "{region} may still take writes: {fenced} of {resources} resources are seen to be fenced, {changed} of them changed now"
+            "could not confirm that {region} is blocked ({fenced} of {resources} resources verified, {changed} \
+             changed now); it may still take writes"
         )
     };
     let confirmed = unconfirmed.is_empty();
@@ -466,6 +475,6 @@ mod tests {
         assert!(why(lost(), Ok(was.clone())).contains("no answer"));
         assert!(why(Ok(()), Ok(was.clone())).contains("no reserved concurrency again"));
         let unseen = StepError::new(ErrorKind::Unavailable, "no time");
-        assert!(why(Ok(()), Err(unseen)).contains("AWS took the change"));
+        assert!(why(Ok(()), Err(unseen)).contains("AWS accepted the change"));
     }
 }

@@ -1,7 +1,7 @@
 //! Opens a recovery: reads the plan in force, takes the workload's lock, opens the record, hands out what the other
 //! steps work on.
 //!
-//! A new recovery's id follows from the execution, so that opening twice opens once; one that is gone on with keeps its
+//! A new recovery's id follows from the execution, so that opening twice opens once; a resumed one keeps its
 //! id. The lock is taken over from an execution that has ended, from a drill, and from another recovery only once people
 //! have approved that. Closing releases it.
 
@@ -51,7 +51,7 @@ pub struct Output {
     pub recovery: RecoveryRef,
     /// What is wanted of the scenario's machine.
     pub wants: Wants,
-    /// How that machine is run; nothing where there is none.
+    /// How that machine is run; `None` if the scenario has no machine.
     pub run: Option<ScenarioRun>,
     /// What people are told that begins.
     pub announcement: String,
@@ -69,14 +69,14 @@ impl Summarise for Output {
     }
 }
 
-/// The step.
+/// The step: takes the lock, opens the record of a recovery, and hands out the plan.
 #[derive(Debug)]
 pub struct OpenRecovery {
     aws: Aws,
     record: Record,
 }
 
-/// What became of the wish to hold the lock.
+/// Whether the lock is held, or why not.
 #[derive(Debug, PartialEq, Eq)]
 enum Hold {
     /// It is held, with this token.
@@ -110,7 +110,7 @@ impl Step for OpenRecovery {
         // The lock is taken in its name, and only an execution can be looked up later.
         if !arn::is_execution(&input.execution) {
             let text = format!(
-                "'{}' is no ARN of an execution; a state machine passes its own",
+                "'{}' is not the ARN of an execution; a state machine passes its own",
                 input.execution
             );
             return Err(StepError::new(ErrorKind::InvalidInput, text));
@@ -175,7 +175,7 @@ impl Step for OpenRecovery {
 /// A recovery that is being opened.
 struct Opening<'a> {
     input: &'a Input,
-    /// The recovery; its id becomes that of the one that is gone on with, once that holds the lock.
+    /// The recovery; on resume, it gets the id of the resumed recovery once that holds the lock.
     recovery: RecoveryRef,
     slices: &'a Slices,
     warnings: Vec<Warning>,
@@ -198,11 +198,11 @@ impl OpenRecovery {
         Ok(hold)
     }
 
-    /// Why the recovery `id` cannot be gone on with, if so.
+    /// Why the recovery `id` cannot be resumed, if so.
     async fn cannot_go_on_with(&self, id: &str, opening: &Opening<'_>) -> Result<Option<String>, StepError> {
         let Some(header) = self.record.header(id).await? else {
             return Ok(Some(format!(
-                "there is no recovery {id} in {}; see its id in what was announced, and resume it in its own Region",
+                "there is no recovery {id} in {}; take its id from the announcement, and resume it in its own Region",
                 self.aws.region()
             )));
         };
@@ -239,7 +239,7 @@ impl OpenRecovery {
             if pre_empts {
                 opening.warnings.push(Warning::new(
                     WarningCode::DrillPreempted,
-                    format!("the drill {} was pre-empted; see what it left", holder.recovery),
+                    format!("the drill {} was pre-empted; check what it left", holder.recovery),
                 ));
             }
             if !pre_empts && self.has_ended(&holder.execution, holder.since()).await? {
@@ -253,14 +253,14 @@ impl OpenRecovery {
                     None => return Ok(Hold::Ask(ask)),
                     Some(Verdict::Declined { by, .. }) => {
                         return Ok(Hold::No(format!(
-                            "{by} does not want {} to be taken over from",
+                            "{by} declined to take the lock over from {}",
                             holder.recovery
                         )));
                     }
                     Some(Verdict::Approved { by, .. }) => opening.warnings.push(Warning::new(
                         WarningCode::TakenOver,
                         format!(
-                            "the lock was taken over from {}, as {} approved; see what it left",
+                            "the lock was taken over from {}, as {} approved; check what it left",
                             holder.recovery,
                             by.join(" and ")
                         ),
@@ -318,7 +318,7 @@ impl OpenRecovery {
         Ok(verdict(&question, &approvals))
     }
 
-    /// Keeps that a recovery is gone on with, once.
+    /// Records once that a recovery is resumed.
     async fn reopen(
         &self,
         recovery: &RecoveryRef,
@@ -328,7 +328,7 @@ impl OpenRecovery {
     ) -> Result<(), StepError> {
         let missing = || {
             let text = format!(
-                "the header of recovery {} is gone; look whether the table was changed by hand",
+                "the header of recovery {} is gone; check whether the table was changed by hand",
                 recovery.id
             );
             StepError::new(ErrorKind::NotFound, text)
@@ -350,7 +350,12 @@ impl OpenRecovery {
         let lock = match Record::in_region(&self.aws, region).lock(workload).await {
             Ok(lock) => lock?,
             Err(error) => {
-                let text = format!("whether {region} runs a recovery cannot be seen");
+                let text = match error.kind {
+                    ErrorKind::Unavailable => {
+                        format!("{region} did not answer; could not check for a recovery already running there")
+                    }
+                    _ => format!("could not check for a recovery already running in {region}"),
+                };
                 let unseen = Warning::new(WarningCode::OtherRegionUnseen, text);
                 warnings.push(unseen.about(region).because(error));
                 return None;
@@ -365,7 +370,10 @@ impl OpenRecovery {
             Ok(true) => None,
             Ok(false) => Some(busy(&lock)),
             Err(error) => {
-                let text = format!("{}, as it seems, but", busy(&lock));
+                let text = format!(
+                    "could not look at the execution of the recovery that holds the lock there (it seems that {})",
+                    busy(&lock)
+                );
                 let seems_busy = Warning::new(WarningCode::OtherRegionBusy, text);
                 warnings.push(seems_busy.about(region).because(error));
                 None
@@ -380,7 +388,10 @@ impl OpenRecovery {
             Seen::Runs => Ok(false),
             Seen::Ended(_) => Ok(true),
             Seen::NotYet => {
-                let text = format!("{execution} took the lock at {since} and is not seen yet; it is tried again");
+                let text = format!(
+                    "{execution} took the lock at {since}, but Step Functions does not show it yet; it is tried \
+                     again"
+                );
                 Err(StepError::new(ErrorKind::Conflict, text))
             }
         }
@@ -437,7 +448,9 @@ fn guard(input: &Input, plan_sha256: &str, is_simulated: bool) -> Option<String>
             );
         }
         Mode::Drill => {
-            return Some("there are no drills yet: it would change what customers see; rehearse with drctl".to_owned());
+            return Some(
+                "there are no drills yet: a drill would change what customers see; rehearse with drctl".to_owned(),
+            );
         }
         Mode::Live | Mode::Rehearsal => {}
     }
@@ -447,24 +460,24 @@ fn guard(input: &Input, plan_sha256: &str, is_simulated: bool) -> Option<String>
         .is_some_and(|wanted| wanted != plan_sha256)
     {
         return Some(format!(
-            "the plan changed between the start and now (it is {plan_sha256}); look at what changed, then start again"
+            "the plan changed between the start and now (it is {plan_sha256}); check what changed, then start again"
         ));
     }
     let ahead = request.trigger.at.duration_since(input.started_at);
     (ahead > CLOCKS_DIFFER).then(|| {
         format!(
-            "its trigger is of {}, which is in the future of {}; correct trigger.at",
+            "trigger.at is {}, which is later than the start at {}; correct it",
             request.trigger.at, input.started_at
         )
     })
 }
 
-/// Why a recovery that is not at work may not be gone on with, if so.
+/// Why a recovery that is not running cannot be resumed, if so.
 fn may_not_resume(header: &Header, request: &Request, workload: &str) -> Option<String> {
     let id = &header.id;
     if header.workload != workload || header.scenario != request.scenario || header.mode != request.mode {
         return Some(format!(
-            "recovery {id} is a {} of {} for {}, and not what is asked for",
+            "recovery {id} is a {} of {} for {}, not what was asked for",
             header.mode.name(),
             header.workload,
             header.scenario
@@ -472,7 +485,7 @@ fn may_not_resume(header: &Header, request: &Request, workload: &str) -> Option<
     }
     match header.closing.as_ref().map(|closing| closing.outcome) {
         Some(outcome) if !outcome.may_be_resumed() => Some(format!(
-            "recovery {id} ended as {outcome}, and there is nothing to go on with; start a new one if it is needed"
+            "recovery {id} ended as {outcome} and cannot be resumed; start a new one if it is needed"
         )),
         _ => None,
     }
@@ -482,23 +495,28 @@ fn ask_to_take_over(holder: &Lock, approval: &ApprovalSlice) -> Ask {
     Ask {
         id: format!("take-over-{}-{}", holder.recovery, holder.token),
         headline: format!(
-            "Take the lock over from recovery {}, which is still at work: it changes nothing more then, and what it has \
-             changed stands",
+            "Take the lock over from recovery {}, which is still running: it then changes nothing more, and its \
+             changes remain",
             holder.recovery
         ),
         shown: vec![
-            format!("it runs since {}, in mode {}", holder.since, holder.mode.name()),
+            format!(
+                "it has been running since {}, in mode {}",
+                holder.since,
+                holder.mode.name()
+            ),
             format!("its execution is {}", holder.execution),
         ],
         people: approval.without_evidence.max(1),
-        because: "a recovery that is at work is pre-empted only when people say so".to_owned(),
+        because: "a running recovery is pre-empted only if people approve".to_owned(),
         needs_reason: true,
     }
 }
 
 fn busy(lock: &Lock) -> String {
     format!(
-        "recovery {} runs since {} ({}); watch that one, stop it first, or start with take_over: one recovery runs at a time",
+        "recovery {} has been running since {} ({}); watch that one, stop it first, or start with take_over: one \
+         recovery runs at a time",
         lock.recovery, lock.since, lock.execution
     )
 }

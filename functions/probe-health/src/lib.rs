@@ -26,7 +26,7 @@ use shared::summary::{Summarise, Summary};
 pub struct Input {
     /// What counts as healthy.
     pub health: HealthSlice,
-    /// The metric.
+    /// The metric that the probe publishes, and what proves that it reaches the outside.
     pub probe: ProbeSlice,
     /// The cluster of this Region: whether it is the writer is published too. The observer's has none.
     #[serde(default)]
@@ -73,7 +73,7 @@ const WRITING_LIMIT: Duration = Duration::from_secs(5);
 /// How long it may take to see whether this Region serves.
 const SERVES_LIMIT: Duration = Duration::from_secs(5);
 
-/// The step.
+/// The step: asks the public name each minute, and publishes the metric behind the alarm.
 #[derive(Debug)]
 pub struct ProbeHealth {
     aws: Aws,
@@ -138,7 +138,7 @@ impl Step for ProbeHealth {
             None => (true, answer),
             Some(unproved) => (
                 false,
-                format!("{answer}; not published, since this Region may have lost its way out: {unproved}"),
+                format!("{answer}; not published: this Region may have lost its connection to the outside: {unproved}"),
             ),
         };
         if published {
@@ -165,9 +165,9 @@ impl ProbeHealth {
     async fn write_down(&self, workload: &str, probed: &Probed) {
         match tokio::time::timeout(WRITING_LIMIT, self.record.note_probed(workload, probed)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, "what was found could not be written down"),
+            Ok(Err(error)) => tracing::warn!(error = %error, "could not record the result"),
             Err(_) => {
-                tracing::warn!("what was found was not written down: the table did not answer within {WRITING_LIMIT:?}")
+                tracing::warn!("could not record the result: the table did not answer within {WRITING_LIMIT:?}")
             }
         }
     }
@@ -179,7 +179,7 @@ impl ProbeHealth {
         match tokio::time::timeout(SERVES_LIMIT, described).await {
             Ok(Ok(database)) => Some(database.promotion(&cluster.cluster_arn) == Promotion::Done),
             Ok(Err(error)) => {
-                tracing::warn!(error = %error, "whether this Region serves is not known");
+                tracing::warn!(error = %error, "could not check whether this Region serves");
                 None
             }
             Err(_) => None,

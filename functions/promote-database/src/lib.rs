@@ -26,9 +26,9 @@ const FENCE: &str = "fence-region";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
-    /// The way.
+    /// By failover or by switchover.
     pub way: Way,
     /// The global database.
     pub database: DatabaseSlice,
@@ -38,7 +38,7 @@ pub struct Input {
     pub other: SiteSlice,
 }
 
-/// What came of it.
+/// How far the promotion is.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "status")]
 pub enum Output {
@@ -54,13 +54,13 @@ impl Summarise for Output {
     fn summarise(&self) -> Summary {
         match self {
             Self::Started => Summary::done("started"),
-            Self::Underway => Summary::done("was started before, and goes on"),
-            Self::Done => Summary::done("the cluster is the writer already"),
+            Self::Underway => Summary::done("was started before, and is still in progress"),
+            Self::Done => Summary::done("the cluster is already the writer"),
         }
     }
 }
 
-/// The step.
+/// The step: starts the promotion of the database in this Region.
 #[derive(Debug)]
 pub struct PromoteDatabase {
     aws: Aws,
@@ -91,7 +91,7 @@ impl Step for PromoteDatabase {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let (database, reopened) = tokio::join!(self.look(&input), self.reopened(&input));
         let database = database?;
-        if let Some(output) = without_a_call(&database, &input.here.cluster_arn, input.way)? {
+        if let Some(output) = already_moving(&database, &input.here.cluster_arn, input.way)? {
             return Ok(output);
         }
         if let Some(reopened) = reopened? {
@@ -106,7 +106,7 @@ impl Step for PromoteDatabase {
         if refused.kind != ErrorKind::Conflict {
             return Err(refused);
         }
-        without_a_call(&self.look(&input).await?, &input.here.cluster_arn, input.way)?.ok_or(refused)
+        already_moving(&self.look(&input).await?, &input.here.cluster_arn, input.way)?.ok_or(refused)
     }
 }
 
@@ -159,10 +159,10 @@ impl PromoteDatabase {
 
 /// What to answer where nothing has to be called; nothing, where the call has to be made. Errors: `Refused` while another
 /// cluster is being promoted, or this one in another way; `NotFound` for a cluster that is no member.
-fn without_a_call(database: &GlobalDatabase, target: &str, way: Way) -> Result<Option<Output>, StepError> {
+fn already_moving(database: &GlobalDatabase, target: &str, way: Way) -> Result<Option<Output>, StepError> {
     if database.member(target).is_none() {
         let text = format!(
-            "cluster {target} is no member of global database {}; compare the plan with the console",
+            "cluster {target} is not a member of global database {}; compare the plan with the console",
             database.id
         );
         return Err(StepError::new(ErrorKind::NotFound, text));
@@ -175,8 +175,8 @@ fn without_a_call(database: &GlobalDatabase, target: &str, way: Way) -> Result<O
         // Whether a switchover that hangs gives way to a failover is for AWS to say.
         Promotion::Underway(_) if way == Way::Failover => Ok(None),
         Promotion::Underway(_) => Err(StepError::refused(format!(
-            "global database {} is being moved to {target} already, by a failover with loss; start again with intent \
-             failover to go on with that",
+            "global database {} already fails over to {target} with loss; to continue that failover, start again \
+             with intent failover",
             database.id
         ))),
         Promotion::NotStarted => Ok(None),
@@ -244,30 +244,30 @@ mod tests {
 
     #[test]
     fn it_calls_only_where_nothing_is_going_on() {
-        assert_eq!(without_a_call(&database(None), "new", Way::Failover).unwrap(), None);
+        assert_eq!(already_moving(&database(None), "new", Way::Failover).unwrap(), None);
         assert_eq!(
-            without_a_call(&database(Some("new")), "new", Way::Failover).unwrap(),
+            already_moving(&database(Some("new")), "new", Way::Failover).unwrap(),
             Some(Output::Underway)
         );
         assert_eq!(
-            without_a_call(&database(None), "old", Way::Failover).unwrap(),
+            already_moving(&database(None), "old", Way::Failover).unwrap(),
             Some(Output::Done)
         );
     }
 
     #[test]
     fn it_does_not_take_another_way_for_its_own() {
-        let error = without_a_call(&database(Some("new")), "new", Way::Switchover).unwrap_err();
+        let error = already_moving(&database(Some("new")), "new", Way::Switchover).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Refused);
-        assert!(error.message.contains("by a failover with loss"), "{error}");
+        assert!(error.message.contains("with loss"), "{error}");
         let hanging = database_by(Some("new"), Way::Switchover);
-        let found = without_a_call(&hanging, "new", Way::Failover).unwrap();
+        let found = already_moving(&hanging, "new", Way::Failover).unwrap();
         assert_eq!(found, None, "AWS says whether a switchover that hangs gives way");
     }
 
     #[test]
     fn it_does_not_interfere_with_another_promotion() {
-        let error = without_a_call(&database(Some("old")), "new", Way::Failover).unwrap_err();
+        let error = already_moving(&database(Some("old")), "new", Way::Failover).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Refused);
         assert!(error.message.contains("failing-over to old"), "{error}");
     }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn it_does_not_promote_a_stranger() {
         assert_eq!(
-            without_a_call(&database(None), "third", Way::Failover)
+            already_moving(&database(None), "third", Way::Failover)
                 .unwrap_err()
                 .kind,
             ErrorKind::NotFound

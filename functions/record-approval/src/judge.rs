@@ -38,7 +38,7 @@ pub(crate) enum Next {
     Keep(Approval),
     /// Keeping what the answers add up to.
     Settle(Ask, Settled),
-    /// Telling whoever waits for the question's token what it came to.
+    /// Sending the verdict to the machine, which waits with the question's token.
     Tell(Question, Settled),
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
         )));
     };
     if Arn::read(&header.execution).map(|arn| arn.account) != Some(person.account.as_str()) {
-        let message = format!("{} is of another account than this recovery", person.arn);
+        let message = format!("{} belongs to another account than this recovery", person.arn);
         return Next::Answer(reply(403, "not-allowed", message));
     }
     let Some(question) = &facts.question else {
@@ -79,9 +79,9 @@ pub(crate) fn judge(person: &Person, said: &Said, facts: &Facts, done: &Done) ->
     }
     let needed = needed(question, &facts.answers);
     Next::Answer(if done.kept {
-        reply(202, "waiting", format!("your approval is kept; {needed}"))
+        reply(202, "waiting", format!("your approval is recorded; {needed}"))
     } else {
-        let message = format!("you approved at {}, and that stays; {needed}", own.at);
+        let message = format!("you already approved at {}; {needed}", own.at);
         reply(409, "already-answered", message)
     })
 }
@@ -98,10 +98,10 @@ fn on_settled(said: &Said, question: &Question, settled: &Settled, over: Option<
         );
         return Next::Answer(match &settled.verdict {
             Verdict::Approved { .. } if agrees && (done.kept || taken) => {
-                reply(200, "approved", format!("{how}; the recovery goes on"))
+                reply(200, "approved", format!("{how}; the recovery continues"))
             }
             Verdict::Declined { .. } if agrees && (done.kept || taken) => {
-                let message = format!("{how}; nothing more is done, and what was changed is taken back");
+                let message = format!("{how}; the recovery does nothing more, and takes back what it changed");
                 reply(200, "declined", message)
             }
             _ => reply(409, "ended", format!("it is too late: {how}")),
@@ -109,8 +109,8 @@ fn on_settled(said: &Said, question: &Question, settled: &Settled, over: Option<
     }
     if done.told == Some(Told::NotWaiting) {
         let message = format!(
-            "{how}; but the recovery does not wait for it: either it was told before, or it has stopped waiting. See how \
-             it goes on. What was answered is kept, and holds if the recovery is gone on with and asks the same"
+            "{how}; but the recovery does not wait for this answer: it already has one, or it has stopped waiting. \
+             Check how it continues. The answer is recorded, and counts if the recovery is resumed and asks the same"
         );
         return Next::Answer(reply(409, "not-waiting", message));
     }
@@ -151,13 +151,13 @@ fn needed(question: &Question, answers: &[Approval]) -> String {
         more => format!("{more} more people are needed"),
     };
     if !question.starter_is_known {
-        return format!("{more}: it is not known who started the recovery");
+        return format!("{more}: AWS does not say who started the recovery");
     }
     let person = |arn: &str| question.same_person.person(arn);
     let starter = person(&question.started_by);
     let only_starter = answers.iter().all(|answer| person(&answer.by) == starter);
     if only_starter {
-        format!("{more}: whoever started the recovery is not enough alone")
+        format!("{more}: whoever started the recovery cannot approve alone")
     } else {
         more
     }
@@ -429,14 +429,14 @@ mod tests {
                     (c.kept, c.facts.answers) = (true, vec![given(FIRST, Approve)]);
                     c.facts.question.as_mut().unwrap().started_by = FIRST.into();
                 },
-                &["202", "started the recovery is not enough alone"],
+                &["202", "started the recovery cannot approve alone"],
             ),
             (
                 "the same person again",
                 |c| (c.facts.question, c.facts.answers) = (Some(question(2, false)), vec![given(FIRST, Approve)]),
                 &[
                     "409",
-                    "you approved at 2026-01-06T03:01:00Z",
+                    "you already approved at 2026-01-06T03:01:00Z",
                     "one more person is needed",
                 ],
             ),
@@ -471,17 +471,17 @@ mod tests {
             (
                 "settled and told now",
                 |c| (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[FIRST, SECOND], None)),
-                &["200", "\"approved\"", "first and arn", "the recovery goes on"],
+                &["200", "\"approved\"", "first and arn", "the recovery continues"],
             ),
             (
                 "settled before, and it died: told now",
                 |c| (c.told, c.facts.settled) = (Some(Taken), approved(&[FIRST], None)),
-                &["200", "the recovery goes on"],
+                &["200", "the recovery continues"],
             ),
             (
                 "told by the other of two at the same moment",
                 |c| (c.kept, c.told, c.facts.settled) = (true, Some(NotWaiting), approved(&[FIRST, SECOND], TOLD)),
-                &["200", "the recovery goes on"],
+                &["200", "the recovery continues"],
             ),
             (
                 "told, and the recovery has ended since",
@@ -489,7 +489,7 @@ mod tests {
                     (c.kept, c.told, c.facts.settled) = (true, Some(Taken), approved(&[FIRST], TOLD));
                     c.facts.header = Some(closed());
                 },
-                &["200", "the recovery goes on"],
+                &["200", "the recovery continues"],
             ),
             (
                 "a no at the same moment as an approval",
@@ -504,7 +504,7 @@ mod tests {
             (
                 "declined",
                 |c| (c.kept, c.answer, c.told, c.facts.settled) = (true, Decline, Some(Taken), declined(FIRST, None)),
-                &["200", "\"declined\"", "nothing more is done"],
+                &["200", "\"declined\"", "does nothing more"],
             ),
             (
                 "after it was told",
@@ -514,7 +514,7 @@ mod tests {
             (
                 "nobody waits",
                 |c| (c.kept, c.told, c.facts.settled) = (true, Some(NotWaiting), approved(&[FIRST], None)),
-                &["409", "not-waiting", "is kept, and holds"],
+                &["409", "not-waiting", "is recorded, and counts"],
             ),
             (
                 "settled, never told, and the time is over",

@@ -37,7 +37,7 @@ const ANSWERING: Duration = Duration::from_secs(18);
 /// and once more.
 const ROUNDS: usize = 5;
 
-/// The step.
+/// The step: records a person's answer to a recovery's question.
 #[derive(Debug)]
 pub struct RecordApproval {
     aws: Aws,
@@ -47,7 +47,7 @@ pub struct RecordApproval {
 
 impl Step for RecordApproval {
     const NAME: &'static str = "record-approval";
-    const DESCRIPTION: &'static str = "Takes a person's answer to what a recovery asks";
+    const DESCRIPTION: &'static str = "Records a person's answer to a recovery's question";
     const CALLED_BY: &'static [Caller] = &[Caller::Url];
     const CHANGES: &'static [Change] = &[
         Change::Call("states:SendTaskSuccess"),
@@ -73,11 +73,11 @@ impl Step for RecordApproval {
         let answer = match tokio::time::timeout(ANSWERING, self.answer(&person, &said)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                tracing::error!(error = %error, "the answer could not be taken");
+                tracing::error!(error = %error, "could not record the answer");
                 try_again()
             }
             Err(_) => {
-                tracing::error!("the answer could not be taken within {ANSWERING:?}");
+                tracing::error!("could not record the answer within {ANSWERING:?}");
                 try_again()
             }
         };
@@ -117,7 +117,7 @@ impl RecordApproval {
                 }
             }
         }
-        let text = format!("{person:?} could not be answered in {ROUNDS} rounds; this is a defect");
+        let text = format!("no reply for {person:?} after {ROUNDS} rounds; this is a defect");
         Err(StepError::new(ErrorKind::Internal, text))
     }
 
@@ -156,7 +156,7 @@ impl RecordApproval {
                 .note_verdict_told(recovery, &question.ask, settled, self.aws.now())
                 .await
         {
-            tracing::warn!(error = %error, "that the machine was told could not be kept");
+            tracing::warn!(error = %error, "could not record that the machine was told");
         }
         Ok(told)
     }

@@ -27,7 +27,7 @@ pub(crate) struct Said {
 }
 
 pub(crate) fn try_again() -> LambdaFunctionUrlResponse {
-    let message = "the answer could not be taken, or it is not known whether it was; try again, twice does no harm";
+    let message = "the answer was not recorded, or the result is unknown; send it again: twice does no harm";
     reply(503, "try-again", message)
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn read(input: &Input) -> Result<(Person, Said), Box<LambdaFunctionUr
         return Err(refuse(
             404,
             "not-found",
-            "no recovery and no question has so long an id",
+            "the id is too long for a recovery or a question",
         ));
     }
     Ok((person, said))

@@ -47,7 +47,7 @@ pub struct Detail {
     pub status: String,
 }
 
-/// What came of it.
+/// What this step found and did.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
     /// What became of the lock.
@@ -64,10 +64,12 @@ impl Summarise for Output {
         };
         Summary::done(match &self.lock {
             Found::Free => format!("nobody held the lock{told}"),
-            Found::HeldByAnother { execution } => format!("{execution} holds the lock, and not the event's{told}"),
-            Found::AtWork { execution } => format!("{execution} holds the lock and is at work{told}"),
+            Found::HeldByAnother { execution } => {
+                format!("{execution} holds the lock, not the event's execution{told}")
+            }
+            Found::AtWork { execution } => format!("{execution} holds the lock and is running{told}"),
             Found::Released { execution, .. } => format!("the lock of {execution} was released{told}"),
-            Found::ChangedHands { execution } => format!("{execution} does not hold the lock any more{told}"),
+            Found::ChangedHands { execution } => format!("{execution} no longer holds the lock{told}"),
         })
     }
 }
@@ -102,7 +104,7 @@ pub enum Found {
     },
 }
 
-/// The step.
+/// The step: frees the lock of an execution that was stopped.
 #[derive(Debug)]
 pub struct ReleaseLock {
     aws: Aws,
@@ -200,7 +202,7 @@ impl ReleaseLock {
             )
             .await;
         if let Err(error) = published {
-            tracing::warn!(error = %error, "that a lock was stale could not be published");
+            tracing::warn!(error = %error, "could not publish the metric of a stale lock");
         }
     }
 
@@ -224,7 +226,7 @@ impl ReleaseLock {
         Ok(told)
     }
 
-    /// Tells people of one end, unless they were told before; also where somebody goes on with the recovery by now, who may
+    /// Tells people of one end, unless they were told before; also if somebody has resumed the recovery by now, who may
     /// be another than those who wait to hear of it.
     async fn tell_of(&self, plan: &Plan, untold: &Untold) -> Result<Telling, StepError> {
         let recovery = &untold.recovery;
@@ -246,7 +248,7 @@ impl ReleaseLock {
         let Some(site) = plan.site(self.aws.region()) else {
             tracing::warn!(
                 region = self.aws.region(),
-                "the plan has no topic in this Region; nobody is told"
+                "the plan has no topic in this Region; no message is sent"
             );
             return Ok(Telling::NotNeeded);
         };
@@ -275,7 +277,7 @@ fn what_is_told(untold: &Untold, header: Option<&Header>) -> &'static str {
     }
 }
 
-/// What came of telling people of an end.
+/// Whether people were told of an end.
 enum Telling {
     /// They are told now.
     Told,
@@ -301,8 +303,8 @@ fn outlived(lock: &Lock, event: Option<&Detail>, seen: Seen) -> Result<Option<Op
         (Seen::Ended(status), _) => Ok(Some(status)),
         (Seen::Runs | Seen::NotYet, Some(event)) if event.status != RUNNING => {
             let text = format!(
-                "{} is {}, says its event, and states:DescribeExecution does not say so yet; it is tried again. If it \
-                 was redriven, it runs, and keeps its lock",
+                "the event says that {} is {}, but states:DescribeExecution does not say so yet; it is tried again. \
+                 If the execution was redriven, it runs and keeps its lock",
                 lock.execution, event.status
             );
             Err(StepError::new(ErrorKind::Conflict, text))

@@ -13,24 +13,24 @@ pub(crate) fn subject(untold: &Untold, header: Option<&Header>) -> String {
             closing.outcome
         ),
         (Released::Another { .. }, Some(closing)) => {
-            format!("a recovery ended as {}, and had kept its lock", closing.outcome)
+            format!("a recovery ended as {}, but kept its lock", closing.outcome)
         }
         (_, None) => "a recovery ended without being closed".to_owned(),
     }
 }
 
-/// The message. `status` is how the execution ended, as Step Functions has it; `header` is the recovery's, if it came to be
+/// The message. `status` is how the execution ended, as Step Functions has it; `header` is the recovery's, if it was
 /// opened; `notes` are its undo notes.
 pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header>, notes: &[Undo]) -> String {
     let recovery = &untold.recovery;
-    let status = status.unwrap_or("forgotten by Step Functions");
+    let status = status.unwrap_or("no longer known to Step Functions");
     let mut lines = vec![match (&untold.released, closing_of(untold, header)) {
         (Released::Closing, Some(closing)) => format!(
             "Recovery {} was closed as {}. Its execution is {status}, and the record has no announcement of that.",
             recovery.id, closing.outcome
         ),
         (Released::Another { .. }, Some(closing)) => format!(
-            "The execution of recovery {} is {status}, and had not released its lock; it was closed as {}.",
+            "The execution of recovery {} is {status}, and did not release its lock; the recovery was closed as {}.",
             recovery.id, closing.outcome
         ),
         (_, None) => format!(
@@ -40,9 +40,9 @@ pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header
     }];
     if let Some(header) = header.filter(|header| header.execution != recovery.execution) {
         lines.push(format!("It was resumed since, by execution {}.", header.execution));
-        lines.push("What stands may change while that runs. Look at it in Step Functions.".to_owned());
+        lines.push("That execution may still change things. Watch it in Step Functions.".to_owned());
     } else {
-        lines.push("Its lock was released, so that another recovery may begin. Nothing else was touched.".to_owned());
+        lines.push("Its lock was released, so another recovery may start. Nothing else was changed.".to_owned());
         lines.push(String::new());
         lines.extend(what_stands(notes));
         lines.push(how_to_go_on(header, &recovery.id));
@@ -54,12 +54,12 @@ pub(crate) fn text(untold: &Untold, status: Option<&str>, header: Option<&Header
     lines.join("\n")
 }
 
-/// How people go on with recovery `id`, whose last execution is told of.
+/// How people resume recovery `id`, or why they cannot.
 fn how_to_go_on(header: Option<&Header>, id: &str) -> String {
     match header {
-        Some(header) if may_be_resumed(header) => format!("Go on with it by: drctl resume {id}"),
-        Some(_) => "There is nothing to go on with.".to_owned(),
-        None => "It was not opened, and cannot be gone on with; start a new one if it is needed.".to_owned(),
+        Some(header) if may_be_resumed(header) => format!("Resume it: drctl resume {id}"),
+        Some(_) => "It cannot be resumed.".to_owned(),
+        None => "It was not opened and cannot be resumed; start a new one if it is needed.".to_owned(),
     }
 }
 
@@ -72,11 +72,11 @@ pub(crate) fn closing_of<'a>(untold: &Untold, header: Option<&'a Header>) -> Opt
 fn what_stands(notes: &[Undo]) -> Vec<String> {
     let stands: Vec<&Undo> = notes.iter().filter(|undo| undo.taken_back_at.is_none()).collect();
     if stands.is_empty() {
-        return vec!["It had changed nothing that stands.".to_owned(), String::new()];
+        return vec!["None of its changes remain.".to_owned(), String::new()];
     }
-    let mut lines = vec!["What it changed, or was about to change, stands:".to_owned()];
+    let mut lines = vec!["These changes, made or about to be made, remain:".to_owned()];
     lines.extend(stands.iter().take(CHANGES_LISTED).map(|undo| {
-        let how = undo.taken_back_by.as_deref().unwrap_or("nothing, it is for good");
+        let how = undo.taken_back_by.as_deref().unwrap_or("nothing; it is permanent");
         format!("- {}: {}; taken back by: {how}", undo.step, undo.resource)
     }));
     if let Some(more @ 1..) = stands.len().checked_sub(CHANGES_LISTED) {
@@ -130,7 +130,7 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(!text.contains("had not released its lock"), "{text}");
+        assert!(!text.contains("did not release its lock"), "{text}");
         let subject = |released, outcome: Option<Outcome>| subject(&self::untold(released), Some(&header(outcome)));
         let another = || Released::Another { status: None };
         assert_eq!(
@@ -141,7 +141,7 @@ mod tests {
             ],
             [
                 "a recovery ended as recovered, and may not have been announced",
-                "a recovery ended as failed, and had kept its lock",
+                "a recovery ended as failed, but kept its lock",
                 "a recovery ended without being closed",
             ]
         );
@@ -207,7 +207,7 @@ mod tests {
         for part in [
             "recovery r is ABORTED, and did not close it",
             "- fence-region: stage v2; taken back by: opening it",
-            "- fence-region: cluster; taken back by: nothing, it is for good",
+            "- fence-region: cluster; taken back by: nothing; it is permanent",
             "drctl resume r",
             EXECUTION,
         ] {
@@ -219,15 +219,15 @@ mod tests {
     #[test]
     fn it_offers_to_go_on_only_where_that_can_be() {
         let said = |header: Option<&Header>| outlived(None, header, &[]);
-        assert!(said(None).contains("cannot be gone on with"));
-        assert!(said(None).contains("forgotten by Step Functions"));
-        assert!(said(Some(&header(Some(Outcome::Recovered)))).contains("There is nothing to go on with"));
+        assert!(said(None).contains("cannot be resumed"));
+        assert!(said(None).contains("no longer known to Step Functions"));
+        assert!(said(Some(&header(Some(Outcome::Recovered)))).contains("It cannot be resumed"));
         let failed = said(Some(&header(Some(Outcome::Failed))));
         assert!(
             failed.contains("closed as failed") && failed.contains("drctl resume r"),
             "{failed}"
         );
-        assert!(failed.contains("It had changed nothing that stands"));
+        assert!(failed.contains("None of its changes remain"));
     }
 
     #[test]

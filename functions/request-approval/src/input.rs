@@ -10,9 +10,9 @@ use shared::scenario::Scenario;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
-    /// Its scenario.
+    /// The recovery's scenario.
     pub scenario: Scenario,
     /// Its mode, so that nobody takes a rehearsal for the real thing.
     pub mode: Mode,

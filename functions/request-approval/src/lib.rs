@@ -1,6 +1,6 @@
 //! Asks people whether a recovery may go on. A state machine calls it and waits for the task token, which is
 //! answered when enough people have answered. This step does so itself where the same question was settled before: a
-//! recovery that is gone on with does not ask again.
+//! resumed recovery does not ask again.
 //!
 //! The question is kept before anybody is told, so that whoever is told can answer. Run twice there is one question, and
 //! people are told once; if the function dies between telling them and keeping that, twice. There is nothing to take
@@ -46,12 +46,12 @@ impl Summarise for Output {
         match &self.verdict {
             Some(verdict) => verdict.summarise(),
             None if self.told => Summary::waiting("people are asked"),
-            None => Summary::waiting("people are asked, and could not be told on the topic"),
+            None => Summary::waiting("people are asked, but the message on the topic failed"),
         }
     }
 }
 
-/// The step.
+/// The step: asks people whether a recovery may continue.
 #[derive(Debug)]
 pub struct RequestApproval {
     aws: Aws,
@@ -62,7 +62,7 @@ pub struct RequestApproval {
 
 impl Step for RequestApproval {
     const NAME: &'static str = "request-approval";
-    const DESCRIPTION: &'static str = "Asks people whether a recovery may go on";
+    const DESCRIPTION: &'static str = "Asks people whether a recovery may continue";
     const CHANGES: &'static [Change] = &[
         Change::Call("sns:Publish"),
         Change::Call("states:SendTaskSuccess"),
@@ -124,7 +124,7 @@ impl RequestApproval {
         }))
     }
 
-    /// What the question came to already, if it did: people who approved, or one who declined, are not asked again.
+    /// The verdict on the question, if there already is one: people who approved, or one who declined, are not asked again.
     async fn settled(&self, recovery: &str, question: &Question, now: Timestamp) -> Result<Option<Settled>, StepError> {
         let ask = &question.ask;
         if ask.people == 0 {
@@ -156,7 +156,7 @@ impl RequestApproval {
             Told::Taken if question.ask.people > 0 => {
                 let (ask, now) = (&question.ask, self.aws.now());
                 if let Err(error) = self.record.note_verdict_told(recovery, ask, settled, now).await {
-                    tracing::warn!(error = %error, "that the machine was told could not be kept");
+                    tracing::warn!(error = %error, "could not record that the machine was told");
                 }
             }
             Told::Taken => {}
@@ -172,7 +172,8 @@ impl RequestApproval {
         match self.record.told(&input.recovery, &what).await {
             Ok(Some(_)) => return true,
             Ok(None) => {}
-            Err(error) => tracing::warn!(error = %error, "whether this was told before is not known; it is told"),
+            Err(error) => tracing::warn!(error = %error, "could not check whether this message was sent before; \
+                                                          sending it"),
         }
         let text = message::text(input, question, self.aws.region());
         let subject = format!("{} asks for approval", input.scenario);
@@ -182,13 +183,13 @@ impl RequestApproval {
             match tokio::time::timeout(TELLING, telling).await {
                 Ok(Ok(message_id)) => Some(message_id),
                 Ok(Err(error)) => {
-                    tracing::warn!(topic = topic_arn, error = %error, "people could not be told what they are asked");
+                    tracing::warn!(topic = topic_arn, error = %error, "could not send people the question");
                     None
                 }
                 Err(_) => {
                     tracing::warn!(
                         topic = topic_arn,
-                        "people may not be told what they are asked: no answer of SNS within {TELLING:?}"
+                        "people may not have the question: SNS did not answer within {TELLING:?}"
                     );
                     None
                 }
@@ -210,7 +211,7 @@ impl RequestApproval {
         let asked = &question.ask.id;
         let noted = self.record.note_asked(&input.recovery, &what, asked, &message_id).await;
         if let Err(error) = noted {
-            tracing::warn!(error = %error, "that people were told could not be kept");
+            tracing::warn!(error = %error, "could not record that people were told");
         }
         true
     }

@@ -14,7 +14,7 @@ pub(crate) fn text(input: &Input, question: &Question, region: &str) -> String {
     };
     let shown: String = ask.shown.iter().map(|line| format!("- {line}\n")).collect();
     let reason = if ask.needs_reason {
-        "\nAn approval must say why: it needs a reason."
+        "\nAn approval needs a reason: say why."
     } else {
         ""
     };
@@ -23,13 +23,13 @@ pub(crate) fn text(input: &Input, question: &Question, region: &str) -> String {
     format!(
         "{headline}
 
-{people} {are} asked to approve: {because}. One person who declines is enough to stop it.
+{people} {are} asked to approve: {because}. One person who declines stops it.
 {starter}
 
 What is known:
 {shown}
-It can be answered until {until}.{reason}
-If nobody answers by then, nothing more is done; what was changed is taken back.
+Answer until {until}.{reason}
+If nobody answers by then, the recovery does nothing more, and takes back what it changed.
 
 Answer with POST to {url}
 signed with your own AWS credentials (Signature Version 4, service lambda, Region {region}), with one of these as body:
@@ -125,13 +125,13 @@ mod tests {
             "1 person is asked to approve: the plan asks one. ",
             "started by arn:aws:iam::123456789012:user/first, whose approval alone",
             "- Expected loss: 3 s.\n- The fence is not confirmed.\n",
-            "until 2026-01-06 03:15:00 UTC.\n",
-            "nothing more is done; what was changed is taken back",
+            "Answer until 2026-01-06 03:15:00 UTC.\n",
+            "the recovery does nothing more, and takes back what it changed",
             r#"{"recovery":"20260106T025201Z-region-failure-aabbcc","question":"failover-1","answer":"decline","reason":"say why"}"#,
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        assert!(!text.contains("s3cret") && !text.contains("must say why"), "{text}");
+        assert!(!text.contains("s3cret") && !text.contains("needs a reason"), "{text}");
         let question = crate::question(&input(), None, false, Timestamp::UNIX_EPOCH).unwrap();
         let unknown = super::text(&input(), &question, "us-west-2");
         assert!(
@@ -153,7 +153,7 @@ mod tests {
         input.ask.id = "it's".into();
         let text = text_of(&input);
         assert!(text.contains("2 different people are asked"), "{text}");
-        assert!(text.contains("An approval must say why"), "{text}");
+        assert!(text.contains("An approval needs a reason"), "{text}");
         assert!(
             text.contains(r#""question":"it'\''s","answer":"approve","reason":"say why"}'"#),
             "{text}"

@@ -56,7 +56,7 @@ struct Asked {
     take_over: Option<String>,
 }
 
-/// The step.
+/// The step: starts a recovery for a person whom AWS has authenticated.
 #[derive(Debug)]
 pub struct StartByHand {
     aws: Aws,
@@ -88,15 +88,15 @@ impl Step for StartByHand {
         let answer = match tokio::time::timeout(STARTING, self.start(&person, &asked)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) if error.kind.is_retryable() => {
-                tracing::error!(error = %error, "the recovery could not be started");
+                tracing::error!(error = %error, "could not start the recovery");
                 try_again()
             }
             Ok(Err(error)) => {
-                tracing::error!(error = %error, "the recovery could not be started");
+                tracing::error!(error = %error, "could not start the recovery");
                 reply(500, "failed", format!("nothing was started: {error}"))
             }
             Err(_) => {
-                tracing::error!("the recovery could not be started within {STARTING:?}");
+                tracing::error!("could not start the recovery within {STARTING:?}");
                 try_again()
             }
         };
@@ -135,7 +135,7 @@ impl StartByHand {
             let is_own =
                 before.is_some_and(|before| (&before.by, &before.decision) == (&decision.by, &decision.decision));
             if !is_own {
-                let message = "something else was started under this id; ask again with another one";
+                let message = "another request was started with this id; try again with a new id";
                 return Ok(reply(409, "taken", message));
             }
         }
@@ -185,7 +185,7 @@ fn read(input: &Input) -> Result<(Person, Asked), Box<LambdaFunctionUrlResponse>
 fn may_start(person: &Person, asked: &Asked, plan: &Plan, region: &str) -> Result<(), Box<LambdaFunctionUrlResponse>> {
     if person.account != plan.account {
         let message = format!(
-            "{} is of another account than the plan in force, {}",
+            "{} belongs to another account than the plan in force, {}",
             person.arn, plan.account
         );
         return Err(refuse(403, "not-allowed", message));
@@ -207,7 +207,7 @@ fn may_start(person: &Person, asked: &Asked, plan: &Plan, region: &str) -> Resul
 
 fn try_again() -> LambdaFunctionUrlResponse {
     let message =
-        "it could not be started, or it is not known whether it was; try again with the same id, twice does no harm";
+        "the recovery was not started, or the result is unknown; try again with the same id: twice does no harm";
     reply(503, "try-again", message)
 }
 

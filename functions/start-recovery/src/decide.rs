@@ -139,7 +139,8 @@ fn bound_alarm(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<Ala
     let mut here = plan.alarms_in(name).into_iter();
     let alarm = here.find(|alarm| alarm.name == change.alarm).ok_or_else(|| {
         format!(
-            "no scenario is bound to alarm {} in {}; if it is to start one, add it to the plan's alarms and push the plan",
+            "no scenario is bound to alarm {} in {}; to have it start one, add it to the plan's alarms and push the \
+             plan",
             quoted(change.alarm),
             change.region
         )
@@ -200,15 +201,15 @@ fn is_fresh(change: &StateChange<'_>, seen: &Circumstances<'_>) -> Result<(), St
     let age = seen.now.duration_since(change.said_at);
     if age > signed(stale_after) {
         return Err(format!(
-            "the alarm went off at {}, {} before it was heard of, and what is older than {stale_after} says nothing about \
-             now; if the alarm still stands, start the recovery by hand",
+            "the alarm went off at {}, {} before its event arrived; an alarm that is older than {stale_after} is \
+             ignored as stale. If it is still in ALARM, start the recovery by hand",
             change.said_at,
             Duration::from_secs(age.as_secs().unsigned_abs())
         ));
     }
     if -age > CLOCKS_DIFFER {
         return Err(format!(
-            "the alarm went off at {}, which is in the future: it is {} here; somebody set the event or a clock wrong",
+            "the alarm went off at {}, which is in the future (now {} here); the event or a clock is wrong",
             change.said_at, seen.now
         ));
     }
@@ -228,8 +229,8 @@ pub(crate) fn is_on(seen: &Circumstances<'_>) -> Result<(), String> {
     match seen.switch.filter(|switch| !switch.on) {
         None => Ok(()),
         Some(off) => Err(format!(
-            "automation is off in {} since {}, by {}: {}; start the recovery by hand, or let alarms start again: \
-             drctl automation on",
+            "automation is off in {} since {}, by {}: {}; start the recovery by hand, or turn automatic recovery \
+             on: drctl automation on",
             seen.region, off.at, off.by, off.reason
         )),
     }
@@ -247,7 +248,8 @@ fn nothing_runs(seen: &Circumstances<'_>) -> Result<(), String> {
         Some(Past { header, .. }) => {
             let since = header.resumed.last().map_or(header.opened_at, |resumed| resumed.at);
             Err(format!(
-                "recovery {} ({}) runs since {since} ({}); watch that one, or stop it first: one recovery runs at a time",
+                "recovery {} ({}) has been running since {since} ({}); watch that one, or stop it first: one \
+                 recovery runs at a time",
                 header.id, header.scenario, header.execution
             ))
         }
@@ -266,8 +268,8 @@ fn has_cooled_down(scenario: Scenario, cool_down: Duration, seen: &Circumstances
         return Ok(());
     }
     Err(format!(
-        "recovery {} ended at {at} ({how}), and for {cool_down} after that no {scenario} starts by itself; start it by hand if \
-         it is needed",
+        "recovery {} ended at {at} ({how}); for {cool_down} after that, no alarm starts {scenario}; start it by \
+         hand if it is needed",
         past.header.id
     ))
 }

@@ -56,7 +56,7 @@ impl<'a> StateChange<'a> {
     /// Reads an event. Errors: a text that says why it is no alarm's change of state.
     pub fn read(event: &'a Value) -> Result<Self, String> {
         if !event.is_object() {
-            return Err("the event is not an object; pass on the whole event of EventBridge".to_owned());
+            return Err("the event is not an object; pass the whole EventBridge event".to_owned());
         }
         let size = event.to_string().len();
         if size > LARGEST {
@@ -124,10 +124,7 @@ pub(crate) fn id_of(event: &Value) -> String {
 /// The alarm as the record names it: its ARN, or what the event says in its place.
 pub(crate) fn alarm_of(event: &Value) -> String {
     let named = arn_in(event).or_else(|_| text(event, &["detail", "alarmName"]));
-    named.map_or_else(
-        |_| "an alarm that is not named".to_owned(),
-        |name| cut(name, LONGEST_ARN),
-    )
+    named.map_or_else(|_| "an unnamed alarm".to_owned(), |name| cut(name, LONGEST_ARN))
 }
 
 /// A piece of an event as part of a sentence: in one line, not too long.
@@ -214,7 +211,7 @@ fn has_waited(event: &Value) -> bool {
 
 fn time_at(event: &Value, path: &[&str]) -> Result<Timestamp, String> {
     let timestamp = text(event, path)?;
-    time_in(timestamp).ok_or_else(|| format!("{} is {}, which is no time", path.join("."), quoted(timestamp)))
+    time_in(timestamp).ok_or_else(|| format!("{} is {}, which is not a time", path.join("."), quoted(timestamp)))
 }
 
 /// CloudWatch writes the offset as `+0000`, which RFC 3339 does not know; both are read.

@@ -57,7 +57,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 /// What was decided.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// The decision; nothing where no event came and nobody had to be asked again.
+    /// The decision; `None` if no event came and no question was asked again.
     pub decision: Option<StartDecision>,
     /// Whether it had been decided before, on the same event.
     pub again: bool,
@@ -68,12 +68,12 @@ impl Summarise for Output {
         match self.decision.as_ref().map(|decision| &decision.decision) {
             Some(Started::Started { execution }) => Summary::done(format!("started {execution}")),
             Some(Started::Refused { reason }) => Summary::failed(reason),
-            None => Summary::done("nobody has to be asked again"),
+            None => Summary::done("no question has to be asked again"),
         }
     }
 }
 
-/// The step.
+/// The step: decides whether an alarm starts a recovery, and starts it.
 #[derive(Debug)]
 pub struct StartRecovery {
     aws: Aws,
@@ -173,7 +173,7 @@ impl StartRecovery {
         Ok(Output::of(kept.unwrap_or(decision), true))
     }
 
-    /// Every recovery of the workload. A recovery that is gone on with keeps its place among those of its first opening, so
+    /// Every recovery of the workload. A resumed recovery keeps its place among those of its first opening, so
     /// that none can be left out for its age.
     async fn recoveries(&self, workload: &str) -> Result<Vec<Past>, StepError> {
         let mut recoveries = Vec::new();
@@ -244,7 +244,7 @@ impl StartRecovery {
         let Some(site) = plan.site(self.aws.region()) else {
             tracing::warn!(
                 region = self.aws.region(),
-                "the plan has no topic in this Region; nobody is told"
+                "the plan has no topic in this Region; no message is sent"
             );
             return;
         };
@@ -253,7 +253,7 @@ impl StartRecovery {
             .publish(&plan.topic_arn(site), self.aws.mode(), &plan.workload, subject, text)
             .await;
         if let Err(error) = told {
-            tracing::warn!(error = %error, subject, "people could not be told");
+            tracing::warn!(error = %error, subject, "could not tell people");
         }
     }
 }

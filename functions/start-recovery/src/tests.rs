@@ -489,7 +489,7 @@ fn one_recovery_runs_at_a_time() {
         &event(),
         "recovery 20260106T015500Z-az-failure-abcdef (az-failure) runs since 2026-01-06T01:55:00Z",
     );
-    // Gone on with: what its earlier execution closed does not count as its end.
+    // Resumed: what its earlier execution closed does not count as its end.
     let mut resumed = ended("refused", "2026-01-05T02:00:00Z");
     resumed.header.execution.push_str("-again");
     let trigger = json!({ "kind": "person", "by": "arn:person", "at": "2026-01-06T02:30:00Z" });
@@ -542,7 +542,7 @@ fn the_time_to_cool_down_is_that_of_the_scenario_and_runs_from_the_closing() {
 
 #[test]
 fn the_last_end_counts_wherever_it_is() {
-    // The one that was opened first ended last, and the end of an execution that was gone on with counts too.
+    // The one that was opened first ended last, and the end of a resumed execution counts too.
     let mut first = ended("refused", "2026-01-06T02:50:00Z");
     first.header.earlier = vec![closing("arn:earlier", "failed", "2026-01-06T02:10:00Z")];
     let others = [
@@ -614,7 +614,7 @@ fn what_has_no_alarm_or_time_has_an_id_all_the_same() {
         assert_eq!((id.len(), event::id_of(&broken)), (32, id.clone()));
         assert_ne!(id, event::id_of(&changed(&[("/detail", Value::Null)])));
     }
-    assert_eq!(event::alarm_of(&json!(7)), "an alarm that is not named");
+    assert_eq!(event::alarm_of(&json!(7)), "an unnamed alarm");
     assert_eq!(event::alarm_of(&changed(&[("/resources", Value::Null)])), "outside");
 }
 

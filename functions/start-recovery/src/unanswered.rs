@@ -62,7 +62,11 @@ impl StartRecovery {
             Ok(begin) => begin,
             Err(reason) => {
                 // It is not kept: the next look starts it, once alarms may start recoveries again.
-                tracing::warn!(recovery = last.id, reason, "nobody answered, and nobody is asked again");
+                tracing::warn!(
+                    recovery = last.id,
+                    reason,
+                    "nobody answered; the question is not asked again now"
+                );
                 return Ok(nothing);
             }
         };
@@ -156,7 +160,7 @@ impl StartRecovery {
             .publish(&plan.probe.namespace, &dimensions, self.aws.now(), &[datum])
             .await;
         if let Err(error) = published {
-            tracing::warn!(error = %error, "that nobody answered could not be published");
+            tracing::warn!(error = %error, "could not publish the metric of an unanswered question");
         }
     }
 }
@@ -174,9 +178,9 @@ fn id_of(alarm: &str, expired: &Closing) -> String {
 
 fn text(last: &Header, expired: &Closing, decision: &StartDecision) -> String {
     format!(
-        "Nobody answered what recovery {} asked; it expired at {}. The alarm still stands, so a new recovery looks and asks \
-         you again. Nothing is approved by silence. To end the questions, decline, or run: drctl automation off\n\nAlarm {}\n\
-         Decision {} at {}\n",
+        "Nobody answered recovery {}; its question expired at {}. The alarm is still in ALARM, so a new recovery \
+         checks again and asks you again. Silence approves nothing. To end the questions, decline, or run: drctl \
+         automation off\n\nAlarm {}\nDecision {} at {}\n",
         last.id, expired.closed_at, decision.by, decision.id, decision.at
     )
 }

@@ -24,7 +24,7 @@ const CAUSE_LIMIT: usize = 2_000;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
     /// ARN of the scenario's machine.
     pub machine: String,
@@ -34,7 +34,7 @@ pub struct Input {
     pub error: ErrorOutput,
 }
 
-/// What became of it.
+/// Whether the scenario's machine has ended, and how.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Output {
     /// Whether it has ended, and nothing of it is at work.
@@ -51,16 +51,16 @@ impl Summarise for Output {
     fn summarise(&self) -> Summary {
         match (self.ended, &self.failure) {
             (false, _) => Summary::waiting(format!(
-                "still at work: {}",
-                self.waiting_for.as_deref().unwrap_or("it is not known why")
+                "still running: {}",
+                self.waiting_for.as_deref().unwrap_or("cause unknown")
             )),
-            (true, Some(failure)) => Summary::failed(format!("it has broken off: {}", failure.error)),
+            (true, Some(failure)) => Summary::failed(format!("it ended early: {}", failure.error)),
             (true, None) => Summary::done("it has ended"),
         }
     }
 }
 
-/// The step.
+/// The step: stops the scenario's machine, and checks that it has ended.
 #[derive(Debug)]
 pub struct StopScenario {
     aws: Aws,
@@ -69,7 +69,7 @@ pub struct StopScenario {
 
 impl Step for StopScenario {
     const NAME: &'static str = "stop-scenario";
-    const DESCRIPTION: &'static str = "Makes sure that the scenario's part of a recovery has ended";
+    const DESCRIPTION: &'static str = "Stops the scenario's machine, and checks that it has ended";
     const CHANGES: &'static [Change] = &[Change::Call("states:StopExecution")];
     type Input = Input;
     type Output = Output;
@@ -138,7 +138,7 @@ fn failure(how: Option<How>, told: ErrorOutput) -> ErrorOutput {
     let failure = match (how, described) {
         (Some(how), _) if how.output.is_some() => ErrorOutput {
             error: ErrorKind::Internal.name().to_owned(),
-            cause: "the scenario's machine gave an output that is none; this is a defect".to_owned(),
+            cause: "the scenario's machine gave an output of the wrong form; this is a defect".to_owned(),
         },
         (Some(how), _) => ErrorOutput {
             error: how.error.unwrap_or(how.status),

@@ -22,7 +22,7 @@ use shared::summary::{Summarise, Summary};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
     /// The name, and by what it moves.
     pub dns: DnsSlice,
@@ -45,8 +45,8 @@ impl Summarise for Output {
     fn summarise(&self) -> Summary {
         Summary::done(match (self.changed, self.unnoted.is_empty()) {
             (true, true) => "customers are sent here",
-            (true, false) => "customers are sent here; the record failed, and nothing says how to take that back",
-            (false, _) => "customers were sent here already",
+            (true, false) => "customers are sent here; the record failed, so there is no undo note",
+            (false, _) => "customers were already sent here",
         })
     }
 }
@@ -57,7 +57,7 @@ const UNCHANGED: Output = Output {
     unnoted: Vec::new(),
 };
 
-/// The step.
+/// The step: moves the public name.
 #[derive(Debug)]
 pub struct SwitchDns {
     aws: Aws,
@@ -165,7 +165,7 @@ impl SwitchDns {
         let undo = undo(record, before.map_or(Value::Null, as_data));
         let unnoted = self.note(input, undo).await?;
         let batch = upsert(name, ttl, target).map_err(|error| {
-            let text = format!("the change of {resource} could not be written: {error}; this is a defect");
+            let text = format!("the change of {resource} could not be written as JSON: {error}; this is a defect");
             StepError::new(ErrorKind::Internal, text)
         })?;
         let changed = self

@@ -32,7 +32,7 @@ const NOTES_LIMIT: Duration = Duration::from_secs(6);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
     /// The global database.
     pub database: DatabaseSlice,
@@ -82,7 +82,7 @@ impl Summarise for Output {
     }
 }
 
-/// The step.
+/// The step: restores in the other Region exactly what the fence changed.
 #[derive(Debug)]
 pub struct UnfenceRegion {
     aws: Aws,
@@ -92,7 +92,7 @@ pub struct UnfenceRegion {
 
 impl Step for UnfenceRegion {
     const NAME: &'static str = "unfence-region";
-    const DESCRIPTION: &'static str = "Gives the other Region back exactly what the fence took";
+    const DESCRIPTION: &'static str = "Restores in the other Region exactly what the fence changed";
     const CHANGES: &'static [Change] = &[
         Change::Call("apigateway:UpdateStage"),
         Change::Call("lambda:DeleteFunctionConcurrency"),
@@ -206,8 +206,12 @@ impl UnfenceRegion {
         };
         match tokio::time::timeout(NOTES_LIMIT, forgetting).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, "the other Region keeps notes of the fence"),
-            Err(_) => tracing::warn!("the other Region keeps notes of the fence: no answer in {NOTES_LIMIT:?}"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "could not delete the notes of the fence in the other Region");
+            }
+            Err(_) => tracing::warn!(
+                "could not delete the notes of the fence in the other Region: no answer within {NOTES_LIMIT:?}"
+            ),
         }
     }
 }
@@ -237,7 +241,7 @@ fn went_on_after_promotion(notes: &[Undo]) -> Option<String> {
     let steps: Vec<&str> = steps.into_iter().collect();
     (!steps.is_empty()).then(|| {
         format!(
-            "the recovery had gone on after the promotion: {} stands",
+            "the recovery continued after the promotion: changes of {} remain",
             steps.join(", ")
         )
     })
@@ -263,8 +267,8 @@ fn is_for_the_machine(kind: ErrorKind) -> bool {
 fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -> Output {
     let taken_back = if kept.is_some() { 0 } else { of - failed.len() };
     let summary = match &kept {
-        Some(reason) => format!("{region} stays fenced, since {reason}"),
-        None if of == 0 => format!("{region} was not changed by this recovery, or is as before already"),
+        Some(reason) => format!("{region} stays fenced: {reason}"),
+        None if of == 0 => format!("this recovery did not change {region}, or it is already as before"),
         None => format!("{taken_back} of {of} changes in {region} are taken back"),
     };
     let complete = kept.is_none() && failed.is_empty();
@@ -283,7 +287,7 @@ fn output(region: &str, of: usize, failed: Vec<Missing>, kept: Option<String>) -
 
 /// Nothing is given back as yet.
 fn look_again(region: &str, of: usize, not_begun: NotBegun) -> Output {
-    let summary = format!("{region} stays fenced until more looks agree that the promotion does not go on");
+    let summary = format!("{region} stays fenced until more checks agree that no promotion is in progress");
     Output {
         taken_back: 0,
         of,

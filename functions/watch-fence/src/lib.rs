@@ -59,18 +59,18 @@ impl Summarise for Output {
         match self {
             Self::Open => Summary::done("this Region is not fenced"),
             Self::Moved => Summary::done("this Region is fenced, and the workload has moved"),
-            Self::Heard { recovery } => Summary::waiting(format!("this Region is fenced, and {recovery} is at work")),
+            Self::Heard { recovery } => Summary::waiting(format!("this Region is fenced, and {recovery} is running")),
             Self::Silent { recovery, paged: true } => Summary::failed(format!(
-                "this Region is fenced, and nothing is heard of {recovery}; people were paged"
+                "this Region is fenced, and {recovery} is silent; people were paged"
             )),
             Self::Silent { recovery, .. } => Summary::failed(format!(
-                "this Region is fenced, and nothing is heard of {recovery}; people were paged before"
+                "this Region is fenced, and {recovery} is silent; people were paged before"
             )),
         }
     }
 }
 
-/// The step.
+/// The step: pages people while this Region is fenced and the recovery is silent.
 #[derive(Debug)]
 pub struct WatchFence {
     aws: Aws,
@@ -81,7 +81,7 @@ pub struct WatchFence {
 
 impl Step for WatchFence {
     const NAME: &'static str = "watch-fence";
-    const DESCRIPTION: &'static str = "Pages people while this Region is fenced and nothing is heard of the recovery";
+    const DESCRIPTION: &'static str = "Pages people while this Region is fenced and the recovery is silent";
     const CALLED_BY: &'static [Caller] = &[Caller::Schedule];
     const CHANGES: &'static [Change] = &[Change::Call("sns:Publish"), Change::Item("fence-watch")];
     // It is called each minute, and nobody waits for it.
@@ -240,7 +240,7 @@ fn text(here: &Site, other: &Site, recovery: &str, writer: &Writer, word: &Word,
     let (here, other) = (&here.region, &other.region);
     let minutes = silent_for.as_mins();
     let writes = match writer {
-        Writer::Unknown(why) => format!("Whether its database is still the writer is not known: {why}."),
+        Writer::Unknown(why) => format!("Could not check whether its database is still the writer: {why}."),
         Writer::Ours | Writer::Another => "Its database is still the writer.".to_owned(),
     };
     let heard = match word {
@@ -254,15 +254,15 @@ fn text(here: &Site, other: &Site, recovery: &str, writer: &Writer, word: &Word,
     format!(
         "{here} is fenced. {writes} {here} serves no customers until it is opened.\n\
          \n\
-         Nothing was heard of recovery {recovery} in {other} for {minutes} min. {heard}\n\
+         Recovery {recovery} in {other} has been silent for {minutes} min. {heard}\n\
          \n\
-         First see whether the recovery is at work in {other}. If it is not, open {here}:\n\
+         First check whether the recovery is running in {other}. If it is not, open {here}:\n\
          \n    drctl reopen {here}\n\
          \n\
-         The command opens nothing where another Region takes writes, or may soon, or where it cannot know. Where {other} \
+         The command opens nothing if another Region takes writes, or may soon, or if it cannot tell. If {other} \
          cannot be read, two people each run it with --approve.\n\
          \n\
-         This page comes every {} min until {here} is open or the recovery goes on.\n",
+         This page comes every {} min until {here} is open or the recovery continues.\n",
         judge::EVERY.as_mins()
     )
 }

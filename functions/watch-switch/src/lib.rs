@@ -55,7 +55,7 @@ impl Summarise for Output {
         match self {
             Self::NoSwitchObject => Summary::done("the name is not moved by an object"),
             Self::NotHere => Summary::done("this Region does not serve"),
-            Self::Moving => Summary::waiting("a recovery is at work here"),
+            Self::Moving => Summary::waiting("a recovery is running here"),
             Self::Agrees => Summary::done("customers are sent to this Region"),
             Self::Disagrees { why, paged: true } => Summary::failed(format!("{why}; people were paged")),
             Self::Disagrees { why, paged: false } => Summary::failed(format!("{why}; people are paged if it lasts")),
@@ -63,7 +63,7 @@ impl Summarise for Output {
     }
 }
 
-/// The step.
+/// The step: checks whether the switch object sends customers to the Region that serves.
 #[derive(Debug)]
 pub struct WatchSwitch {
     aws: Aws,
@@ -74,7 +74,7 @@ pub struct WatchSwitch {
 
 impl Step for WatchSwitch {
     const NAME: &'static str = "watch-switch";
-    const DESCRIPTION: &'static str = "Looks whether the switch object sends customers to the Region that serves";
+    const DESCRIPTION: &'static str = "Checks whether the switch object sends customers to the Region that serves";
     const CALLED_BY: &'static [Caller] = &[Caller::Schedule];
     const CHANGES: &'static [Change] = &[Change::Call("sns:Publish"), Change::Item("switch-watch")];
     // Nobody waits for it.
@@ -189,16 +189,17 @@ fn text(plan: &Plan, here: &Site, why: &str, switch: &SwitchObject, must_be_ther
     let account = &plan.account;
     let what_to_do = if must_be_there {
         format!(
-            "First see what hides it: the bucket's policy, and Block Public Access of the account:\n\
+            "First check what hides it: the bucket's policy, and Block Public Access of the account:\n\
              \n    aws s3api get-bucket-policy --region {standby} --bucket {bucket}\
              \n    aws s3control get-public-access-block --region {standby} --account-id {account}\n\
-             \nThe stack in {standby} makes the policy again where it is missing. If the object is gone, put it back:\n\
+             \nThe stack in {standby} makes the policy again if it is missing. If the object is gone, put it back:\n\
              \n    aws s3api put-object --region {standby} --bucket {bucket} --key {key}\n"
         )
     } else {
         format!(
-            "See who put it there. Nobody but the automation may delete it, so take its public policy away, which sends customers to \
-             {primary}; then delete it, and deploy the stack in {standby}, which makes the policy again:\n\
+            "Check who put it there. Only the automation may delete it. So first delete its public policy, which sends \
+             customers to {primary}. Then delete the object, and deploy the stack in {standby}, which makes the policy \
+             again:\n\
              \n    aws s3api delete-bucket-policy --region {standby} --bucket {bucket}\
              \n    aws s3api delete-object --region {standby} --bucket {bucket} --key {key}\n"
         )

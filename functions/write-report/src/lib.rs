@@ -22,7 +22,7 @@ use shared::summary::{Summarise, Summary};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recovery.
+    /// The recovery that this call belongs to.
     pub recovery: RecoveryRef,
     /// Where reports are kept.
     pub reports: ReportsSlice,
@@ -39,11 +39,11 @@ pub struct Output {
 
 impl Summarise for Output {
     fn summarise(&self) -> Summary {
-        Summary::done(format!("kept as {}", self.html))
+        Summary::done(format!("stored as {}", self.html))
     }
 }
 
-/// The step.
+/// The step: writes the report of a recovery.
 #[derive(Debug)]
 pub struct WriteReport {
     aws: Aws,
@@ -68,7 +68,8 @@ impl Step for WriteReport {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let id = &input.recovery.id;
         let missing = || {
-            let text = format!("recovery {id} has no header in the record; look whether the table was changed by hand");
+            let text =
+                format!("recovery {id} has no header in the record; check whether the table was changed by hand");
             StepError::new(ErrorKind::NotFound, text)
         };
         let mut account = report::read(&self.record, id).await?.ok_or_else(missing)?;

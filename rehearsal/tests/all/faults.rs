@@ -144,7 +144,7 @@ fn grey_control() {
 fn switches_over_once_approved(fault: &str) {
     each(&[fault], |rehearsal| {
         recovers(rehearsal);
-        two_approved(rehearsal, "may be no help");
+        two_approved(rehearsal, "may not help");
         let moved = (
             calls(rehearsal, "SwitchoverGlobalCluster"),
             calls(rehearsal, "FailoverGlobalCluster"),
@@ -183,7 +183,7 @@ fn is_declined(fault: &str, because: &str) {
 
 #[test]
 fn probe_blocked() {
-    is_declined("probe-blocked", "may be no help");
+    is_declined("probe-blocked", "may not help");
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn switchover_hangs() {
     // with after.
     all_are(&play(&RegionReturn, &["switchover-hangs"], false), |rehearsal| {
         two_approved(rehearsal, "");
-        ends_as(rehearsal, "failed", "What was changed stands");
+        ends_as(rehearsal, "failed", "These changes remain");
     });
     all_are(&play(&RegionReturn, &["switchover-hangs"], true), |rehearsal| {
         ends_as(rehearsal, "recovered", "");
@@ -507,7 +507,7 @@ fn lost_after_fence() {
 fn fails_and_can_be_resumed(fault: &str, why: &str) {
     each(&[fault], |rehearsal| {
         ends_as(rehearsal, "failed", why);
-        ends_as(rehearsal, "failed", "What was changed stands");
+        ends_as(rehearsal, "failed", "These changes remain");
     });
     all_are(&play(&RegionFailure, &[fault], true), |rehearsal| {
         ends_as(rehearsal, "recovered", "");
@@ -523,7 +523,7 @@ fn fails_and_can_be_resumed(fault: &str, why: &str) {
 
 #[test]
 fn stuck_failover() {
-    fails_and_can_be_resumed("stuck-failover", "the promotion goes on");
+    fails_and_can_be_resumed("stuck-failover", "the promotion is still in progress");
 }
 
 #[test]
@@ -630,7 +630,9 @@ fn drill_running() {
 
 #[test]
 fn busy() {
-    each(&["busy"], |rehearsal| ends_as(rehearsal, "refused", "runs since"));
+    each(&["busy"], |rehearsal| {
+        ends_as(rehearsal, "refused", "has been running since")
+    });
 }
 
 /// A disaster with faults, in which the scenario's machine takes one of its ways.

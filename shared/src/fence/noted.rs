@@ -30,8 +30,8 @@ impl Noted {
                 }
                 Err(error) => {
                     let text = format!(
-                        "the note of what {resource} was before it was fenced cannot be read: {error}; it is left as it is. \
-                         Look at the note in the record, and set it by hand"
+                        "the note of what {resource} was before the fence could not be read: {error}; the resource \
+                         is left as it is. Look at the note in the record, and set the resource by hand"
                     );
                     let error = StepError::new(ErrorKind::Internal, text);
                     let missing = Missing::new(resource.clone(), error);

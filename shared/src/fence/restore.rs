@@ -35,7 +35,7 @@ impl Fence {
                 }
                 match setting {
                     Setting::EventSource { function, .. } if stopped.contains(function) => {
-                        let text = format!("left disabled, since its function {function} was not given back");
+                        let text = format!("left disabled: its function {function} was not restored");
                         results[index] = Err(StepError::new(ErrorKind::VerificationFailed, text));
                     }
                     _ => indices.push(index),
@@ -65,7 +65,7 @@ fn is_to_be_changed(before: &Setting, now: &Setting) -> Result<bool, StepError> 
         return Ok(true);
     }
     let text = format!(
-        "left as it is, {}: somebody has changed it since it was fenced; it was {}",
+        "left as it is, {}: somebody has changed it since the fence; before it was {}",
         now.describe(),
         before.describe()
     );
@@ -88,7 +88,10 @@ fn confirm(before: &Setting, made: Result<(), StepError>, again: Result<Setting,
         (_, Ok(now)) if now == *before => Ok(()),
         (Err(error), _) | (Ok(()), Err(error)) => Err(error),
         (Ok(()), Ok(now)) => {
-            let text = format!("it was put back, and is {} again; see what changes it", now.describe());
+            let text = format!(
+                "it was restored, but is {} again; check what changes it",
+                now.describe()
+            );
             Err(StepError::new(ErrorKind::VerificationFailed, text))
         }
     }

@@ -14,7 +14,7 @@ pub fn may_run(
     resource: &str,
 ) -> Result<(), StepError> {
     if configuration.state() == Some(&State::Pending) {
-        let text = format!("{resource} is still being made; it is tried again");
+        let text = format!("{resource} is still being created; it is tried again");
         return Err(StepError::new(ErrorKind::Conflict, text));
     }
     fit_to_run(configuration, here)
@@ -72,14 +72,12 @@ pub fn opened(now: &Setting, before: Option<&Setting>, region: &str) -> Result<O
         before => {
             let by_hand = match before {
                 Some(before) => format!(
-                    "it was changed since it was fenced; open it: {}",
+                    "it was changed since the fence; open it: {}",
                     before.by_hand(now, region)
                 ),
-                None => {
-                    "nothing is noted of what was there before; give it its throttling back in the console".to_owned()
-                }
+                None => "there is no note of its earlier throttling; set its throttling in the console".to_owned(),
             };
-            let text = format!("lets nobody in ({}): {by_hand}", now.describe());
+            let text = format!("blocks all requests ({}): {by_hand}", now.describe());
             Err(StepError::new(ErrorKind::VerificationFailed, text))
         }
     }
@@ -175,9 +173,9 @@ mod tests {
         assert_eq!(opened(&before, Some(&before), "r"), Ok(None));
         assert_eq!(opened(&stage(&[]), None, "r"), Ok(None));
         let unknown = opened(&closed, None, "r").unwrap_err();
-        assert!(unknown.message.contains("nothing is noted"), "{unknown}");
+        assert!(unknown.message.contains("there is no note"), "{unknown}");
         let changed = stage(&[("*/*", 0.0), ("~1orders/GET", 7.0)]);
         let changed = opened(&changed, Some(&before), "r").unwrap_err();
-        assert!(changed.message.contains("changed since it was fenced"), "{changed}");
+        assert!(changed.message.contains("changed since the fence"), "{changed}");
     }
 }

@@ -46,13 +46,13 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
     if plan.automation.stale_after.is_zero() {
         problems.add(
             "/automation/stale_after",
-            "is zero, so that every alarm would be too old; give it minutes, as in 10m",
+            "is zero, so every alarm would be too old; give it minutes, as in 10m",
         );
     }
     if plan.automation.page_fenced_after.as_secs() < LONGEST_STEP_SECONDS {
         problems.add(
             "/automation/page_fenced_after",
-            "is shorter than one step may take, so that a recovery at work would page people; give it 3m or more",
+            "is shorter than one step may take, so a running recovery would page people; give it 3m or more",
         );
     }
     severities(plan, &mut problems);
@@ -338,7 +338,7 @@ fn health(plan: &Plan, problems: &mut Problems) {
     if timeout.is_zero() {
         problems.add(
             "/health/timeout",
-            "is zero, so that no answer would be in time; give it seconds, as in 5s",
+            "is zero, so every answer would be too late; give it seconds, as in 5s",
         );
     }
     let needed = Duration::from_secs(timeout.as_secs().saturating_mul(u64::from(plan.health.consecutive)));
@@ -379,8 +379,10 @@ fn outside(plan: &Plan, outside: &Outside, problems: &mut Problems) {
     let regions: Vec<_> = regions.collect();
     for (path, region) in &regions {
         if plan.site(region).is_some() || observer == Some(*region) {
-            let message =
-                format!("'{region}' is one of the plan's own Regions, and proves no way out of it; name another");
+            let message = format!(
+                "'{region}' is one of the plan's own Regions, and cannot prove a connection to the outside; name \
+                 another"
+            );
             problems.add(path, message);
         }
     }
@@ -394,8 +396,9 @@ fn outside(plan: &Plan, outside: &Outside, problems: &mut Problems) {
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
         if is_under(&plan.dns.name) || NOT_OUTSIDE.iter().any(|end| is_under(end)) {
-            let message =
-                format!("'{name}' is the platform's own, or AWS's; name a host of others, outside the primary Region");
+            let message = format!(
+                "'{name}' belongs to the platform or to AWS; name somebody else's host, outside the primary Region"
+            );
             problems.add(path, message);
         }
     }
@@ -407,15 +410,14 @@ fn observer(plan: &Plan, problems: &mut Problems) {
         return;
     };
     if plan.site(region).is_some() {
-        let message = format!(
-            "'{region}' is one of the plan's two Regions, so that it adds no evidence of its own; name a third one"
-        );
+        let message =
+            format!("'{region}' is one of the plan's two Regions, so it adds no evidence of its own; name a third one");
         problems.add("/observer/region", message);
     }
     let partition = plan.regions.standby.partition();
     if partition_of(region) != partition {
         let message = format!(
-            "'{region}' is not in the partition {partition}, so that the standby Region cannot read its metric; choose a \
+            "'{region}' is not in the partition {partition}, so the standby Region cannot read its metric; choose a \
              Region of the same one"
         );
         problems.add("/observer/region", message);
@@ -444,7 +446,10 @@ fn scenario(plan: &Plan, scenario: Scenario, policy: &ScenarioPolicy, problems: 
         None => {}
     }
     if rto.maximum.is_zero() {
-        problems.add(at("objectives/rto/maximum"), "is zero; no recovery takes no time");
+        problems.add(
+            at("objectives/rto/maximum"),
+            "is zero, but every recovery takes time; give it minutes, as in 15m",
+        );
     }
     if policy.approvals_without_evidence < policy.approvals {
         let message = format!(
@@ -464,7 +469,7 @@ fn deadlines(scenario: Scenario, policy: &ScenarioPolicy, problems: &mut Problem
         if known.is_none() {
             problems.add(
                 at(name),
-                format!("a recovery from {scenario} waits for no such thing; take it out"),
+                format!("a recovery from {scenario} has no such wait; take it out"),
             );
         }
     }
@@ -477,11 +482,11 @@ fn deadlines(scenario: Scenario, policy: &ScenarioPolicy, problems: &mut Problem
             continue;
         };
         if deadline.is_zero() {
-            problems.add(at(known.name), "is zero, so that the recovery would give up at once");
+            problems.add(at(known.name), "is zero, so the recovery would give up at once");
         }
         if *deadline > known.longest {
             let message = format!(
-                "{deadline} is more than the machines are made for; {} is the most",
+                "{deadline} is longer than the machines can wait; {} is the most",
                 known.longest
             );
             problems.add(at(known.name), message);
@@ -565,7 +570,7 @@ fn severities(plan: &Plan, problems: &mut Problems) {
         if policy.respond_within.is_zero() {
             problems.add(
                 at("respond_within"),
-                "is zero, so that nobody could answer in time; give it minutes, as in 15m",
+                "is zero, so every answer would be too late; give it minutes, as in 15m",
             );
         }
         for (i, name) in policy.notify.iter().enumerate() {

@@ -55,7 +55,7 @@ pub struct Plan {
     /// The outside probe and the metric behind the alarm.
     pub probe: Probe,
     /// The third Region, from which the same probe looks. Left out, people are asked about each loss of a Region: what the
-    /// standby Region sees all crosses one way, and counts as one piece of evidence.
+    /// standby Region sees all comes by one path, and counts as one piece of evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Observer")]
     pub observer: Option<Observer>,
@@ -288,7 +288,7 @@ pub struct Probe {
     /// The metric's name: 1 for a healthy answer, 0 for any other.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_./#-][A-Za-z0-9_./#:-]{0,254}$"), extend("patternErrorMessage" = form::METRIC))]
     pub metric: String,
-    /// What proves that whoever finds nothing healthy reaches the outside at all. Left out, nothing proves it, and people are
+    /// What proves that a probe reaches the outside when it finds nothing healthy. Left out, nothing proves it, and people are
     /// asked about each loss of a Region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Outside")]
@@ -444,11 +444,10 @@ pub struct Automation {
     pub table: String,
     /// An alarm's event older than this starts nothing.
     pub stale_after: Duration,
-    /// A Region that is fenced, and still has the writer, pages people after it has heard nothing of the recovery for this
-    /// long.
+    /// A fenced Region that still has the writer pages people once the recovery has been silent for this long.
     #[serde(default = "five_minutes")]
     pub page_fenced_after: Duration,
-    /// By what two approvals come from one person.
+    /// How to tell that two approvals come from one person.
     #[serde(default)]
     pub same_person: SamePerson,
 }

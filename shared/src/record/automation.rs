@@ -14,7 +14,7 @@ pub struct Switch {
     pub on: bool,
     /// ARN of who said so.
     pub by: String,
-    /// When.
+    /// When the switch was last set.
     pub at: Timestamp,
     /// Why.
     pub reason: String,

@@ -66,7 +66,7 @@ pub struct Regions {
 }
 
 impl Header {
-    /// How it ended; nothing while it runs, also where it is gone on with after an earlier end.
+    /// How it ended; `None` while it runs, also if it was resumed after an earlier end.
     pub fn ended(&self) -> Option<&Closing> {
         self.closing
             .as_ref()
@@ -98,7 +98,7 @@ pub struct Closing {
     /// The name of its error: one of ours, Lambda's or Step Functions'.
     #[serde(default)]
     pub failed_as: Option<String>,
-    /// When.
+    /// When the recovery was closed.
     pub closed_at: Timestamp,
     /// What the steps found out, by step: each may have `warnings`, a list of [`super::Warning`].
     pub evidence: Value,
@@ -133,7 +133,7 @@ impl Record {
         Ok(entries.into_iter().map(|entry| entry.id).collect())
     }
 
-    /// Keeps a header in place of the one that is there: that it is gone on with, or how it ended.
+    /// Keeps a header in place of the one that is there: that it is resumed, or how it ended.
     pub async fn put_header(&self, header: &Header) -> Result<(), StepError> {
         self.put(&recovery_key(&header.id), "header", header).await
     }
@@ -143,12 +143,12 @@ impl Record {
         self.item(&recovery_key(id), "header").await
     }
 
-    /// Keeps what a recovery decided, so that it can be gone on with as it was begun. It is the deciding step's own data.
+    /// Keeps what a recovery decided, so that it can be resumed as it was begun. It is the deciding step's own data.
     pub async fn put_decision(&self, recovery: &RecoveryRef, decision: &impl Serialize) -> Result<(), StepError> {
         self.put(&recovery_key(&recovery.id), "decision", decision).await
     }
 
-    /// What a recovery decided, if it came to that.
+    /// What a recovery decided, if it did.
     pub async fn decision<T: DeserializeOwned>(&self, recovery: &RecoveryRef) -> Result<Option<T>, StepError> {
         self.item(&recovery_key(&recovery.id), "decision").await
     }

@@ -47,7 +47,7 @@ pub struct Claim<'a> {
     pub at: Timestamp,
 }
 
-/// What became of a claim.
+/// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
     /// It holds, with this fencing token.
@@ -104,7 +104,7 @@ impl Record {
                     None => Err(StepError::new(
                         ErrorKind::Conflict,
                         format!(
-                            "the lock of {} changed hands while it was asked for; it is tried again",
+                            "the lock of {} changed hands during this request; it is tried again",
                             claim.workload
                         ),
                     )),
@@ -192,7 +192,7 @@ fn names_to_release() -> HashMap<String, String> {
     names.map(|name| (format!("#{name}"), name.to_owned())).into()
 }
 
-/// What a recovery is told that has lost its lock.
+/// The error for a recovery that lost its lock.
 pub(super) fn preempted(recovery: &RecoveryRef) -> StepError {
     StepError::new(
         ErrorKind::Preempted,

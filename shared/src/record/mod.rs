@@ -21,7 +21,7 @@
 //! | `recovery#<id>` | `decision` | what was decided to do, and when |
 //! | `recovery#<id>` | `question#<question>` | what people were asked |
 //! | `recovery#<id>` | `approval#<question>#<who>` | what one person answered |
-//! | `recovery#<id>` | `verdict#<question>#<people>` | what the question came to, asked of so many |
+//! | `recovery#<id>` | `verdict#<question>#<people>` | the verdict on the question, asked of so many |
 //! | `recovery#<id>` | `step#<execution>#<state>` | one state's visits: first start, last end, attempts, outcome, waiting |
 //! | `recovery#<id>` | `observed#<execution>` | the times that an execution's steps observed |
 //! | `recovery#<id>` | `told#<execution>#<what>` | an announcement that was sent |

@@ -121,8 +121,8 @@ impl Record {
     pub async fn keep_observed(&self, recovery: &RecoveryRef, sighting: Sighting) {
         match tokio::time::timeout(KEEP_LIMIT, self.note_observed(recovery, sighting)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %error, "what was observed was not kept"),
-            Err(_) => tracing::warn!("what was observed was not kept: no answer within {KEEP_LIMIT:?}"),
+            Ok(Err(error)) => tracing::warn!(error = %error, "could not record what was observed"),
+            Err(_) => tracing::warn!("could not record what was observed: no answer within {KEEP_LIMIT:?}"),
         }
     }
 

@@ -39,8 +39,7 @@ impl Record {
             return Err(StepError::new(ErrorKind::VerificationFailed, text));
         }
         let plan = serde_json::from_str(&body).map_err(|error| {
-            let text =
-                format!("the plan stored as {sha256} is not one that this version reads: {error}; push it again");
+            let text = format!("this version cannot read the plan stored as {sha256}: {error}; push it again");
             StepError::new(ErrorKind::InvalidInput, text)
         })?;
         Ok((sha256, plan))

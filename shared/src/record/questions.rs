@@ -1,4 +1,4 @@
-//! What people were asked, what they answered, and what it came to.
+//! What people were asked, what they answered, and the verdict.
 
 use jiff::Timestamp;
 
@@ -37,13 +37,13 @@ impl Record {
         Ok(approvals)
     }
 
-    /// What a question came to, if that is settled. Asked of more people, or of fewer, it has a verdict of its own: what one
+    /// The verdict on a question, if it is settled. Asked of more people, or of fewer, it has a verdict of its own: what one
     /// person approved is not approved by two.
     pub async fn settled(&self, recovery: &str, ask: &Ask) -> Result<Option<Settled>, StepError> {
         self.item(&recovery_key(recovery), &settled_key(ask)).await
     }
 
-    /// Keeps what a question came to, unless that was settled before; gives what holds.
+    /// Keeps the verdict on a question, unless it was settled before; gives the one that holds.
     pub async fn settle(&self, recovery: &str, ask: &Ask, settled: Settled) -> Result<Settled, StepError> {
         let (partition, sort) = (recovery_key(recovery), settled_key(ask));
         if self.put_new(&partition, &sort, &settled).await? {
@@ -52,7 +52,7 @@ impl Record {
         Ok(self.item(&partition, &sort).await?.unwrap_or(settled))
     }
 
-    /// Keeps that Step Functions took what a question came to.
+    /// Keeps that Step Functions took the verdict on a question.
     pub async fn note_verdict_told(
         &self,
         recovery: &str,

@@ -177,7 +177,7 @@ pub struct Missing {
     pub resource: Resource,
     /// Why, and what to do.
     pub reason: String,
-    /// What came of the call to AWS behind it, without what was called on which resource.
+    /// The answer of AWS to the call behind it, without what was called on which resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }

@@ -30,7 +30,7 @@ pub struct StepRun<'a> {
 /// How one invocation of a step ended.
 #[derive(Clone, Debug)]
 pub struct StepEnd {
-    /// When.
+    /// When it ended.
     pub at: Timestamp,
     /// Nothing, or the error.
     pub outcome: Result<(), StepError>,
@@ -46,7 +46,7 @@ pub struct TimelineStep {
     pub execution: String,
     /// The step's name.
     pub name: String,
-    /// The state.
+    /// The state that invoked it.
     pub state: String,
     /// When it first began.
     pub started_at: Timestamp,

@@ -43,7 +43,7 @@ pub struct Undo {
 /// that whoever activates that Region later finds it without the other one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fenced {
-    /// The resource.
+    /// What was fenced.
     pub resource: Resource,
     /// What was there before.
     pub previous: Value,
@@ -55,7 +55,7 @@ pub struct Fenced {
     /// Whether it was shut before the fence already, so that nobody opens it.
     #[serde(default)]
     pub shut_before: bool,
-    /// When.
+    /// When it was fenced.
     pub at: Timestamp,
 }
 
@@ -75,22 +75,19 @@ impl Undo {
     /// How what it would have noted is taken back, where `error` kept it from being noted.
     pub fn not_noted(&self, error: &StepError) -> Warning {
         let how = match (&self.by_hand, &self.taken_back_by) {
-            (Some(by_hand), _) => format!("by hand: {by_hand}"),
-            (None, Some(by)) => format!("by {by}"),
-            (None, None) => "not at all".to_owned(),
+            (Some(by_hand), _) => format!("take it back by hand: {by_hand}"),
+            (None, Some(by)) => format!("it is taken back by {by}"),
+            (None, None) => "it cannot be taken back".to_owned(),
         };
-        let text = format!(
-            "{} was changed without an undo note; it is taken back {how}",
-            self.resource.text
-        );
+        let text = format!("{} was changed without an undo note; {how}", self.resource.text);
         Warning::new(WarningCode::NotNoted, text)
             .on(self.resource.clone())
             .because(error)
     }
 }
 
-/// Whether a step past the point of no return goes on although the record fails: only where this Region was seen to write. Gives the
-/// error back as what it goes on with. Errors: `Preempted`, and that error where it does not.
+/// Whether a step past the point of no return continues although the record fails: only if AWS showed this Region as the writer.
+/// Gives the error back if it continues. Errors: `Preempted`, and that error if it does not continue.
 pub fn go_on_without_record(
     error: StepError,
     writer_seen_at: Option<Timestamp>,
@@ -100,7 +97,8 @@ pub fn go_on_without_record(
     if error.kind == ErrorKind::Preempted || !writer_seen_at.is_some_and(is_recent) {
         return Err(error);
     }
-    tracing::error!(error = %error, "the record fails; this Region was seen to write, and it goes on without an undo note");
+    tracing::error!(error = %error, "the record failed; AWS showed this Region as the writer, so the step continues \
+                                     without an undo note");
     Ok(error)
 }
 
@@ -127,7 +125,7 @@ impl Record {
         Ok(())
     }
 
-    /// Likewise past the point of no return: where the record fails and this Region was seen to write within the last 10 minutes,
+    /// Likewise past the point of no return: where the record fails and AWS showed this Region as the writer within the last 10 minutes,
     /// the change goes on without a note. Gives why, which is logged too. Errors: `Preempted`, and why nothing was noted.
     pub async fn note_undos_or_go_on(
         &self,
@@ -251,7 +249,7 @@ pub(super) fn passing(reasons: &[CancellationReason], what: &str) -> Option<Step
         "ThrottlingError" | "ProvisionedThroughputExceeded" => Some(ErrorKind::Throttled),
         _ => None,
     })?;
-    let text = format!("dynamodb:TransactWriteItems on {what}: it was cancelled, and is tried again");
+    let text = format!("dynamodb:TransactWriteItems on {what}: it was cancelled; it is tried again");
     Some(StepError::new(kind, text))
 }
 

@@ -33,10 +33,10 @@ pub struct Reopened {
 }
 
 impl Reopened {
-    /// What the recovery is told that fenced `region`.
+    /// The error for the recovery that fenced `region`.
     pub fn preempts(&self, region: &str) -> StepError {
         let text = format!(
-            "people opened {region} again ({}), so that recovery {} changes nothing more; start a new one",
+            "people opened {region} again ({}), so recovery {} changes nothing more; start a new one",
             self.by.join(", "),
             self.recovery
         );

@@ -50,7 +50,7 @@ impl Scenario {
         found.unwrap_or_else(|| panic!("the scenario {self} has no module; Scenario::add makes one known"))
     }
 
-    /// The state machine that recovers from it, by the last words of its name; nothing where there is none yet.
+    /// The state machine that recovers from it, by the last words of its name; `None` if it has no machine yet.
     pub fn machine(self) -> Option<&'static str> {
         self.definition().machine
     }

@@ -18,7 +18,7 @@ pub trait Module {
     const SCENARIO: Scenario;
     /// Its name for people, as a headline.
     const TITLE: &'static str;
-    /// The state machine that recovers from it, by the last words of its name; nothing where there is none yet.
+    /// The state machine that recovers from it, by the last words of its name; `None` if it has no machine yet.
     const MACHINE: Option<&'static str> = None;
     /// Whether it loses writes even when everything goes well, so that the plan needs an RPO.
     const LOSES_WRITES: bool;
@@ -36,7 +36,7 @@ pub trait Module {
 
     /// What people are told when a recovery from it begins in `here`.
     fn announcement(_plan: &Plan, here: &Site) -> String {
-        format!("A recovery from {} has begun in {}.", Self::SCENARIO, here.region)
+        format!("A recovery from {} has started in {}.", Self::SCENARIO, here.region)
     }
 
     /// Why an alarm in that Region cannot start it; nothing where it can.
@@ -108,7 +108,7 @@ pub(super) const DATABASE: Deadline = Deadline::of_plan(
 /// Until customers are served: what every scenario waits for last.
 pub(super) const HEALTH: Deadline = Deadline::of_plan(
     "health",
-    "Until the public name answers healthily.",
+    "Until the public name answers as healthy.",
     Duration::from_secs(3600),
 );
 

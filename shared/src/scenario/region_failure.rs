@@ -72,7 +72,7 @@ impl Module for RegionFailure {
         .or(Duration::from_secs(10 * 60)),
         Deadline::of_machine(
             "dns",
-            "Until a changed record has reached every name server; after it the health check has the last word.",
+            "Until a changed record has reached every name server; after that the health check decides.",
             Duration::from_secs(5 * 60),
         ),
         HEALTH,
@@ -92,7 +92,7 @@ impl Module for RegionFailure {
 
     fn announcement(plan: &Plan, here: &Site) -> String {
         format!(
-            "A recovery has begun in {}. It looks at both Regions, then promotes the database here and moves {}.",
+            "A recovery has started in {}. It checks both Regions, then promotes the database here and moves {}.",
             here.region, plan.dns.name
         )
     }

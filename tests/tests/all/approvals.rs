@@ -224,7 +224,7 @@ fn a_topic_that_fails_does_not_fail_the_step() {
         );
         assert_eq!(
             output["summary"],
-            "people are asked, and could not be told on the topic"
+            "people are asked, but the message on the topic failed"
         );
         assert!(world.kept_question().await.is_some());
         // The next try tells them.
@@ -392,7 +392,7 @@ fn what_somebody_unknown_started_needs_two() {
             body["message"]
                 .as_str()
                 .unwrap()
-                .contains("it is not known who started"),
+                .contains("AWS does not say who started"),
             "{body}"
         );
         assert_eq!(answer(SECOND).await.0, 200);
@@ -601,7 +601,12 @@ fn with_enough_approvals_the_machine_goes_on() {
         assert_answer(&asking.approves(ON_CALL).await, 202, "waiting", "one more person");
         asking.a_moment().await;
         assert_eq!(asking.verdicts(), 0);
-        assert_answer(&asking.approves(SECOND).await, 200, "approved", "goes on");
+        assert_answer(
+            &asking.approves(SECOND).await,
+            200,
+            "approved",
+            "the recovery continues",
+        );
         asking.a_moment().await;
         assert_eq!(asking.verdicts(), 1);
         // While it goes on, and after it has ended.
@@ -624,7 +629,7 @@ fn one_who_declines_ends_it_before_anything_is_changed() {
         let no = asking
             .answer(&asking.question, SECOND, "decline", Some("it comes back"))
             .await;
-        assert_answer(&no, 200, "declined", "nothing more is done");
+        assert_answer(&no, 200, "declined", "does nothing more");
         asking.wait().await;
         let closing = asking.closing().await;
         assert_eq!(closing.outcome, Outcome::Declined);
@@ -704,9 +709,14 @@ fn whoever_started_it_is_not_the_one_who_is_needed() {
             &alone,
             202,
             "waiting",
-            "whoever started the recovery is not enough alone",
+            "whoever started the recovery cannot approve alone",
         );
-        assert_answer(&asking.approves(ON_CALL).await, 409, "already-answered", "not enough");
+        assert_answer(
+            &asking.approves(ON_CALL).await,
+            409,
+            "already-answered",
+            "cannot approve alone",
+        );
         asking.a_moment().await;
         assert_eq!((asking.verdicts(), asking.settled().await), (0, None));
         assert_answer(&asking.approves(SECOND).await, 200, "approved", "");

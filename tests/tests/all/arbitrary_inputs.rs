@@ -30,7 +30,7 @@ const ANY: u32 = 100;
 /// How often the machine is started.
 const STARTED: u32 = 60;
 /// What a step says of an input that does not parse.
-const NOT_TAKEN: &str = "was called with an input it does not take";
+const NOT_TAKEN: &str = "does not accept its input";
 
 /// A valid input of each step, without the state that calls it.
 static INPUTS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {

@@ -323,7 +323,7 @@ fn an_answer_is_passed_on() {
 #[test]
 fn an_input_that_does_not_parse_is_invalid_input() {
     let function = Function::start();
-    let ours = "misbehaving-step was called with an input it does not take: ";
+    let ours = "misbehaving-step does not accept its input: ";
     for (input, text) in [
         (json!({ "deed": { "do": "answer" }, "count": "three" }), "expected u32"),
         (

@@ -349,7 +349,7 @@ fn where_taking_back_dies_too_the_recovery_ends_as_failed_and_says_what_stands()
         assert_eq!(closing.outcome, Outcome::Failed);
         let reason = closing.reason.unwrap();
         assert!(
-            reason.contains("UndoScenario: States.Runtime") && reason.contains("What was changed stands: fence-region"),
+            reason.contains("UndoScenario: States.Runtime") && reason.contains("These changes remain: fence-region"),
             "{reason}"
         );
         assert!(world.is_unlocked().await);

@@ -63,7 +63,7 @@ fn a_failover_by_hand_before_anything_else_has_noticed_is_for_two_people() {
         world.cloud().take_region_away(PRIMARY);
         world.start("by-hand", request("failover"));
         let question = world.question().await;
-        assert!(question.text.contains("that cannot be taken back"), "{}", question.text);
+        assert!(question.text.contains("this cannot be undone"), "{}", question.text);
         assert_eq!(
             world.answer(&question, ON_CALL, "approve", Some("it is dark")).await.0,
             202
@@ -84,7 +84,7 @@ fn a_healthy_service_is_left_alone() {
         world.wait().await;
         let closing = world.only_header().await.closing.unwrap();
         assert_eq!(closing.outcome, Outcome::Refused);
-        assert!(closing.reason.unwrap().contains("nothing has to be recovered"));
+        assert!(closing.reason.unwrap().contains("nothing to recover"));
         world.assert_as_before();
         assert!(world.is_unlocked().await && !world.has_failed());
         assert_eq!(world.subjects().len(), 2, "a refusal is told");
@@ -274,7 +274,7 @@ fn a_database_that_does_not_come_fails_the_recovery_at_its_deadline() {
         assert_eq!(closing.outcome, Outcome::Failed);
         let reason = closing.reason.unwrap();
         assert!(
-            reason.contains("after 30 s the database is not ready: the promotion goes on"),
+            reason.contains("after 30 s the database is not ready: the promotion is still in progress"),
             "{reason}"
         );
         assert!(world.has_failed() && world.is_unlocked().await);

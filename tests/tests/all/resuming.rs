@@ -841,7 +841,7 @@ fn a_recovery_from_another_scenario_is_not_gone_on_with() {
         let refused = world.headers().await.pop().unwrap();
         let why = refused.ended().unwrap().reason.clone().unwrap();
         assert!(
-            why.contains(&header.id) && why.contains("for az-failure, and not what is asked for"),
+            why.contains(&header.id) && why.contains("for az-failure, not what was asked for"),
             "{why}"
         );
         assert_eq!(world.record.header(&header.id).await.unwrap(), Some(other));

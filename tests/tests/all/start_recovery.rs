@@ -155,7 +155,7 @@ fn a_recovery_runs_as_long_as_its_execution_does() {
         open(&world, "RUNNING").await;
         let answer = decided(&world, &event_of(&world, ALARM)).await;
         assert!(
-            reason(&answer).contains("abcdef (region-failure) runs since 2026-01-06T01:55:00Z"),
+            reason(&answer).contains("abcdef (region-failure) has been running since 2026-01-06T01:55:00Z"),
             "{answer}"
         );
     });

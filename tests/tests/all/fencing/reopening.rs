@@ -124,7 +124,7 @@ fn a_region_opens_only_where_each_condition_holds_in_its_order() {
         tokio::time::sleep(Duration::from_secs(600)).await;
         refused(world.reopen(ON_CALL, true).await, Condition::Canary, "ExecuteStatement");
         cloud.rds.set_data_api(&cluster, true);
-        let why = "was not shut for a move between Regions";
+        let why = "not for a move between Regions";
         refused(world.reopen(ON_CALL, true).await, Condition::OneMove, why);
         assert_eq!(world.primary(), shut, "nothing was opened");
         assert!(world.is_unlocked().await);
