@@ -30,6 +30,7 @@ mod template;
 mod time_limits;
 mod watching_back;
 mod who_writes;
+mod words;
 mod worst_case;
 
 // Most tests play rehearsals, which are many small allocations.
