@@ -138,7 +138,7 @@ fn with_one_signal_missing_two_people_are_asked() {
         let question = world.question().await;
         for part in [
             "2 different people",
-            "the observer says down, 2 of 3 signals of us-west-2 say down, and 1 of all 4 say healthy",
+            "the observer says down; 2 of 3 signals of us-west-2 say down; 1 of all 4 signals say healthy",
             "replication-lag says healthy",
             "AWS Health",
         ] {

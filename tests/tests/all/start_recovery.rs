@@ -164,7 +164,7 @@ fn a_recovery_runs_as_long_as_its_execution_does() {
         open(&world, "ABORTED").await;
         let answer = decided(&world, &event_of(&world, ALARM)).await;
         assert!(
-            reason(&answer).contains("(stopped), and for 24h after that"),
+            reason(&answer).contains("(stopped); for 24h after that"),
             "{answer}"
         );
     });
@@ -359,7 +359,7 @@ fn an_alarm_after_a_recovery_waits_until_that_has_cooled_down() {
         let early = decided(&world, &event_of(&world, ALARM)).await;
         let expected = format!("recovery {} ended at", header.id);
         assert!(
-            reason(&early).contains(&expected) && reason(&early).contains("(recovered), and for 15m after that"),
+            reason(&early).contains(&expected) && reason(&early).contains("(recovered); for 15m after that"),
             "{early}"
         );
         assert_eq!(world.recovery_arns().len(), 1);
@@ -414,7 +414,7 @@ fn of_two_alarms_at_the_same_moment_one_recovers() {
                     ([true, false], 1),
                     "{delay} ms: {first} {second}"
                 );
-                let (busy, cooling) = ("one recovery runs at a time", "(recovered), and for 24h after that");
+                let (busy, cooling) = ("one recovery runs at a time", "(recovered); for 24h after that");
                 assert!(
                     [busy, cooling].iter().any(|why| reason(&second).contains(why)),
                     "{second}"

@@ -104,7 +104,7 @@ fn a_region_opens_only_where_each_condition_holds_in_its_order() {
         refused(
             world.reopen(ON_CALL, true).await,
             Condition::Lock,
-            "is at work in us-west-2",
+            "is running in us-west-2",
         );
         world.execution_is("ABORTED");
         let why = "asked AWS to promote the database";
