@@ -1,5 +1,5 @@
-//! What goes wrong in a rehearsal beside the disaster itself: what `--fault` takes. Each kind is a [`FaultKind`], and what it
-//! does to the world is an [`Effect`].
+//! Faults that a rehearsal injects beside the disaster itself: what `--fault` takes. Each kind is a [`FaultKind`]; its [`Effect`]
+//! changes the world.
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub trait Effect: Send + Sync {
     /// Ends what the simulated AWS does not end by itself when its faults are lifted.
     fn lift(&self, _world: &World<'_>) {}
 
-    /// Whether it says what is lost, in place of the scenario.
+    /// Whether it replaces what the scenario loses.
     fn replaces_the_disaster(&self) -> bool {
         false
     }
@@ -123,11 +123,11 @@ pub struct FaultKind {
     pub form: &'static str,
     /// What goes wrong.
     pub what: &'static str,
-    /// What the recovery must do.
+    /// The expected result: a sentence about the recovery, without its subject.
     pub expected: &'static str,
     /// Which scenarios it can be together with.
     pub fits: Fits,
-    /// Of what it is one of several that cannot be together, such as what is lost.
+    /// What it decides, such as what is lost. Two faults that decide the same exclude each other.
     pub says: &'static [&'static str],
     /// How often campaigns draw it, beside the others.
     pub lots: u32,
@@ -226,7 +226,7 @@ impl Fault {
             .split_once(':')
             .map_or((spec, None), |(name, rest)| (name, Some(rest)));
         let kind = kinds.into_iter().find(|kind| kind.name() == name);
-        let kind = kind.ok_or_else(|| format!("there is no fault '{name}'; --list-faults shows them all"))?;
+        let kind = kind.ok_or_else(|| format!("there is no fault '{name}'; --list-faults lists all"))?;
         let said = Said {
             name: kind.name(),
             argument,
@@ -308,7 +308,7 @@ impl Said<'_> {
     /// What must be said after the colon: a `what`. Errors: a text, if it is not.
     pub fn text(&self, what: &str) -> Result<&str, String> {
         let given = self.argument.filter(|text| !text.is_empty());
-        given.ok_or_else(|| format!("say which: {}:<{what}>", self.name))
+        given.ok_or_else(|| format!("give its value: {}:<{what}>", self.name))
     }
 
     /// A time that must be said after the colon. Errors: a text, if it is not, or is none at all.
@@ -319,7 +319,7 @@ impl Said<'_> {
             .parse()
             .map_err(|error| format!("{name}: {error}"))?;
         if time.as_secs() == 0 {
-            return Err(format!("{name}: no time at all changes nothing"));
+            return Err(format!("{name}: a time of 0 changes nothing"));
         }
         Ok(time)
     }
@@ -358,7 +358,7 @@ pub fn compatible(faults: &[Fault]) -> Result<(), String> {
             }
             let mut says = fault.kind.says.iter();
             if let Some(what) = says.find(|what| other.kind.says.contains(what)) {
-                return Err(format!("{fault} and {other} cannot be together: each says {what}"));
+                return Err(format!("{fault} and {other} exclude each other: each says {what}"));
             }
         }
     }

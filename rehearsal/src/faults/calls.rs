@@ -36,7 +36,7 @@ fn service(said: &Said<'_>, name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "the simulator has no service '{name}'; it has {}",
+        "no service '{name}' in the simulator; it has {}",
         services.join(", ")
     ))
 }
@@ -56,7 +56,7 @@ fn some_service(rng: &mut fastrand::Rng, vocabulary: &Vocabulary) -> String {
 pub static THROTTLE: FaultKind = FaultKind::with(
     "throttle:<service>",
     "half of the service's calls are throttled for 10 minutes",
-    "recovers, later",
+    "ends as recovered, later",
     |said| Ok(Box::new(Throttle(service(said, said.text("service")?)?))),
     |rng, vocabulary| Box::new(Throttle(some_service(rng, vocabulary))),
 );
@@ -84,18 +84,18 @@ impl Effect for Throttle {
 /// A service fails a share of its calls.
 pub static ERRORS: FaultKind = FaultKind::with(
     "errors:<service>:<rate>",
-    "this share of the service's calls fails with a server error; 0.2 is one of five",
-    "recovers, later",
+    "this share of the service's calls fails with a server error",
+    "ends as recovered, later",
     |said| {
         let (of, rate) = said
             .text("service>:<rate")?
             .split_once(':')
-            .ok_or("say how many: errors:<service>:<rate>")?;
+            .ok_or("give the share: errors:<service>:<rate>")?;
         let share: f64 = rate
             .parse()
             .map_err(|_| format!("{rate} is no share; 0.2 is one of five"))?;
         if !(share > 0.0 && share <= 1.0) {
-            return Err(format!("{share} is no share: it is more than 0 and at most 1"));
+            return Err(format!("{share} is no share: it must be more than 0 and at most 1"));
         }
         Ok(Box::new(Errors {
             service: service(said, of)?,
@@ -136,8 +136,8 @@ pub static LOST_REPLY: FaultKind = FaultKind {
     lots: 4,
     ..FaultKind::with(
         "lost-reply:<operation>",
-        "the operation's first call is done, and its answer never comes",
-        "recovers, with one effect",
+        "AWS executes the operation's first call, and its answer is lost",
+        "ends as recovered; the operation takes effect once",
         |said| Ok(Box::new(LostReply(operation(said.text("operation")?)?))),
         |rng, vocabulary| {
             let operations = &vocabulary.operations;
@@ -152,9 +152,7 @@ fn operation(name: &str) -> Result<String, String> {
     if is_name {
         return Ok(name.to_owned());
     }
-    Err(format!(
-        "'{name}' is no operation; they are written as FailoverGlobalCluster"
-    ))
+    Err(format!("'{name}' is no operation; write it like FailoverGlobalCluster"))
 }
 
 struct LostReply(String);
@@ -180,7 +178,7 @@ impl Effect for LostReply {
 pub static SNS_DOWN: FaultKind = FaultKind::plain::<SnsDown>(
     "sns-down",
     "SNS fails in every Region",
-    "recovers, and keeps that nobody was told",
+    "ends as recovered; the record says that nobody was told",
 );
 
 #[derive(Default)]
@@ -207,8 +205,8 @@ pub static TABLE_THROTTLED: FaultKind = FaultKind {
     lots: 1,
     ..FaultKind::plain::<TableThrottled>(
         "table-throttled",
-        "20 s of each minute the table of records throttles every call",
-        "recovers",
+        "the table of records throttles every call for 20 s of each minute",
+        "ends as recovered",
     )
 };
 
@@ -238,7 +236,7 @@ pub static TABLE_AWAY: FaultKind = FaultKind {
     ..FaultKind::plain::<TableAway>(
         "table-away",
         "from the promotion on, the table of records of the Region that takes over fails every call for 6 min",
-        "recovers without undo notes, at least in part, and people are told which",
+        "ends as recovered or partial, without undo notes; people are told which are missing",
     )
 };
 

@@ -12,8 +12,8 @@ pub static SKEW: FaultKind = FaultKind {
     lots: 1,
     ..FaultKind::with(
         "clock-skew:<duration>",
-        "the functions' clocks are off by up to this much, each by its own",
-        "recovers, with measured figures still right",
+        "each function's clock is off by up to this much",
+        "ends as recovered; the measured RTO and RPO stay right",
         |said| Ok(Box::new(Skew(said.time()?))),
         |_, _| Box::new(Skew(plan::Duration::from_secs(1))),
     )

@@ -28,7 +28,7 @@ pub static BOTH: FaultKind = FaultKind {
     ..FaultKind::plain::<Both>(
         "both-databases",
         "RDS and the databases of the standby Region are out too",
-        "refuses before it fences anything, and says why",
+        "ends as refused, with the reason; nothing is fenced",
     )
 };
 
@@ -54,7 +54,7 @@ pub static LAG: FaultKind = FaultKind {
     ..FaultKind::with(
         "lag:<duration>",
         "replication is this far behind all the time",
-        "asks people where that is more than the RPO target, with the loss",
+        "asks people if the lag exceeds the RPO target, and shows the loss",
         |said| Ok(Box::new(Lag(said.time()?))),
         |rng, _| {
             let seconds = [2, 30, 240, 600, 7200][rng.usize(..5)];
@@ -88,7 +88,7 @@ pub static NO_LAG_METRIC: FaultKind = FaultKind {
     ..FaultKind::plain::<NoLagMetric>(
         "no-lag-metric",
         "the replication lag is not published",
-        "asks people, with the loss unmeasured",
+        "asks people, and shows the loss as unmeasured",
     )
 };
 
@@ -111,8 +111,8 @@ impl Effect for NoLagMetric {
 /// The replication lag is published under other dimensions.
 pub static LAG_BY_SOURCE: FaultKind = FaultKind::plain::<LagBySource>(
     "lag-by-source",
-    "the replication lag is published under the cluster and the Region that it comes from",
-    "recovers as with the lag under the cluster alone",
+    "the replication lag has the source Region as a second dimension",
+    "ends as recovered, as with the cluster as the only dimension",
 );
 
 #[derive(Default)]
@@ -132,7 +132,7 @@ pub static SWITCHOVER_HANGS: FaultKind = FaultKind {
     ..FaultKind::with(
         "switchover-hangs[:<duration>]",
         "the next switchover does not end, or AWS cancels it after that time",
-        "asks whether to fail over",
+        "asks people whether to fail over",
         |said| {
             let after = said.argument.map(|_| said.time()).transpose()?;
             Ok(Box::new(SwitchoverHangs(after)))
@@ -163,7 +163,7 @@ pub static STUCK_FAILOVER: FaultKind = FaultKind {
     ..FaultKind::plain::<StuckFailover>(
         "stuck-failover",
         "the next failover does not end",
-        "fails with everything said, and can be resumed",
+        "ends as failed, with the reason; it can be resumed",
     )
 };
 
@@ -183,8 +183,8 @@ pub static FAILED_FAILOVER: FaultKind = FaultKind {
     says: &[WHAT_BECOMES_OF_A_FAILOVER],
     ..FaultKind::plain::<FailedFailover>(
         "failed-failover",
-        "AWS gives the next failover up",
-        "fails with everything said, and can be resumed",
+        "AWS gives up the next failover",
+        "ends as failed, with the reason; it can be resumed",
     )
 };
 
@@ -203,8 +203,8 @@ pub static STALE_READS: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::with(
         "stale-reads:<duration>",
-        "one look in four at the global database shows what was so long ago",
-        "believes that AWS has cancelled a promotion only after several looks in a row",
+        "one read in four of the global database is this old",
+        "needs several reads in a row to take a promotion for cancelled",
         |said| Ok(Box::new(StaleReads(said.time()?))),
         |rng, _| Box::new(StaleReads(plan::Duration::from_secs([30, 120, 300][rng.usize(..3)]))),
     )
@@ -229,8 +229,8 @@ pub static TARGET_UNNAMED: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::plain::<TargetUnnamed>(
         "target-unnamed",
-        "AWS does not say to which cluster the database moves",
-        "waits until the move has ended, and begins no second one",
+        "AWS does not name the cluster to which the database moves",
+        "waits until the move has ended; starts no second one",
     )
 };
 
@@ -250,7 +250,7 @@ pub static THIRD_WRITER: FaultKind = FaultKind {
     ..FaultKind::plain::<ThirdWriter>(
         "third-writer",
         "somebody has moved the database to a third Region",
-        "refuses, with the name of that cluster, before it fences anything",
+        "ends as refused, and names that cluster; nothing is fenced",
     )
 };
 

@@ -35,7 +35,7 @@ pub static DUPLICATE_EVENT: FaultKind = FaultKind {
     ..FaultKind::plain::<DuplicateEvent>(
         "duplicate-event",
         "EventBridge delivers each event twice",
-        "starts once",
+        "starts one recovery",
     )
 };
 
@@ -54,7 +54,7 @@ pub static LATE_EVENT: FaultKind = FaultKind {
     ..FaultKind::with(
         "late-event:<duration>",
         "EventBridge delivers each event this much later",
-        "starts nothing where that is stale",
+        "starts nothing if the event is stale",
         |said| Ok(Box::new(LateEvent(said.time()?))),
         |rng, _| {
             let minutes = [1, 5, 15, 30][rng.usize(..4)];
@@ -85,7 +85,7 @@ pub static FLAPPING_ALARM: FaultKind = FaultKind {
     ..FaultKind::plain::<FlappingAlarm>(
         "flapping-alarm",
         "the alarm goes to OK and back to ALARM while the recovery runs",
-        "starts once",
+        "starts one recovery",
     )
 };
 

@@ -1,4 +1,4 @@
-//! What looks like the loss of a Region from somewhere, and is none; and who is missing where one is lost.
+//! What only looks like the loss of a Region; and observers that are lost with one.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -35,8 +35,8 @@ pub static BAD_RELEASE: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<BadRelease>(
         "bad-release",
-        "the old side's functions answer with errors since a release; its Region works",
-        "asks people whether to switch over; moves nothing without them",
+        "since a release, the functions of the old side return errors; its Region works",
+        "asks people whether to switch over; moves nothing without approval",
     )
 };
 
@@ -60,7 +60,7 @@ pub static CERTIFICATE_EXPIRED: FaultKind = FaultKind {
     ..FaultKind::plain::<CertificateExpired>(
         "certificate-expired",
         "the certificate of the public name has expired on the old side; its Region works",
-        "asks people whether to switch over; moves nothing without them",
+        "asks people whether to switch over; moves nothing without approval",
     )
 };
 
@@ -83,8 +83,8 @@ pub static PROBE_BLOCKED: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
     ..FaultKind::plain::<ProbeBlocked>(
         "probe-blocked",
-        "a firewall refuses whoever asks from Lambda's addresses; customers are served, and people decline",
-        "asks people; declined, everything as before",
+        "a firewall blocks Lambda's addresses; customers are served, and people decline",
+        "asks people; ends as declined; everything is as before",
     )
 };
 
@@ -112,7 +112,7 @@ pub static STANDBY_ISOLATED: FaultKind = FaultKind {
     ..FaultKind::plain::<StandbyIsolated<false>>(
         "standby-isolated",
         "the new side reaches neither another Region nor the internet; customers are served, and people decline",
-        "knows nothing, and asks people; declined, everything as before",
+        "asks people, without evidence; ends as declined; everything is as before",
     )
 };
 
@@ -122,8 +122,8 @@ pub static STANDBY_ISOLATED_PARTLY: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
     ..FaultKind::plain::<StandbyIsolated<true>>(
         "standby-isolated-partly",
-        "the new side reaches the outside and not the old side; customers are served, and people decline",
-        "asks people, since the observer finds the service healthy; declined, everything as before",
+        "the new side reaches the internet but not the old side; customers are served, and people decline",
+        "asks people, because the observer finds the service healthy; ends as declined; everything is as before",
     )
 };
 
@@ -166,8 +166,8 @@ pub static METRIC_FORGED: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
     ..FaultKind::plain::<MetricForged>(
         "metric-forged",
-        "somebody publishes the probes' metric as unhealthy while the new side does not reach the old one; people decline",
-        "asks people, since the probes wrote down something else; declined, everything as before",
+        "somebody publishes the probes' metric as unhealthy, and the new side does not reach the old one; people decline",
+        "asks people, because the probes recorded something else; ends as declined; everything is as before",
     )
 };
 
@@ -221,7 +221,7 @@ pub static OBSERVER_LOST: FaultKind = FaultKind {
     ..FaultKind::plain::<ObserverLost>(
         "observer-lost",
         "the observer's Region is lost as well",
-        "asks people, since only one Region looks",
+        "asks people, because only one Region observes",
     )
 };
 

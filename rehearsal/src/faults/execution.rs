@@ -20,8 +20,8 @@ pub static CHILD_DIES: FaultKind = FaultKind {
     says: &[WHAT_BECOMES_OF_IT],
     ..FaultKind::with(
         "child-dies:<state>",
-        "the scenario's execution ends at this state: by a defect of its machine, its time limit, or somebody who stops it",
-        "takes back what it changed, unless the promotion has begun; ends as rolled-back or failed, and can be resumed",
+        "the scenario's execution ends at this state: a defect of its machine, its time limit, or a person stops it",
+        "takes back its changes, unless the promotion has begun; ends as rolled-back or failed; it can be resumed",
         |said| Ok(Box::new(ChildDies(state(said, said.text("state")?)?))),
         |rng, vocabulary| {
             let mut states = vocabulary.states();
@@ -36,7 +36,7 @@ fn state(said: &Said<'_>, name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "no scenario's machine has a state '{name}'; there are {}",
+        "no scenario's machine has a state '{name}'; the states are {}",
         states.join(", ")
     ))
 }
@@ -119,7 +119,7 @@ pub static CHILD_NOT_STOPPED: FaultKind = FaultKind {
     ..FaultKind::plain::<ChildNotStopped>(
         "child-not-stopped",
         "a person stops the recovery, and Step Functions does not stop the scenario's execution",
-        "stops that execution, frees the lock and tells people; can be resumed",
+        "stops that execution, frees the lock and tells people; it can be resumed",
     )
 };
 
@@ -144,8 +144,8 @@ pub static STOP_DENIED: FaultKind = FaultKind {
     says: &[WHAT_BECOMES_OF_IT],
     ..FaultKind::plain::<StopDenied>(
         "stop-denied",
-        "the same, and no function may stop an execution",
-        "keeps the lock until that execution has ended by itself; can be resumed",
+        "as child-not-stopped, and the functions are denied StopExecution",
+        "keeps the lock until that execution has ended by itself; it can be resumed",
     )
 };
 

@@ -12,7 +12,7 @@ const WHO_HOLDS_THE_LOCK: &str = "who holds the lock";
 pub static DRILL_RUNNING: FaultKind = FaultKind {
     lots: 1,
     says: &[WHO_HOLDS_THE_LOCK],
-    ..FaultKind::plain::<DrillRunning>("drill-running", "a drill holds the lock", "takes over")
+    ..FaultKind::plain::<DrillRunning>("drill-running", "a drill holds the lock", "takes the lock over")
 };
 
 #[derive(Default)]
@@ -35,7 +35,7 @@ pub static BUSY: FaultKind = FaultKind {
     ..FaultKind::plain::<Busy>(
         "busy",
         "another live recovery holds the lock",
-        "refuses, and says what is busy since when",
+        "ends as refused, and names the recovery that holds the lock, and since when",
     )
 };
 

@@ -14,7 +14,97 @@ pub mod processes;
 pub mod region;
 pub mod standby;
 
-/// Every kind of fault that scenarios share, in the order in which they are listed.
+/// Kinds of faults that disturb the same part of the world.
+pub struct FaultGroup {
+    /// What they disturb, for people.
+    pub title: &'static str,
+    /// The kinds, in the order in which they are listed.
+    pub kinds: &'static [&'static FaultKind],
+}
+
+/// Every kind of fault, as lists for people show them.
+pub static FAULT_GROUPS: &[FaultGroup] = &[
+    FaultGroup {
+        title: "How a Region is lost",
+        kinds: &[
+            &region::OUTAGE,
+            &region::GREY_REGION,
+            &region::GREY_CONTROL,
+            &region::LOST_AFTER_FENCE,
+            &region::OLD_OUTAGE,
+        ],
+    },
+    FaultGroup {
+        title: "What only looks like the loss of a Region, and lost evidence",
+        kinds: &[
+            &evidence::BAD_RELEASE,
+            &evidence::CERTIFICATE_EXPIRED,
+            &evidence::PROBE_BLOCKED,
+            &evidence::STANDBY_ISOLATED,
+            &evidence::STANDBY_ISOLATED_PARTLY,
+            &evidence::METRIC_FORGED,
+            &evidence::OBSERVER_LOST,
+        ],
+    },
+    FaultGroup {
+        title: "Database and replication",
+        kinds: &[
+            &database::BOTH,
+            &database::LAG,
+            &database::NO_LAG_METRIC,
+            &database::LAG_BY_SOURCE,
+            &database::SWITCHOVER_HANGS,
+            &database::STUCK_FAILOVER,
+            &database::FAILED_FAILOVER,
+            &database::STALE_READS,
+            &database::TARGET_UNNAMED,
+            &database::THIRD_WRITER,
+        ],
+    },
+    FaultGroup {
+        title: "The two Regions' resources",
+        kinds: &[&standby::BROKEN, &standby::OLD_SIDE_DENIED],
+    },
+    FaultGroup {
+        title: "People",
+        kinds: &[&people::ASLEEP, &people::DECLINES, &people::ONE_TWICE],
+    },
+    FaultGroup {
+        title: "Calls of AWS",
+        kinds: &[
+            &calls::THROTTLE,
+            &calls::ERRORS,
+            &calls::LOST_REPLY,
+            &calls::SNS_DOWN,
+            &calls::TABLE_THROTTLED,
+            &calls::TABLE_AWAY,
+        ],
+    },
+    FaultGroup {
+        title: "The alarm's event",
+        kinds: &[
+            &delivery::DUPLICATE_EVENT,
+            &delivery::LATE_EVENT,
+            &delivery::FLAPPING_ALARM,
+        ],
+    },
+    FaultGroup {
+        title: "Functions, executions and the lock",
+        kinds: &[
+            &processes::KILL,
+            &processes::KILL_RANDOM,
+            &processes::CONCURRENCY_USED_UP,
+            &clock::SKEW,
+            &execution::CHILD_DIES,
+            &execution::CHILD_NOT_STOPPED,
+            &execution::STOP_DENIED,
+            &lock::DRILL_RUNNING,
+            &lock::BUSY,
+        ],
+    },
+];
+
+/// Every kind of fault that scenarios share, in the order from which campaigns draw.
 pub static KINDS: &[&FaultKind] = &[
     &region::OUTAGE,
     &region::GREY_REGION,

@@ -19,12 +19,12 @@ pub static ASLEEP: FaultKind = FaultKind {
     says: &[WHAT_PEOPLE_DO],
     ..FaultKind::with(
         "approver-asleep[:<n>]",
-        "nobody answers what is asked, up to the n-th question (all)",
-        "expires; while the alarm stands it is asked again",
+        "nobody answers, up to the n-th question (default: all)",
+        "ends as expired; while the alarm stands, a new recovery asks again",
         |said| {
             let through = said.argument.map(|through| match through.parse() {
                 Ok(through) if through > 0 => Ok(through),
-                _ => Err(format!("{through} is no question's number; the first is 1")),
+                _ => Err(format!("{through} is no number of a question; the first is 1")),
             });
             let through = through.transpose()?;
             Ok(Box::new(Asleep { through }))
@@ -65,14 +65,14 @@ pub static DECLINES: FaultKind = FaultKind {
     says: &[WHAT_PEOPLE_DO],
     ..FaultKind::with(
         "approver-declines[:<n>]",
-        "who answers first declines, from the n-th question on (the first)",
-        "declined, everything as before",
+        "the first person who answers declines, from the n-th question on (default: 1)",
+        "ends as declined; everything is as before",
         |said| {
             let from = match said.argument {
                 None => 1,
                 Some(from) => match from.parse() {
                     Ok(from) if from > 0 => from,
-                    _ => return Err(format!("{from} is no question's number; the first is 1")),
+                    _ => return Err(format!("{from} is no number of a question; the first is 1")),
                 },
             };
             Ok(Box::new(Declines { from }))
@@ -105,8 +105,8 @@ pub static ONE_TWICE: FaultKind = FaultKind {
     says: &[WHAT_PEOPLE_DO],
     ..FaultKind::plain::<OneTwice>(
         "one-approver-twice",
-        "one person answers twice, in two roles, and nobody else",
-        "does not count as two",
+        "one person answers twice, in two roles; nobody else answers",
+        "does not count the person twice",
     )
 };
 

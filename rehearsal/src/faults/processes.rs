@@ -27,8 +27,8 @@ pub static KILL: FaultKind = FaultKind {
     lots: 4,
     ..FaultKind::with(
         "kill:<step>[:<n>]",
-        "the step's process dies once, at its n-th AWS call (one of the first, which the seed draws)",
-        "recovers, with one effect",
+        "the step's process dies once, at its n-th AWS call (default: the seed draws one of the first)",
+        "ends as recovered; each change takes effect once",
         |said| {
             let given = said.text("step")?;
             let (name, call) = given
@@ -36,7 +36,7 @@ pub static KILL: FaultKind = FaultKind {
                 .map_or((given, None), |(name, call)| (name, Some(call)));
             let call = call.map(|call| {
                 call.parse()
-                    .map_err(|_| format!("{call} is no AWS call's number; the first is 1"))
+                    .map_err(|_| format!("{call} is no number of an AWS call; the first is 1"))
             });
             Ok(Box::new(Kill {
                 step: step(said, name)?,
@@ -59,7 +59,7 @@ fn step(said: &Said<'_>, name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     let names: Vec<&str> = said.vocabulary.steps.iter().map(|step| step.name).collect();
-    Err(format!("there is no step '{name}'; there are {}", names.join(", ")))
+    Err(format!("there is no step '{name}'; the steps are {}", names.join(", ")))
 }
 
 struct Kill {
@@ -95,8 +95,8 @@ impl Effect for Kill {
 /// Three processes die, of whatever steps.
 pub static KILL_RANDOM: FaultKind = FaultKind::plain::<KillRandom>(
     "kill-random",
-    "up to three processes die, of whatever steps",
-    "recovers, with one effect",
+    "up to three processes of any steps die",
+    "ends as recovered; each change takes effect once",
 );
 
 #[derive(Default)]
@@ -123,8 +123,8 @@ impl Effect for KillRandom {
 /// Other functions use up the Region's concurrency.
 pub static CONCURRENCY_USED_UP: FaultKind = FaultKind::plain::<ConcurrencyUsedUp>(
     "concurrency-used-up",
-    "other functions use up the concurrency of the Region that takes over; only what is reserved is left",
-    "recovers, with what is reserved for its functions",
+    "other functions use up the concurrency of the Region that takes over, except what is reserved",
+    "ends as recovered, with the concurrency that its functions reserve",
 );
 
 #[derive(Default)]

@@ -32,8 +32,8 @@ pub static OUTAGE: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<Outage>(
         "region-outage",
-        "the Region is lost as a whole, as the scenario says by itself",
-        "recovers",
+        "the whole Region is lost, as in the scenario without faults",
+        "ends as recovered",
     )
 };
 
@@ -53,8 +53,8 @@ pub static GREY_REGION: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<GreyRegion>(
         "grey-region",
-        "customers reach the old side and its control planes do not answer; a person starts the recovery",
-        "does not switch over; asks people, the fence unconfirmed; counts what the old side wrote",
+        "customers reach the old side, but its control planes do not answer; a person starts the recovery",
+        "does not switch over; asks people, with the fence unconfirmed; counts what the old side wrote",
     )
 };
 
@@ -83,8 +83,8 @@ pub static GREY_CONTROL: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<GreyControl>(
         "grey-control",
-        "customers do not reach the old side; its control planes answer and take no changes",
-        "recovers, the fence unconfirmed",
+        "customers do not reach the old side; its control planes answer, but accept no changes",
+        "ends as recovered, with the fence unconfirmed",
     )
 };
 
@@ -114,7 +114,7 @@ impl Effect for GreyControl {
 
 /// How long the Region that runs the recovery stays away.
 const AWAY_FOR: Duration = Duration::from_secs(3 * 3600);
-/// How often it is looked whether the other Region is fenced: a promotion takes several calls.
+/// How often to check for the first call of the promotion, which takes several.
 const FENCE_LOOKED_AT_EVERY: Duration = Duration::from_millis(20);
 
 /// The Region that runs the recovery is lost between the fence and the promotion.
@@ -123,8 +123,8 @@ pub static LOST_AFTER_FENCE: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<LostAfterFence>(
         "lost-after-fence",
-        "the Region that runs the recovery is lost between fence and promotion, and comes back after 3 h",
-        "the fenced Region pages people, who open it; a recovery that wakes up later promotes nothing",
+        "the Region that runs the recovery is lost between fence and promotion, and returns after 3 h",
+        "pages people from the fenced Region, who open it; the recovery promotes nothing when its Region returns",
     )
 };
 
@@ -157,8 +157,8 @@ pub static OLD_OUTAGE: FaultKind = FaultKind {
     says: &[WHAT_IS_LOST, HOW_FAR_BEHIND],
     ..FaultKind::with(
         "old-outage:<duration>",
-        "nobody notices for this long, then a person starts; before, replication was 1 s behind",
-        "recovers, with an expected loss of 1 s",
+        "nobody notices for this long, then a person starts the recovery; replication was 1 s behind",
+        "ends as recovered, with an expected loss of 1 s",
         |said| Ok(Box::new(OldOutage(said.time()?))),
         |rng, _| {
             let minutes = [30, 90, 180][rng.usize(..3)];

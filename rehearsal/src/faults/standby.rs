@@ -1,4 +1,4 @@
-//! What the Region that takes over lacks, from before the recovery begins: a part that is missing, may not be seen, or is wrong.
+//! What the Region that takes over lacks before the recovery begins: a part is missing, access to it is denied, or it is wrong.
 
 use shared::plan::Site;
 use simulator::aws::apigateway::MethodSettings;
@@ -12,26 +12,23 @@ pub static BROKEN: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::with(
         "standby-broken:<part>:<how>",
-        "a part of the Region that takes over is missing, denied or wrong: functions, event-sources, stage, switch, data-api \
-         or cluster",
-        "refuses a switchover before it fences anything; asks before a failover, and says what is broken",
+        "a part of the Region that takes over is missing, denied or wrong",
+        "ends as refused before a switchover, with nothing fenced; asks people before a failover, and names what is broken",
         |said| {
             let (part, how) = said.text("part>:<how")?.split_once(':').unwrap_or_default();
             let broken = PARTS.iter().find(|known| known.name() == part).copied();
-            let how = [How::Missing, How::Denied, How::Wrong]
-                .into_iter()
-                .find(|known| known.name() == how);
+            let how = HOWS.into_iter().find(|known| known.name() == how);
             match broken.zip(how) {
                 Some((part, how)) => Ok(Box::new(Broken(part, how))),
                 None => Err(format!(
-                    "{}: the parts are {}; each is missing, denied or wrong",
+                    "{}: the parts are {}; each can be missing, denied or wrong",
                     said.name,
                     PARTS.map(Part::name).join(", ")
                 )),
             }
         },
         |rng, _| {
-            let how = [How::Missing, How::Denied, How::Wrong][rng.usize(..3)];
+            let how = HOWS[rng.usize(..HOWS.len())];
             Box::new(Broken(PARTS[rng.usize(..PARTS.len())], how))
         },
     )
@@ -42,8 +39,8 @@ pub static OLD_SIDE_DENIED: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::with(
         "old-side-denied:<part>",
-        "a part of the Region that is left may not be seen or changed: functions, event-sources or stage",
-        "asks people whether to go on without a confirmed fence, or takes back what it closed",
+        "the recovery is denied access to a part of the Region that it leaves",
+        "asks people whether to continue without a confirmed fence, or takes back its changes",
         |said| {
             let part = said.text("part")?;
             let found = FENCED.iter().find(|known| known.name() == part).copied();
@@ -61,7 +58,7 @@ pub static OLD_SIDE_DENIED: FaultKind = FaultKind {
 };
 
 /// What a fence closes.
-const FENCED: [Part; 3] = [Part::Functions, Part::EventSources, Part::Stage];
+pub(crate) const FENCED: [Part; 3] = [Part::Functions, Part::EventSources, Part::Stage];
 
 struct OldSideDenied(Part);
 
@@ -75,9 +72,9 @@ impl Effect for OldSideDenied {
     }
 }
 
-/// What can be broken.
+/// A part of a Region that can be broken.
 #[derive(Clone, Copy)]
-enum Part {
+pub(crate) enum Part {
     Functions,
     EventSources,
     Stage,
@@ -86,7 +83,7 @@ enum Part {
     Cluster,
 }
 
-const PARTS: [Part; 6] = [
+pub(crate) const PARTS: [Part; 6] = [
     Part::Functions,
     Part::EventSources,
     Part::Stage,
@@ -96,7 +93,7 @@ const PARTS: [Part; 6] = [
 ];
 
 impl Part {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Functions => "functions",
             Self::EventSources => "event-sources",
@@ -135,16 +132,18 @@ impl Part {
     }
 }
 
-/// How.
+/// How a part can be broken.
 #[derive(Clone, Copy)]
-enum How {
+pub(crate) enum How {
     Missing,
     Denied,
     Wrong,
 }
 
+pub(crate) const HOWS: [How; 3] = [How::Missing, How::Denied, How::Wrong];
+
 impl How {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Denied => "denied",

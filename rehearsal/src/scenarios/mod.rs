@@ -3,11 +3,14 @@
 use std::str::FromStr;
 
 use crate::disaster::{Disaster, Start, vocabulary};
-use crate::fault::{Fault, FaultKind, Fits};
+use crate::fault::{Fault, FaultKind, Fits, Vocabulary};
 use crate::faults::KINDS;
+use crate::faults::standby;
 
 pub mod region_failure;
 pub mod region_return;
+
+pub use crate::faults::{FAULT_GROUPS, FaultGroup};
 
 /// Every scenario that is built in.
 pub const ALL: &[&'static dyn Disaster] = &[&region_failure::RegionFailure, &region_return::RegionReturn];
@@ -36,6 +39,39 @@ pub fn fault_kinds() -> Vec<&'static FaultKind> {
         }
     }
     kinds
+}
+
+/// The values that stand for what faults have in angle brackets, by its name: each value, or their form.
+pub fn fault_values() -> Vec<(&'static str, String)> {
+    let Vocabulary {
+        steps,
+        services,
+        operations,
+        machines: _,
+    } = vocabulary(ALL.iter().copied());
+    let states = vocabulary(ALL.iter().copied()).states();
+    let steps: Vec<&str> = steps.iter().map(|step| step.name).collect();
+    vec![
+        ("<duration>", "such as 30s, 10m, 1h30m; more than 0".to_owned()),
+        ("<how>", standby::HOWS.map(standby::How::name).join(", ")),
+        ("<n>", "a whole number from 1 on".to_owned()),
+        (
+            "<operation>",
+            format!("an operation as AWS writes it, such as {}", operations.join(", ")),
+        ),
+        (
+            "<part>",
+            format!(
+                "{}; of old-side-denied {}",
+                standby::PARTS.map(standby::Part::name).join(", "),
+                standby::FENCED.map(standby::Part::name).join(", ")
+            ),
+        ),
+        ("<rate>", "more than 0, at most 1; 0.2 is one of five".to_owned()),
+        ("<service>", services.join(", ")),
+        ("<state>", states.join(", ")),
+        ("<step>", steps.join(", ")),
+    ]
 }
 
 impl FromStr for Fault {
@@ -78,6 +114,60 @@ mod tests {
             ("lag:60m", "lag:1h"),
         ] {
             assert_eq!(spec.parse::<Fault>().unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn each_fault_is_listed_once_and_each_placeholder_has_values() {
+        let mut listed: Vec<&str> = FAULT_GROUPS
+            .iter()
+            .flat_map(|group| group.kinds)
+            .map(|kind| kind.name())
+            .collect();
+        let mut known: Vec<&str> = fault_kinds().iter().map(|kind| kind.name()).collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+        let values = fault_values();
+        for kind in fault_kinds() {
+            for rest in kind.form.split('<').skip(1) {
+                let name = format!("<{}>", rest.split('>').next().unwrap());
+                assert!(values.iter().any(|(known, _)| *known == name), "{}: {name}", kind.form);
+            }
+        }
+        let value = |name: &str| values.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+        for (form, name) in [
+            ("throttle:", "<service>"),
+            ("kill:", "<step>"),
+            ("child-dies:", "<state>"),
+        ] {
+            for value in value(name).split(", ") {
+                assert!(format!("{form}{value}").parse::<Fault>().is_ok(), "{form}{value}");
+            }
+        }
+        for part in standby::PARTS {
+            for how in standby::HOWS {
+                let spec = format!("standby-broken:{}:{}", part.name(), how.name());
+                assert!(spec.parse::<Fault>().is_ok(), "{spec}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_expected_result_reads_as_a_sentence_about_the_recovery() {
+        let verbs = [
+            "asks", "ends as", "pages", "starts", "takes", "waits", "does not", "needs", "stops", "keeps",
+        ];
+        for kind in fault_kinds() {
+            let expected = kind.expected;
+            assert!(
+                verbs.iter().any(|verb| expected.starts_with(verb)),
+                "{}: {expected}",
+                kind.form
+            );
+            for sentence in expected.split(['.', ';']).chain(kind.what.split(['.', ';'])) {
+                assert!(sentence.split_whitespace().count() <= 20, "{}: {sentence}", kind.form);
+            }
         }
     }
 
