@@ -83,7 +83,7 @@ fn make<S: Step>(aws: &Aws) -> Box<dyn Handler> {
     handler::<S>(aws)
 }
 
-/// How often the lock is looked at, without an event.
+/// How often the lock is checked, without an event.
 const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How often a Region looks at its own fence.
@@ -93,7 +93,7 @@ const SWITCH_LOOKED_AT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// The schedule that asks again what nobody answered.
 const ASK_AGAIN: &str = "ask-again";
-/// How often it is looked whether a question expired while its alarm stands.
+/// How often to check for a question that expired while its alarm stands.
 pub(crate) const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// The names of all states of a machine that is built in; none, where there is no such machine.

@@ -114,7 +114,7 @@ pub trait Disaster: Sync {
     /// What the customers saw, from the disaster on.
     fn truth(&self, world: &World<'_>, since: Timestamp) -> Truth;
 
-    /// How the recovery ends where nothing goes wrong beside the disaster.
+    /// How the recovery ends without injected faults.
     fn expected(&self) -> Outcome {
         Outcome::Recovered
     }

@@ -1,4 +1,4 @@
-//! What happened in a rehearsal, as the records of its Regions and the simulated AWS have it, for invariants to look at.
+//! The course of a rehearsal for invariants to check: the records of its Regions, and the simulated AWS.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -29,13 +29,13 @@ pub struct Recorded {
     pub announced: Vec<Announced>,
 }
 
-/// What people were asked, and what came of it.
+/// A question to people, with its answers and its result.
 pub struct Asked {
-    /// The question.
+    /// As the record keeps it, with its task token.
     pub question: Question,
-    /// What was answered.
+    /// Every answer, declines included.
     pub approvals: Vec<Approval>,
-    /// What the answers came to, if they did.
+    /// The result; nothing while answers are missing.
     pub settled: Option<Settled>,
 }
 
@@ -85,9 +85,9 @@ impl Recorded {
     }
 }
 
-/// What happened, for the invariants to look at.
+/// What the invariants check.
 pub struct Happened<'a> {
-    /// The plan.
+    /// The rehearsed plan.
     pub plan: &'a Plan,
     /// The simulated AWS and its customers.
     pub simulation: &'a Simulation,
@@ -101,7 +101,7 @@ pub struct Happened<'a> {
     pub truth: &'a Truth,
     /// The locks that somebody else holds, by execution.
     pub foreign: &'a [String],
-    /// The executions that had been started when it was not waited any longer. An alarm may start one more while all this is read.
+    /// The executions that had been started when the rehearsal stopped waiting. An alarm may start one more while all this is read.
     pub started: &'a [String],
     /// How far clocks are off.
     pub skew_seconds: f64,
@@ -123,15 +123,15 @@ pub struct Happened<'a> {
     pub reopened: Vec<Reopened>,
 }
 
-/// Something that must hold.
+/// A rule that must always hold.
 pub struct Invariant {
-    /// Its name.
+    /// Its name in reports and in the JSON.
     pub name: &'static str,
-    /// What was seen that must not be, and when.
+    /// Finds each breach, and when it was.
     pub check: fn(&Happened<'_>) -> Vec<Seen>,
 }
 
-/// When something was that must not be, and what was seen.
+/// When the rule was broken, and what was seen.
 pub type Seen = (Timestamp, String);
 
 impl Happened<'_> {

@@ -61,7 +61,6 @@ pub(crate) const COMMON: [Invariant; 8] = [
     },
 ];
 
-/// Something that must not be.
 fn seen(at: Timestamp, what: impl Into<String>) -> Seen {
     (at, what.into())
 }
@@ -81,7 +80,7 @@ fn lock_released(happened: &Happened<'_>) -> Vec<Seen> {
     });
     let freed = freed.map(|(_, closing)| {
         let text = format!(
-            "{} was closed, and kept its lock until that was taken from it",
+            "{} was closed, but kept its lock until release-lock took it",
             closing.execution
         );
         seen(closing.closed_at, text)
@@ -112,7 +111,7 @@ fn every_run_ends(happened: &Happened<'_>) -> Vec<Seen> {
     let arns: BTreeSet<String> = happened.simulation.ended().into_iter().map(|ended| ended.arn).collect();
     for arn in happened.started {
         if !arns.contains(arn) && !happened.foreign.contains(arn) {
-            breaches.push(seen(now, format!("{arn} does not end")));
+            breaches.push(seen(now, format!("{arn} never ended")));
         }
     }
     let unclosed = happened.recoveries.iter().filter(|recorded| {
@@ -142,7 +141,7 @@ fn every_end_is_told(happened: &Happened<'_>) -> Vec<Seen> {
             let (id, outcome) = (&recorded.header.id, closing.outcome.name());
             breaches.push(seen(
                 closing.closed_at,
-                format!("nobody was told that {id} ended as {outcome}"),
+                format!("people were not told that {id} ended as {outcome}"),
             ));
         }
     }
@@ -151,7 +150,7 @@ fn every_end_is_told(happened: &Happened<'_>) -> Vec<Seen> {
             let secret = asked.question.task_token.secret();
             let says = |message: &Message| !secret.is_empty() && message.text.contains(secret);
             if happened.messages(&recorded.region).iter().any(says) {
-                breaches.push(seen(asked.question.asked_at, "a task token was told to people"));
+                breaches.push(seen(asked.question.asked_at, "an announcement contained a task token"));
             }
         }
     }
@@ -253,7 +252,7 @@ fn measured_is_true(happened: &Happened<'_>) -> Vec<Seen> {
         if let (Some(measured), Some(truth)) = (measured, truth)
             && (measured - truth).abs() > tolerance + skew
         {
-            let text = format!("{id} measured an {what} of {measured} s, and customers had {truth} s");
+            let text = format!("{id} measured an {what} of {measured} s, but customers saw {truth} s");
             breaches.push(seen(closing.closed_at, text));
         }
     };
@@ -268,7 +267,7 @@ fn measured_is_true(happened: &Happened<'_>) -> Vec<Seen> {
         (_, truth) => truth,
     };
     compare("RTO", measured.rto_seconds, truth, RTO_TOLERANCE);
-    // Where the old side went on writing, what it wrote is another figure, and the RPO is good to a probe's period.
+    // Where the old side continued to write, what it wrote is another figure, and the RPO is good to a probe's period.
     if measured.old_side_wrote_seconds.is_none() {
         let word = closing.observed.last_committed_at;
         let tolerance = match word {
@@ -345,7 +344,7 @@ fn approved_by_enough(happened: &Happened<'_>) -> Vec<Seen> {
                 breaches.push(seen(
                     *at,
                     format!(
-                        "{} went on with the approval of {by:?}, and {} people were asked",
+                        "{} continued with the approval of {by:?}, but {} people were asked",
                         recorded.header.id, asked.question.ask.people
                     ),
                 ));

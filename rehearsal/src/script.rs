@@ -1,4 +1,4 @@
-//! What is rehearsed: the disaster, and what else happens.
+//! What a rehearsal plays: the disaster, and what else happens.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use simulator::simulation::MakeHandler;
 use crate::disaster::Disaster;
 use crate::fault::Fault;
 
-/// What happens in a rehearsal.
+/// What a rehearsal plays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Script {
     /// The disaster.
     pub disaster: &'static dyn Disaster,
-    /// What goes wrong beside it.
+    /// The injected faults.
     pub faults: Vec<Fault>,
     /// An event that starts the recovery, in place of the alarm's own.
     pub event: Option<Value>,
-    /// The step that is not allowed to do its work until the recovery is gone on with.
+    /// The step that has no permissions until the recovery is resumed.
     pub stop_at: Option<String>,
-    /// Whether the faults are lifted where the recovery failed, and it is gone on with.
+    /// Whether a failed recovery is resumed, with the faults lifted.
     pub resume: bool,
     /// Whether the recovery's account is wanted, for its report.
     pub account: bool,

@@ -1,4 +1,4 @@
-//! What the customers of a rehearsal saw, and what must never be, and was.
+//! What the customers of a rehearsal saw, and broken rules.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,12 +14,12 @@ pub struct Truth {
     pub lost_writes: usize,
 }
 
-/// Something that must never be, and was.
+/// A rule that must always hold, and was broken.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Breach {
-    /// The name of what must hold.
+    /// The rule's name.
     pub invariant: &'static str,
-    /// When it did not.
+    /// When it was broken.
     pub at: Timestamp,
     /// What was seen.
     pub what: String,

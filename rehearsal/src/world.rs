@@ -46,7 +46,7 @@ pub struct World<'a> {
     pub other: &'a str,
     /// The event that starts the recovery, in place of the alarm's own.
     pub event: Option<&'a Value>,
-    /// Whether anything goes wrong beside the disaster.
+    /// Whether faults are injected.
     pub with_faults: bool,
     /// The steps that are deployed.
     pub steps: Vec<DeployedStep>,
@@ -56,7 +56,7 @@ pub struct World<'a> {
     pub flapping: Option<(String, String)>,
     /// What people were asked, and how often they did something else than to approve.
     pub heard: Rc<Heard>,
-    /// The step that is not allowed to do its work until the recovery is resumed.
+    /// The step that has no permissions until the recovery is resumed.
     pub(crate) stop_at: RefCell<Option<String>>,
     pub(crate) watch: Rc<dyn Fn(Moment)>,
 }
@@ -181,15 +181,15 @@ impl World<'_> {
         let Some(step) = &*self.stop_at.borrow() else {
             return Ok(());
         };
-        let text = format!("{step} may not do its work until the recovery is gone on with (--stop-at)");
+        let text = format!("{step} has no permissions until the recovery is resumed (--stop-at)");
         for region in self.regions() {
             self.simulation.break_function(region, step, "Denied", &text)?;
         }
         Ok(())
     }
 
-    /// Where a step is not allowed to do its work: gives it its permissions back, and resumes the recovery that failed in this
-    /// Region for want of them. Errors: a text, if none did.
+    /// Gives the step of `--stop-at` its permissions back, and resumes the recovery that failed without them in this Region. Errors: a
+    /// text, if none failed.
     pub async fn resume_after_the_step(&self, region: &str) -> Result<(), String> {
         let Some(step) = self.stop_at.take() else {
             return Ok(());
@@ -199,7 +199,7 @@ impl World<'_> {
         }
         let Some((id, outcome)) = self.last_recovery(region).await? else {
             return Err(format!(
-                "a recovery that stops at {step} is never opened, so that there is nothing to go on with"
+                "a recovery that stops at {step} is never opened, so there is nothing to resume"
             ));
         };
         if let Some(outcome @ (Outcome::Recovered | Outcome::Refused | Outcome::Declined)) = outcome {

@@ -1,4 +1,4 @@
-//! What a seed draws: a disaster, the faults beside it, and whether a failure is gone on with.
+//! What a seed draws: a disaster, the faults beside it, and whether a failed recovery is resumed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

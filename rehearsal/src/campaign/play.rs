@@ -1,4 +1,4 @@
-//! Plays many runs on all cores, and adds up what came of them.
+//! Plays many runs on all cores, and adds up their results.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use crate::room::spawn_with_room;
 use crate::script::Script;
 use crate::spread::Spread;
 
-/// What came of a campaign.
+/// The results of a campaign.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Campaign {
     /// The seed of the first run; each further run has the next.
@@ -25,7 +25,7 @@ pub struct Campaign {
     /// Each kind of fault: in how many runs it was drawn, and in how many it applied. In the others something else came
     /// first.
     pub faults: BTreeMap<&'static str, Drawn>,
-    /// The runs in which something was that must never be.
+    /// The runs that broke a rule that must always hold.
     pub breaches: Vec<Run>,
 }
 
@@ -40,7 +40,7 @@ pub struct Drawn {
     pub outcomes: BTreeMap<&'static str, usize>,
 }
 
-/// What came of the rehearsals of one scenario.
+/// The results of the rehearsals of one scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Totals {
     /// How many runs.

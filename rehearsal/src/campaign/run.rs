@@ -25,7 +25,7 @@ pub struct Run {
     pub scenario: &'static dyn Disaster,
     /// What went wrong beside it, and how often it applied.
     pub faults: Vec<Applied>,
-    /// Whether faults were lifted after a failure, and the recovery was gone on with.
+    /// Whether faults were lifted after a failure, and the recovery was resumed.
     pub resume: bool,
     /// The recovery's outcome.
     pub outcome: &'static str,
@@ -33,7 +33,7 @@ pub struct Run {
     pub rto_seconds: Option<f64>,
     /// The RPO that it measured, in seconds.
     pub rpo_seconds: Option<f64>,
-    /// What must never be, and was.
+    /// The broken rules.
     pub breaches: Vec<Breach>,
     /// What was played.
     #[serde(skip)]
@@ -84,7 +84,7 @@ pub fn one(plan: &Plan, script: &Script, seed: u64) -> Run {
     match played {
         Ok(Ok(rehearsal)) => Run::of(script, rehearsal),
         Ok(Err(why)) => Run::broken_off(script, seed, why),
-        Err(_) => Run::broken_off(script, seed, "it panicked".to_owned()),
+        Err(_) => Run::broken_off(script, seed, "the rehearsal panicked".to_owned()),
     }
 }
 

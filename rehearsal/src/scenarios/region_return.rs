@@ -27,7 +27,7 @@ const TRIES_AGAIN_AFTER: Duration = Duration::from_secs(600);
 const TRIES: usize = 24;
 /// How often, where something goes wrong that does not pass.
 const TRIES_WITH_FAULTS: usize = 3;
-/// How long it is looked whether the Regions are in sync again, and how often.
+/// How long to wait for the Regions to synchronise, and how often to check.
 const IN_SYNC_WITHIN: Duration = Duration::from_secs(3 * 3600);
 const LOOKS_EVERY: Duration = Duration::from_secs(60);
 /// How often a switchover that hangs is drawn: as often as it and what becomes of a Region or a failover are on the way there.
@@ -55,7 +55,7 @@ impl Disaster for RegionReturn {
     }
 
     fn description(&self) -> &'static str {
-        "the primary Region is lost, comes back, and the workload is moved back to it"
+        "the primary Region is lost, returns, and the workload moves back to it"
     }
 
     fn scenario(&self) -> Scenario {

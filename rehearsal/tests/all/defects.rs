@@ -172,7 +172,7 @@ impl Wrong {
                 .to_owned()
         };
         if is_retry && text("/way") == "failover" {
-            // Whatever came of it, the right step goes on.
+            // Whatever the result, the right step continues.
             let _ = aws_sdk_rds::Client::new(self.aws.config())
                 .failover_global_cluster()
                 .global_cluster_identifier(text("/database/global_cluster"))

@@ -502,7 +502,7 @@ fn lost_after_fence() {
     }
 }
 
-/// It fails and says what is missing; once AWS works again it is gone on with, and recovers.
+/// It fails and says what is missing; once AWS works again it is resumed, and recovers.
 #[track_caller]
 fn fails_and_can_be_resumed(fault: &str, why: &str) {
     each(&[fault], |rehearsal| {

@@ -12,7 +12,7 @@ use crate::defects::Defect;
 
 /// Within so many runs each defect must be found.
 const RUNS: u32 = 2000;
-/// Played at once before it is looked whether one was found.
+/// Played at once before checking whether one was found.
 const AT_ONCE: u32 = 50;
 
 /// The first breach that a campaign with this defect finds, and how many runs that took.

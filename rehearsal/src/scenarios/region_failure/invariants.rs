@@ -61,7 +61,6 @@ pub(crate) const NO_DEAD_LETTERS: Invariant = Invariant {
     check: no_dead_letters,
 };
 
-/// Something that must not be.
 fn seen(at: Timestamp, what: impl Into<String>) -> Seen {
     (at, what.into())
 }
@@ -98,7 +97,7 @@ fn one_side_writes(happened: &Happened<'_>) -> Vec<Seen> {
             breaches.push(seen(
                 write.at,
                 format!(
-                    "{fenced_region} took a write although {} had seen it fenced at {fenced_at}; {more} more followed",
+                    "{fenced_region} accepted a write, although {} had confirmed its fence at {fenced_at}; {more} more followed",
                     recorded.header.id
                 ),
             ));
@@ -160,7 +159,7 @@ fn lost_no_more_than_shown(happened: &Happened<'_>) -> Vec<Seen> {
         seen(
             *at,
             format!(
-                "{} writes are gone that are older than the expected loss of {}, which reaches back to {reaches_back_to}",
+                "{} lost writes are older than the expected loss of {}, which reaches back to {reaches_back_to}",
                 lost.len(),
                 recorded.header.id
             ),
@@ -187,7 +186,7 @@ fn shown_no_more_than_true(happened: &Happened<'_>) -> Vec<Seen> {
             let id = &recorded.header.id;
             seen(
                 at,
-                format!("{id} says that {seconds} s are lost, and replication was never more than {largest} s behind"),
+                format!("{id} says that {seconds} s are lost, but replication was at most {largest} s behind"),
             )
         })
     });
@@ -229,7 +228,7 @@ fn promoted_once(happened: &Happened<'_>) -> Vec<Seen> {
             breaches.push(seen(
                 asked.at,
                 format!(
-                    "AWS was asked to move the writer to {} again, after it had accepted that at {}",
+                    "AWS was asked to move the writer to {} again, although it had accepted that at {}",
                     asked.target, earlier.at
                 ),
             ));
@@ -279,11 +278,11 @@ fn unasked_needs_two_classes(happened: &Happened<'_>) -> Vec<Seen> {
                 .cloud()
                 .apis_answer(happened.other_region(&recorded.region));
         if !observer_says_down || !down_from_here {
-            let word = |says| if says { "down" } else { "nothing of the kind" };
+            let word = |says| if says { "down" } else { "not down" };
             breaches.push(seen(
                 moved.at,
                 format!(
-                    "{} moved the writer and asked nobody: the observer said {}, {} said {}",
+                    "{} moved the writer without asking people: the observer said {}, {} said {}",
                     recorded.header.id,
                     word(observer_says_down),
                     recorded.region,
@@ -357,7 +356,7 @@ fn loses_with_approval(happened: &Happened<'_>) -> Vec<Seen> {
             breaches.push(seen(
                 moved.at,
                 format!(
-                    "{} failed over although nobody had approved and the loss was not known to be within the target",
+                    "{} failed over without approval, although no measured loss was within the target",
                     recorded.header.id
                 ),
             ));
