@@ -68,7 +68,7 @@ async fn caller(aws: &Aws, plan: &Plan, output: &mut Output) -> Option<String> {
         },
         Err(error) => {
             output.error(one_line(&format_args!(
-                "nothing was changed, since AWS did not say who you are; check your credentials, then try again: {error}"
+                "nothing was changed, because AWS did not say who you are; check your credentials, then try again: {error}"
             )));
             None
         }
@@ -86,13 +86,13 @@ async fn caller_in(aws: &Aws, region: &str) -> Result<String, StepError> {
 
 /// Whether an ARN is of the plan's account. Errors: a text, if it is not.
 fn in_account_of(plan: &Plan, arn: &str) -> Result<(), String> {
-    let account = Arn::read(arn).map_or("an account that is not known", |arn| arn.account);
+    let account = Arn::read(arn).map_or("an unknown account", |arn| arn.account);
     if account == plan.account {
         return Ok(());
     }
     Err(format!(
-        "nothing was changed: these are credentials of {arn}, in account {account}, and the plan is for account {}; take credentials \
-         of that account, or name the plan of this one with --plan",
+        "nothing was changed: your credentials are of {arn}, in account {account}, and the plan is for account {}; use credentials \
+         of that account, or give this account's plan with --plan",
         plan.account
     ))
 }

@@ -1,4 +1,4 @@
-//! What can be written on the command line.
+//! The command line: verbs, options and their help.
 
 use std::path::{Path, PathBuf};
 
@@ -12,19 +12,19 @@ use shared::recovery::Outcome;
 use shared::scenario::Scenario;
 use shared::step::Caller;
 
-/// What the help says of exit statuses: one table for all verbs.
+/// The help's table of exit statuses: one for all verbs.
 macro_rules! exit_status {
     () => {
         "\
 Exit status, of every verb:
   0  done; a rehearsal recovered within the maximum objectives, or ended as --expect says
-  1  not done, or not all of it; a plan that was checked is not sound; a rehearsal ended in any other way,
-     or a fault never applied
-  2  wrong use, or a plan that cannot be used
-  3  a rehearsal recovered, and took longer or lost more than a maximum of its objectives
+  1  not done, or only in part; the checked plan has errors; a fault never applied; or a
+     rehearsal ended in a way that no other status names
+  2  wrong use, or the plan cannot be used
+  3  a rehearsal recovered, but took longer or lost more than a maximum objective
   4  a rehearsal was refused, or people declined or did not answer
   5  a rehearsal or a campaign broke a rule that must always hold
-With --runs the worst one counts: 5 before 1, then 4, then 3."
+With --runs the worst status counts: 5 before 1, then 4, then 3."
     };
 }
 
@@ -35,12 +35,12 @@ With --runs the worst one counts: 5 before 1, then 4, then 3."
     version,
     after_help = concat!("\
 Examples:
-  drctl rehearse region-failure               lose a Region, on this machine
-  drctl plan check radiant.plan.yaml          list everything that is wrong with a plan
-  drctl automation status                     whether alarms start recoveries by themselves
-  drctl start region-failure                  start a recovery, as yourself
-  drctl resume RECOVERY                       go on with a recovery that failed
-  drctl reopen us-east-1                      open a Region that a dead recovery left fenced
+  drctl rehearse region-failure        lose a Region in a simulation on this machine
+  drctl plan check radiant.plan.yaml   list every error of a plan
+  drctl automation status              show whether alarms start recoveries
+  drctl start region-failure           start a recovery, as yourself
+  drctl resume RECOVERY                resume a recovery that failed
+  drctl reopen us-east-1               open a Region that a dead recovery left fenced
 
 ", exit_status!())
 )]
@@ -55,7 +55,7 @@ pub(crate) enum Verb {
     Start(StartArgs),
     Resume(ResumeArgs),
     Reopen(ReopenArgs),
-    /// Check a recovery plan, take it to AWS, or print the schema of plans
+    /// Check a recovery plan, bring it to AWS, or print the schema of plans
     #[command(after_help = "\
 Examples:
   drctl plan check radiant.plan.yaml
@@ -65,10 +65,10 @@ Examples:
         #[command(subcommand)]
         verb: PlanVerb,
     },
-    /// Let alarms start recoveries by themselves, or stop them from it; a person can always start one
+    /// Turn automatic recovery on or off; a person can always start a recovery
     #[command(after_help = "\
 Examples:
-  drctl automation off --reason 'the network is being moved'
+  drctl automation off --reason 'network maintenance'
   drctl automation status
 
 Exit status: 0 done in both Regions, 1 a Region could not be reached, 2 wrong use.")]
@@ -92,11 +92,11 @@ pub(crate) enum AutomationVerb {
     Off {
         #[command(flatten)]
         plan: PlanArg,
-        /// Why; whoever looks at a refused alarm at night reads it
+        /// Why; people read it when an alarm starts nothing
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
     },
-    /// Show who set the switch, when and why, and its last five settings
+    /// Show the switch: who set it, when and why, and its last five settings
     Status {
         #[command(flatten)]
         plan: PlanArg,
@@ -104,7 +104,7 @@ pub(crate) enum AutomationVerb {
 }
 
 impl AutomationVerb {
-    /// The file of the plan whose workload is meant.
+    /// The file of the workload's plan.
     pub(crate) fn plan(&self) -> &Path {
         match self {
             Self::On { plan, .. } | Self::Off { plan, .. } | Self::Status { plan } => &plan.plan,
@@ -119,105 +119,109 @@ pub(crate) struct PlanArg {
     plan: PathBuf,
 }
 
-/// Play a disaster and the recovery from it against a simulated AWS, in virtual time
+/// Play a disaster and its recovery against a simulated AWS, in virtual time
 #[derive(Debug, clap::Args)]
 #[command(after_help = concat!("\
 Examples:
-  drctl rehearse region-failure
+  drctl rehearse                              the first scenario of the plan
   drctl rehearse region-failure --seed 7      the same run each time
+  drctl rehearse region-failure -v            each attempt, and every text in full
   drctl rehearse region-failure --runs 100    minimum, median, p95 and maximum of RTO and RPO
-  drctl rehearse region-failure --stop-at switch-dns   fail there, then resume
-  drctl rehearse region-failure --event event.json     start it by a real alarm's event
-  drctl rehearse region-return                the lost Region comes back, and the workload with it
-  drctl rehearse region-failure --fault kill:promote-database --fault lag:10m
-  drctl rehearse --list-faults                what else can go wrong
+  drctl rehearse region-return                the lost Region comes back; the workload moves back
   drctl rehearse all --campaign 1000          scenarios and faults that the seed draws
+  drctl rehearse --list-faults                faults and their expected result
+  drctl rehearse region-failure --fault kill:promote-database --fault lag:10m
+  drctl rehearse region-failure --fault both-databases --expect refused
+  drctl rehearse region-failure --stop-at switch-dns
+  drctl rehearse region-failure --event event.json
   drctl rehearse region-failure --json | jq .achieved
-  drctl rehearse region-failure --fault both-databases --expect refused     in a pipeline
 
 ", exit_status!()))]
 pub(crate) struct RehearseArgs {
-    /// The disaster; all, for a campaign
-    #[arg(value_name = "SCENARIO", value_parser = disasters_parser(), required_unless_present = "list_faults")]
+    /// The disaster [default: the plan's first scenario that is available]
+    #[arg(value_name = "SCENARIO", value_parser = disasters_parser())]
     pub disasters: Option<Disasters>,
     /// The recovery plan
     #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
     pub plan: PathBuf,
-    /// Where chance begins: the same seed gives the same run [default: a new one each time]
+    /// Seed of chance: the same seed gives the same run [default: a new one each time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Start it by this EventBridge event, as JSON, in place of the alarm's own; the clock runs on 5 s after its time
+    /// Start the recovery by this EventBridge event, as JSON; the function gets it 5 s after the event's time
     #[arg(long, value_name = "FILE")]
     pub event: Option<PathBuf>,
-    /// Take this step's permissions away, so that the recovery fails there; then give them back and resume it
+    /// Remove this step's permissions, so the recovery fails there; then give them back and resume
     #[arg(long, value_name = "STEP", value_parser = step_parser())]
     pub stop_at: Option<String>,
-    /// Something that goes wrong beside the disaster, such as throttle:rds; may be given again
+    /// Inject a fault beside the disaster, such as throttle:rds; may be given again
     #[arg(long, value_name = "SPEC")]
     pub fault: Vec<Fault>,
-    /// Show every fault, and what the recovery must do then
+    /// List faults and their expected result
     #[arg(long, exclusive = true)]
     pub list_faults: bool,
-    /// Where the recovery fell short, lift the faults and go on with it
+    /// Lift the faults, and resume a recovery that failed, was rolled back or is partial
     #[arg(long)]
     pub resume: bool,
-    /// End with 0 where it ends so, and with 1 where it ends otherwise
+    /// Exit with 0 if the recovery ends like this, and with 1 if not
     #[arg(long, value_name = "OUTCOME", value_parser = outcome_parser(), conflicts_with = "campaign")]
     pub expect: Option<Outcome>,
-    /// Play N rehearsals with faults that each one's seed draws, and check what must always hold
+    /// Play N rehearsals, each with faults that its seed draws, and check the rules that must always hold
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..),
         conflicts_with_all = ["runs", "fault", "resume", "event", "stop_at"])]
     pub campaign: Option<u32>,
-    /// Where something was that must never be, look for the fewest faults with which it still is
+    /// For each broken rule, look for the fewest faults that still break it
     #[arg(long, requires = "campaign")]
     pub shrink: bool,
-    /// How many runs; the first one has the seed
+    /// Number of runs; the first has the seed, each further run the next
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
     /// Write the report of the last recovery, or of the campaign: .html, .json or .md
     #[arg(long, value_name = "FILE", conflicts_with = "runs", value_parser = report_file)]
     pub report: Option<PathBuf>,
-    /// Publish what it achieved as metrics in your account, for the dashboard; it uses your AWS credentials
+    /// Publish the achieved RTO and RPO as metrics in your account; uses your AWS credentials
     #[arg(long, conflicts_with_all = ["runs", "campaign"])]
     pub publish: bool,
-    /// Print one JSON object in place of text
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
     /// Print the summary only
     #[arg(long, short)]
     pub quiet: bool,
+    /// Show each attempt of each step, and every text in full
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub verbose: bool,
 }
 
 /// Start a recovery on AWS, as yourself
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  drctl start region-failure                            it looks, and takes the way that loses least
+  drctl start region-failure                            assess, then take the way that loses least
   drctl start region-failure --want intent=switchover   a planned move, which loses nothing
-  drctl start region-failure --want intent=switchover --region us-east-1      back again
+  drctl start region-failure --want intent=switchover --region us-east-1      and back
 
-It uses your AWS credentials, and says to AWS who you are: what the recovery asks needs somebody
-else's approval than yours. A start in the Step Functions console cannot say that, and needs two.
-Where an answer is lost it asks again, and starts once.
+Uses your AWS credentials: the recovery knows who started it. Its questions then need the
+approval of one other person. After a start in the Step Functions console they need two.
+If an answer of AWS is lost, drctl asks again; only one recovery starts.
 
-Exit status: 0 it begins, 1 it does not, or that is not known, 2 wrong use.")]
+Exit status: 0 started, 1 not started or unknown, 2 wrong use.")]
 pub(crate) struct StartArgs {
     /// The scenario
     #[arg(value_name = "SCENARIO", value_parser = scenario)]
     pub scenario: Scenario,
-    /// What the scenario's machine is to do; may be given again
+    /// An option of the scenario, such as intent=switchover; may be given again
     #[arg(long = "want", value_name = "NAME=VALUE", value_parser = want)]
     pub wants: Vec<(String, Value)>,
-    /// The Region that takes over; the plan's standby, if it is left out
+    /// The Region that takes over [default: the plan's standby Region]
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
-    /// Ask people even where the plan would ask nobody
+    /// Ask people for approval even if the plan needs none
     #[arg(long)]
     pub always_ask: bool,
-    /// Make it a drill, which gives way to a recovery
+    /// Run it as a drill, which gives way to a recovery
     #[arg(long)]
     pub drill: bool,
-    /// Take the lock over from this running recovery, once people have approved that
+    /// Take the lock from this running recovery, after people approve
     #[arg(long, value_name = "RECOVERY")]
     pub take_over: Option<String>,
     /// The recovery plan
@@ -234,17 +238,14 @@ fn outcome_parser() -> impl TypedValueParser<Value = Outcome> {
     })
 }
 
-/// A scenario by its name. Errors: a text that names those that something recovers from.
+/// A scenario by its name, available or not. Errors: a text that names the available ones.
 fn scenario(text: &str) -> Result<Scenario, String> {
-    let mut known = Scenario::all();
-    known.retain(|scenario| scenario.machine().is_some());
-    let names: Vec<&str> = known.iter().map(|scenario| scenario.name()).collect();
+    let known = Scenario::all();
     let found = known.iter().find(|scenario| scenario.name() == text).copied();
     found.ok_or_else(|| {
-        format!(
-            "something recovers from {}, and from nothing else yet",
-            names.join(", ")
-        )
+        let available = known.iter().filter(|scenario| scenario.machine().is_some());
+        let names: Vec<&str> = available.map(|scenario| scenario.name()).collect();
+        format!("available: {}", names.join(", "))
     })
 }
 
@@ -252,23 +253,23 @@ fn scenario(text: &str) -> Result<Scenario, String> {
 fn want(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text
         .split_once('=')
-        .ok_or("it is NAME=VALUE, such as intent=switchover")?;
+        .ok_or("write NAME=VALUE, such as intent=switchover")?;
     let read = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
     Ok((name.to_owned(), read))
 }
 
-/// Go on with a recovery that failed, was rolled back, or is partial
+/// Resume a recovery that failed, was rolled back, or is partial
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   drctl resume 20260106T030401Z-region-failure-a1b2c3
 
-It uses your AWS credentials. What is done answers at once, approvals that were given still
-hold, and it goes on where it stopped. Asked twice, it starts once.
+Uses your AWS credentials. The recovery continues where it stopped: completed steps return at
+once, and given approvals still hold. Run twice, it starts once.
 
-Exit status: 0 it goes on, 1 it could not be started, 2 wrong use.")]
+Exit status: 0 resumed, 1 not resumed, 2 wrong use.")]
 pub(crate) struct ResumeArgs {
-    /// The recovery's id, as it was announced
+    /// The recovery's id, from its announcement
     #[arg(value_name = "RECOVERY")]
     pub recovery: String,
     /// The recovery plan
@@ -276,27 +277,28 @@ pub(crate) struct ResumeArgs {
     pub plan: PathBuf,
 }
 
-/// Open a Region that a recovery fenced and left shut, where nothing else can take writes
+/// Open a Region that a recovery fenced and left shut, if no other Region can take writes
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   drctl reopen us-east-1
-  drctl reopen us-east-1 --approve            where the recovery's Region cannot be read: two people
+  drctl reopen us-east-1 --approve   if the recovery's Region does not answer: two people
 
-It uses your AWS credentials. It opens nothing unless all of this holds, looked at in this order:
-  a  the recovery has ended and its lock is yours; or its Region cannot be read, and two people approve
-  b  no note says that a promotion was asked for
+Uses your AWS credentials. It opens the Region only if all of this holds, checked in this order:
+  a  the recovery has ended and its lock is yours;
+     or its Region does not answer, and two people approve
+  b  no note says that a promotion was requested
   c  each Region that answers says, twice 60 s apart, that this Region's cluster is the only writer
   d  a write commits in this Region
-  e  the notes of the fence are of one move between Regions
-It puts back what the fence noted, and nothing else.
+  e  the fence's notes are of one move between Regions
+It restores what the fence noted, and nothing else.
 
-Exit status: 0 all of it is open, 1 nothing was opened or something is left, 2 wrong use.")]
+Exit status: 0 everything is open, 1 nothing was opened or something is left, 2 wrong use.")]
 pub(crate) struct ReopenArgs {
     /// The Region to open
     #[arg(value_name = "REGION")]
     pub region: String,
-    /// Approve of opening although the recovery's Region cannot be read; another person has to approve too
+    /// Approve the opening although the recovery's Region does not answer; another person must approve too
     #[arg(long)]
     pub approve: bool,
     /// The recovery plan
@@ -312,21 +314,21 @@ Examples:
   drctl plan check radiant.plan.yaml
   drctl plan check radiant.plan.yaml | head -1     the first error only
 
-Exit status: 0 sound, 1 not sound, 2 the file cannot be read.")]
+Exit status: 0 sound, 1 the plan has errors, 2 the file cannot be read.")]
     Check {
         /// The recovery plan
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Make a plan the one in force, in both of its Regions
+    /// Put a plan in force, in both of its Regions
     #[command(after_help = "\
 Examples:
   drctl plan push radiant.plan.yaml
 
-It uses your AWS credentials. The plan is kept under its SHA-256 in each Region's table of records; a recovery that
-runs goes on by the plan that it was opened with.
+Uses your AWS credentials. Each Region keeps the plan under its SHA-256 in its table of records.
+A running recovery keeps the plan that it was opened with.
 
-Exit status: 0 in force in both Regions, 1 a Region could not be reached, 2 the plan is not sound.")]
+Exit status: 0 in force in both Regions, 1 a Region could not be reached, 2 the plan has errors.")]
     Push {
         /// The recovery plan
         #[arg(value_name = "FILE")]
@@ -336,17 +338,19 @@ Exit status: 0 in force in both Regions, 1 a Region could not be reached, 2 the 
     #[command(after_help = "\
 Examples:
   drctl plan render radiant.plan.yaml
-  sam deploy --template-file infra/template.yaml --parameter-overrides file://infra/parameters/us-west-2.yaml …
+  sam deploy --template-file infra/template.yaml \\
+    --parameter-overrides file://infra/parameters/us-west-2.yaml …
 
-Exit status: 0 written, 1 the plan does not fit the template or a file cannot be written, 2 the plan is not sound.")]
+Exit status: 0 written, 1 the plan does not fit the template or a file cannot be written,
+2 the plan has errors.")]
     Render {
         /// The recovery plan
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// The folder of the files; it is made if it is not there
+        /// The folder of the files; created if missing
         #[arg(long, value_name = "FOLDER", default_value = "infra/parameters")]
         folder: PathBuf,
-        /// Ask the account, and reserve concurrency for the automation's functions where its quota allows
+        /// Reserve concurrency for the automation's functions, if the account's quota allows
         #[arg(long)]
         reserve_concurrency: bool,
     },
@@ -364,7 +368,7 @@ fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-/// A report's file, whose name says what it is written as.
+/// A report's file; the end of its name says the format.
 fn report_file(name: &str) -> Result<PathBuf, String> {
     let file = PathBuf::from(name);
     match ReportFormat::of(&file) {
@@ -373,19 +377,15 @@ fn report_file(name: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// As what a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReportFormat {
-    /// One file for people.
     Html,
-    /// For programs.
     Json,
-    /// For tickets and chats.
     Markdown,
 }
 
 impl ReportFormat {
-    /// What the end of a file's name says.
+    /// The format that the end of a file's name says.
     pub(crate) fn of(file: &Path) -> Option<Self> {
         match file.extension()?.to_str()? {
             "html" => Some(Self::Html),
@@ -396,13 +396,14 @@ impl ReportFormat {
     }
 }
 
-/// What is rehearsed: one disaster, or each of them.
+/// The disasters to rehearse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disasters {
-    /// This one.
     One(&'static dyn Disaster),
     /// Each of them, as a campaign draws it.
     All,
+    /// A scenario that a plan can declare, and that no machine recovers from yet.
+    NotYet(Scenario),
 }
 
 /// The name on the command line of [`Disasters::All`].
@@ -413,17 +414,22 @@ fn disasters_parser() -> impl TypedValueParser<Value = Disasters> {
         .iter()
         .map(|disaster| PossibleValue::new(disaster.name()).help(disaster.description()));
     let all = PossibleValue::new(ALL_DISASTERS).help("each of them, in a campaign");
-    PossibleValuesParser::new(each.chain([all])).try_map(|name| {
+    let not_yet = Scenario::all()
+        .into_iter()
+        .filter(|scenario| scenario.machine().is_none());
+    let not_yet = not_yet.map(|scenario| PossibleValue::new(scenario.name()).hide(true));
+    PossibleValuesParser::new(each.chain([all]).chain(not_yet)).try_map(|name| {
         if name == ALL_DISASTERS {
             return Ok(Disasters::All);
         }
-        scenarios::named(&name)
-            .map(Disasters::One)
-            .ok_or_else(|| format!("no scenario '{name}'"))
+        match scenarios::named(&name) {
+            Some(disaster) => Ok(Disasters::One(disaster)),
+            None => Scenario::named(&name).map(Disasters::NotYet),
+        }
     })
 }
 
-/// The steps that machines call. One that a recovery goes on without does not stop it, and the rehearsal says so.
+/// The steps that machines call. A recovery continues without some of them; the rehearsal then says so.
 fn step_parser() -> PossibleValuesParser {
     let called = STEPS.iter().filter(|step| step.called_by.contains(&Caller::Machine));
     PossibleValuesParser::new(called.map(|step| step.name).collect::<Vec<_>>())

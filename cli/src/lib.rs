@@ -1,5 +1,5 @@
-//! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account; in a real one it goes on with a
-//! recovery that failed, opens a Region that one left fenced, and says whether alarms start recoveries by themselves.
+//! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account. In a real account it starts and resumes
+//! recoveries, opens a Region that one left fenced, and turns automatic recovery on or off.
 //!
 //! The binary is a few lines around [`run`]. Rehearsals are a library of their own.
 
@@ -19,7 +19,7 @@ use args::{Args, PlanVerb, Verb};
 use output::{Exit, Output};
 use plan_file::read_plan;
 
-/// Does what the command line says, and says how it ended.
+/// Runs the command line; gives how the process is to exit.
 pub fn run(args: &Args, output: &mut Output) -> Exit {
     match &args.verb {
         Verb::Rehearse(args) if args.list_faults => cmd::rehearse::list_faults(output),

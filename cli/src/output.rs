@@ -1,7 +1,7 @@
 //! Writing to standard output and standard error.
 //!
 //! Whoever reads may stop reading (`drctl … | head -1`). That is no error: the rest of the output is thrown away, and the
-//! command goes on to the exit status that it would have had.
+//! command ends with the exit status that it would have had.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -11,20 +11,23 @@ use std::process::ExitCode;
 /// Exit status after Ctrl-C, as shells count it: 128 and the signal's number.
 pub const INTERRUPTED: i32 = 130;
 
+/// Width of the output, in columns, where neither a terminal nor `COLUMNS` says one.
+pub const USUAL_WIDTH: usize = 100;
+
 /// How a command ended, the better before the worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// All is well: 0.
+    /// Done: 0.
     Success,
-    /// It recovered, and a maximum of its objectives was passed: 3.
+    /// It recovered, but exceeded a maximum objective: 3.
     AboveMaximum,
-    /// Nothing was recovered, since it was refused, or people declined or did not answer: 4.
+    /// Nothing was recovered: it was refused, or people declined or did not answer: 4.
     NotBegun,
-    /// It ran, and something is wrong with what it looked at: 1.
+    /// It ran, and something is wrong: not done, or only in part: 1.
     Failure,
-    /// It could not run as it was called: 2.
+    /// Wrong use, or an unusable plan: 2.
     WrongUse,
-    /// Something was that must never be: 5.
+    /// A rule that must always hold was broken: 5.
     RuleBroken,
 }
 
@@ -72,7 +75,12 @@ pub struct Output {
     colour: bool,
     /// Whether a line can be taken back and drawn again.
     redraws: bool,
-    width: Option<usize>,
+    /// Columns of standard output.
+    width: usize,
+    /// Columns of standard error; none where it is no terminal: whoever searches a log wants one error on one line.
+    error_width: Option<usize>,
+    /// Whether standard output is a terminal.
+    terminal: bool,
 }
 
 impl Default for Output {
@@ -85,19 +93,24 @@ impl Output {
     /// The process's own streams.
     pub fn new() -> Self {
         let terminal = io::stdout().is_terminal();
-        let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+        // Some terminals say 0 when they do not know.
+        let known = |width: Option<(terminal_size::Width, terminal_size::Height)>| {
+            width.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+        };
+        let width = known(terminal_size::terminal_size_of(io::stdout())).filter(|_| terminal);
         Self {
             stdout: Stream::new(io::stdout()),
             stderr: Stream::new(io::stderr()),
             colour: terminal && !dumb() && !no_colour(),
             redraws: terminal && !dumb(),
-            // Some terminals say 0 when they do not know.
-            width: width.filter(|width| terminal && *width > 0),
+            width: width.or_else(columns_said).unwrap_or(USUAL_WIDTH),
+            error_width: known(terminal_size::terminal_size_of(io::stderr())).filter(|_| io::stderr().is_terminal()),
+            terminal,
         }
     }
 
-    /// Columns of the terminal; none where standard output is not one.
-    pub fn width(&self) -> Option<usize> {
+    /// Columns of a row: those of the terminal; without one, `COLUMNS` or [`USUAL_WIDTH`].
+    pub fn width(&self) -> usize {
         self.width
     }
 
@@ -110,18 +123,24 @@ impl Output {
         }
     }
 
-    /// Writes one line to standard output.
+    /// Writes one line to standard output, however long: for programs that read it.
     pub fn line(&mut self, text: impl Display) {
         self.stdout.write(format_args!("{text}\n"));
     }
 
-    /// Writes one line to standard output. On a terminal that is narrower, it goes on in further lines, which begin with
-    /// `indent` spaces.
+    /// Writes text for people to standard output, in rows of at most [`width`](Self::width) columns. Rows after the first begin
+    /// with `indent` spaces.
     pub fn wrapped(&mut self, text: impl Display, indent: usize) {
-        let text = text.to_string();
-        match self.width {
-            None => self.line(text.trim_end()),
-            Some(width) => wrap(&text, width, indent).iter().for_each(|row| self.line(row)),
+        for row in wrap(&text.to_string(), self.width, indent) {
+            self.line(row);
+        }
+    }
+
+    /// Writes one finding to standard output: wrapped on a terminal, and one line for `grep` and `head` without one.
+    pub fn finding(&mut self, text: impl Display) {
+        match self.terminal {
+            true => self.wrapped(text, 2),
+            false => self.line(text),
         }
     }
 
@@ -139,7 +158,14 @@ impl Output {
     /// Writes one line to standard error for each line of `text`.
     pub fn error(&mut self, text: impl Display) {
         for line in text.to_string().lines() {
-            self.stderr.write(format_args!("drctl: {line}\n"));
+            let line = format!("drctl: {line}");
+            let rows = match self.error_width {
+                Some(width) => wrap(&line, width, 2),
+                None => vec![line],
+            };
+            for row in rows {
+                self.stderr.write(format_args!("{row}\n"));
+            }
         }
     }
 
@@ -161,6 +187,12 @@ impl Output {
     }
 }
 
+/// What the environment says of the width: shells and tests set it where there is no terminal.
+fn columns_said() -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok()?;
+    columns.trim().parse().ok().filter(|columns| *columns > 0)
+}
+
 /// <https://no-color.org>: set and not empty means no colours.
 fn no_colour() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -172,11 +204,18 @@ pub fn dumb() -> bool {
 }
 
 /// `text` in rows of at most `width` columns, broken between words where that is possible; rows after the first begin
-/// with `indent` spaces, or fewer where those would leave too little room. No row ends with spaces. What [`Output::paint`]
-/// adds takes no room.
+/// with `indent` spaces, or fewer where those would leave too little room. A word that only fits beside a smaller indent, such as
+/// a URL, has that: whole, it can be copied. No row ends with spaces. What [`Output::paint`] adds takes no room.
 fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
     let width = width.max(1);
-    let indent = " ".repeat(indent.min(width / 2));
+    let (usual, least) = (
+        " ".repeat(indent.min(width / 2)),
+        " ".repeat(indent.min(2).min(width / 2)),
+    );
+    let indent_of = |word: &str| match usual.len() + columns(word) <= width {
+        true => &usual,
+        false => &least,
+    };
     let (mut rows, mut row, mut begun) = (Vec::new(), String::new(), false);
     for word in text.split(' ') {
         if !begun {
@@ -187,13 +226,14 @@ fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
         } else if word.is_empty() {
             continue;
         } else {
-            rows.push(std::mem::replace(&mut row, format!("{indent}{word}")));
+            let next = format!("{}{word}", indent_of(word));
+            rows.push(std::mem::replace(&mut row, next));
         }
         begun = true;
         // A word that is longer than a row is cut between characters.
         while columns(&row) > width {
             let rest = row.split_off(cut_at(&row, width));
-            rows.push(std::mem::replace(&mut row, format!("{indent}{rest}")));
+            rows.push(std::mem::replace(&mut row, format!("{least}{rest}")));
         }
     }
     rows.push(row);
@@ -338,7 +378,9 @@ mod tests {
                 stderr: Stream::new(errors.clone()),
                 colour: false,
                 redraws: false,
-                width: None,
+                width: USUAL_WIDTH,
+                error_width: None,
+                terminal: false,
             },
             errors,
             attempts,
@@ -382,6 +424,7 @@ mod tests {
         assert_eq!(wrap("one two three", 12, 2), ["one two", "  three"]);
         assert_eq!(wrap("  a     b", 6, 2), ["  a", "  b"]);
         assert_eq!(wrap("one twothree", 6, 2), ["one", "  twot", "  hree"]);
+        assert_eq!(wrap("one s3://two three", 10, 5), ["one", "  s3://two", "     three"]);
         assert_eq!(wrap("a ", 6, 2), ["a"]);
         assert_eq!(wrap("", 6, 2), [""]);
         assert_eq!(wrap("abc", 0, 2), ["a", "b", "c"]);

@@ -137,7 +137,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     );
     if let Some(comma) = alarms.iter().find(|alarm| alarm.contains(',')) {
         return Err(format!(
-            "the alarm '{comma}' has a comma in its name, which CloudFormation takes for the end of it; rename it"
+            "the alarm '{comma}' has a comma in its name, where CloudFormation ends the name; rename it"
         ));
     }
     for (which, site) in [("", here), ("Other", other)] {

@@ -1,4 +1,4 @@
-//! Reading a plan file, and saying everything that is wrong with it at once, with paths and lines.
+//! Reads a plan file, and lists all its errors at once, with paths and lines.
 
 mod finding;
 mod wording;
@@ -80,11 +80,11 @@ fn read_text(file: &Path) -> Result<String, String> {
     let bytes = read(file).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::IsADirectory => "is a directory; give the plan file in it".to_owned(),
-        io::ErrorKind::PermissionDenied => "may not be read; check its permissions".to_owned(),
+        io::ErrorKind::PermissionDenied => "access denied; check the file's permissions".to_owned(),
         _ => format!("cannot be read: {error}"),
     })?;
     if bytes.len() as u64 > LARGEST {
-        return Err("is larger than 64 KiB, which no plan may be".to_owned());
+        return Err("is larger than 64 KiB, the limit of a plan".to_owned());
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]

@@ -1,4 +1,4 @@
-//! What a rehearsal found: what the recovery did and measured, and how that stands against the truth.
+//! The result of a rehearsal: what the recovery did and measured, beside what customers saw.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +15,7 @@ use simulator::simulation::Invoked;
 use crate::disaster::Disaster;
 use crate::fault::Fault;
 use crate::truth::{Breach, Truth};
+use crate::waits::Wait;
 
 /// A fault, and how often it applied.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,29 +26,33 @@ pub struct Applied {
     pub times: u64,
 }
 
-/// What a rehearsal found; the object that `--json` prints. Times are in seconds.
+/// The result of a rehearsal; the object that `--json` prints. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rehearsal {
-    /// What was rehearsed.
+    /// The disaster; the JSON has its name.
     pub scenario: &'static dyn Disaster,
-    /// What went wrong beside it, and how often it applied.
+    /// The injected faults, and how often each applied.
     pub faults: Vec<Applied>,
-    /// What must never be, and was.
+    /// The broken rules.
     pub breaches: Vec<Breach>,
     /// Always `rehearsal`.
     pub mode: Mode,
-    /// The seed.
+    /// The seed: the same one plays the same rehearsal.
     pub seed: u64,
     /// The recovery's outcome; `not-started` if nothing started one.
     pub outcome: &'static str,
-    /// Why, where it is not plainly recovered.
+    /// Why it did not recover, or only in part.
     pub reason: Option<String>,
-    /// Who approved, or why nobody had to.
+    /// Who approved, or why no approval was needed.
     pub approval: Option<String>,
     /// Whether the Region that was left was fenced.
     pub fence: Option<String>,
     /// How much was expected to be lost, and how that was known.
     pub expected_loss: Option<ExpectedLoss>,
+    /// What people were asked, and how long the recoveries waited for them, oldest first.
+    pub waits: Vec<Wait>,
+    /// Whether customers were served when the rehearsal ended.
+    pub served_at_end: bool,
     /// How recoveries, and executions of this one, ended before it, oldest first.
     pub earlier: Vec<Earlier>,
     /// When customers first suffered, as the recovery saw it.
@@ -130,12 +135,12 @@ pub struct CallCount {
 }
 
 impl Rehearsal {
-    /// Whether the recovery did what it is for, nothing was that must not be, and every fault applied.
+    /// Whether the recovery ended as its scenario should, no rule was broken, and every fault applied.
     pub fn succeeded(&self) -> bool {
         self.within_objectives && self.is_sound()
     }
 
-    /// Whether nothing was that must not be, and every fault applied: however it ended, it is a rehearsal to go by.
+    /// Whether no rule was broken, and every fault applied: the result is valid, whatever the outcome.
     pub fn is_sound(&self) -> bool {
         self.breaches.is_empty() && self.without_effect().next().is_none()
     }

@@ -22,6 +22,7 @@ mod spread;
 mod stage;
 mod summary;
 mod truth;
+mod waits;
 mod world;
 
 pub use disaster::{Disaster, Scene, Start, deployments, vocabulary};
@@ -33,4 +34,5 @@ pub use script::{Replaced, Script};
 pub use spread::Spread;
 pub use stage::rehearse;
 pub use truth::{Breach, Truth};
+pub use waits::{Answered, Wait};
 pub use world::World;

@@ -3,30 +3,52 @@
 use jiff::Timestamp;
 use states_language::HistoryEvent;
 
-/// Something that happens while a rehearsal goes on.
+/// Something that happens during a rehearsal.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each `at` is the time on the simulated clock")]
 pub enum Moment {
     /// An event of an execution.
     Machine(Box<HistoryEvent>),
     /// The disaster.
     Disaster {
-        /// When.
         at: Timestamp,
-        /// What is lost, for people.
+        /// What is lost, in one sentence for people.
         what: String,
     },
-    /// Something else goes wrong from now on.
+    /// The injected faults hold from now on.
     Faults {
-        /// Since when.
         at: Timestamp,
-        /// What, as `--fault` takes it.
+        /// Each as `--fault` takes it.
         faults: Vec<String>,
     },
     /// What the disaster took away is back by itself.
     Back {
-        /// When.
         at: Timestamp,
-        /// What, for people.
+        /// What is back, in one sentence for people.
         what: String,
+    },
+    /// People are asked, and the recovery waits for their answer.
+    Asked {
+        at: Timestamp,
+        /// When the recovery began to ask: the time to answer counts from here.
+        since: Timestamp,
+        /// The state that waits.
+        state: String,
+        /// What would be done, in one sentence.
+        headline: String,
+        /// How many people must approve; one more where AWS does not confirm who started the recovery.
+        people: u8,
+        /// When the recovery gives up.
+        until: Timestamp,
+    },
+    /// A person answered, and AWS took the answer or refused it.
+    Answered {
+        at: Timestamp,
+        /// Who, by the name that people know.
+        by: String,
+        /// Whether they approve.
+        approves: bool,
+        /// Why the answer does not count, as `record-approval` names it; nothing if it counts.
+        refused_as: Option<String>,
     },
 }

@@ -5,9 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
+use shared::arn;
 use shared::plan::Plan;
 use shared::reopen::{Order, reopen};
 use simulator::simulation::Simulation;
+
+use crate::moment::Moment;
 
 /// How many people answer: as many as are ever asked.
 const PEOPLE: usize = 2;
@@ -18,6 +21,9 @@ const ANSWERS_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How often somebody sends an answer that is not taken, and how long after each time.
 const TRIES: usize = 10;
 const TRIES_AGAIN_AFTER: Duration = Duration::from_secs(20);
+
+/// What `record-approval` answers whoever has answered before.
+const ALREADY_ANSWERED: &str = "already-answered";
 
 /// What the simulated people do when they are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,20 +65,30 @@ impl Heard {
     }
 }
 
-/// Lets people listen to the topic of `region` and answer what is asked there, each after a time of their own. `heard` counts
-/// the questions of all Regions together.
-pub(crate) fn listen(
-    simulation: &Simulation,
-    plan: &Plan,
-    region: &str,
-    function: &'static str,
-    people: People,
-    heard: &Rc<Heard>,
-) {
+/// Hears of each answer.
+pub(crate) type Watch = Rc<dyn Fn(Moment)>;
+
+/// What listens to a topic.
+pub(crate) struct Listener {
+    /// The function that takes answers.
+    pub(crate) function: &'static str,
+    pub(crate) people: People,
+    /// Counts the questions of all Regions together.
+    pub(crate) heard: Rc<Heard>,
+    pub(crate) watch: Watch,
+}
+
+/// Lets people listen to the topic of `region` and answer what is asked there, each after a time of their own.
+pub(crate) fn listen(simulation: &Simulation, plan: &Plan, region: &str, listener: Listener) {
+    let Listener {
+        function,
+        people,
+        heard,
+        watch,
+    } = listener;
     let Some(site) = plan.site(region) else { return };
     let mut messages = simulation.cloud().sns.subscribe(&plan.topic_arn(site));
     let (simulation, region, arns, plan) = (simulation.clone(), region.to_owned(), arns(plan), plan.clone());
-    let heard = Rc::clone(heard);
     tokio::task::spawn_local(async move {
         while let Some(message) = messages.recv().await {
             if let Some(shut) = shut_region(&message.text) {
@@ -104,19 +120,20 @@ pub(crate) fn listen(
             }
             for arn in answering {
                 let (simulation, region, heard) = (simulation.clone(), region.clone(), Rc::clone(&heard));
+                let watch = Rc::clone(&watch);
                 let (arn, body) = (arn.clone(), answer(question.clone(), declines));
                 tokio::task::spawn_local(async move {
                     let cloud = simulation.cloud();
                     let takes: Duration = cloud.draw("people", &cloud.timings.person_answers);
                     tokio::time::sleep(takes).await;
-                    say(&simulation, &region, function, &arn, &body).await;
+                    say(&simulation, &region, function, &arn, &body, &watch).await;
                     if declines {
                         heard.did_otherwise();
                     }
                     if people == People::OneTwice {
                         tokio::time::sleep(ANSWERS_AGAIN_AFTER).await;
                         let other = arn.replace("/on-call/", "/administrator/");
-                        say(&simulation, &region, function, &other, &body).await;
+                        say(&simulation, &region, function, &other, &body, &watch).await;
                         heard.did_otherwise();
                     }
                 });
@@ -126,14 +143,38 @@ pub(crate) fn listen(
 }
 
 /// Sends an answer, and again for a while where it is not taken. Whoever comes too late is told so, which changes nothing.
-async fn say(simulation: &Simulation, region: &str, function: &str, arn: &str, body: &str) {
-    for _ in 0..TRIES {
+async fn say(simulation: &Simulation, region: &str, function: &str, arn: &str, body: &str, watch: &Watch) {
+    for attempt in 0..TRIES {
         let answered = simulation.post_to_function(region, function, arn, body).await;
-        if answered.is_ok_and(|(status, _)| status < 500) {
+        if let Ok((status, answer)) = answered
+            && status < 500
+        {
+            let refused_as = refused_as(status, &answer, attempt > 0);
+            watch(Moment::Answered {
+                at: simulation.cloud().now(),
+                by: arn::display_name(arn).to_owned(),
+                approves: text_of(body, "answer").as_deref() == Some("approve"),
+                refused_as,
+            });
             return;
         }
         tokio::time::sleep(TRIES_AGAIN_AFTER).await;
     }
+}
+
+/// Why an answer does not count; nothing if it does. One that was sent again may have been taken the first time.
+fn refused_as(status: u16, answer: &str, again: bool) -> Option<String> {
+    let result = text_of(answer, "result");
+    match status {
+        200..300 => None,
+        _ if again && result.as_deref() == Some(ALREADY_ANSWERED) => None,
+        status => Some(result.unwrap_or_else(|| status.to_string())),
+    }
+}
+
+fn text_of(json: &str, field: &str) -> Option<String> {
+    let json: Value = serde_json::from_str(json).ok()?;
+    json.get(field)?.as_str().map(str::to_owned)
 }
 
 /// Runs the command of a page, after a time of their own. Where it opens nothing, the next page asks for it again.

@@ -1,4 +1,4 @@
-//! What happens in a rehearsal, from the good times to the aftermath.
+//! Plays a rehearsal, from the good times to the aftermath.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,6 +23,7 @@ use crate::moment::Moment;
 use crate::people::{self, Heard};
 use crate::script::Script;
 use crate::summary::{Played, summarise};
+use crate::waits::Waits;
 use crate::world::{World, time_of};
 
 /// When rehearsals begin: some night at ten to three.
@@ -31,7 +32,7 @@ const BEGINS_AT: &str = "2026-01-06T02:50:00Z";
 const AFTERMATH: Duration = Duration::from_secs(120);
 /// How long before an event of one's own the disaster was, at least.
 const DISASTER_BEFORE_EVENT: Duration = Duration::from_secs(190);
-/// How much longer it is looked at what comes of a recovery that is stopped, or could not be closed: the schedule that frees locks looks every five
+/// How much longer to watch a recovery that is stopped, or could not be closed: the schedule that frees locks runs every five
 /// minutes.
 const LOCK_IS_FREED_WITHIN: Duration = Duration::from_secs(11 * 60);
 
@@ -68,8 +69,9 @@ struct Stage<'a> {
     world: World<'a>,
     script: &'a Script,
     injected: Injected,
+    waits: Rc<Waits>,
     disaster_at: Timestamp,
-    /// What everything was like before the recovery that is rehearsed was begun, or tried again.
+    /// The state of the world before the rehearsed recovery began, or was tried again.
     before: Value,
 }
 
@@ -77,9 +79,10 @@ impl<'a> Stage<'a> {
     /// Builds the world, and lets it run well for a while.
     async fn set(plan: &'a Plan, script: &'a Script, seed: u64, watch: Rc<dyn Fn(Moment)>) -> Result<Self, String> {
         let disaster = script.disaster;
+        let waits = Rc::new(Waits::default());
         let observer: Observer = {
-            let watch = Rc::clone(&watch);
-            Box::new(move |event| watch(Moment::Machine(Box::new(event.clone()))))
+            let (watch, waits) = (Rc::clone(&watch), Rc::clone(&waits));
+            Box::new(move |event| waits.follow(event, &*watch))
         };
         let alarm_is_heard = script.event.is_none() && person_starts_after(script).is_none();
         let mut deployments = deployments(plan, disaster, alarm_is_heard)?;
@@ -123,9 +126,18 @@ impl<'a> Stage<'a> {
         disaster.set_up(&world).await?;
         let mut people = effects(script).filter_map(Effect::people);
         let people = people.next().unwrap_or_default();
+        let answered: people::Watch = {
+            let (watch, waits) = (Rc::clone(&world.watch), Rc::clone(&waits));
+            Rc::new(move |moment| waits.answered(moment, &*watch))
+        };
         for region in regions {
-            let heard = &world.heard;
-            people::listen(&world.simulation, plan, region, RecordApproval::NAME, people, heard);
+            let listener = people::Listener {
+                function: RecordApproval::NAME,
+                people,
+                heard: Rc::clone(&world.heard),
+                watch: Rc::clone(&answered),
+            };
+            people::listen(&world.simulation, plan, region, listener);
         }
         let mut injected = Injected::default();
         injected.at_the_beginning(&script.faults, &world);
@@ -134,6 +146,7 @@ impl<'a> Stage<'a> {
         Ok(Self {
             script,
             injected,
+            waits,
             disaster_at: world.now(),
             before: Value::Null,
             world,
@@ -273,6 +286,7 @@ impl<'a> Stage<'a> {
             started,
             disaster_at: self.disaster_at,
             before: self.before,
+            waits: self.waits.all(),
             simulation,
         }
     }

@@ -1,7 +1,7 @@
-//! What came of a rehearsal: read from the record, and from the simulated AWS and its customers.
+//! Summarises a rehearsal from the record, and from the simulated AWS and its customers.
 
 use assess_region::ExpectedLoss;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
@@ -17,6 +17,7 @@ use crate::happened::{Happened, Recorded};
 use crate::invariants::COMMON;
 use crate::script::Script;
 use crate::truth::Truth;
+use crate::waits::Wait;
 
 /// What the customers went through, and what the recovery made of it.
 pub(crate) struct Played {
@@ -32,6 +33,7 @@ pub(crate) struct Played {
     pub(crate) disaster_at: Timestamp,
     /// What everything was like before the recovery.
     pub(crate) before: Value,
+    pub(crate) waits: Vec<Wait>,
 }
 
 pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &Played) -> Result<Rehearsal, String> {
@@ -96,7 +98,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         (Some(last), _) => (last.closing.outcome.name(), last.closing.reason.clone()),
         (None, Some(ended)) => (
             Outcome::Failed.name(),
-            Some(format!("it was not closed: {:?}", ended.result.status)),
+            Some(format!("the recovery was not closed: {:?}", ended.result.status)),
         ),
         (None, None) => not_started(plan, simulation).await?,
     };
@@ -125,6 +127,8 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
             .pointer("/assessment/expected_loss")
             .and_then(|loss| ExpectedLoss::deserialize(loss).ok()),
         earlier: closed.into_iter().map(Ending::into_earlier).collect(),
+        waits: played.waits.clone(),
+        served_at_end: served_at_end(simulation),
         impact_at: observed.impact_at,
         decided_at: observed.decided_at,
         achieved,
@@ -236,11 +240,21 @@ async fn not_started(plan: &Plan, simulation: &Simulation) -> Result<(&'static s
     })
 }
 
+/// How long before the end of a rehearsal the last answer to a customer may be: one of a few of their requests.
+const SERVED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether customers are served when the rehearsal ends: one of their last writes was acknowledged.
+fn served_at_end(simulation: &Simulation) -> bool {
+    let now = simulation.cloud().now();
+    let since = now.checked_sub(SERVED_WITHIN).unwrap_or(now);
+    !simulation.platform().acknowledged(since, now).is_empty()
+}
+
 fn text_at(evidence: &Value, pointer: &str) -> Option<String> {
     evidence.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Who approved, or why nobody had to.
+/// Who approved, or why no approval was needed.
 fn approval(evidence: &Value) -> Option<String> {
     let by = evidence.pointer("/approval/by").and_then(Value::as_array);
     let people: Vec<&str> = by.into_iter().flatten().filter_map(Value::as_str).collect();

@@ -1,4 +1,4 @@
-//! `drctl automation`: whether alarms start recoveries by themselves. It never stops a person.
+//! `drctl automation`: turns automatic recovery on or off. It never stops a person.
 //!
 //! Each Region has its own switch, in its own table, so that it holds there also when the other Region is lost.
 
@@ -16,10 +16,10 @@ use crate::output::{Exit, Output, Paint, one_line};
 /// How many of the switch's earlier settings are shown.
 const HISTORY: usize = 5;
 
-/// How the switch of one Region stands.
+/// The switch of one Region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// As it was last set; nothing if nobody ever did, which means on.
+    /// Its last setting; nothing if it was never set, which means on.
     pub now: Option<Switch>,
     /// Its last five settings, the newest first.
     pub history: Vec<Switch>,
@@ -89,7 +89,7 @@ async fn switch(aws: &Aws, plan: &Plan, switch: &Switch, output: &mut Output) ->
     exit
 }
 
-/// What is said of a Region in which the switch could not be set.
+/// The message for a Region in which the switch could not be set.
 struct NotSet {
     region: String,
     on: bool,
@@ -105,14 +105,13 @@ impl fmt::Display for NotSet {
         };
         write!(
             f,
-            "{}: not known to be {to}, and {meanwhile}; run drctl automation {to} again once the Region answers, and look with \
-             drctl automation status: {}",
+            "{}: could not confirm that automation is {to}; {meanwhile}. When the Region answers, run drctl automation {to} again, \
+             then drctl automation status: {}",
             self.region, self.error
         )
     }
 }
 
-/// Shows how the switch stands.
 fn show(answers: &[InRegion<Setting>], output: &mut Output) -> Exit {
     let mut exit = Exit::Success;
     for InRegion { region, answer } in answers {
@@ -121,7 +120,7 @@ fn show(answers: &[InRegion<Setting>], output: &mut Output) -> Exit {
                 let on = setting.now.as_ref().is_none_or(|switch| switch.on);
                 let state = state(on, output);
                 match &setting.now {
-                    None => output.line(format_args!("{region}: {state}; nobody ever set it")),
+                    None => output.line(format_args!("{region}: {state}; never set")),
                     Some(switch) => output.line(format_args!("{region}: {state} since {}", told(switch))),
                 }
                 for switch in &setting.history {
@@ -131,7 +130,7 @@ fn show(answers: &[InRegion<Setting>], output: &mut Output) -> Exit {
             }
             Err(error) => {
                 output.error(one_line(&format_args!(
-                    "{region}: the switch cannot be seen; try again once the Region answers: {error}"
+                    "{region}: could not read the switch; try again when the Region answers: {error}"
                 )));
                 exit = Exit::Failure;
             }

@@ -1,4 +1,4 @@
-//! `drctl rehearse all --campaign N`: many rehearsals with drawn faults, and what must hold in each.
+//! `drctl rehearse all --campaign N`: many rehearsals with drawn faults, and the rules that must hold in each.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,15 +13,15 @@ use shared::plan::Plan;
 
 use crate::args::{RehearseArgs, ReportFormat};
 use crate::output::{Exit, INTERRUPTED, Output, Paint, one_line};
-use crate::view::{known, known_rpo};
+use crate::view::{cut, known, known_rpo};
 
-/// How often the line with the progress is drawn again on a terminal, and written where there is none.
+/// How often the progress is redrawn on a terminal, and written as a line without one.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
 const WRITTEN_EVERY: Duration = Duration::from_secs(60);
-/// Breaches that are shown with what was seen; the others are counted, and all are in the JSON.
+/// How many runs with a breach are shown in full; the others are counted, and all are in the JSON.
 const BREACHES_SHOWN: usize = 20;
 
-/// Plays a campaign, and shows what came of it.
+/// Plays a campaign, and shows its results.
 pub fn run(
     args: &RehearseArgs,
     plan: &Plan,
@@ -33,13 +33,13 @@ pub fn run(
     let stop = Arc::new(AtomicBool::new(false));
     let asked_to_stop = Arc::clone(&stop);
     let heard = ctrlc::set_handler(move || {
-        // Whoever asks twice does not want to wait for the runs that go on.
+        // A second Ctrl-C does not wait for the runs that are under way.
         if asked_to_stop.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED);
         }
     });
     if let Err(error) = heard {
-        output.error(format_args!("Ctrl-C will end this without a word: {error}"));
+        output.error(format_args!("Ctrl-C ends this without a message: {error}"));
     }
     let show = !args.json && !args.quiet;
     let mut progress = Progress::new(runs, show);
@@ -77,7 +77,7 @@ pub fn run(
     }
     if campaign.runs < runs as usize {
         output.error(format_args!(
-            "interrupted after {} of {runs} runs; nothing was changed",
+            "interrupted after {} of {runs} runs; a rehearsal changes nothing on AWS",
             campaign.runs
         ));
         return Exit::Failure;
@@ -157,10 +157,10 @@ fn reported(campaign: &Campaign, plan: &Plan, took: Duration, plan_file: Option<
     }
 }
 
-/// The plan that is taken where none is said.
+/// The default of `--plan`.
 const USUAL_PLAN: &str = "radiant.plan.yaml";
 
-/// Says how far a campaign has come.
+/// Shows the progress of a campaign.
 struct Progress {
     runs: u32,
     show: bool,
@@ -204,17 +204,18 @@ impl Progress {
         let rate = done / self.began.elapsed().as_secs_f64();
         let left = (f64::from(self.runs) - done) / rate;
         let line = format!(
-            "{} of {} runs, {rate:.1} a second, {}, {} left",
+            "{} of {} runs, {rate:.1} per second, {}, {} left",
             campaign.runs,
             self.runs,
             counted(campaign.breaches.len(), "breach", "breaches"),
             known(Some(left))
         );
         if output.redraws() {
-            output.draw(format_args!("\r\x1b[K{line}"));
+            let row = cut(&line, output.width().saturating_sub(1));
+            output.draw(format_args!("\r\x1b[K{row}"));
             self.drawn = true;
         } else {
-            output.line(line);
+            output.wrapped(line, 2);
         }
     }
 
@@ -234,7 +235,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     }
 }
 
-/// Shows, for each scenario, how often it ended in which way, and what was measured; and which faults applied.
+/// Shows for each scenario how often it ended with which outcome, and its RTO and RPO; and which faults applied.
 fn table(campaign: &Campaign, plan: &Plan, file: Option<&str>, output: &mut Output) {
     for (scenario, totals) in &campaign.scenarios {
         output.wrapped(
@@ -245,7 +246,7 @@ fn table(campaign: &Campaign, plan: &Plan, file: Option<&str>, output: &mut Outp
             let share = *count as f64 / totals.runs as f64 * 100.0;
             output.wrapped(format_args!("  {outcome:<14}{count:>7}{share:>7.1} %"), 4);
             if let Some(run) = totals.examples.get(outcome) {
-                let example = format!("    such as: {}", command(&run.script, run.seed, file));
+                let example = format!("    example: {}", command(&run.script, run.seed, file));
                 output.wrapped(output.paint(Paint::Faint, &example), 6);
             }
         }
@@ -265,7 +266,7 @@ fn table(campaign: &Campaign, plan: &Plan, file: Option<&str>, output: &mut Outp
     output.wrapped(
         output.paint(
             Paint::Faint,
-            "A fault does not apply where another one, or the outcome, comes first.",
+            "A fault does not apply if another fault or the end of the recovery comes first.",
         ),
         2,
     );
@@ -304,7 +305,7 @@ fn spreads(totals: &Totals, plan: &Plan, output: &mut Output) {
     );
 }
 
-/// Shows what must never be, and was, with the command that plays it again.
+/// Shows each broken rule, with the command that plays it again.
 fn breaches(campaign: &Campaign, plan: Option<&str>, output: &mut Output) {
     let all = campaign.breaches.len();
     if all == 0 {
@@ -318,10 +319,7 @@ fn breaches(campaign: &Campaign, plan: Option<&str>, output: &mut Output) {
         one_run(run, plan, output);
     }
     if all > BREACHES_SHOWN {
-        output.wrapped(
-            format_args!("and {} more; --json has them all", all - BREACHES_SHOWN),
-            2,
-        );
+        output.wrapped(format_args!("and {} more; --json lists all", all - BREACHES_SHOWN), 2);
     }
 }
 

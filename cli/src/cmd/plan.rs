@@ -18,19 +18,18 @@ use crate::output::{Exit, Output, Paint, one_line};
 use crate::parameters::{Parameters, RESERVED_CONCURRENCY, observer_parameters, parameters, prefix, reservable};
 use crate::plan_file::{PlanFileError, read_plan};
 
-/// Lists every error of the plan in `file`, or the scenarios that nothing recovers from yet. Findings are the result of this
-/// verb, so they go to standard output.
+/// Lists every error of the plan in `file`, or its warnings. Findings are the result of this verb: they go to standard output.
 pub fn check(file: &Path, output: &mut Output) -> Exit {
     match read_plan(file) {
         Ok(plan) => {
             let sound = output.paint(Paint::Good, "sound");
-            output.line(format_args!(
+            output.finding(format_args!(
                 "{}: {sound} ({})",
                 one_line(&file.display()),
                 summary(&plan)
             ));
             for warning in warnings(&plan) {
-                output.line(format_args!(
+                output.finding(format_args!(
                     "{}: warning: {}: {}",
                     one_line(&file.display()),
                     warning.path,
@@ -43,7 +42,7 @@ pub fn check(file: &Path, output: &mut Output) -> Exit {
             for finding in findings {
                 let place = finding.place(&file);
                 let place = output.paint(Paint::Strong, &place);
-                output.line(format_args!("{place} {}", finding.text()));
+                output.finding(format_args!("{place} {}", finding.text()));
             }
             Exit::Failure
         }
@@ -54,8 +53,8 @@ pub fn check(file: &Path, output: &mut Output) -> Exit {
     }
 }
 
-/// Makes a plan the one in force in both of its Regions: the SHA-256 that each keeps it under, the primary's first. A Region
-/// that does not answer does not keep the other one from it.
+/// Puts a plan in force in both of its Regions: the SHA-256 under which each keeps it, the primary's first. Each Region is asked,
+/// also if the other does not answer.
 pub async fn push(aws: &Aws, plan: &Plan) -> Vec<InRegion<String>> {
     let mut answers = Vec::new();
     for region in regions(plan) {
@@ -67,17 +66,17 @@ pub async fn push(aws: &Aws, plan: &Plan) -> Vec<InRegion<String>> {
     answers
 }
 
-/// Makes a plan the one in force in the real AWS.
+/// Puts a plan in force in the real AWS.
 pub(crate) fn push_to_aws(plan: &Plan, output: &mut Output) -> Exit {
     account::in_its_account(plan, output, async |aws, _, output| {
         let mut exit = Exit::Success;
         for InRegion { region, answer } in push(aws, plan).await {
             match answer {
-                Ok(sha256) => output.line(format_args!("{region}: in force, as {sha256}")),
+                Ok(sha256) => output.finding(format_args!("{region}: in force, as {sha256}")),
                 Err(error) => {
                     output.error(one_line(&format_args!(
-                        "{region}: not known to be in force; push it again once the Region answers, since a recovery there \
-                         follows the plan that it has: {error}"
+                        "{region}: could not confirm that the plan is in force; push it again when the Region answers. Until then, a \
+                         recovery there follows the plan that the Region has: {error}"
                     )));
                     exit = Exit::Failure;
                 }
@@ -93,11 +92,11 @@ pub(crate) fn render_from_account(plan: &Plan, folder: &Path, output: &mut Outpu
         let mut reserved = BTreeMap::new();
         for InRegion { region, answer } in reserve(aws, plan).await {
             match answer {
-                Ok(0) => output.line(format_args!(
-                    "{region}: warning: the quota of concurrent executions is too small to reserve any; where other functions use \
+                Ok(0) => output.finding(format_args!(
+                    "{region}: warning: the quota of concurrent executions is too small to reserve any; if other functions use \
                      them up, a recovery waits; ask AWS for a larger quota"
                 )),
-                Ok(count) => output.line(format_args!("{region}: {count} concurrent executions for each function")),
+                Ok(count) => output.finding(format_args!("{region}: {count} concurrent executions for each function")),
                 Err(error) => {
                     output.error(one_line(&format_args!("{region}: nothing was written: {error}")));
                     return Exit::Failure;

@@ -8,31 +8,45 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rehearsal::scenarios::{ALL, fault_kinds};
-use rehearsal::{FaultKind, Moment, Rehearsal, Script, Spread, compatible, deployments, rehearse, spawn_with_room};
+use rehearsal::scenarios::{ALL, FAULT_GROUPS, FaultGroup, fault_values};
+use rehearsal::{
+    Disaster, FaultKind, Moment, Rehearsal, Script, Spread, compatible, deployments, rehearse, spawn_with_room,
+};
 use report::Account;
 use serde::Serialize;
 use shared::aws::Aws;
 use shared::metric::Metrics;
 use shared::plan::Plan;
 use shared::recovery::Outcome;
+use shared::scenario::Scenario;
 use shared::slices::Slices;
 
 use super::campaign;
 use crate::account;
 use crate::args::{Disasters, RehearseArgs, ReportFormat};
 use crate::output::{Exit, INTERRUPTED, Output, Paint, dumb, one_line};
-use crate::view::{self, Live, Statistics, run_line, summary};
+use crate::view::{Live, Statistics, run_line, summary};
 
 /// Rehearses a recovery, once or many times.
 pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
-    let disasters = match args.disasters {
-        Some(Disasters::One(disaster)) => vec![disaster],
-        Some(Disasters::All) | None => ALL.to_vec(),
+    let disasters = match disasters(args.disasters, plan) {
+        Ok(disasters) => disasters,
+        Err(why) => {
+            output.error(format_args!("{}: {why}", one_line(&args.plan.display())));
+            return Exit::WrongUse;
+        }
     };
     // Said before anything else is printed: nothing runs then.
     for disaster in &disasters {
-        if let Err(why) = deployments(plan, *disaster, true) {
+        let scenario = disaster.scenario();
+        let checked = match plan.scenarios.contains_key(&scenario) {
+            true => deployments(plan, *disaster, true).map(drop),
+            false => Err(format!(
+                "/scenarios/{scenario}: missing; add it to rehearse {}",
+                disaster.name()
+            )),
+        };
+        if let Err(why) = checked {
             output.error(format_args!("{}: {why}", one_line(&args.plan.display())));
             return Exit::WrongUse;
         }
@@ -42,15 +56,18 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
         return campaign::run(args, plan, &disasters, runs, seed, output);
     }
     if let Err(error) = ctrlc::set_handler(interrupted) {
-        output.error(format_args!("Ctrl-C will end this without a word: {error}"));
+        output.error(format_args!("Ctrl-C ends this without a message: {error}"));
     }
-    let script = match script(args) {
+    let script = match script(args, &disasters) {
         Ok(script) => script,
         Err(why) => {
             output.error(why);
             return Exit::WrongUse;
         }
     };
+    if args.disasters.is_none() && !args.json && !args.quiet {
+        others(script.disaster, plan, output);
+    }
     let result = if args.runs == 1 {
         once(args, &script, plan, seed, output)
     } else {
@@ -65,36 +82,99 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
     }
 }
 
-/// Shows every fault that can be rehearsed.
-pub fn list_faults(output: &mut Output) -> Exit {
-    let kinds = fault_kinds();
-    let width = kinds.iter().map(|kind| kind.form.len()).max().unwrap_or_default() + 2;
-    for FaultKind {
-        form, what, expected, ..
-    } in kinds
-    {
-        if view::wide(output) {
-            output.wrapped(format_args!("{form:<width$}{what}"), width);
-            output.wrapped(
-                output.paint(Paint::Faint, &format!("{:<width$}the recovery {expected}", "")),
-                width,
-            );
-        } else {
-            output.wrapped(form, 2);
-            output.wrapped(format_args!("  {what}"), 2);
-            output.wrapped(output.paint(Paint::Faint, &format!("  the recovery {expected}")), 2);
+/// What is said of a scenario that a plan declares, and that no machine recovers from yet.
+const NOT_YET: &str = "declared in your plan, not available yet";
+
+/// The disasters that are asked for; without any, the one of the plan's first scenario that a machine recovers from. Errors: a text,
+/// if there is none.
+fn disasters(asked: Option<Disasters>, plan: &Plan) -> Result<Vec<&'static dyn Disaster>, String> {
+    match asked {
+        Some(Disasters::One(disaster)) => Ok(vec![disaster]),
+        Some(Disasters::All) => Ok(ALL.to_vec()),
+        Some(Disasters::NotYet(scenario)) => Err(not_available(scenario, plan)),
+        None => {
+            let mut available = plan.scenarios.keys().filter(|scenario| scenario.machine().is_some());
+            let first = available.find_map(|scenario| ALL.iter().find(|disaster| disaster.scenario() == *scenario));
+            match first {
+                Some(disaster) => Ok(vec![*disaster]),
+                None => Err(format!(
+                    "/scenarios: nothing can be rehearsed; {}: {NOT_YET}",
+                    not_yet(plan).join(", ")
+                )),
+            }
         }
+    }
+}
+
+/// The message for a scenario that no machine recovers from yet.
+pub(super) fn not_available(scenario: Scenario, plan: &Plan) -> String {
+    match plan.scenarios.contains_key(&scenario) {
+        true => format!("{scenario}: {NOT_YET}"),
+        false => format!("{scenario}: not available yet, and not in your plan"),
+    }
+}
+
+/// The plan's scenarios that no machine recovers from yet.
+fn not_yet(plan: &Plan) -> Vec<&'static str> {
+    let scenarios = plan.scenarios.keys().filter(|scenario| scenario.machine().is_none());
+    scenarios.map(|scenario| scenario.name()).collect()
+}
+
+/// Says what is rehearsed where nobody said it, and what else there is.
+fn others(rehearsed: &'static dyn Disaster, plan: &Plan, output: &mut Output) {
+    output.wrapped(
+        format_args!(
+            "No scenario given: this rehearses {}, the first of your plan.",
+            rehearsed.name()
+        ),
+        2,
+    );
+    let others = ALL.iter().filter(|disaster| **disaster != rehearsed);
+    let others: Vec<&str> = others.map(|disaster| disaster.name()).collect();
+    if !others.is_empty() {
+        output.wrapped(format_args!("Also available: {}.", others.join(", ")), 2);
+    }
+    let not_yet = not_yet(plan);
+    if !not_yet.is_empty() {
+        output.wrapped(format_args!("{}: {NOT_YET}.", not_yet.join(", ")), 2);
+    }
+    output.line("");
+}
+
+/// Lists every fault by what it disturbs, with its expected result, and the values that faults take.
+pub fn list_faults(output: &mut Output) -> Exit {
+    output.wrapped(output.paint(Paint::Strong, "Faults and their expected result"), 2);
+    output.wrapped("Inject one with: drctl rehearse SCENARIO --fault FAULT", 2);
+    for FaultGroup { title, kinds } in FAULT_GROUPS {
+        output.line("");
+        output.wrapped(output.paint(Paint::Strong, title), 2);
+        for FaultKind {
+            form, what, expected, ..
+        } in *kinds
+        {
+            output.wrapped(format_args!("  {form}"), 4);
+            output.wrapped(format_args!("      {what}"), 6);
+            output.wrapped(
+                format_args!("      {}", output.paint(Paint::Faint, &format!("→ {expected}"))),
+                8,
+            );
+        }
+    }
+    output.line("");
+    output.wrapped(output.paint(Paint::Strong, "Values"), 2);
+    for (name, values) in fault_values() {
+        output.wrapped(format_args!("  {name:<12} {values}"), 15);
     }
     Exit::Success
 }
 
-/// What is asked for. Errors: `all` without a campaign, faults that cannot be together, an event's file that cannot be read
-/// or is no JSON.
-fn script(args: &RehearseArgs) -> Result<Script, String> {
-    let Some(Disasters::One(disaster)) = args.disasters else {
-        return Err("all scenarios are played by a campaign only; say how many runs: --campaign 1000".to_owned());
+/// The script that the arguments describe. Errors: `all` without a campaign, faults that exclude each other, an event's file that
+/// cannot be read or is not JSON.
+fn script(args: &RehearseArgs, disasters: &[&'static dyn Disaster]) -> Result<Script, String> {
+    let [disaster] = disasters else {
+        return Err("only a campaign plays all scenarios; give its number of runs: --campaign 1000".to_owned());
     };
-    let mut script = Script::new(disaster);
+    let mut script = Script::new(*disaster);
     compatible(&args.fault)?;
     script.faults.clone_from(&args.fault);
     script.resume = args.resume;
@@ -109,8 +189,8 @@ fn script(args: &RehearseArgs) -> Result<Script, String> {
     Ok(script)
 }
 
-/// Nothing outside of this process is ever changed, so there is nothing to clean up but the line that is being drawn.
-/// Nobody may be reading what is said here, which must not keep it from ending.
+/// A rehearsal changes nothing outside of this process: only the line that is being drawn is cleaned up. A reader that has gone away
+/// must not keep the process from ending.
 fn interrupted() {
     let mut stderr = io::stderr();
     let tidy = match (stderr.is_terminal(), dumb()) {
@@ -118,10 +198,7 @@ fn interrupted() {
         (true, false) => "\r\x1b[K",
         (true, true) => "\n",
     };
-    let _ = writeln!(
-        stderr,
-        "{tidy}drctl: interrupted; it was a rehearsal, and nothing was changed"
-    );
+    let _ = writeln!(stderr, "{tidy}drctl: interrupted; a rehearsal changes nothing on AWS");
     std::process::exit(INTERRUPTED);
 }
 
@@ -131,7 +208,7 @@ fn a_new_seed() -> u64 {
     fastrand::Rng::with_seed(now.as_nanos() as u64).u64(1..1_000_000)
 }
 
-/// One rehearsal. That it cannot be played is a defect, not wrong use; the seed is said, to find it again.
+/// One rehearsal. Errors: a text with the seed, to find it again. Only a panic is a defect of this program.
 fn play(
     plan: &Plan,
     script: &Script,
@@ -139,16 +216,15 @@ fn play(
     watch: impl Fn(Moment) + Clone + 'static,
 ) -> Result<Rehearsal, String> {
     let rehearsed = script.disaster.name();
-    catch_unwind(AssertUnwindSafe(|| rehearse(plan, script, seed, watch)))
-        .unwrap_or_else(|_| Err("it panicked".to_owned()))
-        .map_err(|why| {
-            format!(
-                "the rehearsal of {rehearsed} with seed {seed} broke off, which is a defect; please report it: {why}"
-            )
-        })
+    match catch_unwind(AssertUnwindSafe(|| rehearse(plan, script, seed, watch))) {
+        Ok(played) => played.map_err(|why| format!("{rehearsed} with seed {seed} could not be rehearsed: {why}")),
+        Err(_) => Err(format!(
+            "the rehearsal of {rehearsed} with seed {seed} panicked: this is a defect of drctl, please report it"
+        )),
+    }
 }
 
-/// How a rehearsal ended, for whoever called. With `expected` it is well where it ended so.
+/// The exit status of a rehearsal. With `expected`, an outcome that equals it is a success.
 fn exit_of(rehearsal: &Rehearsal, expected: Option<Outcome>) -> Exit {
     if !rehearsal.breaches.is_empty() {
         return Exit::RuleBroken;
@@ -174,13 +250,13 @@ fn exit_of(rehearsal: &Rehearsal, expected: Option<Outcome>) -> Exit {
     }
 }
 
-/// One rehearsal, shown while it goes on.
+/// One rehearsal, shown while it runs.
 fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &mut Output) -> Result<Exit, String> {
     let show = !args.json && !args.quiet;
     if show {
         let line = format!(
-            "Rehearsing {} of {} with seed {seed}, against a simulated AWS. The clock is virtual (UTC); +… is the time since \
-             the disaster.",
+            "Rehearsing {} of {} with seed {seed} on a simulated AWS. The clock is virtual (UTC); +… is the time since the \
+             disaster.",
             script.disaster.name(),
             plan.workload
         );
@@ -196,7 +272,7 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
                 let _ = send.send(moment);
             })
         });
-        let mut live = Live::default();
+        let mut live = Live::new(args.verbose);
         for moment in moments {
             if show {
                 live.show(&moment, output);
@@ -216,7 +292,7 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
         if show {
             output.line("");
         }
-        summary(&rehearsal, plan, output);
+        summary(&rehearsal, plan, args.verbose, output);
     }
     if args.publish {
         publish(&rehearsal, plan, args.json, output)?;
@@ -224,7 +300,7 @@ fn once(args: &RehearseArgs, script: &Script, plan: &Plan, seed: u64, output: &m
     Ok(exit_of(&rehearsal, args.expect))
 }
 
-/// Publishes what a rehearsal achieved in the standby Region of the real account. Errors: a text, if that fails.
+/// Publishes the achieved RTO and RPO of a rehearsal in the standby Region of the real account. Errors: a text, if that fails.
 fn publish(rehearsal: &Rehearsal, plan: &Plan, json: bool, output: &mut Output) -> Result<(), String> {
     let region = &plan.regions.standby.region;
     let slices = Slices::new(plan, rehearsal.scenario.scenario(), region)?;
@@ -240,8 +316,8 @@ fn publish(rehearsal: &Rehearsal, plan: &Plan, json: bool, output: &mut Output) 
         outcome = Some(published(aws).await);
         Exit::Success
     });
-    // Why nothing came about is said.
-    match outcome.ok_or("nothing could be published")? {
+    // The reason is printed before.
+    match outcome.ok_or("nothing was published")? {
         // What is printed is one JSON object, and nothing else.
         Ok(_) if json => Ok(()),
         Ok(true) => {
@@ -250,18 +326,17 @@ fn publish(rehearsal: &Rehearsal, plan: &Plan, json: bool, output: &mut Output) 
             Ok(())
         }
         Ok(false) => {
-            output.line("Nothing was measured, so nothing is published.");
+            output.line("Nothing was published: nothing was measured.");
             Ok(())
         }
-        Err(error) => Err(format!("what was achieved could not be published: {error}")),
+        Err(error) => Err(format!("RTO and RPO could not be published: {error}")),
     }
 }
 
 /// Writes the report of a recovery. Errors: there was none, or the file cannot be written.
 fn write_report(file: &Path, account: Option<&Account>) -> Result<(), String> {
     let name = one_line(&file.display());
-    let account =
-        account.ok_or_else(|| format!("{name}: no recovery was opened, so that there is nothing to report"))?;
+    let account = account.ok_or_else(|| format!("{name}: not written, because no recovery was opened"))?;
     let text = match ReportFormat::of(file) {
         Some(ReportFormat::Html) | None => report::html(account),
         Some(ReportFormat::Json) => report::json(account).map_err(|error| format!("{name}: {error}"))?,
@@ -270,7 +345,7 @@ fn write_report(file: &Path, account: Option<&Account>) -> Result<(), String> {
     std::fs::write(file, text).map_err(|error| format!("{name}: {error}"))
 }
 
-/// Many rehearsals, on all cores; their order is that of their seeds. Ends as the worst of them.
+/// Many rehearsals, on all cores, in the order of their seeds. The exit status is the worst of theirs.
 fn many(
     args: &RehearseArgs,
     script: &Script,
@@ -336,7 +411,7 @@ fn many(
     Ok(each.max().unwrap_or(Exit::Success))
 }
 
-/// What `--json` prints for many rehearsals.
+/// The object that `--json` prints for many rehearsals.
 #[derive(Serialize)]
 struct Runs<'a> {
     runs: &'a [Rehearsal],
@@ -354,13 +429,20 @@ mod tests {
 
     #[test]
     fn the_command_that_is_printed_is_read_as_what_was_drawn() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../radiant.plan.yaml");
+        let plan = crate::plan_file::read_plan(file.as_ref()).unwrap();
         for seed in 1..=300 {
             let drawn = draw(ALL, seed);
             let line = command(&drawn, seed, None);
             let Verb::Rehearse(args) = Args::try_parse_from(line.split(' ')).unwrap().verb else {
                 panic!("{line}");
             };
-            assert_eq!((script(&args), args.seed), (Ok(drawn), Some(seed)), "{line}");
+            let disasters = disasters(args.disasters, &plan).unwrap();
+            assert_eq!(
+                (script(&args, &disasters), args.seed),
+                (Ok(drawn), Some(seed)),
+                "{line}"
+            );
         }
     }
 }

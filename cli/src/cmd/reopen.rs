@@ -15,7 +15,10 @@ pub(crate) fn run(args: &ReopenArgs, plan: &Plan, output: &mut Output) -> Exit {
             by: &by,
             approves: args.approve,
         };
-        output.line("Looking at the recovery, the lock and the database; this takes more than a minute.");
+        output.wrapped(
+            "Checking the recovery, the lock and the database; this takes more than a minute.",
+            2,
+        );
         match reopen(aws, plan, order, async |time| tokio::time::sleep(time).await).await {
             Ok(opened) => show(&args.region, &opened, output),
             Err(refusal) => {
@@ -31,18 +34,24 @@ pub(crate) fn run(args: &ReopenArgs, plan: &Plan, output: &mut Output) -> Exit {
 
 fn show(region: &str, opened: &Opened, output: &mut Output) -> Exit {
     let of = opened.opened + opened.failed.len();
-    output.line(format_args!(
-        "{region}: {} of {of} resources are as they were before {} fenced them",
-        opened.opened,
-        one_line(&opened.recovery)
-    ));
+    output.wrapped(
+        format_args!(
+            "{region}: {} of {of} resources are as they were before {} fenced them",
+            opened.opened,
+            one_line(&opened.recovery)
+        ),
+        2,
+    );
     for missing in &opened.failed {
         output.error(one_line(&format_args!("{}: {}", missing.resource, missing.reason)));
     }
     if !opened.failed.is_empty() {
-        output.error("open what is left by hand, or run the command again");
+        output.error("open the other resources by hand, or run the command again");
         return Exit::Failure;
     }
-    output.line("That recovery can promote nothing any more; start a new one where one is needed.");
+    output.wrapped(
+        "That recovery can no longer promote anything; start a new one if needed.",
+        2,
+    );
     Exit::Success
 }

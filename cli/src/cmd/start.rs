@@ -20,13 +20,17 @@ use crate::parameters::prefix;
 const ALIAS: &str = "live";
 /// How long one answer may take: longer than the function itself takes at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// How often it is asked, where it cannot be reached or says to try again.
+/// How often it is asked, if it cannot be reached or says to try again.
 const TRIES: u32 = 4;
 /// How long to wait in between.
 const TRIED_EVERY: Duration = Duration::from_secs(3);
 
 /// Starts a recovery in the real AWS.
 pub(crate) fn run(args: &StartArgs, plan: &Plan, output: &mut Output) -> Exit {
+    if args.scenario.machine().is_none() {
+        output.error(super::rehearse::not_available(args.scenario, plan));
+        return Exit::WrongUse;
+    }
     let wants = match args.scenario.wants(args.wants.iter().cloned().collect()) {
         Ok(wants) => wants,
         Err(why) => {
@@ -50,15 +54,17 @@ pub(crate) fn run(args: &StartArgs, plan: &Plan, output: &mut Output) -> Exit {
         "always_ask": args.always_ask, "drill": args.drill, "take_over": args.take_over,
     });
     account::in_its_account(plan, output, async |aws, by, output| {
-        output.line(format_args!(
-            "Asking {region} to start {}, as {} …",
-            args.scenario,
-            one_line(&by)
-        ));
+        output.wrapped(
+            format_args!("Asking {region} to start {}, as {} …", args.scenario, one_line(&by)),
+            2,
+        );
         match start(aws, plan, region, &asked).await {
             Ok(execution) => {
-                output.line(format_args!("It begins: {}", one_line(&execution)));
-                output.line("What it asks, and how it ends, is announced on the topic. Its steps are in the Step Functions console.");
+                output.wrapped(format_args!("Started: {}", one_line(&execution)), 2);
+                output.wrapped(
+                    "The topic announces its questions and its end. The Step Functions console shows its steps.",
+                    2,
+                );
                 Exit::Success
             }
             Err(why) => {
@@ -83,13 +89,13 @@ fn machine(plan: &Plan, site: &Site) -> String {
     .to_string()
 }
 
-/// Asks until it is answered; gives the ARN of the execution. Errors: why nothing was started, or that this is not known.
+/// Asks until it is answered; gives the ARN of the execution. Errors: why nothing was started, or that this is unknown.
 async fn start(aws: &Aws, plan: &Plan, region: &str, asked: &Value) -> Result<String, String> {
     let function = prefix(plan) + StartByHand::NAME;
     let url = url(aws, region, &function).await.map_err(|error| {
         format!(
-            "nothing was started: {error}. The stack must be deployed in {region}, and you need its policy operators. A start in the \
-             Step Functions console works without this URL; then two people have to approve whatever it asks"
+            "nothing was started: {error}. Deploy the stack in {region}, and get its policy operators. The Step Functions console \
+             starts a recovery without this URL; then two people have to approve each question"
         )
     })?;
     let mut last = String::new();
@@ -102,7 +108,7 @@ async fn start(aws: &Aws, plan: &Plan, region: &str, asked: &Value) -> Result<St
             // Lambda's own 403 has no message of ours: the URL's policy or the signature.
             Ok(WebAnswer { status: 403, body }) if said(&body, "result").is_empty() => {
                 return Err(format!(
-                    "nothing was started: {region} does not let you ask ({}); you need the policy operators of its stack",
+                    "nothing was started: {region} denied you access ({}); get the policy operators of its stack",
                     String::from_utf8_lossy(&body)
                 ));
             }
@@ -114,8 +120,8 @@ async fn start(aws: &Aws, plan: &Plan, region: &str, asked: &Value) -> Result<St
         }
     }
     Err(format!(
-        "it is not known whether anything was started, after {TRIES} tries: {last}. Look in the Step Functions console of {region} for an \
-         execution whose name ends in {} before you start another one",
+        "could not confirm whether a recovery was started, after {TRIES} tries: {last}. Before you start another one, look in the Step \
+         Functions console of {region} for an execution whose name ends in {}",
         asked["id"].as_str().unwrap_or_default()
     ))
 }

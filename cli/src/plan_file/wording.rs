@@ -1,4 +1,4 @@
-//! What the schema finds, in words that say what to do.
+//! The schema's findings, in words that say what to do.
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
@@ -100,7 +100,7 @@ fn renamed(path: &str, key: &str) -> Option<String> {
     let (.., now) = RENAMED
         .into_iter()
         .find(|(place, before, _)| (*place, *before) == (path, key))?;
-    Some(format!("is called '{now}' now; rename it"))
+    Some(format!("is now called '{now}'; rename it"))
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
@@ -168,7 +168,7 @@ fn wrong_type(kind: &TypeKind, value: &Value, text: Option<&str>) -> String {
         }
         _ => String::new(),
     };
-    format!("{is}, where {wanted} is expected{hint}")
+    format!("{is}, but must be {wanted}{hint}")
 }
 
 fn wrong_text(here: &Value, error: &ValidationError<'_>) -> String {

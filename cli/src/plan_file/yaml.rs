@@ -253,7 +253,7 @@ impl Builder {
         if self.open.len() == DEEPEST {
             return self.stop(
                 position,
-                format!("nested deeper than {DEEPEST} levels, which no plan is"),
+                format!("nested deeper than {DEEPEST} levels, the limit of a plan"),
             );
         }
         self.open.push(Open { position, anchor, kind });
@@ -479,7 +479,7 @@ mod tests {
     fn deep_nesting_is_refused() {
         // The parser has a limit of its own for brackets, and may meet it first.
         let messages = [
-            "nested deeper than 32 levels, which no plan is",
+            "nested deeper than 32 levels, the limit of a plan",
             "not YAML: recursion limit exceeded",
         ];
         for text in [

@@ -179,7 +179,7 @@ fn regions_that_cannot_be_reached_are_named() {
     assert_eq!(lines.len(), 2, "{stderr}");
     for (line, region) in lines.iter().zip(["us-east-1", "us-west-2"]) {
         assert!(
-            line.starts_with(&format!("drctl: {region}: the switch cannot be seen; ")),
+            line.starts_with(&format!("drctl: {region}: could not read the switch; ")),
             "{line}"
         );
     }
@@ -190,7 +190,7 @@ fn nothing_is_changed_where_nobody_says_who_does_it() {
     let (code, stdout, stderr) = answer(&["off", "--reason", "x"]);
     assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
     assert!(
-        stderr.starts_with("drctl: nothing was changed, since AWS did not say who you are"),
+        stderr.starts_with("drctl: nothing was changed, because AWS did not say who you are"),
         "{stderr}"
     );
 }
@@ -243,7 +243,7 @@ fn nothing_is_changed_in_another_account_than_the_plans() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
         assert!(
-            stderr.contains("in account 210987654321, and the plan is for account 123456789012; take credentials"),
+            stderr.contains("in account 210987654321, and the plan is for account 123456789012; use credentials"),
             "{args:?}: {stderr}"
         );
     }

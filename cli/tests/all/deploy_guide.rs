@@ -24,7 +24,7 @@ const NEED_AN_ACCOUNT: [&str; 9] = [
 const REACHED: [&str; 3] = [
     "Could not connect to the endpoint URL",
     "dispatch failure",
-    "not known to be",
+    "could not confirm that",
 ];
 
 fn root() -> PathBuf {

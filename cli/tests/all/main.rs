@@ -8,3 +8,4 @@ mod plan;
 mod push;
 mod rehearse;
 mod start;
+mod terminal;

@@ -140,10 +140,7 @@ fn it_signs_as_the_person_and_asks_again_with_the_same_id() {
 #[test]
 fn what_is_not_started_is_said_with_what_to_do() {
     for (answers, words) in [
-        (
-            &[(403, r#"{"Message":"Forbidden"}"#)][..],
-            "you need the policy operators",
-        ),
+        (&[(403, r#"{"Message":"Forbidden"}"#)][..], "get the policy operators"),
         (
             &[(409, r#"{"result":"taken","message":"taken already"}"#)],
             "nothing was started: taken already",
@@ -154,7 +151,7 @@ fn what_is_not_started_is_said_with_what_to_do() {
         ),
         (
             &[(502, "Internal Server Error")],
-            "it is not known whether anything was started",
+            "could not confirm whether a recovery was started",
         ),
     ] {
         let (url, _) = aws(true, answers);
@@ -175,7 +172,11 @@ fn what_is_not_started_is_said_with_what_to_do() {
 fn what_cannot_be_wanted_is_wrong_use_and_aws_is_not_asked() {
     let (url, asked) = aws(true, &[(202, "{}")]);
     for (args, words) in [
-        (&["start", "az-failure"][..], "something recovers from region-failure"),
+        (
+            &["start", "az-failure"][..],
+            "az-failure: declared in your plan, not available yet",
+        ),
+        (&["start", "rain"], "available: region-failure"),
         (&["start", "region-failure", "--want", "intent"], "NAME=VALUE"),
         (&["start", "region-failure", "--want", "intent=win"], "win"),
         (&["start", "region-failure", "--want", "bucket=b"], "bucket"),
