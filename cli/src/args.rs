@@ -41,6 +41,7 @@ Examples:
   drctl start region-failure           start a recovery, as yourself
   drctl resume RECOVERY                resume a recovery that failed
   drctl reopen us-east-1               open a Region that a dead recovery left fenced
+  drctl runbook region-failure         print the runbook, with the names of your plan
 
 ", exit_status!())
 )]
@@ -55,6 +56,7 @@ pub(crate) enum Verb {
     Start(StartArgs),
     Resume(ResumeArgs),
     Reopen(ReopenArgs),
+    Runbook(RunbookArgs),
     /// Check a recovery plan, bring it to AWS, or print the schema of plans
     #[command(after_help = "\
 Examples:
@@ -117,6 +119,21 @@ pub(crate) struct PlanArg {
     /// The recovery plan
     #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
     plan: PathBuf,
+}
+
+/// Print the runbook of a scenario, with the names of your plan
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  drctl runbook region-failure
+  drctl runbook region-failure --plan shop.plan.yaml > runbook.md")]
+pub(crate) struct RunbookArgs {
+    /// The scenario
+    #[arg(value_name = "SCENARIO", value_parser = scenario)]
+    pub scenario: Scenario,
+    /// The recovery plan
+    #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
+    pub plan: PathBuf,
 }
 
 /// Play a disaster and its recovery against a simulated AWS, in virtual time

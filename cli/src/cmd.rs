@@ -6,4 +6,5 @@ pub mod plan;
 pub mod rehearse;
 pub mod reopen;
 pub mod resume;
+pub mod runbook;
 pub mod start;

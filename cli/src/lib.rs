@@ -1,5 +1,5 @@
 //! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account. In a real account it starts and resumes
-//! recoveries, opens a Region that one left fenced, and turns automatic recovery on or off.
+//! recoveries, opens a Region that one left fenced, turns automatic recovery on or off, and prints runbooks.
 //!
 //! The binary is a few lines around [`run`]. Rehearsals are a library of their own.
 
@@ -61,6 +61,13 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
         Verb::Plan { verb: PlanVerb::Schema } => cmd::plan::schema(output),
         Verb::Automation { verb } => match read_plan(verb.plan()) {
             Ok(plan) => cmd::automation::run(verb, &plan, output),
+            Err(error) => {
+                output.error(&error);
+                Exit::WrongUse
+            }
+        },
+        Verb::Runbook(args) => match read_plan(&args.plan) {
+            Ok(plan) => cmd::runbook::run(args.scenario, &plan, &args.plan, output),
             Err(error) => {
                 output.error(&error);
                 Exit::WrongUse

@@ -107,7 +107,7 @@ fn read_text(file: &Path) -> Result<String, String> {
 }
 
 /// Reads a plan from text. Errors: everything that is wrong, in the order of the text.
-fn parse(text: &str) -> Result<Plan, Vec<Finding>> {
+pub(crate) fn parse(text: &str) -> Result<Plan, Vec<Finding>> {
     // Some editors begin a file with a byte order mark.
     let yaml::Document { root, mut findings } = yaml::read(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut plan = None;

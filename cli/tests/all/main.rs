@@ -7,5 +7,6 @@ mod deploy_guide;
 mod plan;
 mod push;
 mod rehearse;
+mod runbook;
 mod start;
 mod terminal;

@@ -248,7 +248,6 @@ fn a_move_that_cannot_lose_writes_has_nothing_to_lose() {
 fn no_row_is_wider_than_columns_and_100_without_them() {
     let runs: [&[&str]; 10] = [
         &["rehearse", "--seed", "7", "--fault", "lag:10m"],
-        &["rehearse", "region-failure", "--seed", "7", "--fault", "both-databases"],
         &[
             "rehearse",
             "region-failure",

@@ -120,6 +120,141 @@ fn each_outcome_says_whether_it_is_over_and_how_to_go_on() {
     }
 }
 
+/// The verdict's line of a Markdown report: its sign and its headline.
+fn verdict(account: &Account) -> String {
+    let said = report::markdown(account);
+    let line = said.lines().find(|line| line.contains(" **")).unwrap();
+    line.to_owned()
+}
+
+#[test]
+fn a_verdict_is_as_bad_as_its_worst_part() {
+    let achieved = |name: &str, value: f64, met: &str| {
+        let field = if name == "rto_seconds" { "rto" } else { "rpo" };
+        changed("recovered", |account| {
+            set(account, &format!("{CLOSING}/evidence/fence/confirmed"), json!(true));
+            set(account, &format!("{CLOSING}/achieved/{name}"), json!(value));
+            set(account, &format!("{CLOSING}/met/{field}"), json!(met));
+        })
+    };
+    for (account, said) in [
+        (
+            achieved("rpo_seconds", 0.0, "target"),
+            "\u{2713} **Recovered. All objectives met.**",
+        ),
+        (
+            achieved("rpo_seconds", 600.0, "maximum"),
+            "\u{25B2} **Recovered. More was lost than the target allows.**",
+        ),
+        (
+            achieved("rpo_seconds", 7200.0, "missed"),
+            "\u{2717} **Recovered. More was lost than the maximum allows.**",
+        ),
+        (
+            achieved("rto_seconds", 7200.0, "maximum"),
+            "\u{25B2} **Recovered. It took longer than the target allows.**",
+        ),
+        (
+            achieved("rto_seconds", 20_000.0, "missed"),
+            "\u{2717} **Recovered. It took longer than the maximum allows.**",
+        ),
+        // The other Region may have accepted writes.
+        (
+            recorded("recovered"),
+            "\u{25B2} **Recovered. What was lost is not fully known.**",
+        ),
+    ] {
+        assert_eq!(verdict(&account), said);
+    }
+    let at_least = changed("recovered", |account| {
+        set(account, &format!("{CLOSING}/met/rto"), json!("missed"));
+        account["header"]["closing"]["achieved"]["rto_is_at_least"] = json!(true);
+    });
+    let said = verdict(&at_least);
+    assert!(
+        said.starts_with("\u{2717} **Recovered. How long it took is not fully known."),
+        "{said}"
+    );
+    assert!(report::markdown(&at_least).contains("**How long was it away?** At least 7 min 37 s"));
+}
+
+#[test]
+fn what_did_not_recover_is_red_while_customers_may_be_down() {
+    let down = |outcome: &str| {
+        changed("failed", |account| {
+            set(account, &format!("{CLOSING}/outcome"), json!(outcome));
+            set(account, "/undo", json!([]));
+        })
+    };
+    for (outcome, next) in [
+        ("refused", "This recovery does not retry by itself."),
+        ("declined", "This recovery does not retry by itself."),
+        ("failed", "This recovery does not retry by itself."),
+        (
+            "expired",
+            "While its alarm stands and automatic recovery is on, a new recovery asks again.",
+        ),
+    ] {
+        let said = verdict(&down(outcome));
+        let begins = format!("\u{2717} **Not recovered: {outcome}. No service seen from outside for 7 min");
+        assert!(said.starts_with(&begins), "{said}");
+        let page = report::markdown(&down(outcome));
+        assert!(page.contains("It changed nothing.") && page.contains(next), "{page}");
+        assert!(
+            page.contains("**What must I do now?** ") && page.contains(" now"),
+            "{page}"
+        );
+        for calm in ["as it was", "nothing was done", "It is over"] {
+            assert!(!page.contains(calm), "{outcome}: {calm} is in {page}");
+        }
+    }
+    // Nobody measured an outage, and an alarm reported one: that is no proof, and no calm either.
+    let reported = changed("failed", |account| {
+        set(account, &format!("{CLOSING}/outcome"), json!("refused"));
+        set(account, &format!("{CLOSING}/observed/impact_at"), Value::Null);
+        account["decision"] = Value::Null;
+    });
+    assert_eq!(
+        verdict(&reported),
+        "\u{2717} **Not recovered: refused. The alarm radiant-unhealthy-from-outside reported an outage.**"
+    );
+    assert!(
+        report::markdown(&reported)
+            .contains("**How long was it away?** Not measured (\u{2717} nobody saw when it began")
+    );
+    // A person started a planned move, and nobody saw an outage.
+    assert_eq!(
+        verdict(&recorded("declined")),
+        "\u{2022} **Declined. No outage was observed.**"
+    );
+}
+
+#[test]
+fn the_most_urgent_steps_come_first_and_what_blocks_a_region_is_one_of_them() {
+    let said = report::markdown(&recorded("recovered"));
+    let todo = section(&said, "Next steps");
+    let [now, today, this_week] = ["### Now", "### Today", "### This week"].map(|when| todo.find(when).unwrap());
+    assert!(now < today && today < this_week, "{todo}");
+    assert!(
+        said.contains("**What must I do now?** 2 now, 3 today, 1 this week (\u{2192} Block us-east-1;"),
+        "{said}"
+    );
+    let block = &todo[now..today];
+    for part in [
+        "1. **Block us-east-1.**",
+        "- **Block 5 functions in us-east-1.**",
+        "2. **Copy the old data of us-east-1",
+    ] {
+        assert!(block.contains(part), "{part} is missing in {block}");
+    }
+    // A command is never wider than a terminal, but for a word of it that cannot be broken.
+    let wide = todo
+        .lines()
+        .filter(|line| line.ends_with(" \\") && line.chars().count() > 100);
+    let wide: Vec<&str> = wide.filter(|line| !line.contains("for f in")).collect();
+    assert!(wide.is_empty(), "{wide:?}");
+}
+
 #[test]
 fn a_failure_says_what_stands_and_how_it_is_taken_back() {
     let said = report::markdown(&recorded("failed"));

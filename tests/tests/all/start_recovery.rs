@@ -163,10 +163,7 @@ fn a_recovery_runs_as_long_as_its_execution_does() {
         let world = World::bare().await;
         open(&world, "ABORTED").await;
         let answer = decided(&world, &event_of(&world, ALARM)).await;
-        assert!(
-            reason(&answer).contains("(stopped); for 24h after that"),
-            "{answer}"
-        );
+        assert!(reason(&answer).contains("(stopped); for 24h after that"), "{answer}");
     });
 }
 
