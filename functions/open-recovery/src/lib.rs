@@ -585,7 +585,11 @@ mod tests {
         let other = refused(Mode::Live, false, |input| input.request.scenario = Scenario::AZ_FAILURE).unwrap();
         assert!(other.contains("no recovery from az-failure yet"), "{other}");
         let ahead = |input: &mut Input| input.request.trigger.at = "2026-01-02T04:00:00Z".parse().unwrap();
-        assert!(refused(Mode::Live, false, ahead).unwrap().contains("in the future"));
+        assert!(
+            refused(Mode::Live, false, ahead)
+                .unwrap()
+                .contains("later than the start")
+        );
         let same_plan = |input: &mut Input| input.request.plan_sha256 = Some("abc".into());
         assert_eq!(refused(Mode::Live, false, same_plan), None);
         let other_plan = |input: &mut Input| input.request.plan_sha256 = Some("def".into());

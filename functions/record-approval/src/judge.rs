@@ -421,7 +421,7 @@ mod tests {
                     (c.kept, c.facts.question) = (true, Some(question(2, false)));
                     c.facts.answers = vec![given(FIRST, Approve)];
                 },
-                &["202", "is kept; one more person is needed\""],
+                &["202", "is recorded; one more person is needed\""],
             ),
             (
                 "the starter alone",

@@ -224,7 +224,7 @@ fn each_field_that_is_needed_is_named_when_it_is_missing_or_wrong() {
     world.refuses(&changed(&[("/detail", json!("x"))]), "detail is text, where an object");
     world.refuses(
         &changed(&[("/detail/state/timestamp", json!("now"))]),
-        "detail.state.timestamp is 'now', which is no time",
+        "detail.state.timestamp is 'now', which is not a time",
     );
 }
 
@@ -409,7 +409,7 @@ fn the_end_of_the_wait_is_the_same_event_to_what_was_started_and_starts_what_was
     world.now += SignedDuration::from_millis(1);
     world.refuses(
         &over,
-        "went off at 2026-01-06T02:54:51.123Z, 10m before it was heard of",
+        "went off at 2026-01-06T02:54:51.123Z, 10m before its event arrived",
     );
 }
 
@@ -443,7 +443,7 @@ fn an_alarm_that_stays_suppressed_or_never_was_is_not_freed() {
     without_time["detail"]["previousState"]["timestamp"] = json!("then");
     world.refuses(
         &without_time,
-        "detail.previousState.timestamp is 'then', which is no time",
+        "detail.previousState.timestamp is 'then', which is not a time",
     );
     let mut muted = freed("WaitPeriod");
     muted["detail"]["muteDetail"] = json!({});
@@ -458,7 +458,7 @@ fn a_stale_event_and_one_of_the_future_start_nothing() {
     world.now = went_off + SignedDuration::from_mins(10);
     assert!(world.decide(&event()).is_ok());
     world.now += SignedDuration::from_millis(1);
-    world.refuses(&event(), "older than 10m says nothing about now");
+    world.refuses(&event(), "older than 10m is ignored as stale");
     world.now = went_off - SignedDuration::from_mins(1);
     assert!(world.decide(&event()).is_ok());
     world.now -= SignedDuration::from_millis(1);
@@ -487,14 +487,14 @@ fn the_switch_stops_alarms_and_says_who_set_it() {
 fn one_recovery_runs_at_a_time() {
     World::after(running()).refuses(
         &event(),
-        "recovery 20260106T015500Z-az-failure-abcdef (az-failure) runs since 2026-01-06T01:55:00Z",
+        "recovery 20260106T015500Z-az-failure-abcdef (az-failure) has been running since 2026-01-06T01:55:00Z",
     );
     // Resumed: what its earlier execution closed does not count as its end.
     let mut resumed = ended("refused", "2026-01-05T02:00:00Z");
     resumed.header.execution.push_str("-again");
     let trigger = json!({ "kind": "person", "by": "arn:person", "at": "2026-01-06T02:30:00Z" });
     resumed.header.resumed = vec![serde_json::from_value(trigger).unwrap()];
-    World::after(resumed).refuses(&event(), "runs since 2026-01-06T02:30:00Z");
+    World::after(resumed).refuses(&event(), "has been running since 2026-01-06T02:30:00Z");
     // A drill is no reason to leave a disaster alone.
     let mut drill = running();
     drill.header.mode = Mode::Drill;
@@ -516,7 +516,8 @@ fn a_recovery_that_was_stopped_does_not_run_and_is_cooled_down_from() {
 #[test]
 fn what_changed_something_or_was_declined_is_cooled_down_from() {
     for outcome in ["recovered", "partial", "failed", "rolled-back", "preempted", "declined"] {
-        let says = format!("ended at 2026-01-06T02:00:00Z ({outcome}), and for 6h after that no region-failure");
+        let says =
+            format!("ended at 2026-01-06T02:00:00Z ({outcome}); for 6h after that, no alarm starts region-failure");
         World::after(ended(outcome, "2026-01-06T02:00:00Z")).refuses(&event(), &says);
     }
     for outcome in ["refused", "expired"] {

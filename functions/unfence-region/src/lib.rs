@@ -380,7 +380,7 @@ mod tests {
         assert!(
             went_on_after_promotion(&after)
                 .unwrap()
-                .contains("activate-region stands")
+                .contains("changes of activate-region remain")
         );
         let taken_back = [note("activate-region", "2026-01-06T03:00:00Z".parse().ok())];
         assert_eq!(went_on_after_promotion(&taken_back), None);
