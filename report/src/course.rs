@@ -40,11 +40,12 @@ impl Piece {
 }
 
 impl Course {
-    /// The pieces of a critical path; `decided_at` parts looking from acting. Nothing if it takes no time.
-    pub(crate) fn of(path: &CriticalPath, decided_at: Option<Timestamp>) -> Option<Self> {
+    /// The pieces of a critical path; `decided_at` parts looking from what came after. `acted` says whether anything was
+    /// changed. Nothing if it takes no time.
+    pub(crate) fn of(path: &CriticalPath, decided_at: Option<Timestamp>, acted: bool) -> Option<Self> {
         let mut pieces: Vec<Piece> = Vec::new();
         for span in &path.spans {
-            let name = name(span, decided_at, path.ends_healthy);
+            let name = name(span, decided_at, path.ends_healthy, acted);
             match pieces.last_mut() {
                 Some(last) if last.name == name => last.to = span.to,
                 _ => pieces.push(Piece {
@@ -78,7 +79,7 @@ impl Course {
     }
 }
 
-fn name(span: &Span, decided_at: Option<Timestamp>, ends_healthy: bool) -> &'static str {
+fn name(span: &Span, decided_at: Option<Timestamp>, ends_healthy: bool, acted: bool) -> &'static str {
     match (&span.what, span.waits_for) {
         (What::Detection | What::Delivery, _) => "Detected",
         (What::Unstarted, WaitsFor::People) => "Waited for a person to start it",
@@ -87,7 +88,8 @@ fn name(span: &Span, decided_at: Option<Timestamp>, ends_healthy: bool) -> &'sta
         (What::Interrupted, _) => "Waited for a person to resume it",
         _ if decided_at.is_none_or(|decided| span.from < decided) => "Checked",
         _ if ends_healthy => "Recovered",
-        _ => "Tried to recover",
+        _ if acted => "Tried to recover",
+        _ => "Ended without a change",
     }
 }
 
@@ -176,7 +178,7 @@ mod tests {
             (862, work("AssessAgain"), WaitsFor::Aws),
             (1000, work("PromoteDatabase"), WaitsFor::Aws),
         ];
-        let course = Course::of(&path(&parts), Some(at(862))).unwrap();
+        let course = Course::of(&path(&parts), Some(at(862)), true).unwrap();
         let said: Vec<_> = course
             .pieces
             .iter()
@@ -203,7 +205,7 @@ mod tests {
                 _ => (index * 60, work("AssessAgain"), WaitsFor::Aws),
             })
             .collect();
-        let course = Course::of(&path(&parts), None).unwrap();
+        let course = Course::of(&path(&parts), None, true).unwrap();
         assert!(course.pieces.len() <= MOST, "{:?}", course.pieces);
         assert_eq!(course.pieces.iter().map(Piece::seconds).sum::<f64>(), 1200.0);
         assert!(course.pieces.windows(2).all(|two| two[0].to == two[1].from));
@@ -211,6 +213,6 @@ mod tests {
 
     #[test]
     fn what_takes_no_time_is_no_picture() {
-        assert_eq!(Course::of(&path(&[]), None), None);
+        assert_eq!(Course::of(&path(&[]), None, true), None);
     }
 }

@@ -20,6 +20,7 @@ mod timeline;
 mod words;
 
 use serde::Serialize;
+use shared::digest::sha256_hex;
 
 pub use account::{Account, Asked, Successor, read};
 pub use campaign::{Breach, Campaign, ScenarioRuns, Spread};
@@ -39,7 +40,8 @@ fn page(account: &Account) -> page::Page {
         account,
         story: story::of(account.header.scenario),
     };
-    sections::page(&tale, &state(account), &path::critical_path(account))
+    let json_sha256 = json(account).ok().map(|json| sha256_hex(&json));
+    sections::page(&tale, &state(account), &path::critical_path(account), json_sha256)
 }
 
 /// A recovery's report as one HTML file that needs nothing beside it and asks for nothing.

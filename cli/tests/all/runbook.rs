@@ -44,7 +44,8 @@ fn a_runbook_has_the_plans_own_names_and_none_of_the_example() {
         ("f5e4d3c2b1", "z9y8x7w6v5"),
         ("d-f6g7h8i9j0", "d-0a9b8c7d6e"),
         ("Z123456", "Z654321"),
-        ("v2", "v7"),
+        ("stage: v2", "stage: v7"),
+        ("/v2/", "/v7/"),
     ];
     let plan = renamed("shop.plan.yaml", &names);
     let (status, page, error) = runbook("region-failure", &plan);
@@ -59,6 +60,7 @@ fn a_runbook_has_the_plans_own_names_and_none_of_the_example() {
         "arn:aws:states:eu-north-1:210987654321:stateMachine:shop-recovery",
         "https://api.shop.example.com/v7/health",
         "](docs/deploy.md)",
+        "--stage-name v7 ",
     ] {
         assert!(page.contains(part), "{part} is missing in {page}");
     }

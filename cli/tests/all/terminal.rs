@@ -74,7 +74,7 @@ fn people_and_their_answers_are_shown_once_each_without_a_terminal() {
         "{asked:?}"
     );
     assert!(
-        asked.1.ends_with("that cannot be taken back"),
+        asked.1.ends_with("this cannot be undone"),
         "what people decide on is cut: {asked:?}"
     );
     assert!(

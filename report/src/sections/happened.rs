@@ -89,8 +89,8 @@ pub(crate) fn blocks(tale: &Tale<'_>, path: &CriticalPath) -> Vec<Block> {
         ),
         Block::Figures(figures),
         Block::Paragraph(
-            "AWS: the time until an alarm is raised, the time of its calls, the time until it has done what it was told \
-             (polled), and the time limits of calls to a Region that does not answer. People: the time until somebody starts, \
+            "AWS: the time until an alarm is raised, the time of its calls, and the time until it has done what it was \
+             told (polled). Calls to a Region that does not answer count with their time limits. People: the time until somebody starts, \
              answers or resumes the recovery. Our own time: everything else, with the functions, the transitions between \
              them, and the pause before the last poll. AWS may be done within that pause. So our own time is an upper bound, \
              and the time of AWS a lower bound."

@@ -20,14 +20,14 @@ use crate::state::State;
 use crate::story::told::Tale;
 use crate::words::day;
 
-/// The page of one recovery.
-pub(crate) fn page(tale: &Tale<'_>, state: &State, path: &CriticalPath) -> Page {
+/// The page of one recovery. `json_sha256` is that of the report's JSON form: that file proves which record the page shows.
+pub(crate) fn page(tale: &Tale<'_>, state: &State, path: &CriticalPath, json_sha256: Option<String>) -> Page {
     let account = tale.account;
     let header = &account.header;
     let disaster = header.scenario.definition().title;
     let todos = todo::todos(tale, state);
     let places = tale.story.places(account);
-    let course = Course::of(path, account.decided_at());
+    let course = Course::of(path, account.decided_at(), !account.undo.is_empty());
     let mode = match header.mode {
         Mode::Live => "REAL",
         Mode::Drill => "DRILL",
@@ -63,7 +63,7 @@ pub(crate) fn page(tale: &Tale<'_>, state: &State, path: &CriticalPath) -> Page 
             Section::folded(
                 "record",
                 "Record and sign-off",
-                [record::identity(account), record::sign_off()].concat(),
+                [record::identity(account, json_sha256), record::sign_off()].concat(),
             ),
         ],
     }

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::arn;
-use shared::digest::sha256_hex;
 use shared::record::{Announced, Undo};
 use shared::recovery::Outcome;
 use shared::request::TriggerKind;
@@ -117,7 +116,7 @@ fn before(tale: &Tale<'_>, previous: &Value) -> Text {
 }
 
 /// What the report was made from.
-pub(crate) fn identity(account: &Account) -> Vec<Block> {
+pub(crate) fn identity(account: &Account, json_sha256: Option<String>) -> Vec<Block> {
     let header = &account.header;
     let mut facts: Vec<(Text, Text)> = vec![
         ("Recovery".into(), Text::code(header.id.as_str())),
@@ -143,7 +142,7 @@ pub(crate) fn identity(account: &Account) -> Vec<Block> {
         let text = Text::at(decision.at).and(", ").and_code(decision.id.as_str());
         facts.push(("Start recorded at".into(), text));
     }
-    if let Some(digest) = json_sha256(account) {
+    if let Some(digest) = json_sha256 {
         facts.push(("JSON form (SHA-256)".into(), Text::code(digest)));
     }
     facts.push((
@@ -172,11 +171,6 @@ pub(crate) fn identity(account: &Account) -> Vec<Block> {
         ));
     }
     blocks
-}
-
-/// SHA-256 of the JSON form of the report, in lower-case hexadecimal: that file proves which record this page shows.
-fn json_sha256(account: &Account) -> Option<String> {
-    crate::json(account).ok().map(|json| sha256_hex(&json))
 }
 
 /// Tables to be filled in by hand.

@@ -68,8 +68,8 @@ fn of_the_loss(account: &Account, observed: &Observed) -> String {
     }
     if observed.last_committed_at >= observed.last_surviving_at {
         return format!(
-            "last heartbeat that was committed in {other} ({other} reported it to the table of records in {here}, so it does \
-             not come from the surviving copy) {surviving}"
+            "last heartbeat that was committed in {other} {surviving}. {other} reported it to the table of records in {here}: it \
+             does not come from the surviving copy"
         );
     }
     format!("impact {surviving}: no later heartbeat was reported, so this is a minute less exact")

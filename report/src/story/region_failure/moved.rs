@@ -130,7 +130,7 @@ pub(crate) fn places(account: &Account) -> Vec<Place> {
             Known::No => "public name not moved: customers are not sent here",
             Known::NotKnown => "public name: move requested, result unknown",
         };
-        (as_it_should_be(known), said.into())
+        (as_it_should_be(account, known), said.into())
     }));
     now.extend(healthy_at.map(|at| (Tone::Good, Text::plain("serves since ").and_at(at))));
     vec![
@@ -147,10 +147,11 @@ pub(crate) fn places(account: &Account) -> Vec<Place> {
     ]
 }
 
-/// How something is to be taken that should be so.
-fn as_it_should_be(known: Known) -> Tone {
+/// How something is to be taken that should be so once a recovery has changed anything.
+fn as_it_should_be(account: &Account, known: Known) -> Tone {
     match known {
         Known::Yes => Tone::Good,
+        Known::No if account.undo.is_empty() => Tone::Plain,
         Known::No => Tone::Bad,
         Known::NotKnown => Tone::Warn,
     }
@@ -163,7 +164,7 @@ fn database(account: &Account, known: Known) -> (Tone, Text) {
         Known::No => "database: no promotion requested",
         Known::NotKnown => "database: promotion requested, result unknown",
     };
-    (as_it_should_be(known), said.into())
+    (as_it_should_be(account, known), said.into())
 }
 
 fn functions(account: &Account, known: Known) -> (Tone, Text) {
@@ -174,7 +175,7 @@ fn functions(account: &Account, known: Known) -> (Tone, Text) {
         Known::No => format!("functions: not all run{activated}; see Problems"),
         Known::NotKnown => format!("functions: activation requested, result unknown{activated}"),
     };
-    (as_it_should_be(known), said.into())
+    (as_it_should_be(account, known), said.into())
 }
 
 fn blocked(account: &Account, known: Known) -> (Tone, Text) {
@@ -191,7 +192,7 @@ fn blocked(account: &Account, known: Known) -> (Tone, Text) {
             None => "not confirmed blocked; it may accept writes".to_owned(),
         },
     };
-    (as_it_should_be(known), said.into())
+    (as_it_should_be(account, known), said.into())
 }
 
 /// What was activated, by kind, from the undo notes.
