@@ -65,7 +65,7 @@ fn names(example: &Plan, plan: &Plan, file: &Path) -> Vec<(String, String)> {
             format!("topic `{}`", plan.regions.standby.topic),
             plan.database.global_cluster.clone(),
             format!("--database {}", plan.database.name),
-            format!("failover-{}-", plan.regions.primary.cluster),
+            format!("rds:unplanned-global-failover-{}-", plan.regions.primary.cluster),
             plan.dns.name.clone(),
             plan.dns.hosted_zone.clone(),
             switch.map_or_else(String::new, |object| object.bucket.0.clone()),

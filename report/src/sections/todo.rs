@@ -151,7 +151,7 @@ fn start_anew(account: &Account, state: &State, about: &str) -> Todo {
         _ => None,
     };
     let todo = match state.service_back {
-        Some(Known::NotKnown) => Todo::now("Decide again: customers are still down"),
+        Some(Known::NotKnown) => Todo::now("Decide again: no healthy answer was seen"),
         _ => Todo::today("Start a new recovery, only if one is needed"),
     };
     todo.about(about)

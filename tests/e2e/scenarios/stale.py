@@ -7,4 +7,4 @@ GIVEN_BACK = True
 
 def play(world):
     world.alarm(age=11 * 60)
-    world.decided("says nothing about now")
+    world.decided("ignored as stale")
