@@ -65,6 +65,8 @@ fn names(example: &Plan, plan: &Plan, file: &Path) -> Vec<(String, String)> {
             format!("topic `{}`", plan.regions.standby.topic),
             plan.database.global_cluster.clone(),
             format!("--database {}", plan.database.name),
+            // The anchor of a heading that names the Region.
+            format!("#f-move-the-name-{}", plan.regions.standby.region),
             format!("rds:unplanned-global-failover-{}-", plan.regions.primary.cluster),
             plan.dns.name.clone(),
             plan.dns.hosted_zone.clone(),

@@ -148,7 +148,7 @@ fn planted_faults_are_seen() {
         ("faint", ("--faint: #57606a", "--faint: #9aa4b0"), "axe: color-contrast"),
         ("unnamed", ("lang=\"en\"", ""), "axe: html-has-lang"),
         ("console", ("</body>", "<script>1</script></body>"), "console:"),
-        ("look", ("--good-back: #e6f4ea", "--good-back: #2244aa"), "differ from"),
+        ("look", ("--warn-back: #fff3dc", "--warn-back: #2244aa"), "differ from"),
     ] {
         let (reports, seen, kept) = (
             empty(&format!("{name}/reports")),

@@ -301,10 +301,10 @@ fn forbidden(text: &str) -> impl Iterator<Item = String> {
         .map(str::to_lowercase)
         .collect();
     let text = format!(" {} ", words.join(" "));
-    FORBIDDEN.into_iter().filter_map(move |(pattern, plain)| {
-        text.contains(&format!(" {pattern} "))
-            .then(|| format!("says '{pattern}'; plain: {plain}"))
-    })
+    FORBIDDEN
+        .into_iter()
+        .filter(move |(pattern, _)| text.contains(&format!(" {pattern} ")))
+        .map(|(pattern, plain)| format!("says '{pattern}'; plain: {plain}"))
 }
 
 /// The sentences of a text that are too long. A colon and a semicolon end one too: what follows can be read by itself.
