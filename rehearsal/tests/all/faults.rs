@@ -190,7 +190,7 @@ fn probe_blocked() {
 fn standby_isolated() {
     is_declined(
         "standby-isolated",
-        "the observer says nothing, 0 of 3 signals of us-west-2 say down",
+        "the observer says nothing; 0 of 3 signals of us-west-2 say down",
     );
 }
 
@@ -368,7 +368,11 @@ fn duplicate_event() {
 #[test]
 fn late_event() {
     each(&["late-event:15m"], |rehearsal| {
-        ends_as(rehearsal, "refused", "what is older than 10m says nothing about now");
+        ends_as(
+            rehearsal,
+            "refused",
+            "an alarm that is older than 10m is ignored as stale",
+        );
         assert!(rehearsal.steps.is_empty() && rehearsal.earlier.is_empty());
     });
     each(&["late-event:2m"], recovers);
