@@ -34,7 +34,12 @@ class Start:
 def measure(command, environment, event, limit=LIMIT_SECONDS):
     """Starts `command`, hands it `event`, waits for the answer and ends it. `environment` is all that the program gets, beside the
     address of the Runtime API. Raises StartFailed, also after `limit` seconds."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryFile() as output:
+    # Connections are open until the process has ended: a poll that Lambda leaves open is never closed under a program either.
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        tempfile.TemporaryFile() as output,
+        contextlib.ExitStack() as open_files,
+    ):
         address = "127.0.0.1:%d" % listener.getsockname()[1]
         variables = {**environment, "AWS_LAMBDA_RUNTIME_API": address}
         # A signal between the spawn and the `try` would leave the process running.
@@ -47,7 +52,7 @@ def measure(command, environment, event, limit=LIMIT_SECONDS):
             raise StartFailed(f"{command[0]} cannot be started: {error.strerror}") from error
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            return _serve(listener, process, event, began, limit)
+            return _serve(listener, open_files, process, event, began, limit)
         except StartFailed as error:
             raise StartFailed(f"{error}{_last_output(output)}") from None
         finally:
@@ -83,59 +88,58 @@ def _last_output(output):
     return f"; it wrote:\n{text}" if text else "; it wrote nothing"
 
 
-def _serve(listener, process, event, began, limit):
-    with contextlib.ExitStack() as open_files:
-        exited = os.pidfd_open(process)
-        open_files.callback(os.close, exited)
-        waiting = select.poll()
-        waiting.register(listener, select.POLLIN)
-        waiting.register(exited, select.POLLIN)
-        connections = {}
-        polled = None
-        while True:
-            left = began + limit * 1e9 - time.monotonic_ns()
-            ready = [fd for fd, _ in waiting.poll(left / 1e6)] if left > 0 else []
-            now = time.monotonic_ns()
-            if not ready:
-                raise StartFailed(f"{'no answer' if polled else 'no poll'} within {limit:g} s of its start")
-            # What it sent before it ended is read first.
-            if ready == [exited]:
-                raise StartFailed(f"ended {_exit_status(process)} before its {'answer' if polled else 'first poll'}")
-            for fd in ready:
-                if fd == exited:
-                    continue
-                if fd == listener.fileno():
-                    connection = open_files.enter_context(listener.accept()[0])
-                    # Without it, an answer may wait 40 ms for an acknowledgement.
-                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    connections[connection.fileno()] = (connection, bytearray())
-                    waiting.register(connection, select.POLLIN)
-                    continue
-                connection, received = connections[fd]
-                part = _receive(connection)
-                if not part:
-                    waiting.unregister(fd)
-                    continue
-                received += part
-                while request := _take_request(received):
-                    method, path, body = request
-                    words = path.removeprefix(API).split("/")
-                    if (method, path) == ("GET", f"{API}invocation/next"):
-                        if polled is None:
-                            polled = now
-                            _send(connection, _invocation(event, limit))
-                        # Lambda leaves later polls open until there is another event; here is none.
-                    elif (method, path) == ("POST", f"{API}init/error"):
-                        raise StartFailed(f"its init failed: {body.decode(errors='replace')}")
-                    elif method == "POST" and words[:2] == ["invocation", REQUEST_ID] and words[2:] in (["response"], ["error"]):
-                        if polled is None:
-                            raise StartFailed("it answered before it polled")
-                        # Now, since it waits for what is sent next.
-                        peak = _peak_bytes(process)
-                        _send(connection, b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-                        return Start(polled - began, now - began, peak, words[2], body)
-                    else:
-                        raise StartFailed(f"it asked for {method} {path}, which this Runtime API does not have")
+def _serve(listener, open_files, process, event, began, limit):
+    exited = os.pidfd_open(process)
+    open_files.callback(os.close, exited)
+    waiting = select.poll()
+    waiting.register(listener, select.POLLIN)
+    waiting.register(exited, select.POLLIN)
+    connections = {}
+    polled = None
+    while True:
+        left = began + limit * 1e9 - time.monotonic_ns()
+        ready = [fd for fd, _ in waiting.poll(left / 1e6)] if left > 0 else []
+        now = time.monotonic_ns()
+        if not ready:
+            raise StartFailed(f"{'no answer' if polled else 'no poll'} within {limit:g} s of its start")
+        # What it sent before it ended is read first.
+        if ready == [exited]:
+            raise StartFailed(f"ended {_exit_status(process)} before its {'answer' if polled else 'first poll'}")
+        for fd in ready:
+            if fd == exited:
+                continue
+            if fd == listener.fileno():
+                connection = open_files.enter_context(listener.accept()[0])
+                # Without it, an answer may wait 40 ms for an acknowledgement.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connections[connection.fileno()] = (connection, bytearray())
+                waiting.register(connection, select.POLLIN)
+                continue
+            connection, received = connections[fd]
+            part = _receive(connection)
+            if not part:
+                waiting.unregister(fd)
+                continue
+            received += part
+            while request := _take_request(received):
+                method, path, body = request
+                words = path.removeprefix(API).split("/")
+                if (method, path) == ("GET", f"{API}invocation/next"):
+                    if polled is None:
+                        polled = now
+                        _send(connection, _invocation(event, limit))
+                    # Lambda leaves later polls open until there is another event; here is none.
+                elif (method, path) == ("POST", f"{API}init/error"):
+                    raise StartFailed(f"its init failed: {body.decode(errors='replace')}")
+                elif method == "POST" and words[:2] == ["invocation", REQUEST_ID] and words[2:] in (["response"], ["error"]):
+                    if polled is None:
+                        raise StartFailed("it answered before it polled")
+                    # Now, since it waits for what is sent next.
+                    peak = _peak_bytes(process)
+                    _send(connection, b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+                    return Start(polled - began, now - began, peak, words[2], body)
+                else:
+                    raise StartFailed(f"it asked for {method} {path}, which this Runtime API does not have")
 
 
 def _receive(connection):
