@@ -54,6 +54,7 @@ release: tools
 	    echo 'Rust cannot build for $(TARGET) here yet. Get it with' >&2; \
 	    echo '    rustup target add $(TARGET)' >&2; \
 	    echo 'or build for another architecture: make release ARCHITECTURE=x86_64' >&2; exit 2; }
+	AUTOMATION_COMMIT="$$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)" \
 	PATH="$(CURDIR)/infra/.venv/bin:$$PATH" cargo lambda build --locked --profile deploy --target $(TARGET).$(GLIBC) \
 	    --compiler cargo-zigbuild $(addprefix --package ,$(FUNCTIONS))
 	infra/.venv/bin/python infra/glibc.py --newest $(GLIBC) $(FUNCTIONS:%=target/lambda/%/bootstrap)

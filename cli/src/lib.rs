@@ -15,6 +15,10 @@ pub use account::InRegion;
 pub use cmd::automation;
 pub use cmd::plan::{push, render};
 
+use std::path::Path;
+
+use shared::plan::Plan;
+
 use args::{Args, PlanVerb, Verb};
 use output::{Exit, Output};
 use plan_file::read_plan;
@@ -23,76 +27,42 @@ use plan_file::read_plan;
 pub fn run(args: &Args, output: &mut Output) -> Exit {
     match &args.verb {
         Verb::Rehearse(args) if args.list_faults => cmd::rehearse::list_faults(output),
-        Verb::Rehearse(args) => match read_plan(&args.plan) {
-            Ok(plan) => cmd::rehearse::run(args, &plan, output),
-            // Nothing was rehearsed, so this is wrong use, not a recovery that failed.
-            Err(error) => {
-                output.error(&error);
-                Exit::WrongUse
-            }
+        // Without a plan nothing was rehearsed, so this is wrong use, not a recovery that failed.
+        Verb::Rehearse(args) => with_plan(&args.plan, output, |plan, output| {
+            cmd::rehearse::run(args, plan, output)
+        }),
+        Verb::Plan { verb } => match verb {
+            PlanVerb::Check { file } => cmd::plan::check(file, output),
+            PlanVerb::Push { file } => with_plan(file, output, cmd::plan::push_to_aws),
+            PlanVerb::Render {
+                file,
+                folder,
+                reserve_concurrency,
+            } => with_plan(file, output, |plan, output| match reserve_concurrency {
+                true => cmd::plan::render_from_account(plan, folder, output),
+                false => cmd::plan::render(plan, folder, output),
+            }),
+            PlanVerb::Schema => cmd::plan::schema(output),
         },
-        Verb::Plan {
-            verb: PlanVerb::Check { file },
-        } => cmd::plan::check(file, output),
-        Verb::Plan {
-            verb: PlanVerb::Push { file },
-        } => match read_plan(file) {
-            Ok(plan) => cmd::plan::push_to_aws(&plan, output),
-            Err(error) => {
-                output.error(&error);
-                Exit::WrongUse
-            }
-        },
-        Verb::Plan {
-            verb:
-                PlanVerb::Render {
-                    file,
-                    folder,
-                    reserve_concurrency,
-                },
-        } => match read_plan(file) {
-            Ok(plan) if *reserve_concurrency => cmd::plan::render_from_account(&plan, folder, output),
-            Ok(plan) => cmd::plan::render(&plan, folder, output),
-            Err(error) => {
-                output.error(&error);
-                Exit::WrongUse
-            }
-        },
-        Verb::Plan { verb: PlanVerb::Schema } => cmd::plan::schema(output),
-        Verb::Automation { verb } => match read_plan(verb.plan()) {
-            Ok(plan) => cmd::automation::run(verb, &plan, output),
-            Err(error) => {
-                output.error(&error);
-                Exit::WrongUse
-            }
-        },
-        Verb::Runbook(args) => match read_plan(&args.plan) {
-            Ok(plan) => cmd::runbook::run(args.scenario, &plan, &args.plan, output),
-            Err(error) => {
-                output.error(&error);
-                Exit::WrongUse
-            }
-        },
-        Verb::Reopen(args) => match read_plan(&args.plan) {
-            Ok(plan) => cmd::reopen::run(args, &plan, output),
-            Err(error) => {
-                output.error(&error);
-                Exit::WrongUse
-            }
-        },
-        Verb::Start(args) => match read_plan(&args.plan) {
-            Ok(plan) => cmd::start::run(args, &plan, output),
-            Err(error) => {
-                output.error(&error);
-                Exit::WrongUse
-            }
-        },
-        Verb::Resume(args) => match read_plan(&args.plan) {
-            Ok(plan) => cmd::resume::run(args, &plan, output),
-            Err(error) => {
-                output.error(&error);
-                Exit::WrongUse
-            }
-        },
+        Verb::Automation { verb } => with_plan(verb.plan(), output, |plan, output| {
+            cmd::automation::run(verb, plan, output)
+        }),
+        Verb::Runbook(args) => with_plan(&args.plan, output, |plan, output| {
+            cmd::runbook::run(args.scenario, plan, &args.plan, output)
+        }),
+        Verb::Reopen(args) => with_plan(&args.plan, output, |plan, output| cmd::reopen::run(args, plan, output)),
+        Verb::Start(args) => with_plan(&args.plan, output, |plan, output| cmd::start::run(args, plan, output)),
+        Verb::Resume(args) => with_plan(&args.plan, output, |plan, output| cmd::resume::run(args, plan, output)),
+    }
+}
+
+/// Runs a verb with the plan in a file. A plan that cannot be used is wrong use.
+fn with_plan(file: &Path, output: &mut Output, verb: impl FnOnce(&Plan, &mut Output) -> Exit) -> Exit {
+    match read_plan(file) {
+        Ok(plan) => verb(&plan, output),
+        Err(error) => {
+            output.error(&error);
+            Exit::WrongUse
+        }
     }
 }

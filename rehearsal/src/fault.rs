@@ -117,8 +117,55 @@ pub enum Fits {
     Named,
 }
 
+/// The area of the world that a kind of fault disturbs, in the order in which lists for people have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the title of each says what it is")]
+pub enum Area {
+    Region,
+    Evidence,
+    Database,
+    Resources,
+    People,
+    Calls,
+    Event,
+    Executions,
+    Scenario,
+}
+
+impl Area {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Region,
+        Self::Evidence,
+        Self::Database,
+        Self::Resources,
+        Self::People,
+        Self::Calls,
+        Self::Event,
+        Self::Executions,
+        Self::Scenario,
+    ];
+
+    /// As a heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Region => "How a Region is lost",
+            Self::Evidence => "What only looks like the loss of a Region, and lost evidence",
+            Self::Database => "Database and replication",
+            Self::Resources => "The two Regions' resources",
+            Self::People => "People",
+            Self::Calls => "Calls of AWS",
+            Self::Event => "The alarm's event",
+            Self::Executions => "Functions, executions and the lock",
+            Self::Scenario => "What only one scenario has",
+        }
+    }
+}
+
 /// A kind of fault.
 pub struct FaultKind {
+    /// What it disturbs: lists for people have the kinds of an area together.
+    pub area: Area,
     /// Its name; what is to be said after a colon is in angle brackets.
     pub form: &'static str,
     /// What goes wrong.
@@ -143,15 +190,17 @@ const USUAL_LOTS: u32 = 2;
 impl FaultKind {
     /// A kind that takes nothing after its name, and fits every scenario.
     pub const fn plain<E: Effect + Default + 'static>(
+        area: Area,
         form: &'static str,
         what: &'static str,
         expected: &'static str,
     ) -> Self {
-        Self::with(form, what, expected, read_plain::<E>, draw_plain::<E>)
+        Self::with(area, form, what, expected, read_plain::<E>, draw_plain::<E>)
     }
 
     /// A kind that fits every scenario.
     pub const fn with(
+        area: Area,
         form: &'static str,
         what: &'static str,
         expected: &'static str,
@@ -159,6 +208,7 @@ impl FaultKind {
         draw: fn(&mut Rng, &Vocabulary) -> Box<dyn Effect>,
     ) -> Self {
         Self {
+            area,
             form,
             what,
             expected,

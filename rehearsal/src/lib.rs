@@ -26,7 +26,7 @@ mod waits;
 mod world;
 
 pub use disaster::{Disaster, Scene, Start, deployments, vocabulary};
-pub use fault::{Fault, FaultKind, compatible};
+pub use fault::{Area, Fault, FaultKind, compatible};
 pub use found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum};
 pub use moment::Moment;
 pub use room::spawn_with_room;

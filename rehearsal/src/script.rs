@@ -40,6 +40,22 @@ impl Script {
             replaced: Vec::new(),
         }
     }
+
+    /// The command that plays it again, exactly, with the steps that are deployed; `plan` is its file, where that is not the
+    /// usual one. An event of its own is not in it.
+    pub fn command(&self, seed: u64, plan: Option<&str>) -> String {
+        let mut words = vec![
+            "drctl".to_owned(),
+            "rehearse".to_owned(),
+            self.disaster.name().to_owned(),
+        ];
+        words.extend(self.faults.iter().map(|fault| format!("--fault {fault}")));
+        words.extend(self.stop_at.as_ref().map(|step| format!("--stop-at {step}")));
+        words.extend(self.resume.then(|| "--resume".to_owned()));
+        words.extend(plan.map(|plan| format!("--plan {plan}")));
+        words.push(format!("--seed {seed}"));
+        words.join(" ")
+    }
 }
 
 /// A step in place of the one that is deployed.

@@ -2,14 +2,17 @@
 
 use assess_region::ExpectedLoss;
 use jiff::{SignedDuration, Timestamp};
+use report::{Account, Rehearsed};
 use serde::Deserialize;
 use serde_json::Value;
+use shared::digest::sha256_hex;
 use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
 use shared::plan::{Objective, Objectives, Plan};
 use shared::record::{Closing, Record, Reopened, Started};
 use shared::recovery::{Mode, Outcome};
 use simulator::cost::dollars;
 use simulator::simulation::Simulation;
+use simulator::timings::Timings;
 
 use crate::fault::Effect;
 use crate::found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum};
@@ -79,7 +82,11 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         Some(last) if script.account => {
             let record = Record::in_region(&simulation.aws_in("drctl", region), region);
             let account = report::read(&record, &last.recovery).await;
-            account.map_err(|error| error.to_string())?
+            let account = account.map_err(|error| error.to_string())?;
+            account.map(|account| Account {
+                rehearsed: Some(rehearsed(script, seed)),
+                ..account
+            })
         }
         _ => None,
     };
@@ -103,7 +110,11 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         (None, None) => not_started(plan, simulation).await?,
     };
     if !undelivered.is_empty() {
-        reason = Some(format!("events were not delivered: {}", undelivered.join("; ")));
+        let events = format!("events were not delivered: {}", undelivered.join("; "));
+        reason = Some(match reason {
+            Some(own) => format!("{own}; {events}"),
+            None => events,
+        });
     }
     let Closing {
         observed,
@@ -299,5 +310,14 @@ fn seconds(objective: Objective) -> TargetAndMaximum {
     TargetAndMaximum {
         target: objective.target.as_secs(),
         maximum: objective.maximum.as_secs(),
+    }
+}
+
+/// How it was rehearsed, for its report. An event of one's own is in a file that no command here can name.
+fn rehearsed(script: &Script, seed: u64) -> Rehearsed {
+    Rehearsed {
+        seed,
+        command: script.event.is_none().then(|| script.command(seed, None)),
+        timings_sha256: sha256_hex(Timings::file()),
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::approval::{Approval, Ask, Question, Settled};
 use shared::arn;
+use shared::digest::sha256_hex;
 use shared::error::StepError;
 use shared::record::{Announced, Closing, Header, Record, StartDecision, Started, TimelineStep, Undo};
 use shared::recovery::{Outcome, RecoveryRef};
@@ -29,9 +30,26 @@ pub struct Account {
     pub announced: Vec<Announced>,
     /// The recovery that took the lock from it, where it ended as preempted and the record knows of one.
     pub taken_over_by: Option<Successor>,
+    /// The plan that it follows; nothing if the table has none with that SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Value>,
+    /// How it was rehearsed, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsed: Option<Rehearsed>,
 }
 
-/// A question, and what came of it.
+/// How a recovery was rehearsed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsed {
+    /// The seed.
+    pub seed: u64,
+    /// What plays it again, with the plan's own file; nothing if an event from a file started it.
+    pub command: Option<String>,
+    /// SHA-256 of the ranges that durations are drawn from.
+    pub timings_sha256: String,
+}
+
+/// A question, and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// What was asked.
@@ -47,7 +65,7 @@ pub struct Asked {
     pub starter_is_known: bool,
     /// What people answered, in the order in which they did.
     pub answers: Vec<Approval>,
-    /// What it came to; nothing while that is open, or if nobody answered in time.
+    /// Its result; nothing while that is open, or if nobody answered in time.
     pub settled: Option<Settled>,
 }
 
@@ -101,8 +119,17 @@ pub async fn read(record: &Record, id: &str) -> Result<Option<Account>, StepErro
         started,
         announced: record.announced(id).await?,
         taken_over_by: successor(record, &header).await?,
+        plan: plan(record, &header.plan_sha256).await?,
+        rehearsed: None,
         header,
     }))
+}
+
+/// The plan with this SHA-256, if it is what its hash says.
+async fn plan(record: &Record, sha256: &str) -> Result<Option<Value>, StepError> {
+    let text = record.plan_text(sha256).await?;
+    let text = text.filter(|text| sha256_hex(text) == sha256);
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// What is read as it is has the table's keys beside the data.

@@ -106,30 +106,46 @@ const RECOVERED: &str = "recovered";
 struct Counts {
     broken: usize,
     recovered: u64,
-    /// Rehearsals whose time without service is above the maximum.
-    late: usize,
-    /// Rehearsals whose loss is above the maximum.
-    lost: usize,
+    /// Times without service.
+    late: Held,
+    /// Losses.
+    lost: Held,
+}
+
+/// Measured times, held against their limits.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    measured: usize,
+    above_target: usize,
+    above_maximum: usize,
+}
+
+impl Held {
+    /// Those of each spread, against the limits beside it.
+    fn of<'a>(spreads: impl Iterator<Item = (&'a Spread, Option<Objective>)>) -> Self {
+        spreads.fold(Self::default(), |held, (spread, objective)| {
+            let above = |limit: fn(Objective) -> Duration| {
+                let limit = objective.map(|objective| limit(objective).as_secs() as f64);
+                let is_above = |value: &&f64| limit.is_some_and(|limit| **value > limit);
+                spread.values.iter().filter(is_above).count()
+            };
+            Self {
+                measured: held.measured + spread.values.len(),
+                above_target: held.above_target + above(|objective| objective.target),
+                above_maximum: held.above_maximum + above(|objective| objective.maximum),
+            }
+        })
+    }
 }
 
 impl Counts {
     fn of(campaign: &Campaign) -> Self {
-        let above = |spread: &Spread, objective: Option<Objective>| {
-            let maximum = objective.map(|objective| objective.maximum.as_secs() as f64);
-            spread
-                .values
-                .iter()
-                .filter(|value| maximum.is_some_and(|maximum| **value > maximum))
-                .count()
-        };
         let scenarios = || campaign.scenarios.iter();
         Self {
             broken: campaign.breaches.len(),
             recovered: scenarios().filter_map(|runs| runs.outcomes.get(RECOVERED)).sum(),
-            late: scenarios()
-                .map(|runs| above(&runs.rto, Some(runs.objectives.rto)))
-                .sum(),
-            lost: scenarios().map(|runs| above(&runs.rpo, runs.objectives.rpo)).sum(),
+            late: Held::of(scenarios().map(|runs| (&runs.rto, Some(runs.objectives.rto)))),
+            lost: Held::of(scenarios().map(|runs| (&runs.rpo, runs.objectives.rpo))),
         }
     }
 
@@ -137,11 +153,19 @@ impl Counts {
     fn tone(&self, runs: u64) -> Tone {
         if self.broken > 0 {
             Tone::Bad
-        } else if self.recovered < runs || self.late + self.lost > 0 {
+        } else if self.recovered < runs || self.above(|held| held.above_target) > 0 {
             Tone::Warn
         } else {
             Tone::Good
         }
+    }
+
+    fn above(&self, of: fn(&Held) -> usize) -> usize {
+        of(&self.late) + of(&self.lost)
+    }
+
+    fn named(&self) -> [(Held, &'static str); 2] {
+        [(self.late, "RTO"), (self.lost, "RPO")]
     }
 }
 
@@ -152,9 +176,11 @@ pub(crate) fn page(campaign: &Campaign) -> Page {
         format!("{} broken", count(counts.broken, "rule", "rules")),
         format!("{} of {} recovered", counts.recovered, campaign.runs),
     ];
-    for (number, what) in [(counts.late, "RTO"), (counts.lost, "RPO")] {
-        if number > 0 {
-            said.push(format!("{number} above the {what} maximum"));
+    for (held, what) in counts.named() {
+        match (held.above_target, held.above_maximum) {
+            (0, _) => {}
+            (target, 0) => said.push(format!("{target} above the {what} target")),
+            (_, maximum) => said.push(format!("{maximum} above the {what} maximum")),
         }
     }
     let sections = vec![
@@ -173,12 +199,11 @@ pub(crate) fn page(campaign: &Campaign) -> Page {
             format!("{} on a simulated AWS", campaign.runs),
             format!("seed {}", campaign.seed),
         ],
-        verdict: Verdict {
-            tone: counts.tone(campaign.runs),
-            headline: format!("{}.", said.join("; ")),
-            sentences: vec!["No real service was lost, and nothing real changed.".into()],
-            reasons: Vec::new(),
-        },
+        verdict: Verdict::new(
+            counts.tone(campaign.runs),
+            format!("{}.", said.join("; ")),
+            vec!["No real service was lost, and nothing real changed.".into()],
+        ),
         answers: answers(campaign, &counts),
         pictures: Vec::new(),
         day: String::new(),
@@ -195,11 +220,12 @@ fn answers(campaign: &Campaign, counts: &Counts) -> Vec<Answer> {
         tone,
     };
     let all = counts.recovered == campaign.runs;
-    let above = counts.late + counts.lost;
     let look_at = if counts.broken > 0 {
         "The rules that were broken"
-    } else if above > 0 {
+    } else if counts.above(|held| held.above_maximum) > 0 {
         "What is above a maximum"
+    } else if counts.above(|held| held.above_target) > 0 {
+        "What is above a target"
     } else if all {
         "Nothing stands out"
     } else {
@@ -216,12 +242,7 @@ fn answers(campaign: &Campaign, counts: &Counts) -> Vec<Answer> {
             },
             if all { Tone::Good } else { Tone::Warn },
         ),
-        answer(
-            "How many were above a maximum?",
-            format!("{} RTO, {} RPO", counts.late, counts.lost),
-            "of the rehearsals that measured one",
-            if above > 0 { Tone::Bad } else { Tone::Good },
-        ),
+        above_a_limit(campaign.runs, counts),
         answer(
             "How many rules were broken?",
             counts.broken.to_string(),
@@ -235,6 +256,36 @@ fn answers(campaign: &Campaign, counts: &Counts) -> Vec<Answer> {
             Tone::Plain,
         ),
     ]
+}
+
+/// How many were above a maximum, of those that measured anything: the others can be above it too.
+fn above_a_limit(runs: u64, counts: &Counts) -> Answer {
+    let in_words = |of: fn(&Held) -> usize| {
+        let said = counts
+            .named()
+            .map(|(held, what)| format!("{what} {} of {}", of(&held), held.measured));
+        said.join(", ")
+    };
+    let measured = |held: &Held| held.measured as u64;
+    let all_measured = measured(&counts.late) == runs;
+    let mut notes: Vec<Text> = vec![format!("above a target: {}", in_words(|held| held.above_target)).into()];
+    if !all_measured {
+        let unmeasured = runs - measured(&counts.late).min(runs);
+        notes.push(format!("{unmeasured} of {runs} measured no RTO: they may be above it too").into());
+    }
+    Answer {
+        question: "How many were above a maximum?",
+        value: in_words(|held| held.above_maximum).into(),
+        gauge: None,
+        notes,
+        tone: if counts.above(|held| held.above_maximum) > 0 {
+            Tone::Bad
+        } else if counts.above(|held| held.above_target) > 0 || !all_measured {
+            Tone::Warn
+        } else {
+            Tone::Good
+        },
+    }
 }
 
 fn breaches_in_words(campaign: &Campaign) -> Vec<Block> {

@@ -52,7 +52,7 @@ fn lines(command: &str) -> Vec<String> {
     lines
 }
 
-/// The same, with what cannot be seen made visible.
+/// The same, with invisible characters made visible.
 pub(crate) fn visible_lines(command: &str) -> Vec<String> {
     lines(&visible(command))
 }

@@ -8,7 +8,7 @@ use crate::timeline::Segment;
 
 /// More pieces than this are no picture for a first look.
 const MOST: usize = 6;
-/// A piece that is a smaller share of the whole than this cannot be seen.
+/// A piece that is a smaller share of the whole than this is too narrow for a drawing.
 const LEAST_SHARE: f64 = 0.01;
 
 /// The critical path in a few pieces. They follow on each other without a gap.
@@ -68,20 +68,12 @@ impl Course {
             ours_at_most: path.waiting.ours_at_most_seconds,
         })
     }
-
-    /// Where a moment lies, in per cent of the width.
-    pub(crate) fn position(&self, at: Timestamp) -> f64 {
-        let whole = seconds_between(self.from, self.to);
-        if whole <= 0.0 {
-            return 0.0;
-        }
-        (seconds_between(self.from, at) / whole * 100.0).clamp(0.0, 100.0)
-    }
 }
 
 fn name(span: &Span, decided_at: Option<Timestamp>, ends_healthy: bool, acted: bool) -> &'static str {
     match (&span.what, span.waits_for) {
-        (What::Detection | What::Delivery, _) => "Detected",
+        (What::Detection, _) => "Detected",
+        (What::Delivery, _) => "Waited for the recovery to start",
         (What::Unstarted, WaitsFor::People) => "Waited for a person to start it",
         (What::Unstarted, _) => "Waited for the schedule",
         (What::Question { .. }, _) => "Waited for people to answer",
@@ -93,7 +85,7 @@ fn name(span: &Span, decided_at: Option<Timestamp>, ends_healthy: bool, acted: b
     }
 }
 
-/// The piece that is to be given to a neighbour: one that cannot be seen, or the smallest of too many.
+/// The piece that is to be given to a neighbour: one that is too narrow, or the smallest of too many.
 fn too_small(pieces: &[Piece], whole: f64) -> Option<usize> {
     if pieces.len() < 2 {
         return None;
@@ -184,7 +176,7 @@ mod tests {
             .iter()
             .map(|piece| (piece.name, piece.seconds()))
             .collect();
-        // The two seconds of the second look cannot be seen: the answers take them.
+        // The two seconds of the second look are too narrow: the answers take them.
         assert_eq!(
             said,
             [

@@ -35,6 +35,7 @@ pub(crate) fn writes_lost(achieved: &Achieved, met: Met, objective: Option<Objec
             _ => NOT_MEASURED.into(),
         },
         verdict: verdict(met, objective, is_measured),
+        not_known: None,
         tone: tone(met),
         gauge: loss_gauge(achieved, objective),
     }
@@ -61,12 +62,17 @@ pub(crate) fn gauge(seconds: Option<f64>, exact: Exact, objective: Objective) ->
     }
 }
 
+/// Target and maximum, in words.
+pub(crate) fn limits(objective: Objective) -> [String; 2] {
+    [objective.target, objective.maximum].map(|limit| length(limit.as_secs() as f64))
+}
+
 /// How a figure stands against its objective, in words.
 pub(crate) fn verdict(met: Met, objective: Option<Objective>, is_measured: bool) -> Text {
     let Some(objective) = objective else {
         return "no objective in the plan".into();
     };
-    let [target, maximum] = [objective.target, objective.maximum].map(|limit| length(limit.as_secs() as f64));
+    let [target, maximum] = limits(objective);
     match met {
         Met::Target => format!("target of {target} met (maximum {maximum})").into(),
         Met::Maximum => format!("target of {target} missed; maximum of {maximum} met").into(),

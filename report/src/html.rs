@@ -1,5 +1,6 @@
 //! A report as one HTML file that asks for nothing else.
 
+use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::commands::visible_lines;
@@ -8,7 +9,7 @@ use crate::page::{
     Answer, Block, Exact, Figure, Gauge, Page, Piece, Place, Section, Table, Text, Todo, Tone, When, times_are,
 };
 use crate::plot::Plot;
-use crate::timeline::{Row, Segment, SegmentKind, Timeline};
+use crate::timeline::{Row, Segment, SegmentKind, Timeline, position};
 use crate::words::{length, moment, visible};
 
 const STYLE: &str = include_str!("style.css");
@@ -93,7 +94,7 @@ fn answer(answer: &Answer, day: &str) -> Markup {
     }
 }
 
-/// A value against its limits, to scale. One that nobody measured is an empty outline; a lower bound has an open end.
+/// A value against its limits, to scale. One that nobody measured is a dashed outline; a lower bound has an open end.
 fn gauge(gauge: &Gauge) -> Markup {
     let value = gauge.seconds.unwrap_or(0.0);
     // What is far above the maximum is drawn to the end.
@@ -104,7 +105,7 @@ fn gauge(gauge: &Gauge) -> Markup {
     let is_close = (gauge.maximum - gauge.target) / whole < 0.45;
     html! {
         svg.gauge width="100%" height=(if is_close { 38 } else { 26 }) aria-hidden="true" focusable="false" {
-            rect.outline x="0" y="0" width="100%" height="10" {}
+            rect.outline.unmeasured[gauge.seconds.is_none()] x="0" y="0" width="100%" height="10" {}
             @if let Some(seconds) = gauge.seconds {
                 rect.amount x="0" y="0" width=(part(seconds.max(whole * 0.005))) height="10" {}
                 @if gauge.exact == Exact::AtLeast && seconds < whole {
@@ -144,13 +145,10 @@ fn course(course: &Course, day: &str) -> Markup {
                 @if course.ends_healthy { " until the first healthy answer" } @else { ", without a healthy answer" }
             }
             svg.bar.path width="100%" height="24" role="img" aria-label="The same time, drawn to scale. The list below says its pieces." {
-                @for segment in &course.segments {
-                    @let from = course.position(segment.from);
-                    @let width = (course.position(segment.to) - from).max(0.1);
-                    rect x=(percent(from.min(99.9))) width=(percent(width)) height="24" fill={ "url(#" (segment.kind.class()) ")" } {}
-                }
+                (bars(course.from, course.to, &course.segments, 24))
                 @for piece in course.pieces.iter().skip(1) {
-                    line.turn x1=(percent(course.position(piece.from))) x2=(percent(course.position(piece.from))) y1="-4" y2="28" {}
+                    @let at = percent(position(course.from, course.to, piece.from));
+                    line.turn x1=(at) x2=(at) y1="-4" y2="28" {}
                 }
             }
             ol.pieces { @for piece in &course.pieces {
@@ -199,6 +197,7 @@ fn section(section: &Section, day: &str) -> Markup {
 fn block(block: &Block, day: &str) -> Markup {
     match block {
         Block::Paragraph(paragraph) => html! { p { (text(paragraph, day)) } },
+        Block::Data(data) => html! { pre.data { code { (visible_text(&format!("{data:#}"))) } } },
         Block::Warning(warning) => html! { p.warning { strong { (text(warning, day)) } } },
         Block::Heading(heading) => html! { h3 { (text(heading, day)) } },
         Block::List(items) => html! { ul { @for item in items { li { (text(item, day)) } } } },
@@ -213,6 +212,12 @@ fn block(block: &Block, day: &str) -> Markup {
         Block::Timeline(item) => timeline(item, day),
         Block::Plot(item) => plot(item),
     }
+}
+
+/// Text with its lines as they are; in each, what could not be seen is made visible.
+fn visible_text(source: &str) -> String {
+    let lines: Vec<String> = source.lines().map(visible).collect();
+    lines.join("\n")
 }
 
 /// The most urgent ones first, under headings that say when.
@@ -257,6 +262,7 @@ fn figure(figure: &Figure, day: &str) -> Markup {
             dd.verdict {
                 @if figure.tone != Tone::Plain { span aria-hidden="true" { (figure.tone.sign()) " " } }
                 (text(&figure.verdict, day))
+                @if let Some(not_known) = &figure.not_known { "; " (text(not_known, day)) }
             }
         }
     }
@@ -332,7 +338,7 @@ fn timeline(timeline: &Timeline, day: &str) -> Markup {
             p.aside { (legend(used(timeline.path.iter().chain(rows)))) }
             p.name { "The critical path, drawn to scale" }
             svg.bar.path width="100%" height="24" role="img" aria-label="The critical path, drawn to scale. The table below has its parts." {
-                (bars(timeline, &timeline.path, 24))
+                (bars(timeline.from, timeline.to, &timeline.path, 24))
             }
             (scale(timeline))
             ol {
@@ -363,19 +369,19 @@ fn row(timeline: &Timeline, row: &Row, day: &str) -> Markup {
                 @for (position, _) in timeline.marks() {
                     line.grid x1=(percent(position)) x2=(percent(position)) y1="0" y2="12" {}
                 }
-                (bars(timeline, &row.segments, 12))
+                (bars(timeline.from, timeline.to, &row.segments, 12))
             }
         }
     }
 }
 
 /// What takes too little time to be seen is drawn all the same.
-fn bars(timeline: &Timeline, segments: &[Segment], height: u32) -> Markup {
+fn bars(from: Timestamp, to: Timestamp, segments: &[Segment], height: u32) -> Markup {
     html! {
         @for segment in segments {
-            @let from = timeline.position(segment.from);
-            @let width = (timeline.position(segment.to) - from).max(0.3);
-            rect x=(percent(from.min(99.7))) width=(percent(width)) height=(height) fill={ "url(#" (segment.kind.class()) ")" } {}
+            @let start = position(from, to, segment.from);
+            @let width = (position(from, to, segment.to) - start).max(0.3);
+            rect x=(percent(start.min(99.7))) width=(percent(width)) height=(height) fill={ "url(#" (segment.kind.class()) ")" } {}
         }
     }
 }

@@ -22,7 +22,7 @@ mod words;
 use serde::Serialize;
 use shared::digest::sha256_hex;
 
-pub use account::{Account, Asked, Successor, read};
+pub use account::{Account, Asked, Rehearsed, Successor, read};
 pub use campaign::{Breach, Campaign, ScenarioRuns, Spread};
 pub use data::{FORMAT, Report};
 pub use page::{Exact, Figure, Gauge, Place, Text, Todo, Tone, When};
@@ -35,13 +35,23 @@ pub fn state(account: &Account) -> State {
     State::new(account, story::of(account.header.scenario).facts(account))
 }
 
+fn report(account: &Account) -> Report {
+    Report {
+        format: FORMAT,
+        state: state(account),
+        critical_path: path::critical_path(account),
+        account: account.clone(),
+    }
+}
+
 fn page(account: &Account) -> page::Page {
+    let report = report(account);
     let tale = story::told::Tale {
         account,
         story: story::of(account.header.scenario),
     };
-    let json_sha256 = json(account).ok().map(|json| sha256_hex(&json));
-    sections::page(&tale, &state(account), &path::critical_path(account), json_sha256)
+    let json_sha256 = pretty(&report).ok().map(|json| sha256_hex(&json));
+    sections::page(&tale, &report.state, &report.critical_path, json_sha256)
 }
 
 /// A recovery's report as one HTML file that needs nothing beside it and asks for nothing.
@@ -56,12 +66,7 @@ pub fn markdown(account: &Account) -> String {
 
 /// A recovery's report as JSON: a [`Report`]. Errors: the account is not data, which is a defect.
 pub fn json(account: &Account) -> serde_json::Result<String> {
-    pretty(&Report {
-        format: FORMAT,
-        state: state(account),
-        critical_path: path::critical_path(account),
-        account: account.clone(),
-    })
+    pretty(&report(account))
 }
 
 /// A campaign's report as one HTML file that needs nothing beside it and asks for nothing.

@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
+use serde_json::Value;
+
 use crate::commands::visible_lines;
 use crate::course::Course;
-use crate::page::{Answer, Block, Page, Piece, Place, Table, Text, Todo, Tone, When, times_are};
+use crate::page::{Answer, Block, Figure, Page, Piece, Place, Table, Text, Todo, Tone, When, times_are};
 use crate::plot::Plot;
 use crate::timeline::{SegmentKind, Timeline};
 use crate::words::{length, moment, visible};
@@ -47,6 +49,7 @@ pub(crate) fn document(page: &Page) -> String {
 fn block(out: &mut String, block: &Block, day: &str) {
     match block {
         Block::Paragraph(paragraph) => line(out, format_args!("{}\n", text(paragraph, day))),
+        Block::Data(data) => line(out, format_args!("{}\n", indented(data))),
         Block::Warning(warning) => line(out, format_args!("> **Warning:** {}\n", text(warning, day))),
         Block::Heading(heading) => line(out, format_args!("### {}\n", text(heading, day))),
         Block::List(items) => list(out, items.iter().map(|item| text(item, day))),
@@ -65,7 +68,7 @@ fn block(out: &mut String, block: &Block, day: &str) {
                     "**{}:** {}; {}",
                     escaped(&figure.name),
                     text(&figure.value, day),
-                    judged(figure.tone, text(&figure.verdict, day))
+                    judged(figure.tone, figure_notes(figure, day))
                 )
             });
             list(out, figures);
@@ -74,6 +77,20 @@ fn block(out: &mut String, block: &Block, day: &str) {
         Block::Timeline(item) => timeline(out, item, day),
         Block::Plot(item) => plot(out, item),
     }
+}
+
+/// Code by its indent: nothing within it can end it. What HTML would take for its own is written as JSON allows.
+fn indented(data: &Value) -> String {
+    let text = format!("{data:#}").replace('<', "\\u003c").replace('&', "\\u0026");
+    let lines: Vec<String> = text.lines().map(|line| format!("    {}", visible(line))).collect();
+    lines.join("\n")
+}
+
+/// How a figure stands, and what is not known beside it.
+fn figure_notes(figure: &Figure, day: &str) -> String {
+    let notes = [Some(&figure.verdict), figure.not_known.as_ref()];
+    let notes: Vec<String> = notes.into_iter().flatten().map(|note| text(note, day)).collect();
+    notes.join("; ")
 }
 
 /// Something that is judged, with its sign.

@@ -1,6 +1,7 @@
 //! What a report says, apart from the form that it is said in: HTML and Markdown show the same sections.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::course::Course;
 use crate::plot::Plot;
@@ -79,6 +80,18 @@ pub enum Tone {
     Bad,
 }
 
+impl Verdict {
+    /// Without reasons.
+    pub(crate) fn new(tone: Tone, headline: impl Into<String>, sentences: Vec<Text>) -> Self {
+        Self {
+            tone,
+            headline: headline.into(),
+            sentences,
+            reasons: Vec::new(),
+        }
+    }
+}
+
 impl Tone {
     /// Beside the colour, for whoever cannot see that.
     pub(crate) const fn sign(self) -> &'static str {
@@ -111,6 +124,8 @@ pub(crate) struct Section {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Block {
     Paragraph(Text),
+    /// Data, as JSON.
+    Data(Value),
     /// What must be read before anything is typed.
     Warning(Text),
     /// A smaller heading.
@@ -271,8 +286,10 @@ pub struct Figure {
     pub name: String,
     /// The figure, with its unit and how exact it is.
     pub value: Text,
-    /// How it stands against its limits, and what is not known beside it.
+    /// How it stands against its limits.
     pub verdict: Text,
+    /// What is not known beside it: the figure is not all of it.
+    pub not_known: Option<Text>,
     /// Whether that is good.
     pub tone: Tone,
     /// The figure against its limits, drawn; nothing if it has none.

@@ -19,7 +19,7 @@ use crate::steps::ASKS;
 pub enum WaitsFor {
     /// AWS: its answers, and that it is done with what it was told to do.
     Aws,
-    /// People: that they answer, start a recovery, or go on with one.
+    /// People: that they answer, start a recovery, or resume one.
     People,
     /// This automation, at most: its functions, transitions, pauses.
     Ours,
@@ -72,7 +72,7 @@ pub enum What {
         /// The question's id.
         question: String,
     },
-    /// The recovery had ended, or was stopped, and nobody had gone on with it yet.
+    /// The recovery had ended, or was stopped, and nobody had resumed it yet.
     Interrupted,
     /// After the last state that the record knows of.
     Ending,
@@ -364,7 +364,7 @@ impl Walk<'_> {
         }
     }
 
-    /// When somebody went on with the recovery, between two of its executions.
+    /// When somebody resumed the recovery, between two of its executions.
     fn resumed_within(
         &self,
         before: &TimelineStep,

@@ -102,17 +102,17 @@ impl Segment {
     }
 }
 
-impl Timeline {
-    /// Where a moment lies, in per cent of the width.
-    pub(crate) fn position(&self, at: Timestamp) -> f64 {
-        let whole = self.to.as_millisecond() - self.from.as_millisecond();
-        let part = at.as_millisecond() - self.from.as_millisecond();
-        if whole <= 0 {
-            return 0.0;
-        }
-        (part as f64 / whole as f64 * 100.0).clamp(0.0, 100.0)
+/// Where a moment lies between two others, in per cent.
+pub(crate) fn position(from: Timestamp, to: Timestamp, at: Timestamp) -> f64 {
+    let whole = to.as_millisecond() - from.as_millisecond();
+    let part = at.as_millisecond() - from.as_millisecond();
+    if whole <= 0 {
+        return 0.0;
     }
+    (part as f64 / whole as f64 * 100.0).clamp(0.0, 100.0)
+}
 
+impl Timeline {
     /// The marks of the scale: where each lies, and how long after the beginning that is.
     pub(crate) fn marks(&self) -> Vec<(f64, String)> {
         let whole = (self.to.as_millisecond() - self.from.as_millisecond()) as f64 / 1000.0;

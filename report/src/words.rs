@@ -81,7 +81,7 @@ pub fn humanised(name: &str) -> String {
     words
 }
 
-/// Text from the record on one line, with what cannot be seen made visible: control characters, and marks that turn the
+/// Text from the record on one line, with invisible characters made visible: control characters, and marks that turn the
 /// direction of writing or join and hide characters.
 pub fn visible(text: &str) -> String {
     let mut seen = String::with_capacity(text.len());

@@ -100,6 +100,10 @@ pub struct Approval {
     pub reason: Option<String>,
     /// What they were shown.
     pub shown: Vec<String>,
+    /// AWS's id of the request that answered: CloudTrail has it too, where it keeps the data events of the function; nothing in
+    /// records from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 /// Yes or no.
@@ -298,6 +302,7 @@ mod tests {
             answer: *answer,
             reason: None,
             shown: vec![],
+            request_id: None,
         };
         given.iter().map(approval).collect()
     }

@@ -210,7 +210,7 @@ impl Fence {
             .collect()
     }
 
-    /// Makes settings what they are to be, side by side: `from` is what was seen, `to` the same resource as it is to be.
+    /// Makes settings what they are to be, side by side: `from` is what was found, `to` the same resource as it is to be.
     /// Gives what became of each, in their order. Errors: `LimitExceeded` of a function that runs without its reservation, since AWS
     /// refuses that.
     pub async fn change(&self, changes: &[(Setting, Setting)]) -> Vec<Result<(), StepError>> {

@@ -34,7 +34,11 @@ pub struct Input {
 
 /// Who calls, and how. A request that nobody signed has no authorizer.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RequestContext {
+    /// AWS's id of the request.
+    #[serde(default)]
+    pub request_id: Option<String>,
     /// Who AWS says it is.
     #[serde(default)]
     pub authorizer: Option<LambdaFunctionUrlRequestContextAuthorizerDescription>,
@@ -86,13 +90,15 @@ pub fn refuse(status_code: u16, result: &str, message: impl Into<String>) -> Box
     Box::new(reply(status_code, result, message))
 }
 
-/// Who asks.
+/// Who asks, and in which request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// Their whole ARN.
     pub arn: String,
     /// Their account.
     pub account: String,
+    /// AWS's id of their request: CloudTrail has it too, where it keeps the data events of the function.
+    pub request_id: Option<String>,
 }
 
 impl Person {
@@ -117,6 +123,7 @@ impl Person {
         (is_person && !account.is_empty()).then(|| Self {
             arn: arn.to_owned(),
             account: account.to_owned(),
+            request_id: None,
         })
     }
 }
@@ -131,10 +138,11 @@ pub fn caller(input: &Input) -> Result<Person, Box<LambdaFunctionUrlResponse>> {
                            lambda)";
             refuse(401, "not-signed-in", message)
         })?;
-    let person = Person::read(arn).ok_or_else(|| {
+    let mut person = Person::read(arn).ok_or_else(|| {
         let message = format!("{arn} does not stand for one person; ask as an IAM user, or in a session of a role");
         refuse(403, "not-allowed", message)
     })?;
+    person.request_id = context.and_then(|context| context.request_id.clone());
     let method = context.and_then(|context| context.http.as_ref()?.method.as_deref());
     if method != Some("POST") {
         return Err(refuse(405, "not-post", "send the request with POST"));

@@ -36,4 +36,5 @@ pub mod step;
 pub mod summary;
 #[cfg(feature = "sns")]
 pub mod topic;
+pub mod version;
 mod waiting;

@@ -34,7 +34,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with nothing but what it must say.
+    /// A request with its required fields only.
     pub fn new(scenario: Scenario, mode: Mode, wants: impl Into<Fields>, trigger: Trigger) -> Self {
         Self {
             scenario,

@@ -1,4 +1,4 @@
-//! Going on with a recovery that fell short, in the Region that ran it.
+//! Resumes a recovery that fell short, in the Region that ran it.
 
 use crate::arn;
 use crate::aws::Aws;
@@ -148,6 +148,7 @@ mod tests {
                 at: Timestamp::UNIX_EPOCH,
             },
             plan_sha256: "abc".into(),
+            automation: None,
             objectives: crate::plan::Objectives {
                 rto: objective,
                 rpo: None,

@@ -4,6 +4,7 @@ use aws_sdk_sns::Client;
 
 use crate::aws::Aws;
 use crate::error::StepError;
+use crate::record::Message;
 use crate::recovery::Mode;
 
 /// The longest subject that SNS takes, in characters: it has to be less than 100. Source: its API Reference, `Publish`.
@@ -12,6 +13,7 @@ const SUBJECT_LIMIT: usize = 99;
 /// The topics of one Region.
 #[derive(Clone, Debug)]
 pub struct Topics {
+    aws: Aws,
     client: Client,
 }
 
@@ -19,6 +21,7 @@ impl Topics {
     /// Those of the function's own Region.
     pub fn new(aws: &Aws) -> Self {
         Self {
+            aws: aws.clone(),
             client: Client::new(aws.config()),
         }
     }
@@ -26,12 +29,13 @@ impl Topics {
     /// The topics of another Region, which may be down: a call is bounded to 2 s.
     pub fn in_region(aws: &Aws, region: &str) -> Self {
         Self {
+            aws: aws.clone(),
             client: Client::new(&aws.config_in(region)),
         }
     }
 
     /// Publishes `text` on the topic `topic_arn`; the subject begins with the mode, unless it is live, and the workload.
-    /// Returns SNS's id of the message. Errors: AWS's own.
+    /// Errors: AWS's own.
     pub async fn publish(
         &self,
         topic_arn: &str,
@@ -39,7 +43,7 @@ impl Topics {
         workload: &str,
         subject: &str,
         text: &str,
-    ) -> Result<String, StepError> {
+    ) -> Result<Message, StepError> {
         let sent = self
             .client
             .publish()
@@ -49,7 +53,10 @@ impl Topics {
             .send()
             .await
             .map_err(|error| StepError::aws("sns:Publish", topic_arn, error))?;
-        Ok(sent.message_id().unwrap_or_default().to_owned())
+        Ok(Message {
+            message_id: sent.message_id().unwrap_or_default().to_owned(),
+            at: self.aws.now(),
+        })
     }
 }
 

@@ -102,6 +102,11 @@ impl Timings {
     pub fn built_in() -> Result<Self, String> {
         BUILT_IN.clone()
     }
+
+    /// `timings.yaml` as it is built in.
+    pub const fn file() -> &'static str {
+        FILE
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rehearsal::campaign::{Campaign, Drawn, Run, Totals, command, draw, play, shrink};
+use rehearsal::campaign::{Campaign, Drawn, Run, Totals, draw, play, shrink};
 use rehearsal::{Breach, Disaster};
 use shared::digest::sha256_hex;
 use shared::plan::Plan;
@@ -115,7 +115,7 @@ fn reported(campaign: &Campaign, plan: &Plan, took: Duration, plan_file: Option<
     };
     let commands = |totals: &Totals| {
         let each = totals.examples.iter();
-        each.map(|(outcome, run)| ((*outcome).to_owned(), command(&run.script, run.seed, plan_file)))
+        each.map(|(outcome, run)| ((*outcome).to_owned(), run.script.command(run.seed, plan_file)))
             .collect()
     };
     let scenarios = campaign.scenarios.iter().filter_map(|(name, totals)| {
@@ -136,7 +136,7 @@ fn reported(campaign: &Campaign, plan: &Plan, took: Duration, plan_file: Option<
             what: breach.what.clone(),
             at: breach.at.to_string(),
             seed: run.seed,
-            command: command(&run.script, run.seed, plan_file),
+            command: run.script.command(run.seed, plan_file),
         })
     });
     let faults = campaign.faults.iter().filter(|(_, drawn)| drawn.applied > 0);
@@ -246,7 +246,7 @@ fn table(campaign: &Campaign, plan: &Plan, file: Option<&str>, output: &mut Outp
             let share = *count as f64 / totals.runs as f64 * 100.0;
             output.wrapped(format_args!("  {outcome:<14}{count:>7}{share:>7.1} %"), 4);
             if let Some(run) = totals.examples.get(outcome) {
-                let example = format!("    example: {}", command(&run.script, run.seed, file));
+                let example = format!("    example: {}", run.script.command(run.seed, file));
                 output.wrapped(output.paint(Paint::Faint, &example), 6);
             }
         }
@@ -330,5 +330,5 @@ fn one_run(run: &Run, plan: Option<&str>, output: &mut Output) {
             4,
         );
     }
-    output.wrapped(format_args!("  {}", command(&run.script, run.seed, plan)), 6);
+    output.wrapped(format_args!("  {}", run.script.command(run.seed, plan)), 6);
 }

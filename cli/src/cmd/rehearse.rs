@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rehearsal::scenarios::{ALL, FAULT_GROUPS, FaultGroup, fault_values};
+use rehearsal::scenarios::{ALL, fault_values, faults_by_area};
 use rehearsal::{
     Disaster, FaultKind, Moment, Rehearsal, Script, Spread, compatible, deployments, rehearse, spawn_with_room,
 };
@@ -145,12 +145,12 @@ fn others(rehearsed: &'static dyn Disaster, plan: &Plan, output: &mut Output) {
 pub fn list_faults(output: &mut Output) -> Exit {
     output.wrapped(output.paint(Paint::Strong, "Faults and their expected result"), 2);
     output.wrapped("Inject one with: drctl rehearse SCENARIO --fault FAULT", 2);
-    for FaultGroup { title, kinds } in FAULT_GROUPS {
+    for (area, kinds) in faults_by_area() {
         output.line("");
-        output.wrapped(output.paint(Paint::Strong, title), 2);
+        output.wrapped(output.paint(Paint::Strong, area.title()), 2);
         for FaultKind {
             form, what, expected, ..
-        } in *kinds
+        } in kinds
         {
             output.wrapped(format_args!("  {form}"), 4);
             output.wrapped(format_args!("      {what}"), 6);
@@ -422,7 +422,7 @@ struct Runs<'a> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use rehearsal::campaign::{command, draw};
+    use rehearsal::campaign::draw;
 
     use super::*;
     use crate::args::{Args, Verb};
@@ -433,7 +433,7 @@ mod tests {
         let plan = crate::plan_file::read_plan(file.as_ref()).unwrap();
         for seed in 1..=300 {
             let drawn = draw(ALL, seed);
-            let line = command(&drawn, seed, None);
+            let line = drawn.command(seed, None);
             let Verb::Rehearse(args) = Args::try_parse_from(line.split(' ')).unwrap().verb else {
                 panic!("{line}");
             };

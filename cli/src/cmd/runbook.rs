@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use shared::plan::{Alarm, Plan, Site};
+use shared::plan::{Plan, Site, SiteName};
 use shared::scenario::Scenario;
 
 use crate::output::{Exit, Output};
@@ -76,7 +76,8 @@ fn names(example: &Plan, plan: &Plan, file: &Path) -> Vec<(String, String)> {
             plan.observer
                 .as_ref()
                 .map_or_else(String::new, |observer| observer.region.clone()),
-            alarm(plan).map_or_else(String::new, |alarm| alarm.name.clone()),
+            plan.alarm(Scenario::REGION_FAILURE, SiteName::Standby)
+                .map_or_else(String::new, |alarm| alarm.name.clone()),
         ]
     };
     for (from, to) in texts(example).into_iter().zip(texts(plan)) {
@@ -104,12 +105,6 @@ fn of_site(site: Site) -> [String; 6] {
         site.api.stage,
         site.api.domain,
     ]
-}
-
-fn alarm(plan: &Plan) -> Option<&Alarm> {
-    plan.alarms
-        .iter()
-        .find(|alarm| alarm.scenario == Scenario::REGION_FAILURE)
 }
 
 /// A page with each of `names` replaced, once: what was put in is not looked at again. A name that is a part of a longer word

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,9 +16,7 @@ use shared::plan::Plan;
 use shared::record::Switch;
 use simulator::simulation::{Deployment, Simulation};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::common::{self, Answer, root};
 
 fn radiant() -> Plan {
     read_plan(&root().join("radiant.plan.yaml")).unwrap()
@@ -141,10 +138,8 @@ fn drctl(args: &[&str]) -> Command {
 }
 
 /// Exit status, standard output and standard error.
-fn answer(args: &[&str]) -> (i32, String, String) {
-    let output = automation(args).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+fn answer(args: &[&str]) -> Answer {
+    common::answer(automation(args).output().unwrap())
 }
 
 #[test]

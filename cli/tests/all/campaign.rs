@@ -1,13 +1,10 @@
 //! `drctl rehearse` with faults and campaigns, as a person uses it.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::common::{self, Answer, root};
 
 fn rehearse(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_drctl"));
@@ -20,10 +17,8 @@ fn rehearse(args: &[&str]) -> Output {
 }
 
 /// Exit status, standard output and standard error.
-fn answer(args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = rehearse(args);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
+fn answer(args: &[&str]) -> Answer {
+    common::answer(rehearse(args))
 }
 
 #[test]

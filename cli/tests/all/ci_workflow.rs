@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::common::{root, said};
 
 fn workflow() -> String {
     fs::read_to_string(root().join("docs/ci/rehearse.yml")).unwrap()
@@ -57,12 +55,6 @@ fn run(step: &str, results: &Path, baseline: &Path) -> Output {
         .env("GITHUB_STEP_SUMMARY", results.join("step-summary"))
         .output()
         .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    [&output.stdout[..], &output.stderr[..]]
-        .map(String::from_utf8_lossy)
-        .concat()
 }
 
 #[test]

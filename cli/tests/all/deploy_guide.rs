@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use crate::common::{root, said};
 
 /// What is run by `.ci/run`, since it takes minutes: every function as it is deployed.
 const RUN_BY_CI: &str = "make release";
@@ -26,10 +27,6 @@ const REACHED: [&str; 3] = [
     "dispatch failure",
     "could not confirm that",
 ];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// The commands of the blocks marked `sh`, each in one line.
 fn commands(guide: &str) -> Vec<String> {
@@ -75,12 +72,6 @@ fn run(command: &str) -> Output {
         .env("SAM_CLI_TELEMETRY", "0")
         .output()
         .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    [&output.stdout[..], &output.stderr[..]]
-        .map(String::from_utf8_lossy)
-        .concat()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod automation;
 mod campaign;
 mod ci_workflow;
+mod common;
 mod deploy_guide;
 mod plan;
 mod push;

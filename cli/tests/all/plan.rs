@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -11,9 +10,7 @@ use assert_cmd::cargo::cargo_bin_cmd;
 use shared::scenario::Scenario;
 use tempfile::TempDir;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::common::{self, Answer, root};
 
 fn radiant() -> String {
     fs::read_to_string(root().join("radiant.plan.yaml")).unwrap()
@@ -25,13 +22,8 @@ fn drctl(args: &[&str]) -> Command {
     command
 }
 
-/// Exit status, standard output and standard error.
-type Answer = (i32, String, String);
-
 fn answer(mut command: Command) -> Answer {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    common::answer(command.output().unwrap())
 }
 
 /// What `plan check` says about `content`, in a file named `p.yaml`.

@@ -1,16 +1,12 @@
 //! `drctl plan push`: the plan in force in both Regions of the simulated AWS, and the command line.
 
-use std::path::{Path, PathBuf};
-
 use assert_cmd::cargo::cargo_bin_cmd;
 use drctl::plan_file::read_plan;
 use drctl::push;
 use shared::record::Record;
 use simulator::simulation::{Deployment, Simulation};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::common::root;
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_is_in_force_in_both_regions_or_where_it_can_be() {

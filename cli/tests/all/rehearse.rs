@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use crate::common::{self, Answer, root};
+
 /// By how much the recovery's own measurements may be off: a probe's period and a poll; a heartbeat and a second.
 const RTO_TOLERANCE: f64 = 70.0;
 const RPO_TOLERANCE: f64 = 6.0;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 /// `drctl rehearse region-failure`, in the root of the repository.
 fn rehearse(args: &[&str]) -> Command {
@@ -34,13 +32,8 @@ fn rehearse(args: &[&str]) -> Command {
     command
 }
 
-/// Exit status, standard output and standard error.
-type Answer = (i32, String, String);
-
 fn answer(mut command: Command) -> Answer {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    common::answer(command.output().unwrap())
 }
 
 /// What a rehearsal that goes well prints; nothing of it on standard error.

@@ -4,20 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::common::{Answer, answer, root};
 
-/// Exit status, standard output and standard error.
-fn runbook(scenario: &str, plan: &Path) -> (i32, String, String) {
+/// `drctl runbook`, with a plan.
+fn runbook(scenario: &str, plan: &Path) -> Answer {
     let mut command = Command::new(env!("CARGO_BIN_EXE_drctl"));
-    let output = command
-        .args(["runbook", scenario, "--plan"])
-        .arg(plan)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    answer(
+        command
+            .args(["runbook", scenario, "--plan"])
+            .arg(plan)
+            .output()
+            .unwrap(),
+    )
 }
 
 /// The example plan with other names, in a file of this test's own.

@@ -1,17 +1,14 @@
 //! What a person at a terminal, or a log, sees of `drctl`: rows that fit, what people are asked, attempts, and plain words.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::common::{self, Answer, root};
+
 /// Marks of the lines of the live view.
 const MARKS: [&str; 6] = ["✓", "…", "✗", "▶", "■", "?"];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 fn drctl(args: &[&str], columns: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_drctl"));
@@ -23,10 +20,8 @@ fn drctl(args: &[&str], columns: Option<&str>) -> Command {
 }
 
 /// Exit status, standard output and standard error, without a terminal.
-fn answer(args: &[&str], columns: Option<&str>) -> (i32, String, String) {
-    let output = drctl(args, columns).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+fn answer(args: &[&str], columns: Option<&str>) -> Answer {
+    common::answer(drctl(args, columns).output().unwrap())
 }
 
 /// `drctl rehearse region-failure`, with one fact in a line.
@@ -455,57 +450,9 @@ fn many_runs_exit_as_the_worst_of_them() {
     assert!(each.iter().any(|code| *code != each[0]), "all end alike: {each:?}");
 }
 
-/// Patterns that readers stumbled over.
-const STUMBLED_OVER: [&str; 14] = [
-    "gone on with",
-    "go on with",
-    "goes on with",
-    "going on with",
-    "seen to be",
-    "cannot be seen",
-    "it went by",
-    "came of",
-    "came to",
-    "nobody had to",
-    "is told that",
-    "must never be, and was",
-    "it is not known whether",
-    "goes wrong beside",
-];
-
-/// The lines of a crate's sources, with their place.
-fn sources(folder: &Path, lines: &mut Vec<(String, String)>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, lines);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            let each = text.lines().enumerate();
-            lines.extend(each.map(|(index, line)| (format!("{}:{}", path.display(), index + 1), line.to_owned())));
-        }
-    }
-}
-
 #[test]
-fn texts_keep_the_patterns_out_that_readers_stumble_over() {
-    let mut lines = Vec::new();
-    for folder in ["cli/src", "rehearsal/src"] {
-        sources(&root().join(folder), &mut lines);
-    }
-    assert!(lines.len() > 5000);
-    let found: Vec<&(String, String)> = lines
-        .iter()
-        .filter(|(_, line)| {
-            let line = line.to_lowercase();
-            let mend = line
-                .split(|c: char| !c.is_alphabetic() && c != '_')
-                .any(|word| word == "mend");
-            mend || STUMBLED_OVER.iter().any(|pattern| line.contains(pattern))
-        })
-        .collect();
-    assert!(found.is_empty(), "{found:#?}");
-    // Help is read at night: no sentence of more than 20 words.
+fn help_is_read_at_night() {
+    // No sentence of more than 20 words. Its patterns are held with those of every text (`tests/tests/all/words.rs`).
     for args in [
         &["--help"][..],
         &["rehearse", "--help"],

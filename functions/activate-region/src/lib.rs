@@ -37,7 +37,7 @@ pub struct Input {
     pub functions: Vec<Function>,
     /// Which part of the Region.
     pub part: Part,
-    /// When this Region was seen to write: only then is it changed without undo notes, where the record fails.
+    /// When a look found this Region writing: only then is it changed without undo notes, if the record fails.
     pub writer_seen_at: Option<Timestamp>,
 }
 

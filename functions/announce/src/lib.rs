@@ -77,24 +77,26 @@ impl Step for Announce {
             Err(error) => tracing::warn!(error = %error, "could not check whether this message was sent before; \
                                                           sending it"),
         }
-        let message_id = self
+        let message = self
             .topics
             .publish(
                 &input.topic_arn,
                 input.mode,
                 &input.recovery.workload,
                 &format!("{} {}", input.scenario, input.what),
-                &message(&input),
+                &text(&input),
             )
             .await?;
-        if let Err(error) = self.record.note_told(&input.recovery, &input.what, &message_id).await {
+        if let Err(error) = self.record.note_told(&input.recovery, &input.what, &message).await {
             tracing::warn!(error = %error, "could not record that this message was sent");
         }
-        Ok(Output { message_id })
+        Ok(Output {
+            message_id: message.message_id,
+        })
     }
 }
 
-fn message(input: &Input) -> String {
+fn text(input: &Input) -> String {
     format!(
         "{}\n\nRecovery {}\nExecution {}\n",
         input.text, input.recovery.id, input.recovery.execution

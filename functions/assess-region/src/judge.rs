@@ -406,7 +406,7 @@ struct Proposal<'a> {
 enum Begun {
     /// It is not.
     Not,
-    /// It is, and nobody has to be asked again.
+    /// It is; people are not asked again.
     ByThisRecovery,
     /// It is, and this recovery has not done it: no more is lost by going on, but whether to is another question.
     BySomebody,

@@ -1,5 +1,5 @@
 //! Gathers evidence on both Regions, side by side and bounded, and decides which way to go and who must approve. It
-//! changes nothing but its own decision in the record, which a resumed recovery needs.
+//! changes only its own decision in the record, which a resumed recovery needs.
 
 #[cfg(test)]
 mod decisions;

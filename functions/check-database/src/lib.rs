@@ -292,7 +292,7 @@ fn unless_waking(found: Result<Option<Field>, Refusal>) -> Result<Found, StepErr
             | "ServiceUnavailableError"
             | "InternalServerErrorException"),
         ) => Ok(Found::Missing(format!("the Data API answers {code}"))),
-        // What the Data API says when its connection to the database broke off.
+        // What the Data API says when its connection to the database ended early.
         Some("BadRequestException") if error.message.contains("Communications link failure") => Ok(Found::Missing(
             "the Data API has no connection to the database".to_owned(),
         )),

@@ -628,6 +628,7 @@ mod tests {
                 at: at(0),
             },
             plan_sha256: "0".into(),
+            automation: None,
             objectives: Objectives {
                 rto: objective(3600, 14400),
                 rpo: Some(objective(300, 3600)),

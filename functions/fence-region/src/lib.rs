@@ -44,11 +44,11 @@ pub struct Input {
 /// What is fenced.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// Whether everything was seen to be fenced.
+    /// Whether the fence of each resource is confirmed.
     pub confirmed: bool,
     /// How many resources there are to fence.
     pub resources: usize,
-    /// Those that were not seen to be fenced, and why.
+    /// Those whose fence is not confirmed, and why.
     pub unconfirmed: Vec<Missing>,
     /// How many more of those there are than are named.
     pub more_unconfirmed: usize,

@@ -23,6 +23,7 @@ use shared::scenario_run::ScenarioRun;
 use shared::slices::{ApprovalSlice, Slices};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
+use shared::version;
 
 /// What is asked for, and by which execution.
 #[derive(Debug, Deserialize)]
@@ -43,7 +44,7 @@ pub struct Input {
 pub struct Output {
     /// Why it may not go on; nothing if it may.
     pub refused: Option<String>,
-    /// What people must approve before it is opened again and takes the lock over; nothing if nobody has to.
+    /// What people must approve before it is opened again and takes the lock over; nothing if no approval is needed.
     pub ask: Option<Ask>,
     /// What a person should know.
     pub warnings: Vec<Warning>,
@@ -339,6 +340,7 @@ impl OpenRecovery {
         }
         header.execution.clone_from(&recovery.execution);
         header.plan_sha256 = plan_sha256;
+        header.automation = Some(version::in_words());
         header.run = run;
         header.resumed.push(request.trigger.clone());
         self.record.put_header(&header).await
@@ -421,6 +423,7 @@ fn header(
         }),
         trigger: request.trigger.clone(),
         plan_sha256,
+        automation: Some(version::in_words()),
         objectives: slices.objectives,
         opened_at: input.started_at,
         execution: recovery.execution.clone(),
@@ -639,6 +642,7 @@ mod tests {
             regions: None,
             trigger: trigger.clone(),
             plan_sha256: "abc".into(),
+            automation: None,
             objectives,
             opened_at: at,
             execution: "arn:e".into(),

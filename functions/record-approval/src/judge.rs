@@ -142,6 +142,7 @@ fn keep(person: &Person, said: &Said, question: &Question, now: Timestamp) -> Ne
         answer: said.answer,
         reason: said.reason.clone(),
         shown: question.ask.shown.clone(),
+        request_id: person.request_id.clone(),
     })
 }
 
@@ -246,6 +247,7 @@ mod tests {
             answer,
             reason: None,
             shown: vec![],
+            request_id: None,
         }
     }
 
@@ -301,6 +303,7 @@ mod tests {
         let person = Person {
             arn: FIRST.into(),
             account: "123456789012".into(),
+            request_id: None,
         };
         let said = Said {
             recovery: "r".into(),
@@ -335,6 +338,7 @@ mod tests {
             let person = Person {
                 arn: FIRST.into(),
                 account: "123456789012".into(),
+                request_id: None,
             };
             let said = Said {
                 recovery: "r".into(),

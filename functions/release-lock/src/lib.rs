@@ -254,7 +254,7 @@ impl ReleaseLock {
         };
         let notes = self.record.undo_notes(&recovery.id).await?;
         let text = message::text(untold, status.as_deref(), header.as_ref(), &notes);
-        let message_id = self
+        let message = self
             .topics
             .publish(
                 &plan.topic_arn(site),
@@ -264,7 +264,7 @@ impl ReleaseLock {
                 &text,
             )
             .await?;
-        self.record.note_told(recovery, what, &message_id).await?;
+        self.record.note_told(recovery, what, &message).await?;
         Ok(Telling::Told)
     }
 }

@@ -181,7 +181,7 @@ impl RequestApproval {
             let workload = &input.recovery.workload;
             let telling = topics.publish(topic_arn, input.mode, workload, &subject, &text);
             match tokio::time::timeout(TELLING, telling).await {
-                Ok(Ok(message_id)) => Some(message_id),
+                Ok(Ok(message)) => Some(message),
                 Ok(Err(error)) => {
                     tracing::warn!(topic = topic_arn, error = %error, "could not send people the question");
                     None
@@ -205,11 +205,11 @@ impl RequestApproval {
             }
         };
         let (here, there) = tokio::join!(biased; tell(&self.topics, &input.topic_arn), tell_there);
-        let Some(message_id) = here.or(there) else {
+        let Some(message) = here.or(there) else {
             return false;
         };
         let asked = &question.ask.id;
-        let noted = self.record.note_asked(&input.recovery, &what, asked, &message_id).await;
+        let noted = self.record.note_asked(&input.recovery, &what, asked, &message).await;
         if let Err(error) = noted {
             tracing::warn!(error = %error, "could not record that people were told");
         }

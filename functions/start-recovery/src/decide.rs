@@ -33,7 +33,7 @@ pub struct Circumstances<'a> {
 pub struct Past {
     /// Its header.
     pub header: Header,
-    /// When its execution ended without closing it, because somebody stopped it or it broke off.
+    /// When its execution ended without closing it, because somebody stopped it or it failed.
     pub stopped_at: Option<Timestamp>,
 }
 

@@ -3,7 +3,7 @@
 //! The recovery machine calls it where it has not heard of a good end: the execution died, was stopped, was not started,
 //! or the machine has stopped waiting for it. One that still runs is stopped. Only where no step of it can still be at
 //! work either may another execution take back what it changed: a function goes on when its execution has ended. It
-//! changes nothing but the execution, which nothing can bring back.
+//! changes only the execution, which nothing can bring back.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,7 @@ fn failure(how: Option<How>, told: ErrorOutput) -> ErrorOutput {
 }
 
 /// The answer of `DescribeExecution` that Step Functions gives as the cause, as far as it is needed. Step Functions cuts
-/// long causes off, so that it may not be JSON any more; then what was told stays as it is.
+/// long causes off, so it can be no JSON any more; then what was told stays as it is.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Described {

@@ -26,7 +26,7 @@ pub struct Input {
     pub recovery: RecoveryRef,
     /// The name, and by what it moves.
     pub dns: DnsSlice,
-    /// When this Region was seen to write: only then does the name move without an undo note, where the record fails.
+    /// When a look found this Region writing: only then does the name move without an undo note, if the record fails.
     pub writer_seen_at: Option<Timestamp>,
 }
 

@@ -221,7 +221,7 @@ fn fenced_by(notes: &[Fenced]) -> Option<&str> {
     fenced.max_by_key(|note| note.at).map(|note| note.recovery.as_str())
 }
 
-/// How far a recovery is. Its times are those of another Region's clock: they are compared with nothing but themselves.
+/// How far a recovery is. Its times are those of another Region's clock: they are compared with each other only.
 fn mark(lock: Option<&Lock>, header: Option<&Header>, steps: &[TimelineStep]) -> String {
     let holds = lock.map(|lock| format!("{} {}", lock.execution, lock.token));
     let execution = header.map(|header| header.execution.as_str()).unwrap_or_default();

@@ -88,7 +88,7 @@ impl Step for WriteReport {
     }
 }
 
-/// Writes an object; gives where it is.
+/// Writes an object; gives where it is. Its version is in the log: a second write has another one, and the same answer.
 async fn put(
     s3: &Client,
     reports: &ReportsSlice,
@@ -106,7 +106,10 @@ async fn put(
         .send()
         .await;
     match written {
-        Ok(_) => Ok(place),
+        Ok(put) => {
+            tracing::info!(object = place, version = put.version_id(), "stored");
+            Ok(place)
+        }
         Err(error) => Err(StepError::aws(
             "s3:PutObject",
             &format!("{place} in {}", reports.region),

@@ -8,5 +8,5 @@ mod shrink;
 
 pub use draw::draw;
 pub use play::{Campaign, Drawn, Totals, play};
-pub use run::{Run, command, one};
+pub use run::{Run, one};
 pub use shrink::shrink;

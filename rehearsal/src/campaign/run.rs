@@ -1,4 +1,4 @@
-//! One run of a campaign, and the command that plays it again.
+//! One run of a campaign.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -86,19 +86,4 @@ pub fn one(plan: &Plan, script: &Script, seed: u64) -> Run {
         Ok(Err(why)) => Run::broken_off(script, seed, why),
         Err(_) => Run::broken_off(script, seed, "the rehearsal panicked".to_owned()),
     }
-}
-
-/// The command that plays a script again, exactly, with the steps that are deployed; `plan` is its file, where that is not
-/// the usual one.
-pub fn command(script: &Script, seed: u64, plan: Option<&str>) -> String {
-    let mut words = vec![
-        "drctl".to_owned(),
-        "rehearse".to_owned(),
-        script.disaster.name().to_owned(),
-    ];
-    words.extend(script.faults.iter().map(|fault| format!("--fault {fault}")));
-    words.extend(script.resume.then(|| "--resume".to_owned()));
-    words.extend(plan.map(|plan| format!("--plan {plan}")));
-    words.push(format!("--seed {seed}"));
-    words.join(" ")
 }

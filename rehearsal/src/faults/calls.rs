@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use simulator::faults::{CallEffect, CallFault};
 
-use crate::fault::{Count, Effect, FaultKind, Fits, Said, Vocabulary, any_of, applied};
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, Said, Vocabulary, any_of, applied};
 use crate::world::World;
 
 /// How long a service is throttled, and which share of its calls.
@@ -54,6 +54,7 @@ fn some_service(rng: &mut fastrand::Rng, vocabulary: &Vocabulary) -> String {
 
 /// A service asks for fewer calls.
 pub static THROTTLE: FaultKind = FaultKind::with(
+    Area::Calls,
     "throttle:<service>",
     "half of the service's calls are throttled for 10 minutes",
     "ends as recovered, later",
@@ -83,6 +84,7 @@ impl Effect for Throttle {
 
 /// A service fails a share of its calls.
 pub static ERRORS: FaultKind = FaultKind::with(
+    Area::Calls,
     "errors:<service>:<rate>",
     "this share of the service's calls fails with a server error",
     "ends as recovered, later",
@@ -135,6 +137,7 @@ impl Effect for Errors {
 pub static LOST_REPLY: FaultKind = FaultKind {
     lots: 4,
     ..FaultKind::with(
+        Area::Calls,
         "lost-reply:<operation>",
         "AWS executes the operation's first call, and its answer is lost",
         "ends as recovered; the operation takes effect once",
@@ -176,6 +179,7 @@ impl Effect for LostReply {
 
 /// SNS fails.
 pub static SNS_DOWN: FaultKind = FaultKind::plain::<SnsDown>(
+    Area::Calls,
     "sns-down",
     "SNS fails in every Region",
     "ends as recovered; the record says that nobody was told",
@@ -204,6 +208,7 @@ impl Effect for SnsDown {
 pub static TABLE_THROTTLED: FaultKind = FaultKind {
     lots: 1,
     ..FaultKind::plain::<TableThrottled>(
+        Area::Calls,
         "table-throttled",
         "the table of records throttles every call for 20 s of each minute",
         "ends as recovered",
@@ -234,6 +239,7 @@ impl Effect for TableThrottled {
 pub static TABLE_AWAY: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::plain::<TableAway>(
+        Area::Calls,
         "table-away",
         "from the promotion on, the table of records of the Region that takes over fails every call for 6 min",
         "ends as recovered or partial, without undo notes; people are told which are missing",

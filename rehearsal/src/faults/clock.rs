@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use shared::plan;
 
-use crate::fault::{Count, Effect, FaultKind, applied, in_one_word};
+use crate::fault::{Area, Count, Effect, FaultKind, applied, in_one_word};
 use crate::world::World;
 
 /// The functions' clocks are off.
 pub static SKEW: FaultKind = FaultKind {
     lots: 1,
     ..FaultKind::with(
+        Area::Executions,
         "clock-skew:<duration>",
         "each function's clock is off by up to this much",
         "ends as recovered; the measured RTO and RPO stay right",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::plan;
 use simulator::aws::rds::NewCluster;
 
-use crate::fault::{Count, Effect, FaultKind, Fits, applied, calls, in_one_word};
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied, calls, in_one_word};
 use crate::world::World;
 
 /// What those say that set the lag.
@@ -26,6 +26,7 @@ fn minutes(minutes: u64) -> plan::Duration {
 pub static BOTH: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::plain::<Both>(
+        Area::Database,
         "both-databases",
         "RDS and the databases of the standby Region are out too",
         "ends as refused, with the reason; nothing is fenced",
@@ -52,6 +53,7 @@ pub static LAG: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[HOW_FAR_BEHIND],
     ..FaultKind::with(
+        Area::Database,
         "lag:<duration>",
         "replication is this far behind all the time",
         "asks people if the lag exceeds the RPO target, and shows the loss",
@@ -86,6 +88,7 @@ impl Effect for Lag {
 pub static NO_LAG_METRIC: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::plain::<NoLagMetric>(
+        Area::Database,
         "no-lag-metric",
         "the replication lag is not published",
         "asks people, and shows the loss as unmeasured",
@@ -110,6 +113,7 @@ impl Effect for NoLagMetric {
 
 /// The replication lag is published under other dimensions.
 pub static LAG_BY_SOURCE: FaultKind = FaultKind::plain::<LagBySource>(
+    Area::Database,
     "lag-by-source",
     "the replication lag has the source Region as a second dimension",
     "ends as recovered, as with the cluster as the only dimension",
@@ -130,6 +134,7 @@ impl Effect for LagBySource {
 pub static SWITCHOVER_HANGS: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::with(
+        Area::Database,
         "switchover-hangs[:<duration>]",
         "the next switchover does not end, or AWS cancels it after that time",
         "asks people whether to fail over",
@@ -161,6 +166,7 @@ pub static STUCK_FAILOVER: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_BECOMES_OF_A_FAILOVER],
     ..FaultKind::plain::<StuckFailover>(
+        Area::Database,
         "stuck-failover",
         "the next failover does not end",
         "ends as failed, with the reason; it can be resumed",
@@ -182,6 +188,7 @@ pub static FAILED_FAILOVER: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_BECOMES_OF_A_FAILOVER],
     ..FaultKind::plain::<FailedFailover>(
+        Area::Database,
         "failed-failover",
         "AWS gives up the next failover",
         "ends as failed, with the reason; it can be resumed",
@@ -202,6 +209,7 @@ impl Effect for FailedFailover {
 pub static STALE_READS: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::with(
+        Area::Database,
         "stale-reads:<duration>",
         "one read in four of the global database is this old",
         "needs several reads in a row to take a promotion for cancelled",
@@ -228,6 +236,7 @@ impl Effect for StaleReads {
 pub static TARGET_UNNAMED: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::plain::<TargetUnnamed>(
+        Area::Database,
         "target-unnamed",
         "AWS does not name the cluster to which the database moves",
         "waits until the move has ended; starts no second one",
@@ -248,6 +257,7 @@ impl Effect for TargetUnnamed {
 pub static THIRD_WRITER: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::plain::<ThirdWriter>(
+        Area::Database,
         "third-writer",
         "somebody has moved the database to a third Region",
         "ends as refused, and names that cluster; nothing is fenced",

@@ -10,7 +10,7 @@ use simulator::aws::cloudwatch::StateValue;
 use simulator::faults::{DeliveryEffect, DeliveryFault};
 use start_recovery::StartRecovery;
 
-use crate::fault::{Count, Effect, FaultKind, Fits, applied, calls, in_one_word};
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied, calls, in_one_word};
 use crate::world::World;
 
 /// How much later the second delivery of an event comes.
@@ -33,6 +33,7 @@ fn disturb(world: &World<'_>, effect: DeliveryEffect) -> Count {
 pub static DUPLICATE_EVENT: FaultKind = FaultKind {
     fits: Fits::StartedByAlarm,
     ..FaultKind::plain::<DuplicateEvent>(
+        Area::Event,
         "duplicate-event",
         "EventBridge delivers each event twice",
         "starts one recovery",
@@ -52,6 +53,7 @@ impl Effect for DuplicateEvent {
 pub static LATE_EVENT: FaultKind = FaultKind {
     fits: Fits::StartedByAlarm,
     ..FaultKind::with(
+        Area::Event,
         "late-event:<duration>",
         "EventBridge delivers each event this much later",
         "starts nothing if the event is stale",
@@ -83,6 +85,7 @@ impl Effect for LateEvent {
 pub static FLAPPING_ALARM: FaultKind = FaultKind {
     fits: Fits::StartedByAlarm,
     ..FaultKind::plain::<FlappingAlarm>(
+        Area::Event,
         "flapping-alarm",
         "the alarm goes to OK and back to ALARM while the recovery runs",
         "starts one recovery",

@@ -10,7 +10,7 @@ use simulator::cloud::{Cut, Reach};
 use simulator::workload::Trouble;
 
 use crate::deployment::own_metric;
-use crate::fault::{Count, Effect, FaultKind, Fits, calls};
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, calls};
 use crate::faults::people::WHAT_PEOPLE_DO;
 use crate::faults::region::WHAT_IS_LOST;
 use crate::people::People;
@@ -34,6 +34,7 @@ pub static BAD_RELEASE: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<BadRelease>(
+        Area::Evidence,
         "bad-release",
         "since a release, the functions of the old side return errors; its Region works",
         "asks people whether to switch over; moves nothing without approval",
@@ -58,6 +59,7 @@ pub static CERTIFICATE_EXPIRED: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<CertificateExpired>(
+        Area::Evidence,
         "certificate-expired",
         "the certificate of the public name has expired on the old side; its Region works",
         "asks people whether to switch over; moves nothing without approval",
@@ -82,6 +84,7 @@ pub static PROBE_BLOCKED: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
     ..FaultKind::plain::<ProbeBlocked>(
+        Area::Evidence,
         "probe-blocked",
         "a firewall blocks Lambda's addresses; customers are served, and people decline",
         "asks people; ends as declined; everything is as before",
@@ -110,6 +113,7 @@ pub static STANDBY_ISOLATED: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
     ..FaultKind::plain::<StandbyIsolated<false>>(
+        Area::Evidence,
         "standby-isolated",
         "the new side reaches neither another Region nor the internet; customers are served, and people decline",
         "asks people, without evidence; ends as declined; everything is as before",
@@ -121,6 +125,7 @@ pub static STANDBY_ISOLATED_PARTLY: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
     ..FaultKind::plain::<StandbyIsolated<true>>(
+        Area::Evidence,
         "standby-isolated-partly",
         "the new side reaches the internet but not the old side; customers are served, and people decline",
         "asks people, because the observer finds the service healthy; ends as declined; everything is as before",
@@ -165,6 +170,7 @@ pub static METRIC_FORGED: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST, WHAT_PEOPLE_DO],
     ..FaultKind::plain::<MetricForged>(
+        Area::Evidence,
         "metric-forged",
         "somebody publishes the probes' metric as unhealthy, and the new side does not reach the old one; people decline",
         "asks people, because the probes recorded something else; ends as declined; everything is as before",
@@ -219,6 +225,7 @@ pub static OBSERVER_LOST: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHERE_EVIDENCE_COMES_FROM],
     ..FaultKind::plain::<ObserverLost>(
+        Area::Evidence,
         "observer-lost",
         "the observer's Region is lost as well",
         "asks people, because only one Region observes",

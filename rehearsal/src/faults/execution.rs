@@ -7,7 +7,7 @@ use simulator::faults::{CallEffect, CallFault, ExecutionFault};
 use states_language::ExecutionStatus;
 
 use crate::deployment::recovery_machine;
-use crate::fault::{Count, Effect, FaultKind, Said, applied};
+use crate::fault::{Area, Count, Effect, FaultKind, Said, applied};
 use crate::world::World;
 
 /// What each of these says.
@@ -19,6 +19,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(240);
 pub static CHILD_DIES: FaultKind = FaultKind {
     says: &[WHAT_BECOMES_OF_IT],
     ..FaultKind::with(
+        Area::Executions,
         "child-dies:<state>",
         "the scenario's execution ends at this state: a defect of its machine, its time limit, or a person stops it",
         "takes back its changes, unless the promotion has begun; ends as rolled-back or failed; it can be resumed",
@@ -117,6 +118,7 @@ pub static CHILD_NOT_STOPPED: FaultKind = FaultKind {
     lots: 1,
     says: &[WHAT_BECOMES_OF_IT],
     ..FaultKind::plain::<ChildNotStopped>(
+        Area::Executions,
         "child-not-stopped",
         "a person stops the recovery, and Step Functions does not stop the scenario's execution",
         "stops that execution, frees the lock and tells people; it can be resumed",
@@ -143,6 +145,7 @@ pub static STOP_DENIED: FaultKind = FaultKind {
     lots: 1,
     says: &[WHAT_BECOMES_OF_IT],
     ..FaultKind::plain::<StopDenied>(
+        Area::Executions,
         "stop-denied",
         "as child-not-stopped, and the functions are denied StopExecution",
         "keeps the lock until that execution has ended by itself; it can be resumed",

@@ -2,7 +2,7 @@
 
 use shared::recovery::Mode;
 
-use crate::fault::{Count, Effect, FaultKind};
+use crate::fault::{Area, Count, Effect, FaultKind};
 use crate::world::World;
 
 /// What each of these says.
@@ -12,7 +12,12 @@ const WHO_HOLDS_THE_LOCK: &str = "who holds the lock";
 pub static DRILL_RUNNING: FaultKind = FaultKind {
     lots: 1,
     says: &[WHO_HOLDS_THE_LOCK],
-    ..FaultKind::plain::<DrillRunning>("drill-running", "a drill holds the lock", "takes the lock over")
+    ..FaultKind::plain::<DrillRunning>(
+        Area::Executions,
+        "drill-running",
+        "a drill holds the lock",
+        "takes the lock over",
+    )
 };
 
 #[derive(Default)]
@@ -33,6 +38,7 @@ pub static BUSY: FaultKind = FaultKind {
     lots: 1,
     says: &[WHO_HOLDS_THE_LOCK],
     ..FaultKind::plain::<Busy>(
+        Area::Executions,
         "busy",
         "another live recovery holds the lock",
         "ends as refused, and names the recovery that holds the lock, and since when",

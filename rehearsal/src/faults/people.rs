@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::fault::{Count, Effect, FaultKind};
+use crate::fault::{Area, Count, Effect, FaultKind};
 use crate::people::People;
 use crate::world::World;
 
@@ -18,6 +18,7 @@ fn otherwise(world: &World<'_>) -> Option<Count> {
 pub static ASLEEP: FaultKind = FaultKind {
     says: &[WHAT_PEOPLE_DO],
     ..FaultKind::with(
+        Area::People,
         "approver-asleep[:<n>]",
         "nobody answers, up to the n-th question (default: all)",
         "ends as expired; while the alarm stands, a new recovery asks again",
@@ -64,6 +65,7 @@ impl Effect for Asleep {
 pub static DECLINES: FaultKind = FaultKind {
     says: &[WHAT_PEOPLE_DO],
     ..FaultKind::with(
+        Area::People,
         "approver-declines[:<n>]",
         "the first person who answers declines, from the n-th question on (default: 1)",
         "ends as declined; everything is as before",
@@ -104,6 +106,7 @@ impl Effect for Declines {
 pub static ONE_TWICE: FaultKind = FaultKind {
     says: &[WHAT_PEOPLE_DO],
     ..FaultKind::plain::<OneTwice>(
+        Area::People,
         "one-approver-twice",
         "one person answers twice, in two roles; nobody else answers",
         "does not count the person twice",

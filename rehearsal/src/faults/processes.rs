@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simulator::faults::{End, InvocationFault, Which};
 
-use crate::fault::{Count, Effect, FaultKind, Said, any_of, applied};
+use crate::fault::{Area, Count, Effect, FaultKind, Said, any_of, applied};
 use crate::world::World;
 
 /// At which of its AWS calls a process dies where none is said, the timeline's own among them: every step makes so many.
@@ -26,6 +26,7 @@ fn some_end(world: &World<'_>, time_limit: Duration) -> End {
 pub static KILL: FaultKind = FaultKind {
     lots: 4,
     ..FaultKind::with(
+        Area::Executions,
         "kill:<step>[:<n>]",
         "the step's process dies once, at its n-th AWS call (default: the seed draws one of the first)",
         "ends as recovered; each change takes effect once",
@@ -94,6 +95,7 @@ impl Effect for Kill {
 
 /// Three processes die, of whatever steps.
 pub static KILL_RANDOM: FaultKind = FaultKind::plain::<KillRandom>(
+    Area::Executions,
     "kill-random",
     "up to three processes of any steps die",
     "ends as recovered; each change takes effect once",
@@ -122,6 +124,7 @@ impl Effect for KillRandom {
 
 /// Other functions use up the Region's concurrency.
 pub static CONCURRENCY_USED_UP: FaultKind = FaultKind::plain::<ConcurrencyUsedUp>(
+    Area::Executions,
     "concurrency-used-up",
     "other functions use up the concurrency of the Region that takes over, except what is reserved",
     "ends as recovered, with the concurrency that its functions reserve",

@@ -11,7 +11,7 @@ use simulator::aws::door::NO_ANSWER;
 use simulator::cloud::Reach;
 use simulator::faults::{CallEffect, CallFault};
 
-use crate::fault::{Count, Effect, FaultKind, Fits, any_of, calls, in_one_word};
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, any_of, calls, in_one_word};
 use crate::world::World;
 
 use crate::faults::database::{HOW_FAR_BEHIND, metrics_read};
@@ -31,6 +31,7 @@ pub static OUTAGE: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<Outage>(
+        Area::Region,
         "region-outage",
         "the whole Region is lost, as in the scenario without faults",
         "ends as recovered",
@@ -52,6 +53,7 @@ pub static GREY_REGION: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<GreyRegion>(
+        Area::Region,
         "grey-region",
         "customers reach the old side, but its control planes do not answer; a person starts the recovery",
         "does not switch over; asks people, with the fence unconfirmed; counts what the old side wrote",
@@ -82,6 +84,7 @@ pub static GREY_CONTROL: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<GreyControl>(
+        Area::Region,
         "grey-control",
         "customers do not reach the old side; its control planes answer, but accept no changes",
         "ends as recovered, with the fence unconfirmed",
@@ -122,6 +125,7 @@ pub static LOST_AFTER_FENCE: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST],
     ..FaultKind::plain::<LostAfterFence>(
+        Area::Region,
         "lost-after-fence",
         "the Region that runs the recovery is lost between fence and promotion, and returns after 3 h",
         "pages people from the fenced Region, who open it; the recovery promotes nothing when its Region returns",
@@ -156,6 +160,7 @@ pub static OLD_OUTAGE: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[WHAT_IS_LOST, HOW_FAR_BEHIND],
     ..FaultKind::with(
+        Area::Region,
         "old-outage:<duration>",
         "nobody notices for this long, then a person starts the recovery; replication was 1 s behind",
         "ends as recovered, with an expected loss of 1 s",

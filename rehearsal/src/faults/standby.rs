@@ -4,13 +4,14 @@ use shared::plan::Site;
 use simulator::aws::apigateway::MethodSettings;
 use simulator::faults::{CallEffect, CallFault, FaultId};
 
-use crate::fault::{Count, Effect, FaultKind, Fits, any_of};
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, any_of};
 use crate::world::World;
 
 /// A part of the Region that takes over is broken.
 pub static BROKEN: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::with(
+        Area::Resources,
         "standby-broken:<part>:<how>",
         "a part of the Region that takes over is missing, denied or wrong",
         "ends as refused before a switchover, with nothing fenced; asks people before a failover, and names what is broken",
@@ -38,6 +39,7 @@ pub static BROKEN: FaultKind = FaultKind {
 pub static OLD_SIDE_DENIED: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::with(
+        Area::Resources,
         "old-side-denied:<part>",
         "the recovery is denied access to a part of the Region that it leaves",
         "asks people whether to continue without a confirmed fence, or takes back its changes",

@@ -3,14 +3,12 @@
 use std::str::FromStr;
 
 use crate::disaster::{Disaster, Start, vocabulary};
-use crate::fault::{Fault, FaultKind, Fits, Vocabulary};
+use crate::fault::{Area, Fault, FaultKind, Fits, Vocabulary};
 use crate::faults::KINDS;
 use crate::faults::standby;
 
 pub mod region_failure;
 pub mod region_return;
-
-pub use crate::faults::{FAULT_GROUPS, FaultGroup};
 
 /// Every scenario that is built in.
 pub const ALL: &[&'static dyn Disaster] = &[&region_failure::RegionFailure, &region_return::RegionReturn];
@@ -39,6 +37,15 @@ pub fn fault_kinds() -> Vec<&'static FaultKind> {
         }
     }
     kinds
+}
+
+/// Every kind of fault of the built-in scenarios, by what it disturbs; an area without any is left out.
+pub fn faults_by_area() -> impl Iterator<Item = (Area, Vec<&'static FaultKind>)> {
+    let all = fault_kinds();
+    Area::ALL.into_iter().filter_map(move |area| {
+        let kinds: Vec<_> = all.iter().copied().filter(|kind| kind.area == area).collect();
+        (!kinds.is_empty()).then_some((area, kinds))
+    })
 }
 
 /// The values that stand for what faults have in angle brackets, by its name: each value, or their form.
@@ -119,10 +126,9 @@ mod tests {
 
     #[test]
     fn each_fault_is_listed_once_and_each_placeholder_has_values() {
-        let mut listed: Vec<&str> = FAULT_GROUPS
-            .iter()
-            .flat_map(|group| group.kinds)
-            .map(|kind| kind.name())
+        let mut listed: Vec<&str> = faults_by_area()
+            .flat_map(|(_, kinds)| kinds)
+            .map(FaultKind::name)
             .collect();
         let mut known: Vec<&str> = fault_kinds().iter().map(|kind| kind.name()).collect();
         listed.sort_unstable();

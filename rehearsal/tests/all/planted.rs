@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use rehearsal::Script;
-use rehearsal::campaign::{Run, command, draw, one, play, shrink};
+use rehearsal::campaign::{Run, draw, one, play, shrink};
 use rehearsal::scenarios::ALL;
 use shared::plan::Plan;
 
@@ -38,10 +38,7 @@ fn first_breach(plan: &Plan, defect: Defect) -> (Run, u64) {
 fn is_found(defect: Defect, invariants: &[&str]) {
     let plan = &*PLAN;
     let (run, runs) = first_breach(plan, defect);
-    println!(
-        "{defect}: found in run {runs}: {}",
-        command(&run.script, run.seed, None)
-    );
+    println!("{defect}: found in run {runs}: {}", run.script.command(run.seed, None));
     let found: Vec<&str> = run.breaches.iter().map(|breach| breach.invariant).collect();
     assert!(
         invariants.iter().any(|invariant| found.contains(invariant)),

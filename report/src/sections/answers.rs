@@ -1,11 +1,12 @@
 //! The four questions that everybody asks first: is the service back, how long was it away, what was lost, what must I do
 //! now? A figure never stands without its limits.
 
+use jiff::Timestamp;
 use shared::measure::Achieved;
 use shared::record::Closing;
-use shared::recovery::Outcome;
+use shared::recovery::{Mode, Outcome};
 
-use crate::figures::{NOT_MEASURED, gauge, measured, number, tone, verdict};
+use crate::figures::{NOT_MEASURED, gauge, limits, measured, number, tone, verdict};
 use crate::page::{Answer, Exact, Text, Todo, Tone, When};
 use crate::state::{Known, State};
 use crate::story::told::Tale;
@@ -16,7 +17,7 @@ pub(crate) fn answers(tale: &Tale<'_>, state: &State, todos: &[Todo]) -> Vec<Ans
         is_it_back(tale, state),
         how_long(tale, state),
         what_was_lost(tale),
-        what_now(todos),
+        what_now(tale.account.header.mode, todos),
     ]
 }
 
@@ -88,23 +89,34 @@ fn how_long(tale: &Tale<'_>, state: &State) -> Answer {
             },
         };
     };
-    let [target, maximum] = [objective.target, objective.maximum].map(|limit| length(limit.as_secs() as f64));
-    let mut note = Text::plain(format!("target {target}"));
-    if let Some(at) = state.target_reached_at {
-        note = note.and(", passes at ").and_at(at);
-    }
-    note = note.and(format!("; maximum {maximum}"));
-    if let Some(at) = state.maximum_reached_at {
-        note = note.and(", passes at ").and_at(at);
-    }
+    let [target, maximum] = limits(objective);
+    let known_until = state.known_until;
+    let limits = limit_while_down("target", &target, state.target_reached_at, known_until)
+        .and(", ")
+        .then(limit_while_down(
+            "maximum",
+            &maximum,
+            state.maximum_reached_at,
+            known_until,
+        ));
     Answer {
         question,
         value: Text::default()
             .number("/state/without_service_seconds", seconds, length(seconds))
             .and(" so far"),
         gauge: Some(gauge(Some(seconds), Exact::AtLeast, objective)),
-        notes: vec![note],
+        notes: vec![Text::plain("not over: ").then(limits)],
         tone: Tone::Bad,
+    }
+}
+
+/// A limit of an outage whose end is not known: missed already, or when it will be.
+fn limit_while_down(name: &str, length: &str, reached_at: Option<Timestamp>, known_until: Timestamp) -> Text {
+    let limit = Text::plain(format!("{name} {length} "));
+    match reached_at {
+        Some(at) if at <= known_until => limit.and("missed at ").and_at(at),
+        Some(at) => limit.and("until ").and_at(at),
+        None => limit,
     }
 }
 
@@ -128,7 +140,7 @@ fn what_was_lost(tale: &Tale<'_>) -> Answer {
                 question,
                 value: lost.value,
                 gauge: lost.gauge,
-                notes: vec![lost.verdict],
+                notes: [Some(lost.verdict), lost.not_known].into_iter().flatten().collect(),
                 tone: lost.tone,
             }
         }
@@ -151,7 +163,8 @@ fn what_was_lost(tale: &Tale<'_>) -> Answer {
 /// How many of the most urgent things are named in the answer.
 const NAMED: usize = 2;
 
-fn what_now(todos: &[Todo]) -> Answer {
+/// How many things there are to do, and the most urgent ones of them. What is rehearsed or drilled asks for nothing real.
+fn what_now(mode: Mode, todos: &[Todo]) -> Answer {
     let counted: Vec<String> = When::ALL
         .into_iter()
         .filter_map(|when| {
@@ -159,17 +172,29 @@ fn what_now(todos: &[Todo]) -> Answer {
             (number > 0).then(|| format!("{number} {}", when.after_a_number()))
         })
         .collect();
-    let value = match counted.is_empty() {
+    let counted = match counted.is_empty() {
         true => "Nothing, as far as is known".to_owned(),
         false => counted.join(", "),
     };
-    let named = todos.iter().take(NAMED);
+    let most_urgent: Vec<&Todo> = todos.iter().take_while(|todo| todo.when == todos[0].when).collect();
+    let named = most_urgent.iter().take(NAMED);
+    let more = most_urgent.len().saturating_sub(NAMED);
+    let (value, note) = match (mode, todos.is_empty()) {
+        (Mode::Live, _) | (_, true) => (counted, None),
+        (Mode::Drill, false) => (counted, Some("a drill: customers saw no change".to_owned())),
+        (Mode::Rehearsal, false) => (
+            "Nothing: a rehearsal".to_owned(),
+            Some(format!("in a real recovery: {counted}")),
+        ),
+    };
+    let notes = note.map(Text::plain).into_iter();
     Answer {
         question: "What must I do now?",
         value: value.into(),
         gauge: None,
-        notes: named
-            .map(|todo| Text::plain(format!("\u{2192} {}", todo.title)))
+        notes: notes
+            .chain(named.map(|todo| Text::plain(format!("\u{2192} {}", todo.title))))
+            .chain((more > 0).then(|| format!("and {more} more {}", todos[0].when.after_a_number()).into()))
             .collect(),
         tone: Tone::Plain,
     }

@@ -145,6 +145,9 @@ fn question(account: &Account, asked: &Asked) -> Vec<Block> {
         if let Some(reason) = &answer.reason {
             text = text.and(format!(": \u{201C}{reason}\u{201D}"));
         }
+        if let Some(request) = &answer.request_id {
+            text = text.and("; request ").and_code(request.as_str());
+        }
         if answer.shown != ask.shown {
             text = text.and(" (saw an earlier version of the same question)");
         }

@@ -37,6 +37,7 @@ pub(crate) fn blocks(tale: &Tale<'_>, path: &CriticalPath) -> Vec<Block> {
             format!("{most}{}", length(seconds)),
         ),
         verdict: Text::plain(format!("{most}{} of it; {said}", share(of_one))),
+        not_known: None,
         tone: Tone::Plain,
         gauge: None,
     };

@@ -59,6 +59,7 @@ pub(crate) fn page(tale: &Tale<'_>, state: &State, path: &CriticalPath, json_sha
             Section::folded("changes", "Changes, and how to undo each", record::changes(tale)),
             Section::folded("answers", "Questions and answers", decision::questions(account)),
             Section::folded("evidence", "Evidence", evidence::blocks(tale)),
+            Section::folded("plan", "Plan", record::plan(account)),
             Section::folded("words", "Words", words(tale)),
             Section::folded(
                 "record",

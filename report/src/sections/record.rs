@@ -6,9 +6,10 @@ use shared::arn;
 use shared::record::{Announced, Undo};
 use shared::recovery::Outcome;
 use shared::request::TriggerKind;
+use shared::version;
 
 use super::evidence::in_words;
-use crate::account::{Account, Asked};
+use crate::account::{Account, Asked, Rehearsed};
 use crate::page::{Block, Table, Text};
 use crate::story::told::Tale;
 
@@ -138,6 +139,22 @@ pub(crate) fn identity(account: &Account, json_sha256: Option<String>) -> Vec<Bl
         facts.push(("Scenario's execution".into(), Text::code(execution)));
     }
     facts.push(("Plan (SHA-256)".into(), Text::code(header.plan_sha256.as_str())));
+    let automation = header.automation.as_deref().unwrap_or("not in the record");
+    facts.push(("Automation".into(), Text::code(automation)));
+    if let Some(Rehearsed {
+        seed,
+        command,
+        timings_sha256,
+    }) = &account.rehearsed
+    {
+        facts.push(("Seed".into(), Text::code(seed.to_string())));
+        let command = command.as_deref().map(Text::code);
+        facts.extend(command.map(|command| ("Play it again, with the file of this plan".into(), command)));
+        facts.push((
+            "Simulated durations (SHA-256 of timings.yaml)".into(),
+            Text::code(timings_sha256.as_str()),
+        ));
+    }
     if let Some(decision) = &account.started {
         let text = Text::at(decision.at).and(", ").and_code(decision.id.as_str());
         facts.push(("Start recorded at".into(), text));
@@ -145,9 +162,10 @@ pub(crate) fn identity(account: &Account, json_sha256: Option<String>) -> Vec<Bl
     if let Some(digest) = json_sha256 {
         facts.push(("JSON form (SHA-256)".into(), Text::code(digest)));
     }
+    facts.push(("Report written by".into(), Text::code(version::in_words())));
     facts.push((
-        "Report written by".into(),
-        Text::code(concat!("radiant-dr ", env!("CARGO_PKG_VERSION"))),
+        "Goes up to".into(),
+        Text::at(account.known_until()).and("; the same record gives the same report, whenever it is written"),
     ));
     let secrets = if names_people(account) {
         "It has no secrets, but names of people and of resources: share it as you would share those."
@@ -164,13 +182,30 @@ pub(crate) fn identity(account: &Account, json_sha256: Option<String>) -> Vec<Bl
         blocks.push(Block::Paragraph("The record has no message to people.".into()));
     } else {
         let mut told: Vec<&Announced> = account.announced.iter().collect();
-        told.sort_by_key(|told| (execution_of(account, told), told_at(account, told)));
+        told.sort_by_key(|told| (execution_of(account, told), told_at(account, told), told.at));
         blocks.push(Block::Paragraph("Messages to people, in this order:".into()));
         blocks.push(Block::List(
             told.into_iter().map(|told| announcement(account, told)).collect(),
         ));
     }
     blocks
+}
+
+/// The plan that it follows, as it was stored.
+pub(crate) fn plan(account: &Account) -> Vec<Block> {
+    let sha256 = account.header.plan_sha256.as_str();
+    let Some(plan) = &account.plan else {
+        let text = Text::plain("The record does not have the plan with the SHA-256 ").and_code(sha256);
+        return vec![Block::Paragraph(text.and(", or what it has was altered."))];
+    };
+    vec![
+        Block::Paragraph(
+            Text::plain("The plan with the SHA-256 ")
+                .and_code(sha256)
+                .and(", as data:"),
+        ),
+        Block::Data(plan.clone()),
+    ]
 }
 
 /// Tables to be filled in by hand.
@@ -238,6 +273,10 @@ fn announcement(account: &Account, told: &Announced) -> Text {
             .and(format!(": {}", asked.ask.headline)),
         None if told.what == "opened" => "the recovery started".into(),
         None => Text::plain(format!("\u{201C}{}\u{201D}", told.what)),
+    };
+    let text = match told.at {
+        Some(at) => text.and("; sent at ").and_at(at),
+        None => text,
     };
     text.and("; message ").and_code(told.message_id.as_str())
 }

@@ -33,6 +33,7 @@ fn figures(tale: &Tale<'_>, closing: &Closing) -> Vec<Figure> {
         name: "Of the time without service, after the decision".to_owned(),
         value: measured(Some(seconds), "rto_from_decision_seconds", ""),
         verdict: "from the decision to the first healthy answer".into(),
+        not_known: None,
         tone: Tone::Plain,
         gauge: None,
     });

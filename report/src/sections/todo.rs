@@ -128,17 +128,18 @@ fn what_comes_first(account: &Account, state: &State, closing: &Closing) -> Vec<
                 format!("Do this after the fix. What is done already is found done, and is not done again.{approvals}");
             vec![fix(account, closing), resume(&about, account)]
         }
-        Outcome::Expired => vec![resume(
-            "First wake those who can answer. It asks the same again, and answers that were given count.",
-            account,
-        )],
+        Outcome::Expired => vec![expired(account)],
         Outcome::Preempted => vec![preempted(account)],
         Outcome::Refused => vec![start_anew(
             account,
             state,
-            "The reason above says what to change first. This recovery cannot be resumed.",
+            "The reason is above: as long as it holds, a new recovery refuses too. This one cannot be resumed.",
         )],
-        Outcome::Declined => vec![start_anew(account, state, "This recovery cannot be resumed.")],
+        Outcome::Declined => vec![start_anew(
+            account,
+            state,
+            "A person declined this one. Agree with them first: a new recovery asks again. This one cannot be resumed.",
+        )],
     }
 }
 
@@ -151,11 +152,23 @@ fn start_anew(account: &Account, state: &State, about: &str) -> Todo {
         _ => None,
     };
     let todo = match state.service_back {
-        Some(Known::NotKnown) => Todo::now("Decide again: no healthy answer was seen"),
+        Some(Known::NotKnown)
+            if account
+                .header
+                .ended()
+                .is_some_and(|closing| closing.outcome == Outcome::Refused) =>
+        {
+            Todo::now("Fix the reason, then start a new recovery")
+        }
+        Some(Known::NotKnown) => Todo::now("Start a new recovery if customers are without the service"),
         _ => Todo::today("Start a new recovery, only if one is needed"),
     };
     todo.about(about)
         .by("whoever is on call, with permission to start recoveries")
+        .run(
+            "Read what to do if it does not start",
+            format!("drctl runbook {scenario}"),
+        )
         .run("Start a new one", start)
         .done("its message says recovered.")
 }
@@ -163,7 +176,7 @@ fn start_anew(account: &Account, state: &State, about: &str) -> Todo {
 /// What failed is to be fixed; if a permission is missing, by somebody who may give it.
 fn fix(account: &Account, closing: &Closing) -> Todo {
     let title = match &closing.failed_state {
-        Some(state) => format!("Fix {state}"),
+        Some(state) => format!("Fix what stopped {state}"),
         None => "Fix what failed".to_owned(),
     };
     let is_denied = closing.failed_as.as_deref() == Some(ErrorKind::Denied.name());
@@ -185,6 +198,16 @@ fn fix(account: &Account, closing: &Closing) -> Todo {
         .by(who)
         .run("See the failed call, word for word", look)
         .done("that state succeeds after the recovery is resumed.")
+}
+
+/// A new recovery may ask the same meanwhile: two must not be answered side by side.
+fn expired(account: &Account) -> Todo {
+    let about = "First wake those who can answer. If a new recovery has asked them meanwhile, answer that one and leave this \
+                 one. Otherwise resume this one: it asks the same again, and answers that were given count.";
+    with_resume(
+        Todo::now("Resume this recovery, unless a new one asks already").about(about),
+        account,
+    )
 }
 
 /// The recovery that took over comes first; this one may be resumed only after it.
@@ -213,7 +236,10 @@ fn what_stands(tale: &Tale<'_>, outcome: Outcome) -> Option<Todo> {
     if stands == 0 || outcome == Outcome::Recovered {
         return None;
     }
-    let title = format!("Know that {} in place", count(stands, "change is", "changes are"));
+    let title = format!(
+        "Know the {} not taken back",
+        count(stands, "change that was", "changes that were")
+    );
     Some(Todo::now(title).about(tale.story.where_changes_stand()))
 }
 

@@ -7,7 +7,8 @@ use shared::record::Closing;
 use shared::recovery::Outcome;
 
 use crate::account::{Account, cause};
-use crate::page::{Figure, Text, Tone, Verdict};
+use crate::figures::tone as tone_of;
+use crate::page::{Text, Tone, Verdict};
 use crate::state::{Known, State};
 use crate::story::told::Tale;
 use crate::words::{count, in_short, length};
@@ -19,12 +20,10 @@ pub(crate) fn verdict(tale: &Tale<'_>, state: &State) -> Verdict {
     };
     let mut verdict = match closing.outcome {
         Outcome::Recovered => recovered(tale, closing),
-        Outcome::Partial => Verdict {
-            tone: Tone::Bad,
-            headline: "Partly recovered. Not everything works.".to_owned(),
-            sentences: vec![is_back(account, closing)],
-            reasons: Vec::new(),
-        },
+        Outcome::Partial => {
+            let headline = "Partly recovered. Not everything works.";
+            Verdict::new(Tone::Bad, headline, vec![is_back(account, closing)])
+        }
         outcome => not_recovered(account, state, outcome),
     };
     verdict.reasons.extend(reason(tale, closing));
@@ -37,22 +36,17 @@ fn recovered(tale: &Tale<'_>, closing: &Closing) -> Verdict {
     let lost = tale.story.lost(tale.account, closing);
     let mut missed: Vec<&str> = Vec::new();
     missed.extend(time_missed(closing.met.rto, &closing.achieved));
-    missed.extend(loss_missed(closing, &lost));
-    let unknown = lost.tone == Tone::Plain && closing.met.rpo != Met::NotApplicable;
-    let tone = [
-        crate::figures::tone(closing.met.rto),
-        if unknown { Tone::Warn } else { lost.tone },
-        Tone::Good,
-    ];
+    missed.extend(loss_missed(closing));
+    missed.extend(lost.not_known.as_ref().map(|_| "Not all of the loss is known."));
+    let tone = [tone_of(closing.met.rto), lost.tone, Tone::Good];
     if missed.is_empty() {
         missed.push("All objectives met.");
     }
-    Verdict {
-        tone: tone.into_iter().fold(Tone::Plain, Tone::max),
-        headline: format!("Recovered. {}", missed.join(" ")),
-        sentences: vec![is_back(tale.account, closing)],
-        reasons: Vec::new(),
-    }
+    Verdict::new(
+        tone.into_iter().fold(Tone::Plain, Tone::max),
+        format!("Recovered. {}", missed.join(" ")),
+        vec![is_back(tale.account, closing)],
+    )
 }
 
 fn time_missed(met: Met, achieved: &Achieved) -> Option<&'static str> {
@@ -65,14 +59,12 @@ fn time_missed(met: Met, achieved: &Achieved) -> Option<&'static str> {
     }
 }
 
-fn loss_missed(closing: &Closing, lost: &Figure) -> Option<&'static str> {
+fn loss_missed(closing: &Closing) -> Option<&'static str> {
     match closing.met.rpo {
-        Met::NotApplicable => None,
+        Met::Target | Met::NotApplicable => None,
         Met::Maximum => Some("More was lost than the target allows."),
         Met::Missed if closing.achieved.rpo_seconds.is_some() => Some("More was lost than the maximum allows."),
         Met::Missed => Some("What was lost is not measured."),
-        Met::Target if lost.tone != Tone::Good => Some("What was lost is not fully known."),
-        Met::Target => None,
     }
 }
 
@@ -95,33 +87,27 @@ fn is_back(account: &Account, closing: &Closing) -> Text {
 }
 
 fn not_recovered(account: &Account, state: &State, outcome: Outcome) -> Verdict {
-    let changes = changes(account);
     let ended = match outcome {
-        Outcome::Refused => format!("The recovery refused to act. {changes}"),
-        Outcome::Declined => format!("A person who was asked declined. {changes}"),
-        Outcome::Expired => format!("Too few people answered in time. {changes}"),
-        Outcome::Preempted => format!("Another recovery took over, and this one stopped. {changes}"),
-        Outcome::RolledBack => format!("The recovery failed. {changes}"),
-        Outcome::Failed | Outcome::Recovered | Outcome::Partial => format!("The recovery failed. {changes}"),
+        Outcome::Refused => "The recovery refused to act.",
+        Outcome::Declined => "A person who was asked declined.",
+        Outcome::Expired => "Too few people answered in time.",
+        Outcome::Preempted => "Another recovery took over, and this one stopped.",
+        Outcome::RolledBack | Outcome::Failed | Outcome::Recovered | Outcome::Partial => "The recovery failed.",
     };
     let next = match outcome {
         Outcome::Preempted => "The other recovery's report says whether the service is back.",
         Outcome::Expired => "While its alarm stands and automatic recovery is on, a new recovery asks again.",
         _ => "This recovery does not retry by itself.",
     };
-    let sentences = vec![Text::plain(format!("{ended} {next}"))];
+    let sentences = vec![Text::plain(format!("{ended} {} {next}", changes(account)))];
     if state.service_back == Some(Known::NotKnown) {
         let in_a_word = match outcome {
             Outcome::RolledBack => "rolled back",
             Outcome::Preempted => "another recovery took over",
             other => other.name(),
         };
-        return Verdict {
-            tone: Tone::Bad,
-            headline: format!("Not recovered: {in_a_word}. {}", no_service(account, state)),
-            sentences,
-            reasons: Vec::new(),
-        };
+        let headline = format!("Not recovered: {in_a_word}. {}", no_service(account, state));
+        return Verdict::new(Tone::Bad, headline, sentences);
     }
     let tone = match outcome {
         Outcome::Refused | Outcome::Declined => Tone::Plain,
@@ -138,12 +124,7 @@ fn not_recovered(account: &Account, state: &State, outcome: Outcome) -> Verdict 
         Outcome::RolledBack => "Not recovered. All changes were taken back.",
         Outcome::Failed | Outcome::Recovered | Outcome::Partial => "Not recovered. The recovery failed.",
     };
-    Verdict {
-        tone,
-        headline: headline.to_owned(),
-        sentences,
-        reasons: Vec::new(),
-    }
+    Verdict::new(tone, headline, sentences)
 }
 
 /// What is known of an outage that has not ended, as far as the record goes. The check from outside can be wrong; people
@@ -152,7 +133,7 @@ fn no_service(account: &Account, state: &State) -> String {
     match state.without_service_seconds {
         Some(seconds) => format!("No service seen from outside for {}.", length(seconds)),
         None => format!(
-            "The alarm {} reported an outage.",
+            "No healthy answer is recorded since the alarm {}.",
             display_name(&account.header.trigger.by)
         ),
     }
@@ -164,7 +145,10 @@ fn changes(account: &Account) -> String {
     match (account.undo.len(), stand) {
         (0, _) => "It changed nothing.".to_owned(),
         (_, 0) => "All its changes were taken back.".to_owned(),
-        (_, stand) => format!("{} in place.", count(stand, "change is", "changes are")),
+        (_, stand) => format!(
+            "{} made or requested, and not taken back.",
+            count(stand, "change was", "changes were")
+        ),
     }
 }
 

@@ -88,18 +88,20 @@ impl Story for RegionFailure {
         let (achieved, met, moved) = (&closing.achieved, closing.met, Moved::new(account));
         let objective = account.header.objectives.rpo;
         let lost = verdict(met.rpo, objective, achieved.rpo_seconds.is_some());
+        let not_known = loss::not_known(account, &moved).filter(|_| achieved.rpo_status != RpoStatus::NotApplicable);
         Figure {
             name: WRITES_LOST.to_owned(),
             value: loss::value(achieved, |seconds, said| number("rpo_seconds", seconds, said)),
-            verdict: match (achieved.rpo_status, loss::not_known(account, &moved)) {
+            verdict: match (achieved.rpo_status, &not_known) {
                 (RpoStatus::NotApplicable, _) => "this way loses no writes".into(),
-                (_, Some(not_known)) => Text::plain("known: ").then(lost).and("; ").then(not_known),
+                (_, Some(_)) => Text::plain("known: ").then(lost),
                 (_, None) => lost,
             },
             tone: match tone(met.rpo) {
-                Tone::Good if moved.other_unknown_after.is_some() => Tone::Plain,
+                Tone::Good if not_known.is_some() => Tone::Warn,
                 tone => tone,
             },
+            not_known,
             gauge: loss_gauge(achieved, objective),
         }
     }
@@ -109,6 +111,7 @@ impl Story for RegionFailure {
             name: "The other Region accepted writes".to_owned(),
             value: measured(Some(seconds), "old_side_wrote_seconds", ""),
             verdict: "after the decision; a lower bound; lost too".into(),
+            not_known: None,
             tone: Tone::Bad,
             gauge: None,
         };
@@ -150,7 +153,7 @@ impl Story for RegionFailure {
             return Vec::new();
         }
         let parts = match fence::confirmed_of(account) {
-            Some((confirmed, of)) => format!(" ({confirmed} of {of} verified)"),
+            Some((confirmed, of)) => format!(" ({confirmed} of {of} resources verified)"),
             None => String::new(),
         };
         vec![[

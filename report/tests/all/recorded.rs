@@ -140,6 +140,16 @@ fn outline(account: &Account) -> Value {
     })
 }
 
+/// Whether it names what ran it, by which plan, and when and in which request who was told and who answered.
+fn auditable(account: &Account) -> bool {
+    let mut answers = account.questions.iter().flat_map(|asked| &asked.answers);
+    account.header.automation.is_some()
+        && account.plan.is_some()
+        && !account.announced.is_empty()
+        && account.announced.iter().all(|told| told.at.is_some())
+        && answers.all(|answer| answer.request_id.is_some())
+}
+
 #[test]
 fn what_is_recorded_is_what_the_code_writes_today() {
     in_virtual_time(async {
@@ -147,6 +157,8 @@ fn what_is_recorded_is_what_the_code_writes_today() {
             let text = serde_json::to_string(&today).unwrap();
             assert_eq!(serde_json::from_str::<Account>(&text).unwrap(), today, "{name}");
             assert!(report::html(&today).contains("critical path"), "{name}");
+            assert!(auditable(&today), "{name}: {text}");
+            assert!(auditable(&recorded(name)), "{name}");
             assert_eq!(
                 outline(&recorded(name)),
                 outline(&today),

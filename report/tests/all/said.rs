@@ -89,7 +89,7 @@ fn each_outcome_says_whether_it_is_over_and_how_to_go_on() {
         (Outcome::Partial, "Partly recovered. Not everything works.", true),
         (
             Outcome::Refused,
-            "The recovery refused to act. 8 changes are in place. This recovery does not retry by itself.",
+            "The recovery refused to act. 8 changes were made or requested, and not taken back. This recovery does not retry by itself.",
             false,
         ),
         (Outcome::Declined, "A person who was asked declined.", false),
@@ -101,10 +101,14 @@ fn each_outcome_says_whether_it_is_over_and_how_to_go_on() {
         ),
         (
             Outcome::RolledBack,
-            "The recovery failed. 8 changes are in place.",
+            "The recovery failed. 8 changes were made or requested, and not taken back.",
             true,
         ),
-        (Outcome::Failed, "The recovery failed. 8 changes are in place.", true),
+        (
+            Outcome::Failed,
+            "The recovery failed. 8 changes were made or requested, and not taken back.",
+            true,
+        ),
     ] {
         let said = report::markdown(&ended(outcome.name(), "SwitchDns: Denied: no permission"));
         assert!(said.contains(sentence), "{outcome}: {said}");
@@ -161,7 +165,7 @@ fn a_verdict_is_as_bad_as_its_worst_part() {
         // The other Region may have accepted writes.
         (
             recorded("recovered"),
-            "\u{25B2} **Recovered. What was lost is not fully known.**",
+            "\u{25B2} **Recovered. Not all of the loss is known.**",
         ),
     ] {
         assert_eq!(verdict(&account), said);
@@ -216,7 +220,7 @@ fn what_did_not_recover_is_red_while_customers_may_be_down() {
     });
     assert_eq!(
         verdict(&reported),
-        "\u{2717} **Not recovered: refused. The alarm radiant-unhealthy-from-outside reported an outage.**"
+        "\u{2717} **Not recovered: refused. No healthy answer is recorded since the alarm radiant-unhealthy-from-outside.**"
     );
     assert!(
         report::markdown(&reported)
@@ -236,14 +240,14 @@ fn the_most_urgent_steps_come_first_and_what_blocks_a_region_is_one_of_them() {
     let [now, today, this_week] = ["### Now", "### Today", "### This week"].map(|when| todo.find(when).unwrap());
     assert!(now < today && today < this_week, "{todo}");
     assert!(
-        said.contains("**What must I do now?** 2 now, 3 today, 1 this week (\u{2192} Block us-east-1;"),
+        said.contains("(in a real recovery: 2 now, 3 today, 1 this week; \u{2192} Block us-east-1;"),
         "{said}"
     );
     let block = &todo[now..today];
     for part in [
         "1. **Block us-east-1.**",
         "- **Block 5 functions in us-east-1.**",
-        "2. **Copy the old data of us-east-1",
+        "2. **Watch for us-east-1 to answer, then copy its old data.**",
     ] {
         assert!(block.contains(part), "{part} is missing in {block}");
     }
@@ -263,7 +267,7 @@ fn a_failure_says_what_stands_and_how_it_is_taken_back() {
         "{said}"
     );
     let todo = section(&said, "Next steps");
-    assert!(todo.contains("Know that 7 changes are in place"), "{todo}");
+    assert!(todo.contains("Know the 7 changes that were not taken back"), "{todo}");
     let changes = section(&said, "Changes, and how to undo each");
     for part in [
         "put-function-concurrency",
@@ -359,12 +363,13 @@ fn how_things_stand_is_said_first_and_only_from_evidence() {
     for part in [
         "> REHEARSAL \u{B7} 2026-01-06 \u{B7} 20260106T",
         "**Is the service back?** Not as far as is known (\u{2717} no healthy answer up to ",
-        "so far (\u{2717} target 1 h, passes at 04:00:00; maximum 4 h, passes at 07:00:00)",
-        "**What must I do now?** 4 now, 1 today (\u{2192} Fix SwitchDns; \u{2192} Resume this recovery)",
+        "so far (\u{2717} not over: target 1 h until 04:00:00, maximum 4 h until 07:00:00)",
+        "**What must I do now?** Nothing: a rehearsal (in a real recovery: 4 now, 1 today; \u{2192} Fix what stopped SwitchDns; \
+         \u{2192} Resume this recovery; and 2 more now)",
         "\u{2713} database takes writes: a row was written and read",
-        "\u{25B2} functions: activation requested, result unknown (5 functions, 1 event source activated)",
+        "\u{25B2} functions: activation requested for 5 functions, 1 event source; result unknown",
         "\u{2717} public name not moved",
-        "\u{25B2} not confirmed blocked (0 of 7 verified); it may accept writes",
+        "\u{25B2} not confirmed blocked (0 of 7 resources verified); it may accept writes",
     ] {
         assert!(failed.contains(part), "{part} is missing in {failed}");
     }
@@ -382,6 +387,15 @@ fn how_things_stand_is_said_first_and_only_from_evidence() {
     );
     let real = moved("recovered", "/header/mode", json!("live"));
     assert!(real.contains("> REAL \u{B7} ") && !real.contains("REHEARSAL"), "{real}");
+    assert!(
+        real.contains("**What must I do now?** 2 now, 3 today, 1 this week (\u{2192} Block us-east-1;"),
+        "{real}"
+    );
+    let late = moved("failed", "/header/objectives/rto/target", json!("5m"));
+    assert!(
+        late.contains("target 5 min missed at 03:05:00, maximum 4 h until 07:00:00"),
+        "{late}"
+    );
     let declined = head(&recorded("declined"));
     assert!(
         declined.contains("database: no promotion requested")
@@ -405,7 +419,7 @@ fn a_loss_is_no_success_while_the_other_side_may_write() {
         let at = html.find("What was lost?").unwrap();
         html[at - 40..at].to_owned()
     };
-    assert!(figure(&recorded("recovered")).contains("class=\"plain\""));
+    assert!(figure(&recorded("recovered")).contains("class=\"warn\""));
     let said = report::markdown(&recorded("recovered"));
     assert!(
         said.contains("unknown: writes that us-east-1 accepted after 02:59:59"),
@@ -552,9 +566,10 @@ fn who_was_asked_answered_and_when_is_said() {
         "{said}"
     );
     let said = report::markdown(&recorded("recovered"));
+    let decision = section(&said, "Decision");
     assert!(
-        section(&said, "Decision").contains("**No approval needed:** because the plan asks nobody"),
-        "{said}"
+        decision.contains("**No approval needed:** because ") && decision.contains("the plan then asks nobody"),
+        "{decision}"
     );
 }
 
@@ -607,9 +622,9 @@ fn what_went_wrong_on_the_way_is_said_of_one_that_recovered() {
     assert!(troubles.contains("SwitchDns: Denied"), "{troubles}");
     let plain = section(&report::markdown(&recorded("recovered")), "Problems and retries").to_owned();
     for part in [
-        "could not confirm that us-east-1 is blocked (0 of 7 verified)",
-        "AWS Health cannot be asked",
-        "whether us-east-1 runs a recovery cannot be seen",
+        "could not confirm that us-east-1 is blocked (0 of 7 resources verified)",
+        "could not ask AWS Health",
+        "could not check for a recovery already running there",
     ] {
         assert!(
             plain.contains(part) && !plain.contains("None: no state failed"),
@@ -804,11 +819,49 @@ fn nothing_is_asked_for_and_no_secret_is_kept() {
 }
 
 #[test]
+fn an_auditor_finds_what_ran_it_by_which_plan_and_who_was_told_and_answered_when() {
+    let mut account = recorded("approved");
+    account.rehearsed = Some(report::Rehearsed {
+        seed: 4711,
+        command: Some("drctl rehearse region-failure --seed 4711".to_owned()),
+        timings_sha256: "the-digest-of-the-ranges".to_owned(),
+    });
+    let said = report::markdown(&account);
+    let record = section(&said, "Record and sign-off");
+    let automation = account.header.automation.clone().unwrap();
+    for part in [
+        automation.as_str(),
+        account.header.plan_sha256.as_str(),
+        "**Seed:** `4711`",
+        "`drctl rehearse region-failure --seed 4711`",
+        "`the-digest-of-the-ranges`",
+        "**Goes up to:** ",
+        "; sent at ",
+    ] {
+        assert!(record.contains(part), "{part} is missing in {record}");
+    }
+    let answers = section(&said, "Questions and answers");
+    for answer in account.questions.iter().flat_map(|asked| &asked.answers) {
+        let request = format!("; request `{}`", answer.request_id.as_ref().unwrap());
+        assert!(answers.contains(&request), "{request} is missing in {answers}");
+    }
+    let plan = section(&said, "Plan");
+    assert!(plan.contains("    \"workload\": \"radiant\""), "{plan}");
+    account.plan = None;
+    let without = report::markdown(&account);
+    assert!(
+        section(&without, "Plan").contains("The record does not have the plan with the SHA-256"),
+        "{without}"
+    );
+}
+
+#[test]
 fn a_campaign_says_what_came_of_it() {
     let campaign = campaign();
     let said = report::campaign_markdown(&campaign);
     for part in [
         "**1 rule broken; 971 of 1000 recovered.**",
+        "**How many were above a maximum?** RTO 0 of 971, RPO 0 of 672",
         "one writer at a time",
         "drctl rehearse region-failure --seed 4711",
         "| Scenario | Runs | Recovered | Declined | Failed | Refused | Rolled back |",

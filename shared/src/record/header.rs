@@ -35,6 +35,9 @@ pub struct Header {
     pub trigger: Trigger,
     /// SHA-256 of the plan that it follows.
     pub plan_sha256: String,
+    /// The version of the automation that runs it, see [`crate::version`]; nothing in records from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automation: Option<String>,
     /// What it aims at.
     pub objectives: Objectives,
     /// When it was opened.
@@ -45,7 +48,7 @@ pub struct Header {
     /// a recovery machine.
     #[serde(default)]
     pub run: Option<ScenarioRun>,
-    /// Who went on with it after it had ended, oldest first.
+    /// Who resumed it after it had ended, oldest first.
     #[serde(default)]
     pub resumed: Vec<Trigger>,
     /// How it ended last; see [`Header::ended`].

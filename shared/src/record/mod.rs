@@ -53,7 +53,7 @@ pub use partition::Partition;
 pub use probed::Probed;
 pub use resource::{Missing, Resource, ResourceKind};
 pub use table::Record;
-pub use timeline::{Announced, StepEnd, StepRun, TimelineStep};
+pub use timeline::{Announced, Message, StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, FencedFor, Undo, go_on_without_record};
 pub use untold::{Released, Untold};
 pub use warning::{Warning, WarningCode};

@@ -16,6 +16,11 @@ impl Record {
         Ok(sha256)
     }
 
+    /// The plan with this SHA-256, in its stored form; nothing if it is not kept.
+    pub async fn plan_text(&self, sha256: &str) -> Result<Option<String>, StepError> {
+        self.text_of("plan", &format!("sha256#{sha256}"), "body").await
+    }
+
     /// The plan in force and its SHA-256. Errors: `NotFound` if none was pushed, `VerificationFailed` if it is not what
     /// its hash says.
     pub async fn current_plan(&self) -> Result<(String, Plan), StepError> {
@@ -27,10 +32,7 @@ impl Record {
             StepError::new(ErrorKind::NotFound, text)
         };
         let sha256 = self.text_of("plan", "current", "sha256").await?.ok_or_else(missing)?;
-        let body = self
-            .text_of("plan", &format!("sha256#{sha256}"), "body")
-            .await?
-            .ok_or_else(missing)?;
+        let body = self.plan_text(&sha256).await?.ok_or_else(missing)?;
         if sha256_hex(&body) != sha256 {
             let text = format!(
                 "the plan stored as {sha256} in table {} was altered; push it again",

@@ -1,6 +1,5 @@
 //! The timeline of a recovery, and what people were told.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -103,6 +102,18 @@ pub struct Announced {
     pub question: Option<String>,
     /// SNS's id of the message.
     pub message_id: String,
+    /// When SNS took it, by the sender's clock; nothing in records from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// A message to people, as SNS took it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// SNS's id of it.
+    pub message_id: String,
+    /// When SNS took it, by the sender's clock.
+    pub at: Timestamp,
 }
 
 impl Record {
@@ -196,6 +207,8 @@ impl Record {
             message_id: String,
             #[serde(default)]
             question: Option<String>,
+            #[serde(default)]
+            at: Option<Timestamp>,
         }
         let items: Vec<Item> = self.items(&recovery_key(id), TOLD).await?;
         let announced = items.into_iter().filter_map(|item| {
@@ -205,15 +218,16 @@ impl Record {
                 what: what.to_owned(),
                 question: item.question,
                 message_id: item.message_id,
+                at: item.at,
             })
         });
         Ok(announced.collect())
     }
 
     /// Keeps that an announcement was sent.
-    pub async fn note_told(&self, recovery: &RecoveryRef, what: &str, message_id: &str) -> Result<(), StepError> {
+    pub async fn note_told(&self, recovery: &RecoveryRef, what: &str, message: &Message) -> Result<(), StepError> {
         let (partition, sort) = (recovery_key(&recovery.id), told_key(recovery, what));
-        self.put_text(&partition, &sort, "message_id", message_id).await
+        self.put(&partition, &sort, message).await
     }
 
     /// Likewise, of one that asks people a question.
@@ -222,15 +236,19 @@ impl Record {
         recovery: &RecoveryRef,
         what: &str,
         question: &str,
-        message_id: &str,
+        message: &Message,
     ) -> Result<(), StepError> {
-        let item = HashMap::from([("message_id", message_id), ("question", question)]);
-        self.put(&recovery_key(&recovery.id), &told_key(recovery, what), &item)
-            .await
+        #[derive(Serialize)]
+        struct Asked<'a> {
+            question: &'a str,
+            #[serde(flatten)]
+            message: &'a Message,
+        }
+        let (partition, sort) = (recovery_key(&recovery.id), told_key(recovery, what));
+        self.put(&partition, &sort, &Asked { question, message }).await
     }
 }
 
-/// What the keys of announcements begin with.
 const TOLD: &str = "told#";
 
 fn told_key(recovery: &RecoveryRef, what: &str) -> String {

@@ -13,7 +13,7 @@ use super::warning::{Warning, WarningCode};
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::RecoveryRef;
 
-/// How long it counts that a Region was seen to write, where the record does not answer.
+/// How long it counts that a look found a Region writing, if the record does not answer.
 const WRITER_SEEN_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// How many notes go into one transaction: DynamoDB takes 100 actions, and one is the look at the lock.

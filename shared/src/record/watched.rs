@@ -17,7 +17,7 @@ pub struct Watched {
     pub heard_at: Timestamp,
     /// When people were paged last; nothing while they were not since the mark changed.
     pub paged_at: Option<Timestamp>,
-    /// Whether the database was seen to have moved: the fence has done its work.
+    /// Whether a look found that the database has moved: the fence has done its work.
     pub moved: bool,
 }
 

@@ -120,6 +120,7 @@ impl World {
             answer,
             reason: None,
             shown: vec![],
+            request_id: None,
         };
         assert!(
             self.record

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
+use crate::tokens::outside_of_tests;
+
 type Module = Vec<String>;
 
 /// What a file says of others.
@@ -27,20 +29,11 @@ impl Mentions {
 
     /// Reads tokens, whose paths continue `prefix` if they are in the braces of a `use`.
     fn read(&mut self, tokens: TokenStream, prefix: &[String]) {
-        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let tokens = outside_of_tests(tokens).tokens;
         let mut at = 0;
         while let Some(token) = tokens.get(at) {
             at += 1;
             match token {
-                TokenTree::Punct(punct) if punct.as_char() == '#' => {
-                    let Some(TokenTree::Group(attribute)) = tokens.get(at) else {
-                        continue;
-                    };
-                    at += 1;
-                    if attribute.stream().to_string().replace(' ', "") == "cfg(test)" {
-                        at += item_length(&tokens[at..]);
-                    }
-                }
                 TokenTree::Group(group) => self.read(group.stream(), &[]),
                 TokenTree::Ident(first) if first == "mod" => {
                     if let (Some(TokenTree::Ident(name)), Some(TokenTree::Punct(end))) =
@@ -75,16 +68,6 @@ impl Mentions {
 fn is_separator(tokens: &[TokenTree]) -> bool {
     let is_colon = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');
     tokens.len() > 2 && is_colon(&tokens[0]) && is_colon(&tokens[1])
-}
-
-/// How many tokens an item has: until its semicolon or its braces.
-fn item_length(tokens: &[TokenTree]) -> usize {
-    let end = tokens.iter().position(|token| match token {
-        TokenTree::Punct(punct) => punct.as_char() == ';',
-        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-        _ => false,
-    });
-    end.map_or(tokens.len(), |end| end + 1)
 }
 
 /// The files of a crate, by module, and what each mentions.

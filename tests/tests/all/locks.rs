@@ -211,6 +211,7 @@ fn another_recovery_is_pre_empted_only_when_people_say_so() {
                 answer,
                 reason: Some("the first one hangs".into()),
                 shown: vec![],
+                request_id: None,
             };
             world.record.note_approval(recovery, question, &approval).await.unwrap();
         };
@@ -242,6 +243,7 @@ fn another_recovery_is_pre_empted_only_when_people_say_so() {
             answer: Answer::Decline,
             reason: None,
             shown: vec![],
+            request_id: None,
         };
         let (recovery, question) = (&asked["recovery"]["id"], &asked["ask"]["id"]);
         let noted = world

@@ -28,6 +28,7 @@ mod stopped;
 mod switch_object;
 mod template;
 mod time_limits;
+mod tokens;
 mod watching_back;
 mod who_writes;
 mod words;

@@ -68,7 +68,7 @@ fn old_data(account: &Account, other: &str) -> Todo {
          --target-db-cluster-snapshot-identifier kept-{}",
         account.header.opened_at.strftime("%Y%m%d")
     );
-    Todo::now(format!("Copy the old data of {other}, as soon as it answers"))
+    Todo::now(format!("Watch for {other} to answer, then copy its old data"))
         .about(format!(
             "What {other} accepted and did not replicate is only there. Aurora replaces it when {other} synchronises \
              again. Aurora tries to keep a snapshot of it, which expires."

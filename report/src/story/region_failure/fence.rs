@@ -37,7 +37,7 @@ fn what(part: &Missing) -> (What<'_>, &str) {
 }
 
 /// The resources that were not verified, if the recovery ended with the database promoted or its promotion requested. Empty
-/// if nobody has to block them.
+/// if nothing is left to block.
 pub(crate) fn parts(account: &Account) -> Vec<Missing> {
     let ended = account.header.ended().map(|closing| closing.outcome);
     if !matches!(ended, Some(Outcome::Recovered | Outcome::Partial | Outcome::Failed)) {
@@ -104,7 +104,7 @@ pub(crate) fn todos(account: &Account) -> Vec<Todo> {
 fn whole(parts: &[Missing], other: &str) -> Todo {
     let mut reasons: Vec<String> = Vec::new();
     for part in parts {
-        // The call that a reason names differs; what came of it rarely does.
+        // The call that a reason names differs; its result rarely does.
         let reason = in_short(part.cause.as_deref().unwrap_or(&part.reason));
         if !reasons.contains(&reason) {
             reasons.push(reason);

@@ -170,10 +170,12 @@ fn database(account: &Account, known: Known) -> (Tone, Text) {
 fn functions(account: &Account, known: Known) -> (Tone, Text) {
     let activated = activated(account);
     let said = match known {
-        Known::Yes => format!("functions: all run{activated}"),
+        Known::Yes if activated.is_empty() => "functions: all run".to_owned(),
+        Known::Yes => format!("functions: all run ({activated} activated)"),
         Known::No if activated.is_empty() => "functions: none activated".to_owned(),
-        Known::No => format!("functions: not all run{activated}; see Problems"),
-        Known::NotKnown => format!("functions: activation requested, result unknown{activated}"),
+        Known::No => format!("functions: not all run ({activated} activated); see Problems"),
+        Known::NotKnown if activated.is_empty() => "functions: activation requested, result unknown".to_owned(),
+        Known::NotKnown => format!("functions: activation requested for {activated}; result unknown"),
     };
     (as_it_should_be(account, known), said.into())
 }
@@ -187,7 +189,7 @@ fn blocked(account: &Account, known: Known) -> (Tone, Text) {
         }
         Known::NotKnown => match fence::confirmed_of(account) {
             Some((confirmed, of)) => {
-                format!("not confirmed blocked ({confirmed} of {of} verified); it may accept writes")
+                format!("not confirmed blocked ({confirmed} of {of} resources verified); it may accept writes")
             }
             None => "not confirmed blocked; it may accept writes".to_owned(),
         },
@@ -195,7 +197,7 @@ fn blocked(account: &Account, known: Known) -> (Tone, Text) {
     (as_it_should_be(account, known), said.into())
 }
 
-/// What was activated, by kind, from the undo notes.
+/// What was activated, or was to be, by kind, from the undo notes; empty if nothing.
 fn activated(account: &Account) -> String {
     let of_step = || {
         let notes = account.undo.iter().filter(|undo| undo.step == "activate-region");
@@ -215,8 +217,5 @@ fn activated(account: &Account) -> String {
         }
     });
     let counted: Vec<String> = counted.into_iter().flatten().collect();
-    if counted.is_empty() {
-        return String::new();
-    }
-    format!(" ({} activated)", counted.join(", "))
+    counted.join(", ")
 }

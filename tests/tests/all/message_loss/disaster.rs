@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rehearsal::deployment::{DeployedStep, step};
-use rehearsal::fault::{Count, Effect, Fits};
+use rehearsal::fault::{Area, Count, Effect, Fits};
 use rehearsal::happened::{Happened, Invariant, Seen};
 use rehearsal::{Disaster, FaultKind, Moment, Scene, Start, Truth, World};
 use serde_json::Value;
@@ -36,6 +36,7 @@ pub const MACHINES: [(&str, &str); 1] = [(super::MACHINE, include_str!("message-
 pub static SLOW_MOVE: FaultKind = FaultKind {
     fits: Fits::Named,
     ..FaultKind::with(
+        Area::Scenario,
         "slow-move:<seconds>",
         "moving the messages takes so much longer",
         "is recovered from, or fails at its deadline",

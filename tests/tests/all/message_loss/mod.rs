@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
-use rehearsal::campaign::{command, draw, one, play, shrink};
+use rehearsal::campaign::{draw, one, play, shrink};
 use rehearsal::deployment::STEPS;
 use rehearsal::scenarios::kinds_that_fit;
 use rehearsal::{Disaster, Fault, FaultKind, Rehearsal, Script, rehearse, vocabulary};
@@ -274,7 +274,7 @@ fn a_defect_in_one_of_its_steps_is_found_and_shrunk_to_what_it_takes() {
     assert_eq!(names, ["moved-once"], "{:?}", run.breaches);
     let small = shrink(&PLAN, &run);
     assert_eq!(
-        command(&small.script, small.seed, None),
+        small.script.command(small.seed, None),
         "drctl rehearse message-loss --fault lost-reply:StartMessageMove --seed 1"
     );
 }
