@@ -149,9 +149,10 @@ impl Counts {
         }
     }
 
-    /// Rules first: one that is broken is a defect of ours. An end without a recovery can be right, and has to be looked at.
+    /// One that is broken is a defect of ours, and a maximum must not be exceeded. An end without a recovery can be right, and has to
+    /// be looked at.
     fn tone(&self, runs: u64) -> Tone {
-        if self.broken > 0 {
+        if self.broken > 0 || self.above(|held| held.above_maximum) > 0 {
             Tone::Bad
         } else if self.recovered < runs || self.above(|held| held.above_target) > 0 {
             Tone::Warn
@@ -238,7 +239,7 @@ fn answers(campaign: &Campaign, counts: &Counts) -> Vec<Answer> {
             if all {
                 "each rehearsal"
             } else {
-                "the others ended as refused, declined, expired or worse: see Outcomes"
+                "the others were refused, declined, expired, partial, rolled back or failed: see Outcomes"
             },
             if all { Tone::Good } else { Tone::Warn },
         ),
@@ -266,12 +267,14 @@ fn above_a_limit(runs: u64, counts: &Counts) -> Answer {
             .map(|(held, what)| format!("{what} {} of {}", of(&held), held.measured));
         said.join(", ")
     };
-    let measured = |held: &Held| held.measured as u64;
-    let all_measured = measured(&counts.late) == runs;
+    let unmeasured = counts
+        .named()
+        .map(|(held, what)| (runs.saturating_sub(held.measured as u64), what));
+    let all_measured = counts.late.measured as u64 == runs;
     let mut notes: Vec<Text> = vec![format!("above a target: {}", in_words(|held| held.above_target)).into()];
-    if !all_measured {
-        let unmeasured = runs - measured(&counts.late).min(runs);
-        notes.push(format!("{unmeasured} of {runs} measured no RTO: they may be above it too").into());
+    if unmeasured.iter().any(|(number, _)| *number > 0) {
+        let said = unmeasured.map(|(number, what)| format!("{what} {number}"));
+        notes.push(format!("of {runs} not measured: {}; these may be above it too", said.join(", ")).into());
     }
     Answer {
         question: "How many were above a maximum?",

@@ -73,7 +73,7 @@ impl Course {
 fn name(span: &Span, decided_at: Option<Timestamp>, ends_healthy: bool, acted: bool) -> &'static str {
     match (&span.what, span.waits_for) {
         (What::Detection, _) => "Detected",
-        (What::Delivery, _) => "Waited for the recovery to start",
+        (What::Delivery, _) => "Until this recovery started",
         (What::Unstarted, WaitsFor::People) => "Waited for a person to start it",
         (What::Unstarted, _) => "Waited for the schedule",
         (What::Question { .. }, _) => "Waited for people to answer",

@@ -16,7 +16,7 @@ pub(crate) fn answers(tale: &Tale<'_>, state: &State, todos: &[Todo]) -> Vec<Ans
     vec![
         is_it_back(tale, state),
         how_long(tale, state),
-        what_was_lost(tale),
+        what_was_lost(tale, state),
         what_now(tale.account.header.mode, todos),
     ]
 }
@@ -130,7 +130,7 @@ fn without_service(achieved: &Achieved) -> Text {
     }
 }
 
-fn what_was_lost(tale: &Tale<'_>) -> Answer {
+fn what_was_lost(tale: &Tale<'_>, state: &State) -> Answer {
     let question = "What was lost?";
     let measured: Option<&Closing> = tale.account.header.ended();
     match measured.filter(|closing| !nothing_to_measure(closing.outcome)) {
@@ -150,12 +150,15 @@ fn what_was_lost(tale: &Tale<'_>) -> Answer {
             gauge: None,
             notes: vec![
                 match measured {
-                    Some(_) => "no recovery took place",
+                    Some(_) => "no recovery took place; what is lost is not known",
                     None => "the recovery has not ended",
                 }
                 .into(),
             ],
-            tone: Tone::Plain,
+            tone: match state.service_back {
+                Some(Known::NotKnown) => Tone::Warn,
+                _ => Tone::Plain,
+            },
         },
     }
 }

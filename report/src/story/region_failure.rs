@@ -91,7 +91,7 @@ impl Story for RegionFailure {
         let not_known = loss::not_known(account, &moved).filter(|_| achieved.rpo_status != RpoStatus::NotApplicable);
         Figure {
             name: WRITES_LOST.to_owned(),
-            value: loss::value(achieved, |seconds, said| number("rpo_seconds", seconds, said)),
+            value: loss::value(account, achieved, |seconds, said| number("rpo_seconds", seconds, said)),
             verdict: match (achieved.rpo_status, &not_known) {
                 (RpoStatus::NotApplicable, _) => "this way loses no writes".into(),
                 (_, Some(_)) => Text::plain("known: ").then(lost),

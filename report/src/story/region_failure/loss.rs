@@ -1,7 +1,9 @@
 //! What was lost, and how each figure comes about: one definition, for every place that says it.
 
+use serde::Deserialize;
 use serde_json::Value;
 use shared::measure::{Achieved, Observed, RpoStatus};
+use shared::plan::Duration;
 use shared::record::Closing;
 
 use super::moved::Moved;
@@ -11,14 +13,28 @@ use crate::page::Text;
 use crate::words::length;
 
 /// What was lost, as a value; `number` is the figure.
-pub(crate) fn value(achieved: &Achieved, number: impl Fn(f64, String) -> Text) -> Text {
+pub(crate) fn value(account: &Account, achieved: &Achieved, number: impl Fn(f64, String) -> Text) -> Text {
+    let heartbeat = heartbeat(account);
     match (achieved.rpo_status, achieved.rpo_seconds) {
         (RpoStatus::NotApplicable, _) => NOTHING.into(),
-        (RpoStatus::Measured, Some(0.0)) => number(0.0, "Under one heartbeat of writes".to_owned()),
+        (RpoStatus::Measured, Some(0.0)) => number(0.0, format!("Under {heartbeat} of writes")),
         (RpoStatus::Measured, Some(seconds)) => {
-            number(seconds, format!("{} of writes \u{B1} one heartbeat", length(seconds)))
+            number(seconds, format!("{} of writes \u{B1} {heartbeat}", length(seconds)))
         }
         _ => NOT_MEASURED.into(),
+    }
+}
+
+/// One heartbeat, with its length where the plan is known.
+fn heartbeat(account: &Account) -> String {
+    let every = account
+        .plan
+        .as_ref()
+        .and_then(|plan| plan.pointer("/database/heartbeat/every"));
+    let every = every.and_then(|every| Duration::deserialize(every).ok());
+    match every {
+        Some(every) => format!("one heartbeat ({})", length(every.as_secs() as f64)),
+        None => "one heartbeat".to_owned(),
     }
 }
 
