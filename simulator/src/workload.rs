@@ -159,7 +159,7 @@ impl Platform {
                     Function {
                         environment,
                         reserved_concurrency,
-                        provisioned_concurrency: 0,
+                        ..Function::default()
                     },
                 );
             }
@@ -370,8 +370,8 @@ impl Platform {
             .look_at(region, &self.function, |function| match function.reserved_concurrency {
                 Some(0) => Err(Unserved::FunctionOff),
                 _ => function
-                    .environment
-                    .get("DB_CLUSTER_ARN")
+                    .environment_of_customers()
+                    .and_then(|environment| environment.get("DB_CLUSTER_ARN"))
                     .cloned()
                     .ok_or(Unserved::Database),
             })

@@ -115,7 +115,7 @@ impl Door {
 
     async fn dispatch(&self, service: &dyn Service, call: &Call, operation: &str) -> Reply {
         let cloud = &self.cloud;
-        match service.quota() {
+        match service.quota(operation) {
             Some(quota) if !quota.takes(&call.region, cloud.now()) => service.throttled(call),
             _ => self.watched(service, call, operation).await,
         }

@@ -96,8 +96,10 @@ pub trait Service: Send + Sync {
     /// no way that the service knows; for what IAM has no resource, it is [`ANY`](super::resources::ANY).
     fn touched(&self, environment: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>>;
 
-    /// How many calls it answers in a time. One that exceeds it gets [`Service::throttled`].
-    fn quota(&self) -> Option<&Quota> {
+    /// How many calls it answers in a time, of those that share this operation's quota. One that exceeds it gets
+    /// [`Service::throttled`].
+    fn quota(&self, operation: &str) -> Option<&Quota> {
+        let _ = operation;
         None
     }
 
@@ -167,7 +169,7 @@ pub(super) fn parts<const N: usize>(parts: [(&str, Value); N]) -> Parts {
 #[cfg(test)]
 pub(crate) fn reply_at_once(service: &dyn Service, environment: &Arc<Environment>, call: &Call) -> Reply {
     let operation = service.operation(call);
-    let quota = service.quota().filter(|_| operation.is_some());
+    let quota = operation.as_deref().and_then(|operation| service.quota(operation));
     if quota.is_some_and(|quota| !quota.takes(&call.region, environment.now())) {
         return service.throttled(call);
     }

@@ -63,7 +63,7 @@ impl Service for Switches {
         Some(vec![Resource::new(arn)])
     }
 
-    fn quota(&self) -> Option<&Quota> {
+    fn quota(&self, _: &str) -> Option<&Quota> {
         Some(&self.quota)
     }
 

@@ -5,6 +5,7 @@ mod cloudwatch;
 mod common;
 mod control_planes;
 mod faults;
+mod functions;
 mod rds;
 mod retry_quota;
 mod services;

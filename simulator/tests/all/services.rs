@@ -21,7 +21,7 @@ fn function(reserved_concurrency: Option<u32>) -> Function {
     Function {
         environment: BTreeMap::from([("COLOUR".to_owned(), "blue".to_owned())]),
         reserved_concurrency,
-        provisioned_concurrency: 0,
+        ..Function::default()
     }
 }
 

@@ -680,9 +680,8 @@ fn a_reservation_that_is_refused_leaves_the_function_running_and_is_named() {
         world.fence().await;
         tokio::time::sleep(Duration::from_secs(61)).await;
         let others = simulator::aws::lambda::Function {
-            environment: BTreeMap::new(),
             reserved_concurrency: Some(900),
-            provisioned_concurrency: 0,
+            ..Default::default()
         };
         world.cloud().lambda.create_function(PRIMARY, "another-team", others);
         let output = world.unfence().await;
@@ -702,9 +701,8 @@ fn a_function_whose_reservation_is_refused_runs_where_the_region_is_activated() 
     in_virtual_time(async {
         let world = World::opened().await;
         let others = simulator::aws::lambda::Function {
-            environment: BTreeMap::new(),
             reserved_concurrency: Some(900),
-            provisioned_concurrency: 0,
+            ..Default::default()
         };
         world.cloud().lambda.create_function(RECOVERY, "another-team", others);
         let plan = &world.opened["plan"];

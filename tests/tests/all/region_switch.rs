@@ -321,7 +321,7 @@ fn a_function_that_points_elsewhere_stays_off_and_is_named() {
         let function = Function {
             environment: elsewhere,
             reserved_concurrency: Some(0),
-            provisioned_concurrency: 0,
+            ..Function::default()
         };
         world
             .simulation

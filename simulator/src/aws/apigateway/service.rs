@@ -30,7 +30,7 @@ impl Service for ApiGateway {
         is_known.then(|| vec![Resource::new(format!("arn:aws:apigateway:{}::{path}", call.region))])
     }
 
-    fn quota(&self) -> Option<&Quota> {
+    fn quota(&self, _: &str) -> Option<&Quota> {
         Some(&self.quota)
     }
 

@@ -1,5 +1,6 @@
-//! Lambda's control plane: functions with their environment and reserved concurrency, and their event sources.
+//! Lambda's control plane: functions with their environment, versions, aliases and reserved concurrency, and their event sources.
 
+mod configuration;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::configuration::not_simulated;
+pub use self::configuration::{Alias, Function};
 use crate::aws::quota::Quota;
 use crate::aws::wire::{Call, Reply, UNKNOWN};
 use crate::environment::Environment;
@@ -23,11 +26,16 @@ const REQUESTS_PER_SECOND: usize = 15;
 /// The most event source mappings in one answer. Source: Lambda API Reference, ListEventSourceMappings, MaxItems.
 const PAGE: usize = 100;
 
+/// How many of them may be `GetFunction`, beside the others. Source: Lambda quotas, API requests.
+const LOOKS_PER_SECOND: usize = 100;
+
 /// Lambda functions, by Region and name, and event source mappings, by Region and UUID.
 pub struct Lambda {
     functions: Mutex<BTreeMap<(String, String), Function>>,
     event_sources: Mutex<BTreeMap<(String, String), Mapping>>,
     quota: Quota,
+    /// That of `GetFunction`.
+    quota_of_looks: Quota,
     /// Concurrent executions of a Region, where they are not the usual ones.
     quotas: Mutex<BTreeMap<String, u32>>,
     /// Regions in which other functions use up all concurrency that is not reserved.
@@ -42,22 +50,12 @@ impl Default for Lambda {
             functions: Mutex::default(),
             event_sources: Mutex::default(),
             quota: Quota::new(REQUESTS_PER_SECOND, SignedDuration::from_secs(1)),
+            quota_of_looks: Quota::new(LOOKS_PER_SECOND, SignedDuration::from_secs(1)),
             quotas: Mutex::default(),
             used_up: Mutex::default(),
             while_used_up: Mutex::default(),
         }
     }
-}
-
-/// One function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Function {
-    /// Its environment.
-    pub environment: BTreeMap<String, String>,
-    /// Its reserved concurrency: 0 means that it never runs, nothing that it shares the account's pool.
-    pub reserved_concurrency: Option<u32>,
-    /// The concurrency that is provisioned for its versions and aliases, together. No less can be reserved.
-    pub provisioned_concurrency: u32,
 }
 
 /// An event source mapping as it is at a moment.
@@ -212,7 +210,7 @@ impl Lambda {
             "GetEventSourceMapping" | "UpdateEventSourceMapping" => {
                 self.on_event_source(operation, environment, &call.region, name, &call.body)
             }
-            _ => self.on_function(operation, &call.region, name, &call.body),
+            _ => self.on_function(operation, environment, call, name),
         }
     }
 
@@ -328,7 +326,8 @@ impl Lambda {
         Reply::json(202, &described(environment, region, uuid, mapping))
     }
 
-    fn on_function(&self, operation: &str, region: &str, name: &str, body: &[u8]) -> Reply {
+    fn on_function(&self, operation: &str, environment: &Environment, call: &Call, name: &str) -> Reply {
+        let (region, body) = (call.region.as_str(), &call.body[..]);
         let quota = self.concurrency(region);
         let mut functions = lock(&self.functions);
         let others = functions
@@ -341,15 +340,17 @@ impl Lambda {
             return Reply::json_error(404, "ResourceNotFoundException", &message);
         };
         match operation {
-            "GetFunctionConfiguration" => Reply::json(
+            "GetFunctionConfiguration" => Reply::json(200, &function.shown(name, environment.now())),
+            "GetFunction" => Reply::json(
                 200,
-                &json!({
-                    "FunctionName": name,
-                    "State": "Active",
-                    "LastUpdateStatus": "Successful",
-                    "Environment": { "Variables": function.environment },
-                }),
+                &json!({ "Configuration": function.shown(name, environment.now()) }),
             ),
+            "UpdateFunctionConfiguration" => function.update(environment, name, body),
+            "PublishVersion" => function.publish(environment, name, body),
+            "GetAlias" | "UpdateAlias" => {
+                let alias = call.path.rsplit('/').next().unwrap_or_default();
+                function.alias(operation, name, alias, body)
+            }
             "GetFunctionConcurrency" => Reply::json(200, &concurrency(function)),
             "PutFunctionConcurrency" => {
                 let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -408,12 +409,4 @@ fn described(environment: &Environment, region: &str, uuid: &str, mapping: &Mapp
         body["LastModified"] = json!(asked_at.as_millisecond() as f64 / 1000.0);
     }
     body
-}
-
-fn not_simulated(what: &str) -> Reply {
-    Reply::json_error(
-        501,
-        "NotSimulated",
-        &format!("the simulated Lambda does not know {what}"),
-    )
 }

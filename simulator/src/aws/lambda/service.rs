@@ -45,8 +45,11 @@ impl Service for Lambda {
         }])
     }
 
-    fn quota(&self) -> Option<&Quota> {
-        Some(&self.quota)
+    fn quota(&self, operation: &str) -> Option<&Quota> {
+        Some(match operation {
+            "GetFunction" => &self.quota_of_looks,
+            _ => &self.quota,
+        })
     }
 
     fn throttled(&self, _: &Call) -> Reply {
@@ -69,6 +72,7 @@ impl Service for Lambda {
             let function = json!({
                 "environment": function.environment,
                 "reserved_concurrency": function.reserved_concurrency,
+                "aliases": function.aliases.iter().map(|(name, alias)| (name, alias.version)).collect::<BTreeMap<_, _>>(),
             });
             regions
                 .entry(region.clone())
@@ -86,7 +90,12 @@ fn operation(call: &Call) -> Option<&'static str> {
     let parts: Vec<&str> = call.path.trim_matches('/').split('/').collect();
     match (call.method.as_str(), parts.as_slice()) {
         ("GET", ["2016-08-19", "account-settings"]) => Some("GetAccountSettings"),
+        ("GET", ["2015-03-31", "functions", _]) => Some("GetFunction"),
         ("GET", ["2015-03-31", "functions", _, "configuration"]) => Some("GetFunctionConfiguration"),
+        ("PUT", ["2015-03-31", "functions", _, "configuration"]) => Some("UpdateFunctionConfiguration"),
+        ("POST", ["2015-03-31", "functions", _, "versions"]) => Some("PublishVersion"),
+        ("GET", ["2015-03-31", "functions", _, "aliases", _]) => Some("GetAlias"),
+        ("PUT", ["2015-03-31", "functions", _, "aliases", _]) => Some("UpdateAlias"),
         ("GET", ["2019-09-30", "functions", _, "concurrency"]) => Some("GetFunctionConcurrency"),
         ("PUT", ["2017-10-31", "functions", _, "concurrency"]) => Some("PutFunctionConcurrency"),
         ("DELETE", ["2017-10-31", "functions", _, "concurrency"]) => Some("DeleteFunctionConcurrency"),

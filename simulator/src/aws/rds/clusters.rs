@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::resources::Instance;
+use super::settings::Settings;
 use super::state::{Cluster, Global, Rds};
 use crate::database::{Database, Rows, Value};
 use crate::environment::Environment;
@@ -42,8 +44,13 @@ impl NewCluster {
             secret_arn: self.secret_arn.clone(),
             data_api: true,
             takes_statements_from: environment.now(),
-            instances: vec![format!("{}-1", self.id)],
+            instances: vec![Instance::working(&format!("{}-1", self.id), &self.region, 0)],
             database,
+            settings: Settings::of_a_new_cluster(),
+            made_at: environment.now(),
+            making: None,
+            backed_up_from: Some(environment.now()),
+            gone_from: None,
         }
     }
 }
@@ -196,7 +203,11 @@ impl Rds {
     /// Replaces a cluster's instances; the first is the writer, where the cluster has one.
     pub fn set_instances(&self, cluster_arn: &str, instances: &[&str]) {
         if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
-            cluster.instances = instances.iter().map(|id| (*id).to_owned()).collect();
+            let region = &cluster.region;
+            let instances = instances.iter().zip(0..);
+            cluster.instances = instances
+                .map(|(id, tier)| Instance::working(id, region, tier))
+                .collect();
         }
     }
 }

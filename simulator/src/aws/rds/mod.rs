@@ -9,14 +9,23 @@
 mod clusters;
 pub mod data_api;
 mod failures;
+mod instances;
+mod parameters;
 mod replication;
 mod requests;
+mod resources;
+mod restores;
 mod service;
+mod settings;
+mod snapshots;
 mod state;
 #[cfg(test)]
 mod tests;
 mod transitions;
+mod xml;
 
 pub use self::clusters::{NewCluster, SqlRefusal};
 pub use self::replication::replicate;
+pub use self::resources::{Quota, RestoreFate};
+pub use self::settings::Settings;
 pub use self::state::{Move, Rds};

@@ -1,8 +1,8 @@
 //! The control plane: what it answers, and the moves of the writer that it takes.
 
-use std::collections::BTreeMap;
-
-use super::state::{Cluster, Fate, Global, Move, Rds, State, Transition};
+use super::parameters::{ENGINE, Parameters, Refusal, element_of, no_cluster, take_only};
+use super::state::{Fate, Global, Move, Rds, State, Transition};
+use super::xml::cluster_xml;
 use crate::aws::wire::{Call, Reply, element, query_parameters};
 use crate::environment::Environment;
 use crate::lock::lock;
@@ -14,7 +14,19 @@ impl Rds {
         state.advance(environment, environment.now());
         let result = match operation {
             "DescribeGlobalClusters" => state.describe_global_clusters(environment, &parameters),
-            "DescribeDBClusters" => state.describe_clusters(&call.region, &parameters),
+            "DescribeDBClusters" => state.describe_clusters(environment, &call.region, &parameters),
+            "DescribeDBInstances" => state.describe_instances(environment, &call.region, &parameters),
+            "CreateDBInstance" => state.create_instance(environment, &call.region, &parameters),
+            "DeleteDBInstance" => state.delete_instance(environment, &call.region, &parameters),
+            "RestoreDBClusterToPointInTime" => state.restore_to_time(environment, &call.region, &parameters),
+            "RestoreDBClusterFromSnapshot" => state.restore_from_snapshot(environment, &call.region, &parameters),
+            "DeleteDBCluster" => state.delete_cluster_as_asked(environment, &call.region, &parameters),
+            "ModifyDBCluster" => state.modify_cluster(&call.region, &parameters),
+            "DescribeDBClusterAutomatedBackups" => state.describe_automated_backups(&call.region, &parameters),
+            "CreateDBClusterSnapshot" => state.create_snapshot(environment, &call.region, &parameters),
+            "DescribeDBClusterSnapshots" => state.describe_snapshots(environment, &call.region, &parameters),
+            "EnableHttpEndpoint" => state.enable_http_endpoint(environment, &call.region, &parameters, true),
+            "DisableHttpEndpoint" => state.enable_http_endpoint(environment, &call.region, &parameters, false),
             "FailoverGlobalCluster" | "SwitchoverGlobalCluster" => {
                 state.move_writer(environment, &call.region, operation, &parameters)
             }
@@ -30,10 +42,6 @@ impl Rds {
         }
     }
 }
-
-pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) String);
-
-pub(super) type Parameters = BTreeMap<String, String>;
 
 impl State {
     pub(super) fn describe_global_clusters(
@@ -64,7 +72,12 @@ impl State {
         }
     }
 
-    pub(super) fn describe_clusters(&self, region: &str, parameters: &Parameters) -> Result<String, Refusal> {
+    pub(super) fn describe_clusters(
+        &self,
+        environment: &Environment,
+        region: &str,
+        parameters: &Parameters,
+    ) -> Result<String, Refusal> {
         take_only(parameters, &["DBClusterIdentifier"])?;
         let wanted = parameters.get("DBClusterIdentifier");
         let found: Vec<String> = self
@@ -74,16 +87,13 @@ impl State {
                 cluster.region == region && wanted.is_none_or(|wanted| *wanted == cluster.id || wanted == *arn)
             })
             .map(|(arn, cluster)| {
-                let is_writer = self.globals.values().any(|global| global.writer == *arn);
-                cluster_xml(arn, cluster, is_writer)
+                let mut globals = self.globals.values();
+                let is_writer = globals.all(|global| global.writer == *arn || !global.members.contains(arn));
+                element_of("DBCluster", &cluster_xml(arn, cluster, is_writer, environment.now()))
             })
             .collect();
         match (wanted, found.is_empty()) {
-            (Some(id), true) => Err(Refusal(
-                404,
-                "DBClusterNotFoundFault",
-                format!("DBCluster {id} not found."),
-            )),
+            (Some(id), true) => Err(no_cluster(id)),
             _ => Ok(format!("<DBClusters>{}</DBClusters>", found.concat())),
         }
     }
@@ -240,28 +250,10 @@ impl State {
     }
 }
 
-/// The engine of every cluster.
-pub(super) const ENGINE: &str = "aurora-postgresql";
-
 /// Major and minor version, which the clusters of a failover or switchover must have in common. (Patch levels do not
 /// count; of some of them AWS knows that they do.)
 pub(super) fn minor_version(version: &str) -> Vec<&str> {
     version.split('.').take(2).collect()
-}
-
-/// Refuses parameters that the simulator does not know, rather than not to heed them.
-pub(super) fn take_only(parameters: &Parameters, known: &[&str]) -> Result<(), Refusal> {
-    let unknown = parameters
-        .keys()
-        .find(|name| !["Action", "Version"].contains(&name.as_str()) && !known.contains(&name.as_str()));
-    match unknown {
-        Some(name) => Err(Refusal(
-            501,
-            "NotSimulated",
-            format!("the simulated RDS does not know {name}"),
-        )),
-        None => Ok(()),
-    }
 }
 
 pub(super) fn global_xml(id: &str, global: &Global, engine_version: &str) -> String {
@@ -309,35 +301,5 @@ pub(super) fn global_xml(id: &str, global: &Global, engine_version: &str) -> Str
         element("Status", status),
         element("Engine", ENGINE),
         element("EngineVersion", engine_version),
-    )
-}
-
-/// An element around others. What AWS calls a global cluster depends on where it stands.
-pub(super) fn element_of(name: &str, inner: &str) -> String {
-    format!("<{name}>{inner}</{name}>")
-}
-
-pub(super) fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool) -> String {
-    let members: String = cluster
-        .instances
-        .iter()
-        .enumerate()
-        .map(|(index, id)| {
-            let is_writer = is_writer && index == 0;
-            let id = element("DBInstanceIdentifier", id);
-            format!(
-                "<DBClusterMember>{id}{}</DBClusterMember>",
-                element("IsClusterWriter", &is_writer.to_string())
-            )
-        })
-        .collect();
-    format!(
-        "<DBCluster>{}{}{}{}{}{}<DBClusterMembers>{members}</DBClusterMembers></DBCluster>",
-        element("DBClusterIdentifier", &cluster.id),
-        element("DBClusterArn", arn),
-        element("Status", cluster.status),
-        element("Engine", ENGINE),
-        element("EngineVersion", &cluster.engine_version),
-        element("HttpEndpointEnabled", &cluster.data_api.to_string()),
     )
 }

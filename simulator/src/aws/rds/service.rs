@@ -15,6 +15,25 @@ use crate::environment::Environment;
 use crate::faults::CallEffect;
 use crate::lock::lock;
 
+impl Rds {
+    /// What a restore touches. Source: Service Authorization Reference, "Amazon RDS": the new cluster, its subnet and parameter
+    /// groups, and what it is made from.
+    fn restore_touches(&self, call: &Call, named: &dyn Fn(&str, &str) -> Resource) -> Option<Vec<Resource>> {
+        let given = |name: &str| query_parameter(&call.body, name).map(Cow::into_owned);
+        let kinds = [
+            ("DBClusterIdentifier", "cluster"),
+            ("SourceDBClusterIdentifier", "cluster"),
+            ("SourceDbClusterResourceId", "cluster-auto-backup"),
+            ("SnapshotIdentifier", "cluster-snapshot"),
+            ("DBSubnetGroupName", "subgrp"),
+            ("DBClusterParameterGroupName", "cluster-pg"),
+        ];
+        given("DBClusterIdentifier")?;
+        let touched = kinds.iter().filter_map(|(name, kind)| Some(named(kind, &given(name)?)));
+        Some(touched.collect())
+    }
+}
+
 impl Service for Rds {
     fn endpoint(&self) -> Option<&'static str> {
         Some("rds")
@@ -42,6 +61,30 @@ impl Service for Rds {
                 &given("DBClusterIdentifier").unwrap_or_else(any),
             )]),
             "DescribeDBInstances" => Some(vec![named("db", &given("DBInstanceIdentifier").unwrap_or_else(any))]),
+            "CreateDBInstance" => Some(vec![
+                named("db", &given("DBInstanceIdentifier")?),
+                named("cluster", &given("DBClusterIdentifier")?),
+            ]),
+            "DeleteDBInstance" => Some(vec![named("db", &given("DBInstanceIdentifier")?)]),
+            "DeleteDBCluster" | "ModifyDBCluster" => Some(vec![named("cluster", &given("DBClusterIdentifier")?)]),
+            "EnableHttpEndpoint" | "DisableHttpEndpoint" => Some(vec![Resource::new(given("ResourceArn")?)]),
+            "DescribeDBClusterAutomatedBackups" => Some(vec![Resource::new(format!(
+                "arn:aws:rds:{region}:{account}:cluster-auto-backup:{ANY}"
+            ))]),
+            "CreateDBClusterSnapshot" => Some(vec![
+                named("cluster-snapshot", &given("DBClusterSnapshotIdentifier")?),
+                named("cluster", &given("DBClusterIdentifier")?),
+            ]),
+            "DescribeDBClusterSnapshots" => Some(vec![
+                named(
+                    "cluster-snapshot",
+                    &given("DBClusterSnapshotIdentifier").unwrap_or_else(any),
+                ),
+                named("cluster", &given("DBClusterIdentifier").unwrap_or_else(any)),
+            ]),
+            "RestoreDBClusterToPointInTime" | "RestoreDBClusterFromSnapshot" => {
+                Some(self.restore_touches(call, &named)?)
+            }
             "DescribeGlobalClusters" => Some(vec![global(&given("GlobalClusterIdentifier").unwrap_or_else(any))]),
             "FailoverGlobalCluster" | "SwitchoverGlobalCluster" => {
                 let name = given("GlobalClusterIdentifier")?;
@@ -67,15 +110,25 @@ impl Service for Rds {
     }
 
     fn snapshot(&self, environment: &Environment) -> Parts {
-        parts([("global_databases", self.global_databases(environment))])
+        parts([
+            ("clusters", self.other_clusters(environment)),
+            ("global_databases", self.global_databases(environment)),
+        ])
     }
 
-    /// How many statements each cluster's database has committed.
+    /// How many statements each cluster's database has committed, and which snapshots and backups are kept.
     fn journal(&self, environment: &Environment) -> Parts {
         let mut state = lock(&self.state);
         state.advance(environment, environment.now());
         let clusters = state.clusters.iter();
         let each = clusters.map(|(arn, cluster)| (arn, cluster.database.commits()));
-        parts([("commits", json!(each.collect::<BTreeMap<_, _>>()))])
+        let commits = json!(each.collect::<BTreeMap<_, _>>());
+        let snapshots: Vec<&String> = state.snapshots.iter().map(|snapshot| &snapshot.id).collect();
+        let retained: Vec<&String> = state.retained.iter().map(|retained| &retained.resource_id).collect();
+        parts([
+            ("commits", commits),
+            ("retained_backups", json!(retained)),
+            ("snapshots", json!(snapshots)),
+        ])
     }
 }

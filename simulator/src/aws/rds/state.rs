@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::resources::{Instance, Making, Quota, RestoreFate, Snapshot};
+use super::settings::Settings;
 use crate::aws::cloudwatch::CloudWatch;
 use crate::database::Database;
 use crate::environment::Environment;
@@ -33,6 +35,14 @@ pub(super) struct State {
     pub(super) targets_unnamed: Option<FaultId>,
     /// Of which Regions the databases were taken away.
     pub(super) taken_away: BTreeMap<String, FaultId>,
+    /// Manual snapshots, in the order in which they were asked for.
+    pub(super) snapshots: Vec<Snapshot>,
+    /// Automated backups of deleted clusters.
+    pub(super) retained: Vec<Retained>,
+    /// What becomes of the next restore, if it is not to end well.
+    pub(super) next_restore: Option<(FaultId, RestoreFate)>,
+    /// What there may be no more of, and in which Region.
+    pub(super) exhausted: Vec<(FaultId, Quota, String)>,
 }
 
 /// Looks at a global database that show what was a while ago.
@@ -86,8 +96,24 @@ pub(super) struct Cluster {
     pub(super) secret_arn: String,
     pub(super) data_api: bool,
     pub(super) takes_statements_from: Timestamp,
-    pub(super) instances: Vec<String>,
+    pub(super) instances: Vec<Instance>,
     pub(super) database: Database,
+    pub(super) settings: Settings,
+    pub(super) made_at: Timestamp,
+    /// How it is being made, until that is over.
+    pub(super) making: Option<Making>,
+    /// From when on it has a backup.
+    pub(super) backed_up_from: Option<Timestamp>,
+    /// From when on it is no more, if it is being deleted.
+    pub(super) gone_from: Option<Timestamp>,
+}
+
+/// The automated backup of a deleted cluster.
+pub(super) struct Retained {
+    pub(super) resource_id: String,
+    pub(super) region: String,
+    pub(super) cluster: Cluster,
+    pub(super) deleted_at: Timestamp,
 }
 
 pub(super) struct Global {
@@ -169,7 +195,7 @@ impl Rds {
                     "status": cluster.map(|cluster| cluster.status),
                     "engine_version": cluster.map(|cluster| &cluster.engine_version),
                     "data_api": cluster.map(|cluster| cluster.data_api),
-                    "instances": cluster.map(|cluster| &cluster.instances),
+                    "instances": cluster.map(Cluster::instance_names),
                     "synchronization": global.synchronization(arn),
                 });
                 (arn, member)
@@ -182,6 +208,21 @@ impl Rds {
             (id, global)
         });
         json!(globals.collect::<BTreeMap<_, _>>())
+    }
+
+    /// The clusters of no global database, by ARN.
+    pub(super) fn other_clusters(&self, environment: &Environment) -> serde_json::Value {
+        let mut state = lock(&self.state);
+        state.advance(environment, environment.now());
+        let is_member = |arn: &String| state.globals.values().any(|global| global.members.contains(arn));
+        let others = state.clusters.iter().filter(|(arn, _)| !is_member(arn));
+        let others = others.map(|(arn, cluster)| {
+            let cluster = json!({
+                "status": cluster.status, "data_api": cluster.data_api, "instances": cluster.instance_names(),
+            });
+            (arn, cluster)
+        });
+        json!(others.collect::<BTreeMap<_, _>>())
     }
 
     /// The secret that a cluster's Data API takes.
@@ -212,6 +253,13 @@ impl Rds {
             .clusters
             .get(cluster_arn)
             .map(|cluster| cluster.region.clone())
+    }
+}
+
+impl Cluster {
+    /// The identifiers of its instances.
+    pub(super) fn instance_names(&self) -> Vec<&str> {
+        self.instances.iter().map(|instance| instance.id.as_str()).collect()
     }
 }
 

@@ -17,6 +17,8 @@ impl State {
                 rejoin(&mut self.clusters, global, &arn, environment, now);
             }
         }
+        self.end_instances(now);
+        self.make_clusters(environment, now);
         self.keep_looks(now);
     }
 }

@@ -58,7 +58,7 @@ impl Service for Route53 {
         Some(vec![touched])
     }
 
-    fn quota(&self) -> Option<&Quota> {
+    fn quota(&self, _: &str) -> Option<&Quota> {
         Some(&self.quota)
     }
 

@@ -1,5 +1,7 @@
 //! Tests of RDS.
 
+mod restores;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +42,12 @@ fn at(second: f64) -> Timestamp {
 /// A failover waits 4 s and then lasts 60 s, a switchover takes 40 s, a quarter of it before it begins; the Data API
 /// is ready 5 s later; the lag is half a second.
 fn world() -> Arc<Cloud> {
-    let timings = Timings {
+    world_with(|timings| timings)
+}
+
+/// The same, with other durations.
+fn world_with(change: impl FnOnce(Timings) -> Timings) -> Arc<Cloud> {
+    let timings = change(Timings {
         replication_lag: exactly(LAG),
         global_failover_pending: exactly(Duration::from_secs(4)),
         global_failover: exactly(Duration::from_secs(60)),
@@ -48,7 +55,7 @@ fn world() -> Arc<Cloud> {
         global_resync: exactly(RESYNC),
         data_api_ready: exactly(Duration::from_secs(5)),
         ..Timings::built_in().unwrap()
-    };
+    });
     let cloud = Cloud::new("123456789012", 7, Clock::starting_at(at(0.0)), timings);
     let cluster = |arn: &str, region: &str| NewCluster {
         arn: arn.to_owned(),
