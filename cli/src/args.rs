@@ -41,6 +41,7 @@ Examples:
   drctl start region-failure           start a recovery, as yourself
   drctl resume RECOVERY                resume a recovery that failed
   drctl reopen us-east-1               open a Region that a dead recovery left fenced
+  drctl snapshot before-v42            keep the database as it is now, before a migration
   drctl runbook region-failure         print the runbook, with the names of your plan
 
 ", exit_status!())
@@ -56,6 +57,7 @@ pub(crate) enum Verb {
     Start(StartArgs),
     Resume(ResumeArgs),
     Reopen(ReopenArgs),
+    Snapshot(SnapshotArgs),
     Runbook(RunbookArgs),
     /// Check a recovery plan, bring it to AWS, or print the schema of plans
     #[command(after_help = "\
@@ -318,6 +320,26 @@ pub(crate) struct ReopenArgs {
     /// Approve the opening although the recovery's Region does not answer; another person must approve too
     #[arg(long)]
     pub approve: bool,
+    /// The recovery plan
+    #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
+    pub plan: PathBuf,
+}
+
+/// Take a manual snapshot of the cluster that takes writes, and wait until it can be restored
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  drctl snapshot before-v42     before a migration
+
+Uses your AWS credentials. Run again with the same name, it waits for the same snapshot and makes
+no other one. A name that a snapshot of more than an hour ago has is refused. Ctrl-C ends the
+waiting; AWS continues. AWS charges for a snapshot until somebody deletes it.
+
+Exit status: 0 it can be restored, 1 it cannot or that is not known, 2 wrong use.")]
+pub(crate) struct SnapshotArgs {
+    /// What people call it; its identifier begins with the cluster's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
     /// The recovery plan
     #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
     pub plan: PathBuf,

@@ -7,4 +7,5 @@ pub mod rehearse;
 pub mod reopen;
 pub mod resume;
 pub mod runbook;
+pub mod snapshot;
 pub mod start;

@@ -1,5 +1,5 @@
 //! `drctl`: checks a recovery plan and rehearses a recovery, without an AWS account. In a real account it starts and resumes
-//! recoveries, opens a Region that one left fenced, turns automatic recovery on or off, and prints runbooks.
+//! recoveries, opens a Region that one left fenced, turns automatic recovery on or off, takes snapshots, and prints runbooks.
 //!
 //! The binary is a few lines around [`run`]. Rehearsals are a library of their own.
 
@@ -49,6 +49,9 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
         }),
         Verb::Runbook(args) => with_plan(&args.plan, output, |plan, output| {
             cmd::runbook::run(args.scenario, plan, &args.plan, output)
+        }),
+        Verb::Snapshot(args) => with_plan(&args.plan, output, |plan, output| {
+            cmd::snapshot::run(args, plan, output)
         }),
         Verb::Reopen(args) => with_plan(&args.plan, output, |plan, output| cmd::reopen::run(args, plan, output)),
         Verb::Start(args) => with_plan(&args.plan, output, |plan, output| cmd::start::run(args, plan, output)),

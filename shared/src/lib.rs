@@ -32,6 +32,8 @@ pub mod resume;
 pub mod scenario;
 pub mod scenario_run;
 pub mod slices;
+#[cfg(feature = "rds")]
+pub mod snapshot;
 pub mod step;
 pub mod summary;
 #[cfg(feature = "sns")]

@@ -9,5 +9,6 @@ mod plan;
 mod push;
 mod rehearse;
 mod runbook;
+mod snapshot;
 mod start;
 mod terminal;

@@ -11,6 +11,7 @@ use rehearsal::deployment::STEPS;
 use serde_json::{Value, json};
 use shared::record::{Partition, Record, Switch, committed_heartbeat};
 use shared::resume::resume;
+use shared::snapshot::take;
 use shared::step::{Caller, Change};
 use simulator::simulation::hole;
 use tests::iam::{operations, required};
@@ -51,7 +52,12 @@ fn what_drctl_does_is_allowed_to_operators() {
         world.start("by-hand", request("switchover"));
         world.wait().await;
         let id = world.only_header().await.id;
+        world.simulation.mend_function(RECOVERY, "promote-database").unwrap();
         resume(&aws, &world.plan, &id, "arn:p").await.unwrap();
+        // The workload moves here, and so the snapshot is of the cluster here.
+        world.wait().await;
+        let snapshot = take(&aws, &world.plan, "before", tokio::time::sleep, |_| {}).await;
+        assert_eq!(snapshot.unwrap().region, RECOVERY);
         let table = operations();
         let touched = world.cloud().touched();
         let here = touched.iter().filter(|touched| touched.function == "drctl");
@@ -68,6 +74,7 @@ fn what_drctl_does_is_allowed_to_operators() {
             needed.insert(required.action);
         }
         assert!(needed.len() >= 5, "{needed:?}");
+        assert!(needed.contains("rds:CreateDBClusterSnapshot"), "{needed:?}");
     });
 }
 
