@@ -12,8 +12,8 @@ use crate::defects::Defect;
 
 /// Within so many runs each defect must be found.
 const RUNS: u32 = 2000;
-/// Played at once before checking whether one was found.
-const AT_ONCE: u32 = 50;
+/// Played at once before checking whether one was found: what is played after the first that finds it is time for nothing.
+const AT_ONCE: u32 = 8;
 
 /// The first breach that a campaign with this defect finds, and how many runs that took.
 fn first_breach(plan: &Plan, defect: Defect) -> (Run, u64) {

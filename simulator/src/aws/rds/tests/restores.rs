@@ -225,8 +225,8 @@ async fn what_a_restore_is_not_told_it_does_not_carry_over() {
         ("DBClusterIdentifier", "other"),
         ("SourceDBClusterIdentifier", "shop"),
         ("RestoreToTime", "1970-01-01T00:04:00Z"),
-        ("Tags.Tag.1.Key", "recovery"),
-        ("Tags.Tag.1.Value", "r"),
+        ("Tags.Tag.1.Key", "ticket"),
+        ("Tags.Tag.1.Value", "42"),
     ];
     east(&cloud, "RestoreDBClusterToPointInTime", &other).unwrap();
     let tags = cloud
@@ -234,7 +234,7 @@ async fn what_a_restore_is_not_told_it_does_not_carry_over() {
         .settings_of("arn:aws:rds:us-east-1:123456789012:cluster:other")
         .unwrap()
         .tags;
-    assert_eq!(tags, BTreeMap::from([("recovery".to_owned(), "r".to_owned())]));
+    assert_eq!(tags, BTreeMap::from([("ticket".to_owned(), "42".to_owned())]));
     // A parameter that nobody heeds here is not passed over.
     let unknown = restore(&cloud, "1970-01-01T00:04:00Z", &[("Domain", "d")]);
     assert_eq!(error(unknown), "NotSimulated");
