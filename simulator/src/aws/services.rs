@@ -161,7 +161,7 @@ mod tests {
                 "",
             ),
             ("monitoring", "PutMetricData", "/", ""),
-            ("rds", "DeleteDBCluster", "/", "DBClusterIdentifier=c"),
+            ("rds", "StopDBCluster", "/", "DBClusterIdentifier=c"),
             ("rds", "FailoverGlobalCluster", "/", "GlobalClusterIdentifier=g"),
             ("rds-data", "ExecuteStatement", "/Execute", r#"{"resourceArn":"c"}"#),
             ("route53", "GetChange", "/2013-04-01/change", ""),
