@@ -261,8 +261,7 @@ fn figure(figure: &Figure, day: &str) -> Markup {
             @if let Some(drawn) = &figure.gauge { dd.drawn { (gauge(drawn)) } }
             dd.verdict {
                 @if figure.tone != Tone::Plain { span aria-hidden="true" { (figure.tone.sign()) " " } }
-                (text(&figure.verdict, day))
-                @if let Some(not_known) = &figure.not_known { "; " (text(not_known, day)) }
+                @for (index, note) in figure.notes().enumerate() { @if index > 0 { "; " } (text(note, day)) }
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::commands::visible_lines;
 use crate::course::Course;
-use crate::page::{Answer, Block, Figure, Page, Piece, Place, Table, Text, Todo, Tone, When, times_are};
+use crate::page::{Answer, Block, Page, Piece, Place, Table, Text, Todo, Tone, When, times_are};
 use crate::plot::Plot;
 use crate::timeline::{SegmentKind, Timeline};
 use crate::words::{length, moment, visible};
@@ -68,7 +68,7 @@ fn block(out: &mut String, block: &Block, day: &str) {
                     "**{}:** {}; {}",
                     escaped(&figure.name),
                     text(&figure.value, day),
-                    judged(figure.tone, figure_notes(figure, day))
+                    judged(figure.tone, joined(figure.notes(), day))
                 )
             });
             list(out, figures);
@@ -86,10 +86,9 @@ fn indented(data: &Value) -> String {
     lines.join("\n")
 }
 
-/// How a figure stands, and what is not known beside it.
-fn figure_notes(figure: &Figure, day: &str) -> String {
-    let notes = [Some(&figure.verdict), figure.not_known.as_ref()];
-    let notes: Vec<String> = notes.into_iter().flatten().map(|note| text(note, day)).collect();
+/// Notes, one after the other.
+fn joined<'a>(notes: impl Iterator<Item = &'a Text>, day: &str) -> String {
+    let notes: Vec<String> = notes.map(|note| text(note, day)).collect();
     notes.join("; ")
 }
 
@@ -102,13 +101,9 @@ fn judged(tone: Tone, said: String) -> String {
 }
 
 fn answer(answer: &Answer, day: &str) -> String {
-    let notes: Vec<String> = answer.notes.iter().map(|note| text(note, day)).collect();
+    let notes = joined(answer.notes.iter(), day);
     let value = text(&answer.value, day);
-    format!(
-        "**{}** {value} ({})",
-        answer.question,
-        judged(answer.tone, notes.join("; "))
-    )
+    format!("**{}** {value} ({})", answer.question, judged(answer.tone, notes))
 }
 
 fn place(place: &Place, day: &str) -> String {

@@ -296,6 +296,13 @@ pub struct Figure {
     pub gauge: Option<Gauge>,
 }
 
+impl Figure {
+    /// How it stands against its limits, and what is not known beside it.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = &Text> {
+        [Some(&self.verdict), self.not_known.as_ref()].into_iter().flatten()
+    }
+}
+
 /// Rows of cells under headings; the first cell of a row names it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Table {

@@ -468,12 +468,7 @@ fn is_only_writer(database: &GlobalDatabase, ours: &str, theirs: &str, seen_from
             unknown.cluster_arn
         ));
     }
-    let writers: Vec<&str> = database
-        .members
-        .iter()
-        .filter(|member| member.is_writer)
-        .map(|member| member.cluster_arn.as_str())
-        .collect();
+    let writers: Vec<&str> = database.writers().map(|member| member.cluster_arn.as_str()).collect();
     match writers[..] {
         [writer] if writer == ours => Ok(()),
         [] => no("no cluster is the writer".to_owned()),

@@ -157,7 +157,7 @@ async fn writer<'a>(aws: &Aws, plan: &'a Plan) -> Result<&'a Site, StepError> {
         let text = format!("{}; wait until it has ended, then try again", transition.in_words(id));
         return Err(StepError::new(ErrorKind::Conflict, text));
     }
-    let writer = database.members.iter().find(|member| member.is_writer);
+    let writer = database.writers().next();
     let writer = writer.map_or("", |member| member.cluster_arn.as_str());
     let site = plan
         .site(arn::region(writer))

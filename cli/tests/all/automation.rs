@@ -1,6 +1,5 @@
 //! `drctl automation`: the switch in both Regions of the simulated AWS, and the command line.
 
-use std::future::Future;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -10,35 +9,10 @@ use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin_cmd;
 use drctl::InRegion;
 use drctl::automation::{Setting, set, status};
-use drctl::plan_file::read_plan;
 use jiff::Timestamp;
-use shared::plan::Plan;
 use shared::record::Switch;
-use simulator::simulation::{Deployment, Simulation};
 
-use crate::common::{self, Answer, root};
-
-fn radiant() -> Plan {
-    read_plan(&root().join("radiant.plan.yaml")).unwrap()
-}
-
-/// Runs a test in virtual time, with RADIANT's platform in a simulated AWS.
-fn with_radiant<T: Future<Output = ()>>(test: impl FnOnce(Simulation, Plan) -> T) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let plan = radiant();
-        let deployment = Deployment::empty(&plan.regions.standby.region);
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
-            .await
-            .unwrap();
-        test(simulation, plan).await;
-    });
-}
+use crate::common::{self, Answer, root, with_radiant};
 
 fn switch(on: bool, minute: i8, reason: &str) -> Switch {
     let at: Timestamp = format!("2026-01-06T03:{minute:02}:00Z").parse().unwrap();
@@ -59,7 +33,7 @@ fn seen<T: std::fmt::Debug>(answers: Vec<InRegion<T>>) -> Vec<(String, T)> {
 
 #[test]
 fn nobody_set_it_and_it_is_seen_in_both_regions() {
-    with_radiant(|simulation, plan| async move {
+    with_radiant(async |simulation, plan| {
         let untouched = || Setting {
             now: None,
             history: vec![],
@@ -76,7 +50,7 @@ fn nobody_set_it_and_it_is_seen_in_both_regions() {
 
 #[test]
 fn it_is_set_in_both_regions_and_the_last_five_settings_are_shown() {
-    with_radiant(|simulation, plan| async move {
+    with_radiant(async |simulation, plan| {
         let aws = simulation.aws("drctl");
         let settings: Vec<Switch> = (0..7).map(|n| switch(n % 2 == 1, n, &format!("reason {n}"))).collect();
         for setting in &settings {
@@ -96,7 +70,7 @@ fn it_is_set_in_both_regions_and_the_last_five_settings_are_shown() {
 
 #[test]
 fn a_region_that_is_away_does_not_keep_the_other_one_from_being_set() {
-    with_radiant(|simulation, plan| async move {
+    with_radiant(async |simulation, plan| {
         let aws = simulation.aws("drctl");
         simulation.cloud().take_region_away("us-east-1");
         let off = switch(false, 0, "the network is being moved");

@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use drctl::plan_file::read_plan;
+use shared::plan::Plan;
+use simulator::simulation::{Deployment, Simulation};
+
 /// Exit status, standard output and standard error.
 pub type Answer = (i32, String, String);
 
@@ -22,4 +26,27 @@ pub fn said(output: &Output) -> String {
     [&output.stdout[..], &output.stderr[..]]
         .map(String::from_utf8_lossy)
         .concat()
+}
+
+/// The plan of RADIANT.
+pub fn radiant() -> Plan {
+    read_plan(&root().join("radiant.plan.yaml")).unwrap()
+}
+
+/// Runs a test in virtual time, with RADIANT's platform in a simulated AWS.
+pub fn with_radiant(test: impl AsyncFnOnce(Simulation, Plan)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let plan = radiant();
+        let deployment = Deployment::empty(&plan.regions.standby.region);
+        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
+        let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
+            .await
+            .unwrap();
+        test(simulation, plan).await;
+    });
 }

@@ -1,22 +1,14 @@
 //! `drctl plan push`: the plan in force in both Regions of the simulated AWS, and the command line.
 
 use assert_cmd::cargo::cargo_bin_cmd;
-use drctl::plan_file::read_plan;
 use drctl::push;
 use shared::record::Record;
-use simulator::simulation::{Deployment, Simulation};
 
-use crate::common::root;
+use crate::common::with_radiant;
 
-#[tokio::test(start_paused = true)]
-async fn a_plan_is_in_force_in_both_regions_or_where_it_can_be() {
-    let test = async {
-        let plan = read_plan(&root().join("radiant.plan.yaml")).unwrap();
-        let deployment = Deployment::empty(&plan.regions.standby.region);
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
-            .await
-            .unwrap();
+#[test]
+fn a_plan_is_in_force_in_both_regions_or_where_it_can_be() {
+    with_radiant(async |simulation, plan| {
         let aws = simulation.aws("drctl");
         let pushed: Vec<String> = push(&aws, &plan)
             .await
@@ -35,8 +27,7 @@ async fn a_plan_is_in_force_in_both_regions_or_where_it_can_be() {
         assert!(answers[0].answer.is_err() && answers[1].answer.is_ok(), "{answers:?}");
         let (_, in_force) = Record::in_region(&aws, "us-west-2").current_plan().await.unwrap();
         assert_eq!(in_force, changed);
-    };
-    tokio::task::LocalSet::new().run_until(test).await;
+    });
 }
 
 #[test]

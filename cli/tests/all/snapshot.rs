@@ -4,32 +4,16 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use assert_cmd::cargo::cargo_bin_cmd;
-use drctl::plan_file::read_plan;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::plan::Plan;
 use shared::snapshot::{Snapshot, take};
-use simulator::simulation::{Deployment, Simulation};
+use simulator::simulation::Simulation;
 
-use crate::common::{answer, root};
+use crate::common::{answer, root, with_radiant};
 
 /// What the snapshot is called in these tests.
 const NAME: &str = "before-v42";
-
-/// A platform, and what a person does with it.
-async fn with_platform(test: impl AsyncFnOnce(&Simulation, &Aws, &Plan)) {
-    let test = async {
-        let plan = read_plan(&root().join("radiant.plan.yaml")).unwrap();
-        let deployment = Deployment::empty(&plan.regions.standby.region);
-        let begins_at = "2026-01-06T02:50:00Z".parse().unwrap();
-        let simulation = Simulation::begin(&plan, vec![deployment], 7, begins_at, Box::new(|_| {}))
-            .await
-            .unwrap();
-        let aws = simulation.aws("drctl");
-        test(&simulation, &aws, &plan).await;
-    };
-    tokio::task::LocalSet::new().run_until(test).await;
-}
 
 /// Takes one; gives it with the statuses that were seen.
 async fn taken(aws: &Aws, plan: &Plan) -> Result<(Snapshot, Vec<String>), StepError> {
@@ -43,9 +27,10 @@ fn snapshots(simulation: &Simulation) -> String {
     serde_json::to_string(&simulation.cloud().journal()["snapshots"]).unwrap()
 }
 
-#[tokio::test(start_paused = true)]
-async fn however_often_it_is_asked_for_there_is_one() {
-    with_platform(async |simulation, aws, plan| {
+#[test]
+fn however_often_it_is_asked_for_there_is_one() {
+    with_radiant(async |simulation, plan| {
+        let (aws, plan) = (&simulation.aws("drctl"), &plan);
         let asked_at = simulation.cloud().now();
         let (snapshot, seen) = taken(aws, plan).await.unwrap();
         assert_eq!(
@@ -63,31 +48,31 @@ async fn however_often_it_is_asked_for_there_is_one() {
             seen.len() > 8 && seen[0] == "creating" && seen[seen.len() - 1] == "available",
             "{seen:?}"
         );
-        let made = snapshots(simulation);
+        let made = snapshots(&simulation);
         assert!(made.contains("radiant-production-before-v42"), "{made}");
         let (again, seen) = taken(aws, plan).await.unwrap();
         assert_eq!((again, seen), (snapshot, vec!["available".to_owned()]));
-        assert_eq!(snapshots(simulation), made);
-    })
-    .await;
+        assert_eq!(snapshots(&simulation), made);
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn whoever_stops_waiting_and_asks_again_waits_for_the_same_one() {
-    with_platform(async |simulation, aws, plan| {
+#[test]
+fn whoever_stops_waiting_and_asks_again_waits_for_the_same_one() {
+    with_radiant(async |simulation, plan| {
+        let (aws, plan) = (&simulation.aws("drctl"), &plan);
         let interrupted = tokio::time::timeout(Duration::from_secs(60), taken(aws, plan)).await;
         assert!(interrupted.is_err());
-        let begun = snapshots(simulation);
+        let begun = snapshots(&simulation);
         let (snapshot, seen) = taken(aws, plan).await.unwrap();
         assert!(snapshot.is_available() && seen[0] == "creating", "{seen:?}");
-        assert_eq!(snapshots(simulation), begun);
-    })
-    .await;
+        assert_eq!(snapshots(&simulation), begun);
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_old_snapshot_of_that_name_is_no_snapshot_of_now() {
-    with_platform(async |_, aws, plan| {
+#[test]
+fn an_old_snapshot_of_that_name_is_no_snapshot_of_now() {
+    with_radiant(async |simulation, plan| {
+        let (aws, plan) = (&simulation.aws("drctl"), &plan);
         taken(aws, plan).await.unwrap();
         tokio::time::sleep(Duration::from_secs(3601)).await;
         let error = taken(aws, plan).await.unwrap_err();
@@ -98,13 +83,13 @@ async fn an_old_snapshot_of_that_name_is_no_snapshot_of_now() {
                 .contains("has nothing of what was written since; choose another name"),
             "{error}"
         );
-    })
-    .await;
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn it_is_of_the_cluster_that_takes_writes_wherever_that_is() {
-    with_platform(async |simulation, aws, plan| {
+#[test]
+fn it_is_of_the_cluster_that_takes_writes_wherever_that_is() {
+    with_radiant(async |simulation, plan| {
+        let (aws, plan) = (&simulation.aws("drctl"), &plan);
         let cloud = simulation.cloud();
         let standby = plan.cluster_arn(&plan.regions.standby);
         let third = simulator::aws::rds::NewCluster {
@@ -141,8 +126,7 @@ async fn it_is_of_the_cluster_that_takes_writes_wherever_that_is() {
             .unwrap();
         let unknown = taken(aws, plan).await.unwrap_err();
         assert!(unknown.message.contains("which the plan does not name"), "{unknown}");
-    })
-    .await;
+    });
 }
 
 #[test]

@@ -188,11 +188,7 @@ fn already_moving(database: &GlobalDatabase, target: &str, way: Way) -> Result<O
 }
 
 fn undo(input: &Input, database: &GlobalDatabase) -> Undo {
-    let writer = database
-        .members
-        .iter()
-        .find(|member| member.is_writer)
-        .map(|member| member.cluster_arn.as_str());
+    let writer = database.writers().next().map(|member| member.cluster_arn.as_str());
     Undo {
         step: PromoteDatabase::NAME.to_owned(),
         // Asked for in both ways, it is two changes.

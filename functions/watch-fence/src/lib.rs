@@ -209,7 +209,7 @@ fn writer(database: &GlobalDatabase, ours: &str) -> Writer {
     match &database.transition {
         Some(transition) => Writer::Unknown(transition.in_words(&database.id)),
         None if database.member(ours).is_some_and(|member| member.is_writer) => Writer::Ours,
-        None if database.members.iter().any(|member| member.is_writer) => Writer::Another,
+        None if database.writers().next().is_some() => Writer::Another,
         None => Writer::Unknown("it has no writer".to_owned()),
     }
 }

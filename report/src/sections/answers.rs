@@ -138,9 +138,9 @@ fn what_was_lost(tale: &Tale<'_>, state: &State) -> Answer {
             let lost = tale.story.lost(tale.account, closing);
             Answer {
                 question,
+                notes: lost.notes().cloned().collect(),
                 value: lost.value,
                 gauge: lost.gauge,
-                notes: [Some(lost.verdict), lost.not_known].into_iter().flatten().collect(),
                 tone: lost.tone,
             }
         }

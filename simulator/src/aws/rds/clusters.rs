@@ -186,11 +186,7 @@ impl Rds {
 
     /// Deletes a cluster, and takes it out of its global database.
     pub fn delete_cluster(&self, cluster_arn: &str) {
-        let mut state = lock(&self.state);
-        state.clusters.remove(cluster_arn);
-        for global in state.globals.values_mut() {
-            global.members.retain(|member| member != cluster_arn);
-        }
+        lock(&self.state).take_out(cluster_arn);
     }
 
     /// Turns a cluster's Data API on or off.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::parameters::{ENGINE, Parameters, Refusal, list, no_cluster, pairs, take_only};
+use super::parameters::{ENGINE, Parameters, Refusal, list, number, pairs, take_only};
 use super::resources::{Instance, Quota};
 use super::settings::tags_xml;
 use super::state::{Cluster, State};
@@ -10,7 +10,7 @@ use crate::aws::wire::element;
 use crate::environment::Environment;
 
 /// The parameters of `CreateDBInstance` that are heeded here.
-const OF_CREATION: [&str; 14] = [
+const OF_CREATION: [&str; 11] = [
     "DBInstanceIdentifier",
     "DBClusterIdentifier",
     "DBInstanceClass",
@@ -22,9 +22,6 @@ const OF_CREATION: [&str; 14] = [
     "MonitoringRoleArn",
     "EnablePerformanceInsights",
     "Tags",
-    "PubliclyAccessible",
-    "AutoMinorVersionUpgrade",
-    "CACertificateIdentifier",
 ];
 
 impl Cluster {
@@ -95,24 +92,19 @@ impl State {
         self.within_quota(environment, Quota::Instances, region)?;
         let now = environment.now();
         let creation = environment.draw("instance-creation", &environment.timings.instance_creation);
-        let arn = self.arn_of(region, &text("DBClusterIdentifier").unwrap_or_default())?;
-        let Some(cluster) = self.clusters.get_mut(&arn) else {
-            return Err(no_cluster(&arn));
-        };
-        if cluster.status != "available" {
-            let message = format!("DB cluster {} is {}", cluster.id, cluster.status);
-            return Err(Refusal(400, "InvalidDBClusterStateFault", message));
+        if text("Engine").as_deref() != Some(ENGINE) {
+            let message = format!("The engine of every cluster is {ENGINE}");
+            return Err(Refusal(400, "InvalidParameterCombination", message));
         }
-        let number = |name: &str| parameters.get(name).and_then(|value| value.parse().ok());
-        let made = cluster.instances.len() as u8;
-        let tier = number("PromotionTier").unwrap_or(1);
-        let default = Instance::working(&id, region, made);
+        let cluster = self.named_mut(region, &text("DBClusterIdentifier").unwrap_or_default())?;
+        cluster.is_available()?;
+        let default = Instance::working(&id, region, cluster.instances.len() as u8);
         let instance = Instance {
             class: text("DBInstanceClass").unwrap_or_default(),
-            tier: tier as u8,
+            tier: number(parameters, "PromotionTier")?.unwrap_or(1),
             zone: text("AvailabilityZone").unwrap_or(default.zone),
             parameter_group: text("DBParameterGroupName").unwrap_or(default.parameter_group),
-            monitoring_interval: number("MonitoringInterval").unwrap_or(0),
+            monitoring_interval: number(parameters, "MonitoringInterval")?.unwrap_or(0),
             monitoring_role: text("MonitoringRoleArn"),
             performance_insights: text("EnablePerformanceInsights").as_deref() == Some("true"),
             tags: pairs(parameters, "Tags.Tag", "Key", "Value"),
@@ -123,12 +115,9 @@ impl State {
             let ready = environment.draw("data-api-ready", &environment.timings.data_api_ready);
             cluster.takes_statements_from = instance.works_from.checked_add(ready).unwrap_or(instance.works_from);
         }
+        let shown = instance_xml(environment, cluster, &instance);
         cluster.instances.push(instance);
-        let made = cluster
-            .instances
-            .last()
-            .map(|instance| instance_xml(environment, cluster, instance));
-        Ok(made.unwrap_or_default())
+        Ok(shown)
     }
 
     pub(super) fn delete_instance(
@@ -144,17 +133,15 @@ impl State {
         let here = self.clusters.values_mut().filter(|cluster| cluster.region == region);
         let mut found = here.filter(|cluster| cluster.instances.iter().any(|instance| instance.id == id));
         let cluster = found.next().ok_or_else(|| not_found(&id))?;
-        for instance in cluster.instances.iter_mut().filter(|instance| instance.id == id) {
-            if instance.status(now) != "available" {
-                let message = format!("Instance {id} is {}", instance.status(now));
-                return Err(Refusal(400, "InvalidDBInstanceState", message));
-            }
-            instance.gone_from = now.checked_add(deletion).ok();
+        let position = cluster.instances.iter().position(|instance| instance.id == id);
+        let index = position.ok_or_else(|| not_found(&id))?;
+        let status = cluster.instances[index].status(now);
+        if status != "available" {
+            let message = format!("Instance {id} is {status}");
+            return Err(Refusal(400, "InvalidDBInstanceState", message));
         }
-        let shown = cluster.instances.iter().find(|instance| instance.id == id);
-        Ok(shown
-            .map(|instance| instance_xml(environment, cluster, instance))
-            .unwrap_or_default())
+        cluster.instances[index].gone_from = now.checked_add(deletion).ok();
+        Ok(instance_xml(environment, cluster, &cluster.instances[index]))
     }
 }
 

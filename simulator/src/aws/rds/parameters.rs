@@ -1,6 +1,7 @@
 //! What calls are given, and how they are refused.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) String);
 
@@ -23,6 +24,17 @@ pub(super) fn take_only(parameters: &Parameters, known: &[&str]) -> Result<(), R
         )),
         None => Ok(()),
     }
+}
+
+/// A number. Errors: AWS's refusal of what is none.
+pub(super) fn number<T: FromStr>(parameters: &Parameters, name: &str) -> Result<Option<T>, Refusal> {
+    let read = |value: &String| {
+        value.parse().map_err(|_| {
+            let message = format!("{name} is {value}, and has to be a number");
+            Refusal(400, "InvalidParameterValue", message)
+        })
+    };
+    parameters.get(name).map(read).transpose()
 }
 
 /// The items of a list, in their order.

@@ -82,14 +82,48 @@ pub(super) struct Snapshot {
     pub(super) id: String,
     pub(super) region: String,
     pub(super) of: String,
-    pub(super) engine: String,
-    pub(super) engine_version: String,
     pub(super) taken_at: Timestamp,
     pub(super) ready_at: Timestamp,
+    pub(super) contents: Contents,
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// What a cluster can be made from.
+pub(super) struct Contents {
     pub(super) database: Database,
     pub(super) settings: Settings,
     pub(super) secret_arn: String,
-    pub(super) tags: BTreeMap<String, String>,
+    pub(super) engine_version: String,
+}
+
+impl Contents {
+    /// The same, with the data of then. Errors: SQLite's, as AWS would hide it.
+    pub(super) fn as_of(&self, to: Timestamp) -> Result<Self, Refusal> {
+        Self::copied(
+            &self.database,
+            &self.settings,
+            &self.secret_arn,
+            &self.engine_version,
+            to,
+        )
+    }
+
+    /// Copies of these, with the data of then. Errors: SQLite's, as AWS would hide it.
+    pub(super) fn copied(
+        database: &Database,
+        settings: &Settings,
+        secret_arn: &str,
+        engine_version: &str,
+        to: Timestamp,
+    ) -> Result<Self, Refusal> {
+        let database = database.copy_as_of(to);
+        Ok(Self {
+            database: database.map_err(|error| Refusal(500, "InternalFailure", error))?,
+            settings: settings.clone(),
+            secret_arn: secret_arn.to_owned(),
+            engine_version: engine_version.to_owned(),
+        })
+    }
 }
 
 /// What becomes of the next restore.
@@ -109,10 +143,4 @@ pub(super) struct Making {
     /// The fault that keeps it from its end; once that is lifted, it ends at once.
     pub(super) held_by: Option<FaultId>,
     pub(super) fails: bool,
-}
-
-/// A copy of a database as it was. Errors: SQLite's, as AWS would hide it.
-pub(super) fn copy(database: &Database, to: Timestamp) -> Result<Database, Refusal> {
-    let copy = database.copy_as_of(to);
-    copy.map_err(|error| Refusal(500, "InternalFailure", error))
 }

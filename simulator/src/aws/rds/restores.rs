@@ -8,27 +8,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::parameters::{ENGINE, Parameters, Refusal, element_of, no_cluster, take_only};
-use super::resources::{Making, Quota, RestoreFate, copy};
+use super::resources::{Contents, Making, Quota, RestoreFate};
 use super::settings::{OF_RESTORES, Settings};
 use super::state::{Cluster, Rds, Retained, State};
 use super::xml::cluster_xml;
 use crate::aws::wire::element;
-use crate::database::Database;
 use crate::environment::Environment;
 use crate::faults::FaultId;
 use crate::lock::lock;
 
 /// Backups reach the time of restores in steps of this length: "typically within 5 minutes of the current time".
 const BACKUP_STEP_SECONDS: i64 = 5 * 60;
-
-/// What a cluster is made from.
-struct Source {
-    database: Database,
-    settings: Settings,
-    secret_arn: String,
-    engine_version: String,
-    is_there: bool,
-}
 
 impl Rds {
     /// Decides what becomes of the next restore. It comes about when that is called.
@@ -58,21 +48,41 @@ impl Rds {
         state.clusters.get(cluster_arn).map(|cluster| cluster.settings.clone())
     }
 
-    /// Deletes a cluster, as somebody does by mistake: its instances go, and its automated backup stays if it is `retained`.
-    pub fn lose_cluster(&self, environment: &Environment, cluster_arn: &str, retained: bool) {
+    /// Deletes a cluster, as somebody does by mistake: its instances go, and its automated backup stays.
+    pub fn lose_cluster(&self, environment: &Environment, cluster_arn: &str) {
         let mut state = lock(&self.state);
-        if let Some(cluster) = state.clusters.remove(cluster_arn)
-            && retained
-        {
+        if let Some(cluster) = state.take_out(cluster_arn) {
             state.retain(cluster, environment.now());
-        }
-        for global in state.globals.values_mut() {
-            global.members.retain(|member| member != cluster_arn);
         }
     }
 }
 
 impl Cluster {
+    /// Whether it can be worked with. Errors: AWS's refusal.
+    pub(super) fn is_available(&self) -> Result<(), Refusal> {
+        if self.status == "available" {
+            return Ok(());
+        }
+        let message = format!("DB cluster {} is {}", self.id, self.status);
+        Err(Refusal(400, "InvalidDBClusterStateFault", message))
+    }
+
+    /// What a cluster can be made from, with the data of then. Errors: SQLite's, as AWS would hide it.
+    pub(super) fn contents(&self, to: Timestamp) -> Result<Contents, Refusal> {
+        Contents::copied(
+            &self.database,
+            &self.settings,
+            &self.secret_arn,
+            &self.engine_version,
+            to,
+        )
+    }
+
+    /// Whether somebody in a Region means it by this name or ARN.
+    fn is_called(&self, arn: &str, region: &str, name: &str) -> bool {
+        self.region == region && (self.id == name || arn == name)
+    }
+
     /// What AWS knows it by, whatever its name.
     pub(super) fn resource_id(&self) -> String {
         let name: String = self.id.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -115,28 +125,36 @@ impl State {
             .map(|(arn, _)| arn.clone())
             .collect();
         for arn in arns {
-            if let Some(cluster) = self.clusters.remove(&arn) {
+            if let Some(cluster) = self.take_out(&arn) {
                 self.retain(cluster, now);
             }
         }
     }
 
     fn retain(&mut self, cluster: Cluster, deleted_at: Timestamp) {
-        self.retained.push(Retained {
-            resource_id: cluster.resource_id(),
-            region: cluster.region.clone(),
-            cluster,
-            deleted_at,
-        });
+        self.retained.push(Retained { cluster, deleted_at });
     }
 
-    /// The ARN of a cluster by its name or ARN. Errors: there is none in this Region.
-    pub(super) fn arn_of(&self, region: &str, name: &str) -> Result<String, Refusal> {
-        let found = self
-            .clusters
-            .iter()
-            .find(|(arn, cluster)| cluster.region == region && (cluster.id == name || arn.as_str() == name));
-        found.map(|(arn, _)| arn.clone()).ok_or_else(|| no_cluster(name))
+    /// Takes a cluster out, of its global database too.
+    pub(super) fn take_out(&mut self, arn: &str) -> Option<Cluster> {
+        for global in self.globals.values_mut() {
+            global.members.retain(|member| member != arn);
+        }
+        self.clusters.remove(arn)
+    }
+
+    /// A cluster by its name or ARN, with its ARN. Errors: there is none in this Region.
+    pub(super) fn named(&self, region: &str, name: &str) -> Result<(&String, &Cluster), Refusal> {
+        let mut clusters = self.clusters.iter();
+        let found = clusters.find(|(arn, cluster)| cluster.is_called(arn, region, name));
+        found.ok_or_else(|| no_cluster(name))
+    }
+
+    /// The same, to be changed.
+    pub(super) fn named_mut(&mut self, region: &str, name: &str) -> Result<&mut Cluster, Refusal> {
+        let mut clusters = self.clusters.iter_mut();
+        let found = clusters.find(|(arn, cluster)| cluster.is_called(arn, region, name));
+        found.map(|(_, cluster)| cluster).ok_or_else(|| no_cluster(name))
     }
 
     /// Whether there may be one more. Errors: AWS's refusal.
@@ -177,7 +195,6 @@ impl State {
         known.extend(OF_RESTORES);
         self.refuse_as_told(environment)?;
         let text = |name: &str| parameters.get(name).cloned();
-        let id = text("DBClusterIdentifier").unwrap_or_default();
         let now = environment.now();
         if text("RestoreType").is_some_and(|kind| kind != "full-copy") {
             let message = "the simulated RDS restores by full copies only".to_owned();
@@ -195,30 +212,28 @@ impl State {
             })?),
             (None, true) => None,
         };
-        let source = match text("SourceDbClusterResourceId") {
+        let (source, is_there) = match text("SourceDbClusterResourceId") {
             Some(resource) => {
                 let retained = self
                     .retained
                     .iter()
-                    .find(|retained| retained.resource_id == resource && retained.region == region);
+                    .find(|Retained { cluster, .. }| cluster.resource_id() == resource && cluster.region == region);
                 let retained = retained.ok_or_else(|| {
                     let message = format!("automated backup of {resource} not found");
                     Refusal(404, "DBClusterAutomatedBackupNotFoundFault", message)
                 })?;
-                source(&retained.cluster, to, retained.deleted_at, false)?
+                (source(&retained.cluster, to, retained.deleted_at)?, false)
             }
             None => {
-                let arn = self.arn_of(region, &text("SourceDBClusterIdentifier").unwrap_or_default())?;
-                let cluster = self.clusters.get(&arn).ok_or_else(|| no_cluster(&arn))?;
-                if !matches!(cluster.status, "available" | "backing-up") {
-                    let message = format!("DB cluster {} is {}", cluster.id, cluster.status);
-                    return Err(Refusal(400, "InvalidDBClusterStateFault", message));
-                }
-                source(cluster, to, now, true)?
+                let (_, cluster) = self.named(region, &text("SourceDBClusterIdentifier").unwrap_or_default())?;
+                cluster.is_available()?;
+                (source(cluster, to, now)?, true)
             }
         };
+        let settings = source.settings.restored(parameters, is_there)?;
+        take_only(parameters, &known)?;
         let takes = environment.draw("cluster-restore", &environment.timings.cluster_restore);
-        self.make(environment, region, &id, &known, parameters, source, takes)
+        self.make(environment, region, parameters, Contents { settings, ..source }, takes)
     }
 
     pub(super) fn restore_from_snapshot(
@@ -227,29 +242,24 @@ impl State {
         region: &str,
         parameters: &Parameters,
     ) -> Result<String, Refusal> {
-        let mut known = vec!["DBClusterIdentifier", "SnapshotIdentifier", "Engine", "EngineVersion"];
+        let mut known = vec!["DBClusterIdentifier", "SnapshotIdentifier", "Engine"];
         known.extend(OF_RESTORES);
         self.refuse_as_told(environment)?;
         let text = |name: &str| parameters.get(name).cloned();
-        let id = text("DBClusterIdentifier").unwrap_or_default();
         let snapshot = self.snapshot_of(region, &text("SnapshotIdentifier").unwrap_or_default())?;
         if snapshot.status(environment.now()) != "available" {
             let message = format!("Cluster snapshot {} is not available", snapshot.id);
             return Err(Refusal(400, "InvalidDBClusterSnapshotStateFault", message));
         }
-        if text("Engine").as_deref() != Some(snapshot.engine.as_str()) {
-            let message = format!("The snapshot {} is of {}", snapshot.id, snapshot.engine);
+        if text("Engine").as_deref() != Some(ENGINE) {
+            let message = format!("The snapshot {} is of {ENGINE}", snapshot.id);
             return Err(Refusal(400, "InvalidParameterCombination", message));
         }
-        let source = Source {
-            database: copy(&snapshot.database, snapshot.taken_at)?,
-            settings: snapshot.settings.clone(),
-            secret_arn: snapshot.secret_arn.clone(),
-            engine_version: snapshot.engine_version.clone(),
-            is_there: true,
-        };
+        let source = snapshot.contents.as_of(snapshot.taken_at)?;
+        let settings = source.settings.restored(parameters, true)?;
+        take_only(parameters, &known)?;
         let takes = environment.draw("snapshot-restore", &environment.timings.snapshot_restore);
-        self.make(environment, region, &id, &known, parameters, source, takes)
+        self.make(environment, region, parameters, Contents { settings, ..source }, takes)
     }
 
     fn refuse_as_told(&mut self, environment: &Environment) -> Result<(), Refusal> {
@@ -264,20 +274,17 @@ impl State {
         Err(Refusal(400, "InvalidParameterCombination", message))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what both restores have in common")]
+    /// Begins to make the cluster that a restore names.
     fn make(
         &mut self,
         environment: &Environment,
         region: &str,
-        id: &str,
-        known: &[&str],
         parameters: &Parameters,
-        source: Source,
+        contents: Contents,
         takes: Duration,
     ) -> Result<String, Refusal> {
-        let settings = source.settings.restored(parameters, source.is_there)?;
-        take_only(parameters, known)?;
-        if self.arn_of(region, id).is_ok() {
+        let id = parameters.get("DBClusterIdentifier").cloned().unwrap_or_default();
+        if self.named(region, &id).is_ok() {
             let message = format!("DB Cluster already exists: {id}");
             return Err(Refusal(400, "DBClusterAlreadyExistsFault", message));
         }
@@ -294,16 +301,16 @@ impl State {
         let first_backup = environment.draw("first-backup", &environment.timings.first_backup);
         let arn = format!("arn:aws:rds:{region}:{}:cluster:{id}", environment.account);
         let cluster = Cluster {
-            id: id.to_owned(),
+            id,
             region: region.to_owned(),
             status: "creating",
-            engine_version: source.engine_version,
-            secret_arn: source.secret_arn,
+            engine_version: contents.engine_version,
+            secret_arn: contents.secret_arn,
             data_api: false,
             takes_statements_from: Timestamp::MAX,
             instances: Vec::new(),
-            database: source.database,
-            settings,
+            database: contents.database,
+            settings: contents.settings,
             made_at: now,
             making: Some(Making {
                 ends_at,
@@ -355,12 +362,8 @@ impl State {
             &["DBClusterIdentifier", "DeletionProtection", "ApplyImmediately"],
         )?;
         let name = parameters.get("DBClusterIdentifier").cloned().unwrap_or_default();
-        let arn = self.arn_of(region, &name)?;
-        let cluster = self.clusters.get_mut(&arn).ok_or_else(|| no_cluster(&arn))?;
-        if cluster.status != "available" {
-            let message = format!("DB cluster {} is {}", cluster.id, cluster.status);
-            return Err(Refusal(400, "InvalidDBClusterStateFault", message));
-        }
+        let cluster = self.named_mut(region, &name)?;
+        cluster.is_available()?;
         if let Some(on) = parameters.get("DeletionProtection") {
             cluster.settings.deletion_protection = on == "true";
         }
@@ -374,14 +377,12 @@ impl State {
         parameters: &Parameters,
     ) -> Result<String, Refusal> {
         take_only(parameters, &["DBClusterIdentifier", "SkipFinalSnapshot"])?;
-        let arn = self.arn_of(
-            region,
-            &parameters.get("DBClusterIdentifier").cloned().unwrap_or_default(),
-        )?;
+        let name = parameters.get("DBClusterIdentifier").cloned().unwrap_or_default();
+        let arn = self.named(region, &name)?.0.clone();
         let is_member = self.globals.values().any(|global| global.members.contains(&arn));
         let now = environment.now();
         let deletion = environment.draw("deletion", &environment.timings.deletion);
-        let cluster = self.clusters.get_mut(&arn).ok_or_else(|| no_cluster(&arn))?;
+        let cluster = self.named_mut(region, &arn)?;
         let invalid = |why: &str| Refusal(400, "InvalidDBClusterStateFault", format!("{arn} {why}"));
         if parameters.get("SkipFinalSnapshot").map(String::as_str) != Some("true") {
             let message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.";
@@ -413,9 +414,9 @@ impl State {
             .retained
             .iter()
             .filter(|retained| {
-                retained.region == region
+                retained.cluster.region == region
                     && is_wanted("DBClusterIdentifier", &retained.cluster.id)
-                    && is_wanted("DbClusterResourceId", &retained.resource_id)
+                    && is_wanted("DbClusterResourceId", &retained.cluster.resource_id())
             })
             .map(|retained| {
                 let window = retained.cluster.restorable(retained.deleted_at);
@@ -425,7 +426,7 @@ impl State {
                 });
                 let parts = [
                     element("DBClusterIdentifier", &retained.cluster.id),
-                    element("DbClusterResourceId", &retained.resource_id),
+                    element("DbClusterResourceId", &retained.cluster.resource_id()),
                     element("Status", "retained"),
                     element("Engine", ENGINE),
                     window,
@@ -438,7 +439,7 @@ impl State {
 }
 
 /// What a restore of a cluster to a time begins with. Errors: AWS's refusal of the time.
-fn source(cluster: &Cluster, to: Option<Timestamp>, now: Timestamp, is_there: bool) -> Result<Source, Refusal> {
+fn source(cluster: &Cluster, to: Option<Timestamp>, now: Timestamp) -> Result<Contents, Refusal> {
     let Some((earliest, latest)) = cluster.restorable(now) else {
         let message = format!("DB cluster {} has no backup yet", cluster.id);
         return Err(Refusal(400, "InvalidDBClusterStateFault", message));
@@ -448,11 +449,5 @@ fn source(cluster: &Cluster, to: Option<Timestamp>, now: Timestamp, is_there: bo
         let message = format!("The restore time {to} is not between {earliest} and {latest}");
         return Err(Refusal(400, "InvalidParameterValue", message));
     }
-    Ok(Source {
-        database: copy(&cluster.database, to)?,
-        settings: cluster.settings.clone(),
-        secret_arn: cluster.secret_arn.clone(),
-        engine_version: cluster.engine_version.clone(),
-        is_there,
-    })
+    cluster.contents(to)
 }

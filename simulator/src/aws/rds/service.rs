@@ -124,7 +124,8 @@ impl Service for Rds {
         let each = clusters.map(|(arn, cluster)| (arn, cluster.database.commits()));
         let commits = json!(each.collect::<BTreeMap<_, _>>());
         let snapshots: Vec<&String> = state.snapshots.iter().map(|snapshot| &snapshot.id).collect();
-        let retained: Vec<&String> = state.retained.iter().map(|retained| &retained.resource_id).collect();
+        let retained = state.retained.iter().map(|retained| retained.cluster.resource_id());
+        let retained: Vec<String> = retained.collect();
         parts([
             ("commits", commits),
             ("retained_backups", json!(retained)),

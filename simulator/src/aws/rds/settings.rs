@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::parameters::{Parameters, Refusal, list, pairs};
+use super::parameters::{Parameters, Refusal, list, number, pairs};
 use crate::aws::wire::element;
 
 /// What a cluster is set to.
@@ -49,7 +49,7 @@ const DEFAULT_PARAMETER_GROUP: &str = "default.aurora-postgresql16";
 const DEFAULT_STORAGE: &str = "aurora";
 
 /// The parameters of both restores that are heeded here.
-pub(super) const OF_RESTORES: [&str; 16] = [
+pub(super) const OF_RESTORES: [&str; 15] = [
     "VpcSecurityGroupIds",
     "DBSubnetGroupName",
     "DBClusterParameterGroupName",
@@ -65,7 +65,6 @@ pub(super) const OF_RESTORES: [&str; 16] = [
     "PreferredBackupWindow",
     "Tags",
     "AssociatedRoles",
-    "NetworkType",
 ];
 
 /// What Aurora PostgreSQL refuses in a restore, whatever the values. Source: boto/boto3 issue 4634.
@@ -107,19 +106,10 @@ impl Settings {
         }
         let text = |name: &str| parameters.get(name).cloned();
         let is = |name: &str| parameters.get(name).is_some_and(|value| value == "true");
-        let number = |name: &str| {
-            parameters.get(name).map(|value| {
-                value.parse().map_err(|_| {
-                    let message = format!("{name} is {value}, and has to be a number");
-                    Refusal(400, "InvalidParameterValue", message)
-                })
-            })
-        };
         let defaults = Self::of_a_new_cluster();
         let or_default = |given: Vec<String>, default: Vec<String>| if given.is_empty() { default } else { given };
         let tags = pairs(parameters, "Tags.Tag", "Key", "Value");
         let capacity = |name: &str| text(&format!("ServerlessV2ScalingConfiguration.{name}"));
-        let port: u32 = number("Port").transpose()?.unwrap_or(u32::from(self.port));
         Ok(Self {
             security_groups: or_default(
                 list(parameters, "VpcSecurityGroupIds.VpcSecurityGroupId"),
@@ -128,16 +118,14 @@ impl Settings {
             subnet_group: text("DBSubnetGroupName").unwrap_or(defaults.subnet_group),
             parameter_group: text("DBClusterParameterGroupName").unwrap_or(defaults.parameter_group),
             kms_key: text("KmsKeyId").or_else(|| self.kms_key.clone()),
-            port: u16::try_from(port).unwrap_or(self.port),
+            port: number(parameters, "Port")?.unwrap_or(self.port),
             iam_authentication: is("EnableIAMDatabaseAuthentication"),
             log_exports: list(parameters, "EnableCloudwatchLogsExports.member"),
             deletion_protection: is("DeletionProtection"),
             copies_tags_to_snapshots: is("CopyTagsToSnapshot"),
             storage_type: text("StorageType").unwrap_or(defaults.storage_type),
             serverless: capacity("MinCapacity").zip(capacity("MaxCapacity")).map(<[_; 2]>::from),
-            backup_retention_days: number("BackupRetentionPeriod")
-                .transpose()?
-                .unwrap_or(self.backup_retention_days),
+            backup_retention_days: number(parameters, "BackupRetentionPeriod")?.unwrap_or(self.backup_retention_days),
             backup_window: text("PreferredBackupWindow").unwrap_or_else(|| self.backup_window.clone()),
             // Where any are given, only those; otherwise the source's, while there is one.
             tags: match (tags.is_empty(), source_is_there) {

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::parameters::{ENGINE, Parameters, Refusal, element_of, no_cluster, pairs, take_only};
-use super::resources::{Snapshot, copy};
+use super::parameters::{ENGINE, Parameters, Refusal, element_of, pairs, take_only};
+use super::resources::Snapshot;
 use super::settings::tags_xml;
 use super::state::State;
 use crate::aws::wire::element;
@@ -23,7 +23,7 @@ impl Snapshot {
 
     fn xml(&self, environment: &Environment) -> String {
         let now = environment.now();
-        let progress = if now < self.ready_at { "0" } else { "100" };
+        let progress = if self.status(now) == "available" { "100" } else { "0" };
         let parts = [
             element("DBClusterSnapshotIdentifier", &self.id),
             element("DBClusterSnapshotArn", &self.arn(environment)),
@@ -32,11 +32,11 @@ impl Snapshot {
             element("SnapshotType", "manual"),
             element("Status", self.status(now)),
             element("PercentProgress", progress),
-            element("Engine", &self.engine),
-            element("EngineVersion", &self.engine_version),
+            element("Engine", ENGINE),
+            element("EngineVersion", &self.contents.engine_version),
             tags_xml(&self.tags),
         ];
-        parts.concat()
+        element_of("DBClusterSnapshot", &parts.concat())
     }
 }
 
@@ -53,21 +53,13 @@ impl State {
         )?;
         let text = |name: &str| parameters.get(name).cloned().unwrap_or_default();
         let id = text("DBClusterSnapshotIdentifier");
-        if self
-            .snapshots
-            .iter()
-            .any(|snapshot| snapshot.id == id && snapshot.region == region)
-        {
+        if self.snapshot_of(region, &id).is_ok() {
             let message =
                 format!("Cannot create the snapshot because a snapshot with the identifier {id} already exists.");
             return Err(Refusal(400, "DBClusterSnapshotAlreadyExistsFault", message));
         }
-        let arn = self.arn_of(region, &text("DBClusterIdentifier"))?;
-        let cluster = self.clusters.get(&arn).ok_or_else(|| no_cluster(&arn))?;
-        if cluster.status != "available" {
-            let message = format!("DB cluster {} is {}", cluster.id, cluster.status);
-            return Err(Refusal(400, "InvalidDBClusterStateFault", message));
-        }
+        let (_, cluster) = self.named(region, &text("DBClusterIdentifier"))?;
+        cluster.is_available()?;
         let now = environment.now();
         let takes = environment.draw("snapshot-creation", &environment.timings.snapshot_creation);
         let mut tags = pairs(parameters, "Tags.Tag", "Key", "Value");
@@ -78,16 +70,12 @@ impl State {
             id,
             region: region.to_owned(),
             of: cluster.id.clone(),
-            engine: ENGINE.to_owned(),
-            engine_version: cluster.engine_version.clone(),
             taken_at: now,
             ready_at: now.checked_add(takes).unwrap_or(now),
-            database: copy(&cluster.database, now)?,
-            settings: cluster.settings.clone(),
-            secret_arn: cluster.secret_arn.clone(),
+            contents: cluster.contents(now)?,
             tags,
         };
-        let shown = element_of("DBClusterSnapshot", &snapshot.xml(environment));
+        let shown = snapshot.xml(environment);
         self.snapshots.push(snapshot);
         Ok(shown)
     }
@@ -107,8 +95,7 @@ impl State {
             return Err(Refusal(501, "NotSimulated", message));
         }
         if let Some(name) = parameters.get("DBClusterSnapshotIdentifier") {
-            let snapshot = self.snapshot_of(region, name)?;
-            let found = element_of("DBClusterSnapshot", &snapshot.xml(environment));
+            let found = self.snapshot_of(region, name)?.xml(environment);
             return Ok(element_of("DBClusterSnapshots", &found));
         }
         let of = parameters.get("DBClusterIdentifier");
@@ -116,7 +103,7 @@ impl State {
             .snapshots
             .iter()
             .filter(|snapshot| snapshot.region == region && of.is_none_or(|of| *of == snapshot.of))
-            .map(|snapshot| element_of("DBClusterSnapshot", &snapshot.xml(environment)))
+            .map(|snapshot| snapshot.xml(environment))
             .collect();
         Ok(element_of("DBClusterSnapshots", &found))
     }

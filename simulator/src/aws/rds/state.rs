@@ -110,8 +110,6 @@ pub(super) struct Cluster {
 
 /// The automated backup of a deleted cluster.
 pub(super) struct Retained {
-    pub(super) resource_id: String,
-    pub(super) region: String,
     pub(super) cluster: Cluster,
     pub(super) deleted_at: Timestamp,
 }

@@ -41,6 +41,11 @@ fn restore(cloud: &Cloud, to: &str, more: &[(&str, &str)]) -> Result<String, Str
     east(cloud, "RestoreDBClusterToPointInTime", &parameters)
 }
 
+fn delete(cloud: &Cloud, id: &str) -> Result<String, String> {
+    let parameters = [("DBClusterIdentifier", id), ("SkipFinalSnapshot", "true")];
+    east(cloud, "DeleteDBCluster", &parameters)
+}
+
 async fn until(cloud: &Cloud, second: f64) {
     cloud.clock.wait_until(at(second)).await;
 }
@@ -189,12 +194,7 @@ async fn what_a_restore_is_not_told_it_does_not_carry_over() {
         (plain.subnet_group.as_str(), plain.storage_type.as_str()),
         ("default", "aurora")
     );
-    east(
-        &cloud,
-        "DeleteDBCluster",
-        &[("DBClusterIdentifier", "shop-restored"), ("SkipFinalSnapshot", "true")],
-    )
-    .unwrap();
+    delete(&cloud, "shop-restored").unwrap();
     until(&cloud, 400.0).await;
     assert_eq!(restored(&cloud, "Status"), None);
     let told = [
@@ -348,7 +348,7 @@ async fn a_deleted_cluster_leaves_its_backup_where_that_is_kept() {
         error(restore("shop-restored", &resource)),
         "DBClusterAutomatedBackupNotFoundFault"
     );
-    cloud.rds.lose_cluster(&cloud, OLD, true);
+    cloud.rds.lose_cluster(&cloud, OLD);
     assert_eq!(
         error(east(&cloud, "DescribeDBClusters", &[("DBClusterIdentifier", "shop")])),
         "DBClusterNotFoundFault"
@@ -372,14 +372,10 @@ async fn a_deleted_cluster_leaves_its_backup_where_that_is_kept() {
 async fn a_cluster_is_deleted_only_without_instances_protection_and_a_global_database() {
     let cloud = shop();
     until(&cloud, 310.0).await;
-    let delete = |id: &str| {
-        let parameters = [("DBClusterIdentifier", id), ("SkipFinalSnapshot", "true")];
-        east(&cloud, "DeleteDBCluster", &parameters)
-    };
-    assert_eq!(error(delete("shop")), "InvalidDBClusterStateFault");
+    assert_eq!(error(delete(&cloud, "shop")), "InvalidDBClusterStateFault");
     restore(&cloud, "1970-01-01T00:04:00Z", &[("DeletionProtection", "true")]).unwrap();
     until(&cloud, 920.0).await;
-    assert_eq!(error(delete("shop-restored")), "InvalidParameterCombination");
+    assert_eq!(error(delete(&cloud, "shop-restored")), "InvalidParameterCombination");
     let unprotected = [
         ("DBClusterIdentifier", "shop-restored"),
         ("DeletionProtection", "false"),
@@ -399,9 +395,9 @@ async fn a_cluster_is_deleted_only_without_instances_protection_and_a_global_dat
     );
     until(&cloud, 1_230.0).await;
     east(&cloud, "DeleteDBInstance", &[instance]).unwrap();
-    assert_eq!(error(delete("shop-restored")), "InvalidDBClusterStateFault");
+    assert_eq!(error(delete(&cloud, "shop-restored")), "InvalidDBClusterStateFault");
     until(&cloud, 1_300.0).await;
-    delete("shop-restored").unwrap();
+    delete(&cloud, "shop-restored").unwrap();
     until(&cloud, 1_400.0).await;
-    assert_eq!(error(delete("shop-restored")), "DBClusterNotFoundFault");
+    assert_eq!(error(delete(&cloud, "shop-restored")), "DBClusterNotFoundFault");
 }
