@@ -154,13 +154,22 @@ fn function_arns(plan: &Plan, site: &Site) -> Vec<String> {
         let (partition, region, account) = (site.partition(), &site.region, &plan.account);
         format!("arn:{partition}:lambda:{region}:{account}:function:{name}")
     };
-    plan.functions.iter().map(|function| arn(&function.name)).collect()
+    let each = plan.functions.iter().flat_map(|function| {
+        let by_alias = function.alias.iter().map(|alias| format!("{}:{alias}", function.name));
+        [function.name.clone()].into_iter().chain(by_alias)
+    });
+    each.map(|name| arn(&name)).collect()
 }
+
+/// Of how many parts the ARN of a function is, without a version or an alias.
+const ARN_PARTS: usize = 7;
 
 /// What the ARNs of these functions, and of their versions and aliases, look like: an event source may invoke either. They are short,
 /// since a policy is; the account and the Region are those of the event source.
 fn patterns(arns: &str) -> String {
-    let each = arns.split(',').filter(|arn| !arn.is_empty()).map(|arn| {
+    // What ends in an alias is in the pattern of its function.
+    let functions = arns.split(',').filter(|arn| arn.split(':').count() == ARN_PARTS);
+    let each = functions.map(|arn| {
         let function = arn.rsplit_once(":function:").map_or(arn, |(_, name)| name);
         format!("*:function:{function},*:function:{function}:*")
     });

@@ -45,6 +45,11 @@ pub trait Effect: Send + Sync {
     /// Ends what the simulated AWS does not end by itself when its faults are lifted.
     fn lift(&self, _world: &World<'_>) {}
 
+    /// What it goes on to change by itself: the last names of places in a snapshot of the world.
+    fn changes_by_itself(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether it replaces what the scenario loses.
     fn replaces_the_disaster(&self) -> bool {
         false

@@ -117,6 +117,8 @@ pub struct Happened<'a> {
     pub child_dies: bool,
     /// Whether somebody stopped the recovery.
     pub is_stopped: bool,
+    /// What faults go on to change by themselves: the last names of places in a snapshot.
+    pub changed_by_others: Vec<&'static str>,
     /// Locks that are held now, by Region.
     pub locks: Vec<(String, String)>,
     /// Fences that people opened.

@@ -194,6 +194,11 @@ fn as_before(happened: &Happened<'_>) -> Vec<Seen> {
     let now = happened.simulation.cloud().snapshot();
     let mut differences = Vec::new();
     differ("", happened.before, &now, &mut differences);
+    let by_others = |what: &String| {
+        let place = what.split(' ').next().unwrap_or_default();
+        happened.changed_by_others.iter().any(|name| place.ends_with(name))
+    };
+    differences.retain(|what| !by_others(what));
     let each = differences.into_iter().map(|what| {
         seen(
             closing.closed_at,

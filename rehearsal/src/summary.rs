@@ -66,6 +66,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
         child_dies: effects.clone().any(Effect::ends_the_scenario),
         is_stopped: effects.clone().any(Effect::stops_the_recovery),
         can_close: !effects.clone().any(Effect::loses_the_record),
+        changed_by_others: effects.clone().flat_map(Effect::changes_by_itself).copied().collect(),
         can_tell: !effects.any(Effect::silences_announcements),
         locks,
         reopened,

@@ -3,7 +3,11 @@
 pub mod approval;
 pub mod arn;
 pub mod aws;
+#[cfg(feature = "fence")]
+mod calls;
 pub mod canary;
+#[cfg(feature = "fence")]
+pub mod cluster_variable;
 pub mod digest;
 pub mod error;
 #[cfg(feature = "sfn")]
@@ -27,6 +31,8 @@ pub mod recovery;
 #[cfg(feature = "reopen")]
 pub mod reopen;
 pub mod request;
+#[cfg(feature = "rds")]
+pub mod restore;
 #[cfg(feature = "sfn")]
 pub mod resume;
 pub mod scenario;
@@ -34,6 +40,8 @@ pub mod scenario_run;
 pub mod slices;
 #[cfg(feature = "rds")]
 pub mod snapshot;
+#[cfg(feature = "rdsdata")]
+pub mod sql;
 pub mod step;
 pub mod summary;
 #[cfg(feature = "sns")]

@@ -10,7 +10,7 @@ use shared::plan::{self, Plan};
 use shared::record::committed_heartbeat;
 
 use crate::aws::apigateway::{ALL_METHODS, MethodSettings};
-use crate::aws::lambda::Function;
+use crate::aws::lambda::{Alias, Function};
 use crate::aws::rds::NewCluster;
 use crate::aws::route53::{FailoverRecord, HealthCheck, PlainRecord, Resolver};
 use crate::cloud::Cloud;
@@ -145,8 +145,8 @@ impl Platform {
             deploy_entrances(cloud, plan, site, index == 0);
             for function in &plan.functions {
                 let environment = BTreeMap::from([
-                    ("DB_CLUSTER_ARN".to_owned(), plan.cluster_arn(site)),
-                    ("DB_SECRET_ARN".to_owned(), site.database_secret.clone()),
+                    (plan::CLUSTER_VARIABLE.to_owned(), plan.cluster_arn(site)),
+                    (plan::SECRET_VARIABLE.to_owned(), site.database_secret.clone()),
                 ]);
                 let reserved_concurrency = if index == 0 {
                     function.reserved_concurrency
@@ -156,11 +156,7 @@ impl Platform {
                 cloud.lambda.create_function(
                     &site.region,
                     &function.name,
-                    Function {
-                        environment,
-                        reserved_concurrency,
-                        ..Function::default()
-                    },
+                    deployed(function, environment, reserved_concurrency),
                 );
             }
         }
@@ -234,10 +230,32 @@ impl Platform {
         Ok(())
     }
 
-    /// Region and ARN of the cluster that takes writes.
+    /// Region and ARN of the cluster that takes customers' writes: the one that the functions of the writer's Region name.
     fn writer(&self, cloud: &Cloud) -> Option<(String, String)> {
         let cluster = cloud.rds.writer_of(cloud, &self.global_cluster)?;
-        Some((cloud.rds.region_of(&cluster)?, cluster))
+        let region = cloud.rds.region_of(&cluster)?;
+        let named = self.cluster_of_customers(cloud, &region);
+        let is_there = |named: &String| cloud.rds.region_of(named).as_ref() == Some(&region);
+        Some((region.clone(), named.filter(is_there).unwrap_or(cluster)))
+    }
+
+    /// ARN of the cluster that the function which answers customers names in a Region.
+    pub fn cluster_of_customers(&self, cloud: &Cloud, region: &str) -> Option<String> {
+        let function = cloud.lambda.function(region, &self.function)?;
+        let environment = function.environment_of_customers()?;
+        environment.get(plan::CLUSTER_VARIABLE).cloned()
+    }
+
+    /// The loss that customers had, in seconds: from their last write that survived to the last one that they were told is kept and that
+    /// is gone; 0 where none is gone.
+    pub fn gone_seconds(&self, cloud: &Cloud) -> Option<f64> {
+        let lost = self.acknowledged_and_lost(cloud, Timestamp::UNIX_EPOCH, cloud.now());
+        let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
+            return Some(0.0);
+        };
+        let before = self.acknowledged(Timestamp::UNIX_EPOCH, *first);
+        let survived = before.iter().rev().find(|write| write.at < *first)?;
+        Some((last.as_millisecond() - survived.at.as_millisecond()) as f64 / 1000.0)
     }
 
     /// Answers `GET path` at `host`, as somebody behind `resolver` sees it; no answer ever, if nobody reaches its Region.
@@ -371,7 +389,7 @@ impl Platform {
                 Some(0) => Err(Unserved::FunctionOff),
                 _ => function
                     .environment_of_customers()
-                    .and_then(|environment| environment.get("DB_CLUSTER_ARN"))
+                    .and_then(|environment| environment.get(plan::CLUSTER_VARIABLE))
                     .cloned()
                     .ok_or(Unserved::Database),
             })
@@ -431,6 +449,27 @@ impl Platform {
             _ => None,
         });
         Some(written.collect())
+    }
+}
+
+/// A function as the platform's stack makes it: where customers reach it by an alias, that leads to its first version.
+fn deployed(function: &plan::Function, environment: BTreeMap<String, String>, reserved: Option<u32>) -> Function {
+    let first = Alias {
+        version: 1,
+        weights: json!({}),
+        changes: 0,
+    };
+    Function {
+        versions: vec![environment.clone()],
+        environment,
+        reserved_concurrency: reserved,
+        aliases: function
+            .alias
+            .iter()
+            .map(|alias| (alias.clone(), first.clone()))
+            .collect(),
+        served_through: function.alias.clone(),
+        ..Function::default()
     }
 }
 

@@ -3,8 +3,8 @@
 //! A function's `deploy.yaml` has its IAM statements, and where it needs them: `Record` and `RecordThere`, what it does with the
 //! tables of records here and in the other Region, of which the partitions follow from the items that the step changes; `MemorySize`; `MaximumRetryAttempts`, of
 //! what calls it asynchronously; `PlatformFunctions`, the Region (`Here`, `Other`) whose functions of the platform it stops
-//! and starts, or `Seen`, where it only looks at those here; `Observes`, for one that the observer's Region has too; `Rules` and
-//! `Schedules`, which call it. What a machine calls is read from its definition; a `<machine>.deploy.yaml` beside that has the
+//! and starts, or what it does with those here: `Seen`, it looks at them; `Read`, also at their versions; `Pointed`, it changes their
+//! variables; `Observes`, for one that the observer's Region has too; `Rules` and `Schedules`, which call it. What a machine calls is read from its definition; a `<machine>.deploy.yaml` beside that has the
 //! IAM statements that its calls do not tell. In both, `scenario_machines` are the machines of scenarios.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,9 +212,13 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
         }
     }
     let region = &step["PlatformFunctions"];
-    if !(region.is_null() || ["Here", "Other", "Seen"].iter().any(|known| region == known)) {
+    if !(region.is_null()
+        || ["Here", "Other", "Pointed", "Read", "Seen"]
+            .iter()
+            .any(|known| region == known))
+    {
         return Err(format!(
-            "{file}: PlatformFunctions is Here, Other or Seen, not {region}"
+            "{file}: PlatformFunctions is Here, Other, Pointed, Read or Seen, not {region}"
         ));
     }
     step.extend([
@@ -231,12 +235,12 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
 }
 
 /// Where a step may write: where the items are that it changes, and the timeline of what a machine calls. In the other Region it
-/// keeps what a fence found there, and nothing else.
+/// keeps what a fence found there, which cluster customers use and that the service is stopped, and nothing else.
 fn partitions(function: &Function, is_there: bool) -> BTreeSet<Partition> {
-    let of_a_fence = |kind: &&str| !is_there || *kind == "fenced";
+    let may_be = |kind: &&str| !is_there || ["fenced", "served", "stopped"].contains(kind);
     let keeps_timeline = function.called_by.contains(&Caller::Machine) && !is_there;
     let timeline = keeps_timeline.then_some(Partition::Recovery);
-    let kinds = function.writes.iter().copied().filter(of_a_fence);
+    let kinds = function.writes.iter().copied().filter(may_be);
     kinds.filter_map(Partition::of).chain(timeline).collect()
 }
 

@@ -12,10 +12,16 @@ use crate::plan_file::parse;
 const EXAMPLE: &str = include_str!("../../../radiant.plan.yaml");
 const EXAMPLE_FILE: &str = "radiant.plan.yaml";
 /// Each scenario that has a runbook.
-const RUNBOOKS: [(Scenario, &str); 1] = [(
-    Scenario::REGION_FAILURE,
-    include_str!("../../../docs/runbooks/region-failure.md"),
-)];
+const RUNBOOKS: [(Scenario, &str); 2] = [
+    (
+        Scenario::DATABASE_CORRUPTION,
+        include_str!("../../../docs/runbooks/database-corruption.md"),
+    ),
+    (
+        Scenario::REGION_FAILURE,
+        include_str!("../../../docs/runbooks/region-failure.md"),
+    ),
+];
 /// Where the pages stand that a runbook links to, seen from its folder.
 const LINKED: &str = "](../";
 
@@ -59,6 +65,7 @@ fn names(example: &Plan, plan: &Plan, file: &Path) -> Vec<(String, String)> {
             plan.workload.clone(),
             format!("{}-recovery", plan.workload),
             format!("{}-region-switch", plan.workload),
+            format!("{}-restored-", plan.workload),
             format!("{}-fence-region", plan.workload),
             plan.automation.table.clone(),
             // The example's topic and table have the same name: the word before tells them apart.
@@ -77,6 +84,8 @@ fn names(example: &Plan, plan: &Plan, file: &Path) -> Vec<(String, String)> {
                 .as_ref()
                 .map_or_else(String::new, |observer| observer.region.clone()),
             plan.alarm(Scenario::REGION_FAILURE, SiteName::Standby)
+                .map_or_else(String::new, |alarm| alarm.name.clone()),
+            plan.alarm(Scenario::DATABASE_CORRUPTION, SiteName::Primary)
                 .map_or_else(String::new, |alarm| alarm.name.clone()),
         ]
     };

@@ -10,7 +10,7 @@ use aws_sdk_rds::types::DbCluster;
 use jiff::{SignedDuration, Timestamp};
 use shared::error::StepError;
 use shared::global_database::GlobalDatabase;
-use shared::record::Probed;
+use shared::record::{Probed, ServedFrom, Stopped};
 
 use crate::fitness::Fitness;
 use crate::heartbeats::Heartbeats;
@@ -105,6 +105,10 @@ pub(crate) struct Evidence {
     pub(crate) health: Health,
     /// This Region's heartbeats, where its cluster takes the writes before anything was decided.
     pub(crate) heartbeats: Result<Option<Heartbeats>, StepError>,
+    /// The restored cluster that customers use in place of the plan's, if they do.
+    pub(crate) served_from: Option<ServedFrom>,
+    /// That the other Region's service was stopped on purpose, if it was.
+    pub(crate) stopped: Option<Stopped>,
     /// What later steps need of this Region.
     pub(crate) fitness: Fitness,
 }

@@ -225,11 +225,15 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             (_, Some(_)) if !already_here => Begun::ByThisRecovery,
             (_, _) => Begun::BySomebody,
         },
-        more_doubts: [writer::doubt(&evidence.database), evidence.fitness.doubt(input)]
-            .into_iter()
-            .flatten()
-            .filter(|_| promotion == Promotion::NotStarted)
-            .collect(),
+        more_doubts: [
+            writer::doubt(&evidence.database),
+            evidence.fitness.doubt(input),
+            stopped_on_purpose(input, evidence),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|_| promotion == Promotion::NotStarted)
+        .collect(),
     };
     let ask = proposal.ask(&warnings, &evidence.health.says);
     let is_unknown = signals.iter().any(|signal| signal.says == Says::Unknown);
@@ -326,6 +330,33 @@ fn switchover_blockers(signals: &[Signal]) -> Vec<String> {
         .collect()
 }
 
+/// That the other Region's service was stopped on purpose, and why that is a reason to ask.
+fn stopped_on_purpose(input: &Input, evidence: &Evidence) -> Option<String> {
+    let stopped = evidence.stopped.as_ref()?;
+    (stopped.region == input.other.region).then(|| {
+        format!(
+            "recovery {} stopped the service in {} on purpose at {}, so that it is down for that reason; a failover would bring the \
+             damaged data here",
+            stopped.recovery, stopped.region, stopped.at
+        )
+    })
+}
+
+/// Why nothing may move by the global database: customers use another cluster, and this one has the damaged data.
+fn served_elsewhere(input: &Input, evidence: &Evidence) -> Option<String> {
+    let served = evidence.served_from.as_ref()?;
+    let is_of_the_plan = [&input.here, &input.other]
+        .iter()
+        .any(|site| site.cluster_arn == served.cluster_arn);
+    (!is_of_the_plan).then(|| {
+        format!(
+            "customers use cluster {} since {} (recovery {}), and global database {} still has the damaged data. Build a global database \
+             from that cluster, name its clusters in the plan, and push the plan; until then there is no copy of the data to move to",
+            served.cluster, served.at, served.recovery, evidence.database.id
+        )
+    })
+}
+
 /// What forbids promoting the cluster in this Region.
 fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
     let (database, here) = (&evidence.database, &evidence.here);
@@ -337,6 +368,9 @@ fn blockers_here(input: &Input, evidence: &Evidence) -> Vec<String> {
         ));
     }
     let promotion = database.promotion(&input.here.cluster_arn);
+    if promotion == Promotion::NotStarted {
+        blockers.extend(served_elsewhere(input, evidence));
+    }
     blockers.extend(writer::blockers(input, database));
     let status = here.status().unwrap_or("without a status");
     let member = database.member(&input.here.cluster_arn);
@@ -611,6 +645,8 @@ pub(crate) mod tests {
         ApiSlice, ApprovalSlice, DatabaseSlice, DnsMethod, DnsSlice, ObserverSlice, OutsideSlice, ProbeSlice, SiteSlice,
     };
 
+    use shared::record::{ServedFrom, Stopped};
+
     use super::*;
     use crate::evidence::{Datapoints, Health, NoLag, Observed};
     use crate::fitness::Fitness;
@@ -744,8 +780,61 @@ pub(crate) mod tests {
             proof: Ok(()),
             health: Health::default(),
             heartbeats: Ok(None),
+            served_from: None,
+            stopped: None,
             fitness: Fitness::default(),
         }
+    }
+
+    #[test]
+    fn a_service_that_was_stopped_on_purpose_is_not_taken_for_a_lost_region() {
+        let mut stopped = lost_region();
+        stopped.stopped = Some(Stopped {
+            region: input(Intent::Decide).other.region,
+            recovery: "a-restore".to_owned(),
+            at: minute(9),
+        });
+        let asked = judged(&input(Intent::Decide), &stopped);
+        assert_eq!((asked.ask.people, asked.blockers.len()), (2, 0));
+        assert!(
+            asked.ask.because.contains("a-restore stopped the service"),
+            "{}",
+            asked.ask.because
+        );
+        stopped.stopped = stopped.stopped.map(|stopped| Stopped {
+            region: input(Intent::Decide).here.region,
+            ..stopped
+        });
+        assert_eq!(judged(&input(Intent::Decide), &stopped).ask.people, 0);
+    }
+
+    #[test]
+    fn nothing_moves_by_a_global_database_that_has_the_damaged_data() {
+        let served = |cluster_arn: &str| {
+            let served = ServedFrom {
+                cluster: "restored".to_owned(),
+                cluster_arn: cluster_arn.to_owned(),
+                instead_of: OTHER.to_owned(),
+                restore_to: minute(1),
+                recovery: "a-restore".to_owned(),
+                at: minute(9),
+            };
+            Evidence {
+                served_from: Some(served),
+                ..lost_region()
+            }
+        };
+        for intent in [Intent::Decide, Intent::Failover, Intent::Switchover] {
+            let blockers = judged(&input(intent), &served("arn:restored")).blockers;
+            assert!(
+                blockers
+                    .iter()
+                    .any(|why| why.contains("customers use cluster restored")),
+                "{blockers:?}"
+            );
+        }
+        let rebuilt = judged(&input(Intent::Decide), &served(OTHER));
+        assert_eq!(rebuilt.blockers, Vec::<String>::new(), "the plan names it");
     }
 
     #[test]

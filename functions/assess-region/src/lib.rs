@@ -118,6 +118,8 @@ impl Step for AssessRegion {
             last_committed,
             health,
             before,
+            served_from,
+            stopped,
             fitness,
         ) = tokio::join!(
             biased;
@@ -131,6 +133,8 @@ impl Step for AssessRegion {
             self.record.last_committed_heartbeat(workload, other_region),
             evidence::health(&self.health, other_region),
             self.record.decision::<Decision>(&input.recovery),
+            self.record.served_from(workload),
+            self.record.stopped(workload),
             fitness::of_this_region(&self.aws, &self.record, &input),
         );
         let (mut evidence, before) = (
@@ -147,6 +151,8 @@ impl Step for AssessRegion {
                 proof,
                 health,
                 heartbeats: Ok(None),
+                served_from: served_from?,
+                stopped: stopped?,
                 fitness,
             },
             before?,

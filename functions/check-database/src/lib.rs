@@ -7,22 +7,19 @@
 use std::time::Duration;
 
 use aws_sdk_rds::types::DbCluster;
-use aws_sdk_rdsdata::error::ProvideErrorMetadata;
 use aws_sdk_rdsdata::types::{Field, SqlParameter};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::canary;
-use shared::error::{ErrorKind, StepError};
+use shared::error::StepError;
 use shared::global_database::{GlobalDatabase, NotBegun, Promotion, describe_cluster, serves};
 use shared::record::{Record, Sighting, Warning, WarningCode, go_on_without_record};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
+use shared::sql::{Found, Reached, Refusal, STATEMENT, number, text, unless_waking};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
-
-/// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
-const STATEMENT: Duration = Duration::from_secs(47);
 
 /// Which database to look at.
 #[derive(Debug, Deserialize)]
@@ -214,9 +211,9 @@ impl CheckDatabase {
         // Customers wait for the database and not for this, so that it is not asked for again in another turn; but without
         // it the loss stays unmeasured.
         let found = self
-            .query_by(
+            .database(input)
+            .first_field(
                 &self.patient_data,
-                input,
                 &sql,
                 vec![number("decided", decided_at.as_millisecond())],
             )
@@ -227,94 +224,19 @@ impl CheckDatabase {
         })
     }
 
+    fn database<'a>(&self, input: &'a Input) -> Reached<'a> {
+        Reached {
+            cluster_arn: &input.here.cluster_arn,
+            secret_arn: &input.here.secret_arn,
+            database: &input.database.name,
+        }
+    }
+
     /// Runs one statement, once, and gives the first field of its first row.
     async fn query(&self, input: &Input, sql: &str, parameters: Vec<SqlParameter>) -> Result<Option<Field>, Refusal> {
-        self.query_by(&self.data, input, sql, parameters).await
-    }
-
-    async fn query_by(
-        &self,
-        client: &aws_sdk_rdsdata::Client,
-        input: &Input,
-        sql: &str,
-        parameters: Vec<SqlParameter>,
-    ) -> Result<Option<Field>, Refusal> {
-        let output = client
-            .execute_statement()
-            .resource_arn(&input.here.cluster_arn)
-            .secret_arn(&input.here.secret_arn)
-            .database(&input.database.name)
-            .sql(sql)
-            .set_parameters(Some(parameters))
-            .send()
-            .await
-            .map_err(|error| Refusal {
-                code: error.code().map(str::to_owned),
-                error: StepError::aws("rds-data:ExecuteStatement", &input.here.cluster_arn, error),
-            })?;
-        Ok(output
-            .records
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .and_then(|row| row.into_iter().next()))
+        self.database(input).first_field(&self.data, sql, parameters).await
     }
 }
-
-/// Why a statement was not run.
-struct Refusal {
-    code: Option<String>,
-    error: StepError,
-}
-
-/// What a statement found.
-#[derive(Debug)]
-enum Found {
-    Field(Option<Field>),
-    Missing(String),
-}
-
-/// A database that has just been promoted refuses for a while; that is waited for. Any other error stays one: a table that
-/// is missing does not come by waiting.
-fn unless_waking(found: Result<Option<Field>, Refusal>) -> Result<Found, StepError> {
-    let Refusal { code, mut error } = match found {
-        Ok(field) => return Ok(Found::Field(field)),
-        Err(refusal) => refusal,
-    };
-    match code.as_deref() {
-        // DatabaseNotFoundException: the cluster has no writer instance yet.
-        Some(
-            code @ ("DatabaseNotFoundException"
-            | "DatabaseUnavailableException"
-            | "DatabaseResumingException"
-            | "InvalidResourceStateException"
-            | "StatementTimeoutException"
-            | "ServiceUnavailableError"
-            | "InternalServerErrorException"),
-        ) => Ok(Found::Missing(format!("the Data API answers {code}"))),
-        // What the Data API says when its connection to the database ended early.
-        Some("BadRequestException") if error.message.contains("Communications link failure") => Ok(Found::Missing(
-            "the Data API has no connection to the database".to_owned(),
-        )),
-        Some("DatabaseErrorException") => match WAKING.iter().find(|waking| error.message.contains(*waking)) {
-            Some(waking) => Ok(Found::Missing(format!("the database answers \"{waking}\""))),
-            None => {
-                error.kind = ErrorKind::VerificationFailed;
-                Err(error)
-            }
-        },
-        _ => Err(error),
-    }
-}
-
-/// What PostgreSQL says while it starts or is still a replica: SQLSTATE 25006 and 57P03. Source: PostgreSQL's own messages.
-const WAKING: [&str; 5] = [
-    "read-only transaction",
-    "during recovery",
-    "the database system is starting up",
-    "the database system is not accepting connections",
-    "the database system is shutting down",
-];
 
 fn missing_promotion(database: &GlobalDatabase, here: &SiteSlice) -> Option<String> {
     match database.promotion(&here.cluster_arn) {
@@ -351,20 +273,6 @@ fn not_ready(missing: String) -> Output {
         last_committed_at: None,
         warnings: vec![],
     }
-}
-
-fn text(name: &str, value: &str) -> SqlParameter {
-    SqlParameter::builder()
-        .name(name)
-        .value(Field::StringValue(value.to_owned()))
-        .build()
-}
-
-fn number(name: &str, value: i64) -> SqlParameter {
-    SqlParameter::builder()
-        .name(name)
-        .value(Field::LongValue(value))
-        .build()
 }
 
 #[cfg(test)]
@@ -407,43 +315,6 @@ mod tests {
             missing_in_cluster(&cluster("available", &reader), &here())
                 .unwrap()
                 .contains("no writer")
-        );
-    }
-
-    #[test]
-    fn only_a_database_that_wakes_up_is_waited_for() {
-        let refusal = |code: &str| {
-            let error = StepError::new(ErrorKind::Denied, "no");
-            unless_waking(Err(Refusal {
-                code: Some(code.to_owned()),
-                error,
-            }))
-        };
-        assert!(matches!(refusal("DatabaseNotFoundException"), Ok(Found::Missing(_))));
-        let says = |message: &str| {
-            let error = StepError::new(ErrorKind::Internal, message);
-            unless_waking(Err(Refusal {
-                code: Some("DatabaseErrorException".to_owned()),
-                error,
-            }))
-        };
-        let replica = says("ERROR: cannot execute INSERT in a read-only transaction; SQLState: 25006");
-        assert!(matches!(replica, Ok(Found::Missing(missing)) if missing.contains("read-only")));
-        let link = Refusal {
-            code: Some("BadRequestException".to_owned()),
-            error: StepError::new(
-                ErrorKind::InvalidInput,
-                "BadRequestException: Communications link failure",
-            ),
-        };
-        assert!(matches!(unless_waking(Err(link)), Ok(Found::Missing(_))));
-        assert_eq!(refusal("BadRequestException").unwrap_err().kind, ErrorKind::Denied);
-        let missing_table = says("ERROR: relation \"recovery.canary\" does not exist; Position: 13; SQLState: 42P01");
-        assert_eq!(missing_table.unwrap_err().kind, ErrorKind::VerificationFailed);
-        assert_eq!(refusal("AccessDeniedException").unwrap_err().kind, ErrorKind::Denied);
-        assert_eq!(
-            refusal("HttpEndpointNotEnabledException").unwrap_err().kind,
-            ErrorKind::Denied
         );
     }
 }

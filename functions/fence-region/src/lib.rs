@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Looked, Noted, Setting, side_by_side};
+use shared::fence::{Fence, Noted, Setting, open, seen_and_not, side_by_side, why_open};
 use shared::plan::Function;
 use shared::record::{Fenced, FencedFor, Missing, Record, Resource, Undo, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
@@ -206,8 +206,10 @@ impl FenceRegion {
     async fn note_undos(&self, input: &Input, open: Vec<Setting>) -> Result<(Vec<Setting>, Vec<Missing>), StepError> {
         let (mut noted, mut failed) = (Vec::new(), Vec::new());
         for settings in open.chunks(NOTES_AT_ONCE) {
-            let undos: Result<Vec<Undo>, StepError> =
-                settings.iter().map(|now| undo(now, &input.other.region)).collect();
+            let undos: Result<Vec<Undo>, StepError> = settings
+                .iter()
+                .map(|now| now.undo(Self::NAME, "unfence-region", &input.other.region))
+                .collect();
             match self.record.note_undos(&input.recovery, &undos?).await {
                 Ok(()) => noted.extend_from_slice(settings),
                 Err(error) if error.kind == ErrorKind::Preempted => return Err(error),
@@ -253,28 +255,6 @@ fn first_notes(notes: &[Undo]) -> Noted {
     Noted::read(standing.map(|undo| (&undo.resource, &undo.previous)))
 }
 
-fn seen_and_not(looked: Vec<Looked>) -> (Vec<Setting>, Vec<Missing>) {
-    let (mut seen, mut not_seen) = (Vec::new(), Vec::new());
-    for looked in looked {
-        match looked.setting {
-            Ok(setting) => seen.push(setting),
-            Err(error) => not_seen.push(Missing::new(looked.resource, &error).because(&error)),
-        }
-    }
-    (seen, not_seen)
-}
-
-/// What is not fenced yet, in the order in which it is changed: the stage keeps customers out, then functions stop.
-fn open(seen: &[Setting]) -> Vec<Setting> {
-    let mut open: Vec<Setting> = seen.iter().filter(|now| !now.is_fenced()).cloned().collect();
-    open.sort_by_key(|setting| match setting {
-        Setting::Stage { .. } => 0,
-        Setting::Function { .. } => 1,
-        Setting::EventSource { .. } => 2,
-    });
-    open
-}
-
 /// What each resource was before this recovery changed anything.
 fn before(seen: Vec<Setting>, noted: &BTreeMap<String, Setting>, region: &str) -> BTreeMap<Resource, Setting> {
     let each = seen.into_iter().map(|now| {
@@ -315,7 +295,7 @@ fn missing_notes(
         .map(|(resource, setting)| {
             Ok(Fenced {
                 resource: resource.clone(),
-                previous: kept(setting)?,
+                previous: setting.kept()?,
                 recovery: recovery.clone(),
                 fenced_for: FencedFor::RegionMove,
                 shut_before: setting.is_fenced(),
@@ -323,52 +303,6 @@ fn missing_notes(
             })
         })
         .collect()
-}
-
-fn undo(now: &Setting, region: &str) -> Result<Undo, StepError> {
-    let by_hand = now.by_hand(&now.fenced(), region);
-    Ok(Undo {
-        step: FenceRegion::NAME.to_owned(),
-        resource: now.resource(region),
-        previous: kept(now)?,
-        taken_back_by: Some(format!("unfence-region, or: {by_hand}")),
-        by_hand: Some(by_hand),
-        taken_back_at: None,
-    })
-}
-
-fn kept(setting: &Setting) -> Result<serde_json::Value, StepError> {
-    serde_json::to_value(setting).map_err(|error| {
-        StepError::new(
-            ErrorKind::Internal,
-            format!("the setting could not be written as JSON: {error}; this is a defect"),
-        )
-    })
-}
-
-/// Why a resource that was changed is not known to be fenced; nothing where it is. What is seen counts, whatever the call
-/// answered.
-fn why_open(
-    was: &Setting,
-    region: &str,
-    made: Result<(), StepError>,
-    again: Result<Setting, StepError>,
-) -> Option<Missing> {
-    let missing = |reason: String| Missing::new(was.resource(region), reason);
-    let failed = |reason: String, error: &StepError| Some(missing(reason).because(error));
-    match (made, again) {
-        (_, Ok(now)) if now.is_fenced() => None,
-        (Err(error), Ok(now)) if now == *was => failed(error.to_string(), &error),
-        (_, Ok(now)) => Some(missing(format!(
-            "it was fenced, but is {} again; check what changes it",
-            now.describe()
-        ))),
-        (Ok(()), Err(error)) => failed(
-            format!("AWS accepted the change, but reading it back failed: {error}"),
-            &error,
-        ),
-        (Err(error), Err(_)) => failed(format!("unknown whether it was changed: {error}"), &error),
-    }
 }
 
 fn output(region: &str, resources: usize, changed: usize, unconfirmed: Vec<Missing>) -> Output {
@@ -436,7 +370,9 @@ mod tests {
 
     #[test]
     fn what_was_there_before_is_what_was_noted_first() {
-        let note = undo(&function("f", Some(7)), REGION).unwrap();
+        let note = function("f", Some(7))
+            .undo(FenceRegion::NAME, "unfence-region", REGION)
+            .unwrap();
         let now = vec![function("f", Some(0)), function("g", Some(3))];
         let before_it = before(now.clone(), &first_notes(std::slice::from_ref(&note)).before, REGION);
         assert_eq!(before_it[&note.resource], function("f", Some(7)));

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod people;
 pub mod processes;
 pub mod region;
+pub mod restore;
 pub mod standby;
 
 /// Every kind of fault that scenarios share, in the order from which campaigns draw.
@@ -47,6 +48,12 @@ pub static KINDS: &[&FaultKind] = &[
     &database::STALE_READS,
     &database::TARGET_UNNAMED,
     &database::THIRD_WRITER,
+    &restore::STUCK,
+    &restore::FAILED,
+    &restore::REFUSED,
+    &restore::QUOTA,
+    &restore::ENCRYPTED_VARIABLES,
+    &restore::CONCURRENT_DEPLOY,
     &standby::BROKEN,
     &standby::OLD_SIDE_DENIED,
     &people::ASLEEP,

@@ -237,7 +237,9 @@ fn set_wrong(world: &World<'_>, part: Part) {
             for function in &world.plan.functions {
                 if let Some(mut wrong) = cloud.lambda.function(here, &function.name) {
                     let elsewhere = format!("{arn}-of-before");
-                    wrong.environment.insert("DB_CLUSTER_ARN".to_owned(), elsewhere);
+                    wrong
+                        .environment
+                        .insert(shared::plan::CLUSTER_VARIABLE.to_owned(), elsewhere);
                     cloud.lambda.create_function(here, &function.name, wrong);
                 }
             }

@@ -5,13 +5,19 @@ use std::str::FromStr;
 use crate::disaster::{Disaster, Start, vocabulary};
 use crate::fault::{Area, Fault, FaultKind, Fits, Vocabulary};
 use crate::faults::KINDS;
-use crate::faults::standby;
+use crate::faults::{restore, standby};
 
+pub mod database_corruption;
 pub mod region_failure;
 pub mod region_return;
+pub(crate) mod watching;
 
 /// Every scenario that is built in.
-pub const ALL: &[&'static dyn Disaster] = &[&region_failure::RegionFailure, &region_return::RegionReturn];
+pub const ALL: &[&'static dyn Disaster] = &[
+    &region_failure::RegionFailure,
+    &region_return::RegionReturn,
+    &database_corruption::DatabaseCorruption,
+];
 
 /// The scenario of that name.
 pub fn named(name: &str) -> Option<&'static dyn Disaster> {
@@ -74,6 +80,8 @@ pub fn fault_values() -> Vec<(&'static str, String)> {
                 standby::FENCED.map(standby::Part::name).join(", ")
             ),
         ),
+        ("<parameter>", restore::PARAMETERS.join(", ")),
+        ("<what>", restore::QUOTAS.map(|(name, _)| name).join(", ")),
         ("<rate>", "more than 0, at most 1; 0.2 is one of five".to_owned()),
         ("<service>", services.join(", ")),
         ("<state>", states.join(", ")),
@@ -106,6 +114,8 @@ mod tests {
                 .replace("<step>", "promote-database")
                 .replace("<state>", "PromoteDatabase")
                 .replace("<duration>", "15m")
+                .replace("<parameter>", "KmsKeyId")
+                .replace("<what>", "clusters")
                 .replace("<part>:<how>", "stage:missing")
                 .replace("<part>", "stage")
                 .replace("[:<n>]", ":2")

@@ -12,13 +12,13 @@ use crate::fault::FaultKind;
 use crate::faults::{calls, database, evidence, region, standby};
 use crate::happened::Invariant;
 use crate::moment::Moment;
+use crate::scenarios::watching;
 use crate::truth::Truth;
 use crate::world::World;
 
 pub(crate) mod invariants;
-pub(crate) mod watching;
 
-pub use watching::{Alarms, alarms};
+pub use crate::scenarios::watching::{Alarms, alarms};
 
 /// A Region is lost.
 pub struct RegionFailure;

@@ -15,7 +15,8 @@ use crate::fault::FaultKind;
 use crate::faults::{database, region, standby};
 use crate::happened::Invariant;
 use crate::moment::Moment;
-use crate::scenarios::region_failure::{OPERATIONS, RegionFailure, invariants, lose_primary, watching};
+use crate::scenarios::region_failure::{OPERATIONS, RegionFailure, invariants, lose_primary};
+use crate::scenarios::watching;
 use crate::truth::Truth;
 use crate::world::World;
 

@@ -1,6 +1,7 @@
 //! Tests of rehearsals. One program, since linking each file by itself takes longer than running it.
 
 mod broken;
+mod corruption;
 mod defects;
 mod faults;
 mod planted;

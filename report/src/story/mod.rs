@@ -1,5 +1,6 @@
 //! The stories of the scenarios. One that is not here is told by what holds of every recovery.
 
+pub(crate) mod database_corruption;
 pub(crate) mod region_failure;
 pub(crate) mod told;
 
@@ -7,11 +8,15 @@ use std::sync::{PoisonError, RwLock};
 
 use shared::scenario::Scenario;
 
+use database_corruption::DatabaseCorruption;
 use region_failure::RegionFailure;
 use told::{Plain, Story};
 
 /// Each scenario that has a story of its own.
-const STORIES: [(Scenario, &dyn Story); 1] = [(Scenario::REGION_FAILURE, &RegionFailure)];
+const STORIES: [(Scenario, &dyn Story); 2] = [
+    (Scenario::DATABASE_CORRUPTION, &DatabaseCorruption),
+    (Scenario::REGION_FAILURE, &RegionFailure),
+];
 
 /// What [`add`] brought.
 static ADDED: RwLock<Vec<(Scenario, &'static dyn Story)>> = RwLock::new(Vec::new());

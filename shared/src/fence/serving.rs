@@ -5,6 +5,7 @@ use aws_sdk_lambda::types::{LastUpdateStatus, State};
 
 use super::setting::{EVERY_METHOD, Setting, Throttling};
 use crate::error::{ErrorKind, StepError};
+use crate::plan::{CLUSTER_VARIABLE, SECRET_VARIABLE};
 use crate::slices::SiteSlice;
 
 /// Whether a function may run. Errors: `Conflict` while it is being made, `VerificationFailed` where it does not fit.
@@ -42,8 +43,8 @@ fn fit_to_run(configuration: &GetFunctionConfigurationOutput, here: &SiteSlice) 
     }
     let variable = |name: &str| environment?.variables()?.get(name).map(String::as_str);
     for (name, wanted) in [
-        ("DB_CLUSTER_ARN", &here.cluster_arn),
-        ("DB_SECRET_ARN", &here.secret_arn),
+        (CLUSTER_VARIABLE, &here.cluster_arn),
+        (SECRET_VARIABLE, &here.secret_arn),
     ] {
         match variable(name) {
             Some(value) if value == wanted => {}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 use serde::{Deserialize, Serialize};
 
+use crate::error::StepError;
 use crate::record::Resource;
 
 /// The key of the throttling that holds for every method of a stage without its own.
@@ -39,6 +40,15 @@ pub enum Setting {
         /// The limits by method, as API Gateway names them: `*/*`, or `~1orders/GET`. These win over `*/*`.
         throttling: BTreeMap<String, Throttling>,
     },
+}
+
+/// A resource that was looked at.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The resource, as [`Setting::resource`] names it.
+    pub resource: Resource,
+    /// What it is set to, or why that was not seen.
+    pub setting: Result<Setting, StepError>,
 }
 
 /// How many requests a method lets through; 0 means none, -1 that it has no limit of its own.

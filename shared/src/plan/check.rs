@@ -28,6 +28,7 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
     }
     buckets(plan, &mut problems);
     heartbeat(plan, &mut problems);
+    database_checks(plan, &mut problems);
     let functions = plan.functions.iter().map(|function| function.name.as_str());
     problems.twice(
         functions
@@ -285,6 +286,48 @@ fn heartbeat(plan: &Plan, problems: &mut Problems) {
             "a heartbeat every {every} cannot show whether an RPO target of {target} was met; write it more often"
         );
         problems.add("/database/heartbeat/every", message);
+    }
+}
+
+/// What a check's statement may begin with: it reads, and nothing else.
+const READS: [&str; 2] = ["SELECT", "WITH"];
+/// Words of statements that write, which `WITH` can hide.
+const WRITES: [&str; 7] = ["INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "INTO", "CALL"];
+
+fn database_checks(plan: &Plan, problems: &mut Problems) {
+    let checks = &plan.database.checks;
+    for (i, check) in checks.iter().enumerate() {
+        let mut words = check.sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let verb = words.clone().find(|word| !word.is_empty()).unwrap_or_default();
+        let path = format!("/database/checks/{i}/sql");
+        if check.sql.contains(';') {
+            problems.add(&path, "has a semicolon; give one statement, without one");
+        } else if !READS.iter().any(|reads| verb.eq_ignore_ascii_case(reads)) {
+            problems.add(
+                &path,
+                format!("begins with {verb}; give one SELECT, which changes nothing"),
+            );
+        } else if let Some(word) = words.find(|word| WRITES.iter().any(|writes| word.eq_ignore_ascii_case(writes))) {
+            problems.add(
+                &path,
+                format!("has the word {word}, with which a statement can write; give one SELECT without it"),
+            );
+        }
+    }
+    let names = checks.iter().map(|check| check.name.as_str()).enumerate();
+    problems.twice(
+        names.map(|(i, name)| (format!("/database/checks/{i}/name"), name)),
+        "the check",
+    );
+    let restores = plan
+        .scenarios
+        .keys()
+        .any(|scenario| *scenario == Scenario::DATABASE_CORRUPTION);
+    if restores && (plan.workload.contains("--") || plan.workload.ends_with('-')) {
+        problems.add(
+            "/workload",
+            "has two hyphens in a row, or one at its end; a restored cluster is called by it, and RDS takes no such name",
+        );
     }
 }
 

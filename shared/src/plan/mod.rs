@@ -23,6 +23,11 @@ use crate::scenario::Scenario;
 const SECRET_ARN: &str =
     r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$";
 
+/// The environment variable by which the platform's functions know the ARN of the cluster that they use.
+pub const CLUSTER_VARIABLE: &str = "DB_CLUSTER_ARN";
+/// Likewise that of the secret with the database's credentials.
+pub const SECRET_VARIABLE: &str = "DB_SECRET_ARN";
+
 /// The form of a Region's name.
 const REGION_NAME: &str = r"^[a-z]{2}(-[a-z]+)+-[0-9]$";
 /// The form of a domain name.
@@ -194,6 +199,26 @@ pub struct Database {
     pub name: String,
     /// The row that tells how old the last surviving write is.
     pub heartbeat: Heartbeat,
+    /// What shows that the data are right: each is asked of a restored database before customers reach it, and stops the cut-over
+    /// where it finds something else. Left out, people decide without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub checks: Vec<DatabaseCheck>,
+}
+
+/// A question to the database whose answer is known where the data are right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseCheck {
+    /// Its name, for people.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::CHECK))]
+    pub name: String,
+    /// One `SELECT` that gives one value, within 45 s. Values that the Data API does not know are cast to text.
+    #[schemars(length(min = 1, max = 2000))]
+    pub sql: String,
+    /// The value, as text.
+    #[schemars(length(max = 200))]
+    pub finds: String,
 }
 
 /// The heartbeat that the platform writes.
@@ -218,6 +243,11 @@ pub struct Function {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub reserved_concurrency: Option<u32>,
+    /// The alias that customers are served through; left out, they are served by `$LATEST`. A change of its variables reaches nobody
+    /// until the alias leads to a version with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,128}$"), extend("patternErrorMessage" = form::ALIAS))]
+    pub alias: Option<String>,
 }
 
 /// The public name.

@@ -11,6 +11,8 @@
 //! | `workload#<name>` | `fence-watch` | what the look at this Region's fence found so far |
 //! | `workload#<name>` | `reopen-approval#<id>#<who>` | that a person wants this Region opened, whatever the recovery does |
 //! | `workload#<name>` | `reopened#<id>` | that people opened what that recovery had fenced here |
+//! | `workload#<name>` | `served` | the restored cluster that customers use in place of the plan's |
+//! | `workload#<name>` | `stopped` | that a recovery has stopped the other Region's service on purpose |
 //! | `workload#<name>` | `switch-watch` | that the public name does not lead to this Region, which serves |
 //! | `start#<name>` | `start#<id>` | what was decided on an alarm's event, or on what a person asked for; who decides writes it, and nobody else |
 //! | `heartbeat#<name>` | `<Region>` | the last heartbeat that the platform saw committed in that Region; the platform writes it |
@@ -37,6 +39,7 @@ mod plan;
 mod probed;
 mod questions;
 mod resource;
+mod served;
 mod table;
 mod timeline;
 mod undo;
@@ -52,6 +55,7 @@ pub use observed::Sighting;
 pub use partition::Partition;
 pub use probed::Probed;
 pub use resource::{Missing, Resource, ResourceKind};
+pub use served::{ServedFrom, Stopped};
 pub use table::Record;
 pub use timeline::{Announced, Message, StepEnd, StepRun, TimelineStep};
 pub use undo::{Fenced, FencedFor, Undo, go_on_without_record};

@@ -22,7 +22,7 @@ impl Partition {
     pub fn of(kind: &str) -> Option<Self> {
         Some(match kind {
             "automation" | "fence-watch" | "fenced" | "lock" | "recovery" | "reopen-approval" | "reopened"
-            | "switch-watch" | "untold" => Self::Workload,
+            | "served" | "stopped" | "switch-watch" | "untold" => Self::Workload,
             "approval" | "decision" | "header" | "observed" | "question" | "step" | "told" | "undo" | "verdict" => {
                 Self::Recovery
             }

@@ -37,6 +37,10 @@ pub enum ResourceKind {
     EventSource,
     /// A stage of a REST API.
     Stage,
+    /// A cluster of a database.
+    Cluster,
+    /// An instance of a cluster.
+    Instance,
     /// A global database.
     GlobalDatabase,
     /// An object in a bucket.
@@ -153,6 +157,13 @@ impl Resource {
         Self::new(ResourceKind::EventSource, "")
             .in_region(region)
             .called(format!("the functions' event sources in {region}"))
+    }
+
+    /// A cluster of a database.
+    pub fn cluster(id: &str, region: &str) -> Self {
+        Self::new(ResourceKind::Cluster, id)
+            .in_region(region)
+            .called(format!("cluster {id} in {region}"))
     }
 
     /// A stage of a REST API.

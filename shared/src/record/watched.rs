@@ -102,7 +102,7 @@ impl Record {
         self.forget(workload, &reopened_key(recovery)).await
     }
 
-    async fn forget(&self, workload: &str, sort: &str) -> Result<(), StepError> {
+    pub(super) async fn forget(&self, workload: &str, sort: &str) -> Result<(), StepError> {
         self.client
             .delete_item()
             .table_name(&self.table)

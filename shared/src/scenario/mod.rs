@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 mod accidental_deletion;
 mod az_failure;
-mod database_corruption;
+pub mod database_corruption;
 mod list;
 pub mod module;
 pub mod region_failure;

@@ -43,6 +43,7 @@ impl World {
         plan.functions.extend((0..more).map(|n| Function {
             name: format!("function-{n}"),
             reserved_concurrency: None,
+            alias: None,
         }));
         let world = common::World::bare_of(plan, 7).await;
         let other_record = Record::in_region(&world.simulation.aws("test"), PRIMARY);

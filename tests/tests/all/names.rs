@@ -207,7 +207,7 @@ fn the_module_of_a_scenario_names_nothing_of_another_one() {
     // Where scenarios have modules, and the modules there that are of none.
     for (folder, others) in [
         ("shared/src/scenario", Some(["list", "mod", "module"].as_slice())),
-        ("rehearsal/src/scenarios", Some(["mod"].as_slice())),
+        ("rehearsal/src/scenarios", Some(["mod", "watching"].as_slice())),
         // The story of what every recovery does is beside those of scenarios.
         ("report/src/story", None),
     ] {

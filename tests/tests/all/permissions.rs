@@ -7,6 +7,7 @@ use crate::common::plays::{PLAYS, usual};
 use crate::common::{in_virtual_time, plan};
 use drctl::parameters::{Parameters, observer_parameters, parameters};
 use rehearsal::deployment::{DeployedStep, STEPS};
+use rehearsal::scenarios::database_corruption::DatabaseCorruption;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::{self, region_return::RegionReturn};
 use rehearsal::{Disaster, Fault, Script, rehearse};
@@ -60,6 +61,14 @@ const FAULTS_ON_RETURN: [&[&str]; 5] = [
     &["lost-after-fence"],
 ];
 
+/// The same for wrong data in the database.
+const FAULTS_OF_CORRUPTION: [&[&str]; 4] = [
+    &["restore-failed"],
+    &["approver-declines:2"],
+    &["concurrent-deploy"],
+    &["child-dies:ResumeWrites"],
+];
+
 /// What was touched and invoked in the rehearsals of one plan.
 #[derive(Default)]
 pub struct Recorded {
@@ -110,6 +119,9 @@ pub static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
     }
     for faults in FAULTS_ON_RETURN {
         recorded.play(&usual, &script(&RegionReturn, faults), 1);
+    }
+    for faults in FAULTS_OF_CORRUPTION {
+        recorded.play(&usual, &script(&DatabaseCorruption, faults), 1);
     }
     for (stop_at, faults) in [
         ("promote-database", &["no-lag-metric"][..]),

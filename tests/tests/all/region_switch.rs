@@ -381,6 +381,7 @@ fn two_hundred_functions_are_activated_within_lambdas_quota() {
             let more = (5..200).map(|number| shared::plan::Function {
                 name: format!("radiant-production-{number}"),
                 reserved_concurrency: None,
+                alias: None,
             });
             plan.functions.extend(more);
         })

@@ -194,10 +194,11 @@ fn an_entry_that_says_too_much_or_too_little_is_refused() {
         "MaximumRetryAttempts: 2\nStatement:",
         "has MaximumRetryAttempts",
     );
-    refuses("fence-region", "Other", "There", "Here, Other or Seen");
+    refuses("fence-region", "Other", "There", "Here, Other, Pointed, Read or Seen");
     refuses("stop-scenario", "{{ machine.name }}", "{{ machine.nam }}", "undefined");
     let mut machines = machines().unwrap();
-    machines[1].definition += "${RestoreDatabase}";
+    let region_switch = machines.iter_mut().find(|machine| machine.name == "region-switch");
+    region_switch.unwrap().definition += "${RestoreDatabase}";
     let error = render(&source(), &functions().unwrap(), &machines).unwrap_err();
     assert_eq!(
         error,
@@ -208,7 +209,11 @@ fn an_entry_that_says_too_much_or_too_little_is_refused() {
 #[test]
 fn statements_beside_a_machine_are_in_its_role() {
     let mut machines = machines().unwrap();
-    machines[1].entry = "Statement:\n  - Effect: Allow\n    Action: s3:ListBucket\n    Resource: x\n".to_owned();
+    let region_switch = machines
+        .iter_mut()
+        .find(|machine| machine.name == "region-switch")
+        .unwrap();
+    region_switch.entry = "Statement:\n  - Effect: Allow\n    Action: s3:ListBucket\n    Resource: x\n".to_owned();
     let text = render(&source(), &functions().unwrap(), &machines).unwrap();
     let (_, role) = text.split_once("\n  RegionSwitchMachineRole:\n").unwrap();
     let (role, _) = role.split_once("\n\n").unwrap();
@@ -668,6 +673,7 @@ fn two_hundred_functions_fit_into_policies() {
         .map(|index| Function {
             name: format!("radiant-production-function-{index:03}"),
             reserved_concurrency: None,
+            alias: None,
         })
         .collect();
     let size = |document: &Value| document.to_string().chars().filter(|c| !c.is_whitespace()).count();
@@ -1397,6 +1403,7 @@ fn each_regions_functions_are_named_where_the_policies_break_elsewhere() {
         .map(|index| Function {
             name: format!("radiant-production-function-{index:03}"),
             reserved_concurrency: None,
+            alias: None,
         })
         .collect();
     for stack in stacks_of(&plan) {

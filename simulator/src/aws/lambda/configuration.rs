@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::aws::wire::Reply;
+use crate::aws::wire::{Call, Reply};
 use crate::environment::Environment;
 
 /// One function.
@@ -69,6 +69,31 @@ impl Function {
             "LastUpdateStatus": if self.is_changing(now) { "InProgress" } else { "Successful" },
             "Environment": environment,
         })
+    }
+
+    /// As `GetFunction` shows it, or the version of it that a qualifier names.
+    pub(super) fn get(&self, name: &str, call: &Call, now: Timestamp) -> Reply {
+        let query = call.uri.split_once('?').map(|(_, query)| query).unwrap_or_default();
+        let mut parameters = form_urlencoded::parse(query.as_bytes());
+        let qualifier = parameters.find(|(name, _)| name == "Qualifier");
+        let mut shown = self.shown(name, now);
+        if let Some((_, qualifier)) = qualifier.filter(|(_, qualifier)| qualifier != "$LATEST") {
+            let number = match self.aliases.get(&*qualifier) {
+                Some(alias) => Some(alias.version),
+                None => qualifier.parse().ok(),
+            };
+            let version = number.and_then(|number| Some((number, self.versions.get(number.checked_sub(1)?)?)));
+            let Some((number, variables)) = version else {
+                let message = format!("Function not found: {name}:{qualifier}");
+                return Reply::json_error(404, "ResourceNotFoundException", &message);
+            };
+            shown["Version"] = json!(number.to_string());
+            shown["LastUpdateStatus"] = json!("Successful");
+            if !self.is_encrypted {
+                shown["Environment"] = json!({ "Variables": variables });
+            }
+        }
+        Reply::json(200, &json!({ "Configuration": shown }))
     }
 
     pub(super) fn update(&mut self, environment: &Environment, name: &str, body: &[u8]) -> Reply {

@@ -341,10 +341,7 @@ impl Lambda {
         };
         match operation {
             "GetFunctionConfiguration" => Reply::json(200, &function.shown(name, environment.now())),
-            "GetFunction" => Reply::json(
-                200,
-                &json!({ "Configuration": function.shown(name, environment.now()) }),
-            ),
+            "GetFunction" => function.get(name, call, environment.now()),
             "UpdateFunctionConfiguration" => function.update(environment, name, body),
             "PublishVersion" => function.publish(environment, name, body),
             "GetAlias" | "UpdateAlias" => {

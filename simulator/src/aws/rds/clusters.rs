@@ -90,6 +90,11 @@ impl Rds {
         Ok(())
     }
 
+    /// From now on, runs `instead` wherever `sql` is to be run: for a statement of a plan, which is PostgreSQL's.
+    pub fn stand_in(&self, sql: &str, instead: &str) {
+        lock(&self.state).stand_ins.insert(sql.to_owned(), instead.to_owned());
+    }
+
     /// Runs one statement on a cluster, as the Data API does.
     pub fn execute(
         &self,
@@ -102,6 +107,8 @@ impl Rds {
         let now = environment.now();
         let mut state = lock(&self.state);
         state.advance(environment, now);
+        let instead = state.stand_ins.get(sql).cloned();
+        let sql = instead.as_deref().unwrap_or(sql);
         let is_writer = !state.globals.values().any(|global| global.keeps_reading(cluster_arn));
         let refuse = |status, code, message: &str| SqlRefusal {
             status,

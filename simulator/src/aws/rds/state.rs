@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) next_restore: Option<(FaultId, RestoreFate)>,
     /// What there may be no more of, and in which Region.
     pub(super) exhausted: Vec<(FaultId, Quota, String)>,
+    /// What is run in place of statements that only PostgreSQL understands.
+    pub(super) stand_ins: BTreeMap<String, String>,
 }
 
 /// Looks at a global database that show what was a while ago.

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use rehearsal::deployment::recovery_machine;
 use serde_json::json;
 use shared::plan::Plan;
+use shared::record::Record;
+use shared::resume::resume;
+use simulator::aws::rds::Settings;
 use simulator::aws::sns::Message;
 
 use super::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, body, plan, request, with_impatient_recovery_machine};
@@ -37,7 +41,7 @@ impl Play {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All of them.
-pub const PLAYS: [Play; 14] = [
+pub const PLAYS: [Play; 17] = [
     Play::new("lost", || Box::pin(lost())),
     Play::new("started by a person", || Box::pin(by_hand())),
     Play::new("there and back", || Box::pin(there_and_back(usual()))),
@@ -55,6 +59,9 @@ pub const PLAYS: [Play; 14] = [
     Play::new("name sent back", || Box::pin(name_sent_back())),
     Play::new("alarm refused", || Box::pin(alarm_refused())),
     Play::new("not answered", || Box::pin(not_answered())),
+    Play::new("back in time", || Box::pin(back_in_time())),
+    Play::new("restored and declined", || Box::pin(restored_and_declined())),
+    Play::new("pointed back and resumed", || Box::pin(pointed_back_and_resumed())),
 ];
 
 /// The example plan, with a function that has a reserved concurrency.
@@ -212,6 +219,105 @@ async fn left_fenced() -> World {
     }
     world.cloud().take_region_away(RECOVERY);
     tokio::time::sleep(HOUR / 4).await;
+    world
+}
+
+/// What people were asked in the primary Region, each question once, oldest first.
+fn asked_in_primary(world: &World) -> Vec<Message> {
+    let topic = world.plan.topic_arn(&world.plan.regions.primary);
+    let mut seen = BTreeSet::new();
+    let messages = world.cloud().sns.messages(&topic).into_iter();
+    messages
+        .filter(|message| body(&message.text).is_some_and(|body| seen.insert(body["question"].to_string())))
+        .collect()
+}
+
+/// Two people answer a question there, once it is asked.
+async fn answered_in_primary(world: &World, before: usize, answer: &str) {
+    let question = loop {
+        if let Some(question) = asked_in_primary(world).into_iter().nth(before) {
+            break question;
+        }
+        tokio::time::sleep(HOUR / 3600).await;
+    };
+    let mut said = body(&question.text).unwrap();
+    said["answer"] = json!(answer);
+    said["reason"] = json!("the data are wrong");
+    let said = said.to_string();
+    for person in [ON_CALL, SECOND] {
+        let posted = world
+            .simulation
+            .post_to_function(PRIMARY, "record-approval", person, &said);
+        posted.await.unwrap();
+    }
+}
+
+/// A person has the database go back to a minute ago, and both questions were answered but for the second. A function is reached by
+/// an alias, and the damaged cluster cannot be deleted.
+async fn restored() -> World {
+    let world = World::good_times(|plan| {
+        *plan = usual();
+        plan.functions[1].alias = Some("live".to_owned());
+    })
+    .await;
+    for check in &world.plan.database.checks {
+        world
+            .cloud()
+            .rds
+            .stand_in(&check.sql, &format!("SELECT '{}'", check.finds));
+    }
+    let rds = &world.cloud().rds;
+    let damaged = world.plan.cluster_arn(&world.plan.regions.primary);
+    rds.set_settings(
+        &damaged,
+        Settings {
+            deletion_protection: true,
+            ..rds.settings_of(&damaged).unwrap()
+        },
+    );
+    world.prepare_primary();
+    let to = world.cloud().now() - SignedDuration::from_mins(1);
+    let asked = json!({
+        "scenario": "database-corruption",
+        "mode": "rehearsal",
+        "wants": { "restore_to": to },
+        "trigger": { "kind": "person", "by": ON_CALL, "at": world.cloud().now() },
+    });
+    world.start_in(PRIMARY, "restored", asked);
+    answered_in_primary(&world, 0, "approve").await;
+    world
+}
+
+/// Customers move to the restored database.
+async fn back_in_time() -> World {
+    let world = restored().await;
+    answered_in_primary(&world, 1, "approve").await;
+    world.wait().await;
+    world
+}
+
+/// The restored database is not wanted, and deleted.
+async fn restored_and_declined() -> World {
+    let world = restored().await;
+    answered_in_primary(&world, 1, "decline").await;
+    world.wait().await;
+    world
+}
+
+/// Nothing may be opened, so that the functions are pointed back; then it may, and the recovery is resumed.
+async fn pointed_back_and_resumed() -> World {
+    let world = restored().await;
+    let opens = "resume-writes";
+    let break_it = || world.simulation.break_function(PRIMARY, opens, "Denied", "not yet");
+    break_it().unwrap();
+    answered_in_primary(&world, 1, "approve").await;
+    world.wait().await;
+    world.simulation.mend_function(PRIMARY, opens).unwrap();
+    let record = Record::in_region(&world.simulation.aws_in("drctl", PRIMARY), PRIMARY);
+    let id = record.recoveries(&world.plan.workload).await.unwrap().pop().unwrap();
+    let aws = world.simulation.aws_in("drctl", PRIMARY);
+    resume(&aws, &world.plan, &id, ON_CALL).await.unwrap();
+    world.wait().await;
     world
 }
 

@@ -1,4 +1,4 @@
-//! What watches the platform for the loss of a Region.
+//! What watches the platform whatever happens to it: whether customers are served, seen from outside, and how far replication is behind.
 
 use std::time::Duration;
 
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_alarm_is_made_of_the_probe_and_of_replication() {
-        let plan: Plan = serde_saphyr::from_str(include_str!("../../../../radiant.plan.yaml")).unwrap();
+        let plan: Plan = serde_saphyr::from_str(include_str!("../../../radiant.plan.yaml")).unwrap();
         let [watching, back] = watching(&plan).unwrap().try_into().unwrap();
         let alarms = alarms(&plan, SiteName::Standby).unwrap();
         assert_eq!(

@@ -1,0 +1,33 @@
+//! What the step is told.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use shared::plan::{DatabaseCheck, Function, Objective};
+use shared::recovery::RecoveryRef;
+use shared::slices::{ApprovalSlice, DatabaseSlice, SiteSlice};
+
+/// What to look at.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery that this call belongs to.
+    pub recovery: RecoveryRef,
+    /// The moment that was asked for, if one was.
+    pub restore_to: Option<Timestamp>,
+    /// When the recovery was started.
+    pub triggered_at: Timestamp,
+    /// Who is asked.
+    pub approval: ApprovalSlice,
+    /// How much loss is aimed at.
+    pub rpo: Option<Objective>,
+    /// The Region whose database is damaged.
+    pub here: SiteSlice,
+    /// The database.
+    pub database: DatabaseSlice,
+    /// What shows that the data are right.
+    pub checks: Vec<DatabaseCheck>,
+    /// The alarms whose metrics say since when they are not.
+    pub alarms: Vec<String>,
+    /// The platform's functions, which are pointed to the restored database.
+    pub functions: Vec<Function>,
+}

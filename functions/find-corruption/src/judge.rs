@@ -1,0 +1,465 @@
+//! To which moment the database can go back, and what people are asked.
+
+use aws_sdk_rds::types::DbCluster;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use shared::approval::Ask;
+use shared::cluster_variable::Seen;
+use shared::error::StepError;
+use shared::global_database::{GlobalDatabase, serves};
+use shared::measure::seconds_between;
+use shared::plan::Duration;
+use shared::record::{Warning, WarningCode};
+use shared::sql::Checked;
+use shared::summary::{Summarise, Summary};
+
+use crate::history::History;
+use crate::input::Input;
+
+/// How far ahead of this clock a moment may be that somebody asks for: clocks differ.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(1);
+
+/// What was gathered.
+pub(crate) struct Evidence {
+    /// When.
+    pub(crate) now: Timestamp,
+    /// The global database.
+    pub(crate) global: GlobalDatabase,
+    /// The damaged cluster.
+    pub(crate) cluster: DbCluster,
+    /// What the metrics behind the plan's alarms say.
+    pub(crate) history: Result<Option<History>, StepError>,
+    /// What the plan's checks find in the damaged database.
+    pub(crate) checked: Vec<Checked>,
+    /// The platform's functions, in the plan's order.
+    pub(crate) functions: Vec<Result<Seen, StepError>>,
+    /// Whether this recovery has opened a restored database to customers.
+    pub(crate) is_opened: bool,
+}
+
+/// What was decided, for whoever resumes the recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Decision {
+    restore_to: Timestamp,
+    impact_at: Timestamp,
+    impact_assumed: bool,
+    decided_at: Timestamp,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Output {
+    /// Why the recovery cannot begin; nothing where it can.
+    pub blockers: Vec<String>,
+    /// The moment to go back to, if there is one.
+    pub restore_to: Option<Timestamp>,
+    /// What people are asked.
+    pub ask: Ask,
+    /// What is lost by it so far, in seconds: what was written since that moment. It grows until the writes are stopped.
+    pub expected_loss_seconds: Option<f64>,
+    /// Since when the data are wrong, by the first bad datapoint; without one, when the recovery was started.
+    pub impact_at: Timestamp,
+    /// Whether that is only when the recovery was started.
+    pub impact_assumed: bool,
+    /// When this was decided.
+    pub decided_at: Timestamp,
+    /// What the metric behind an alarm says, if one does.
+    pub history: Option<History>,
+    /// What the plan's checks find in the damaged database.
+    pub checks: Vec<Checked>,
+    /// Whether customers already use the restored database: there is no way back, and nobody is asked again.
+    pub is_opened: bool,
+    /// What people should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl Output {
+    pub(crate) fn decision(&self) -> Option<Decision> {
+        let restore_to = self.restore_to.filter(|_| self.blockers.is_empty())?;
+        Some(Decision {
+            restore_to,
+            impact_at: self.impact_at,
+            impact_assumed: self.impact_assumed,
+            decided_at: self.decided_at,
+        })
+    }
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        let lost = self.expected_loss_seconds.map(in_words).unwrap_or_default();
+        match self.restore_to {
+            _ if !self.blockers.is_empty() => Summary::failed(self.blockers.join("; ")),
+            Some(to) if self.is_opened => Summary::done(format!("customers already use the database as of {to}")),
+            Some(to) => Summary::done(format!("go back to {to}; writes of {lost} so far are lost by it"))
+                .warning(&self.warnings),
+            None => Summary::failed("no moment to go back to"),
+        }
+    }
+}
+
+fn in_words(seconds: f64) -> String {
+    Duration::from_secs(seconds.max(0.0).round() as u64).to_string()
+}
+
+/// Decides on the evidence. What was decided before holds: people have approved it.
+pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision>) -> Output {
+    let now = evidence.now;
+    let mut warnings = Vec::new();
+    let history = match &evidence.history {
+        Ok(history) => history.clone(),
+        Err(error) => {
+            let text =
+                "could not read the metrics behind the alarms: since when the data are wrong is not known from them";
+            warnings.push(
+                Warning::new(WarningCode::MetricsUnread, text)
+                    .about(&input.here.region)
+                    .because(error),
+            );
+            None
+        }
+    };
+    let proposed = history.as_ref().and_then(|history| history.last_good_at);
+    let restore_to = before.map(|before| before.restore_to).or(input.restore_to).or(proposed);
+    let seen = history.as_ref().map(|history| history.first_bad_at);
+    let (impact_at, impact_assumed, decided_at) = match before {
+        Some(before) => (before.impact_at, before.impact_assumed, before.decided_at),
+        None => (seen.unwrap_or(input.triggered_at), seen.is_none(), now),
+    };
+    if let (Some(to), Some(bad)) = (restore_to, seen)
+        && to >= bad
+    {
+        let text = format!("{to} is not before the first bad datapoint at {bad}: the restored data may be wrong too");
+        warnings.push(Warning::new(other("after-first-bad"), text));
+    }
+    if !evidence.checked.is_empty() && evidence.checked.iter().all(Checked::passed) && !evidence.is_opened {
+        let text = "no check of the plan finds wrong data in the database as it is; say why you go back all the same";
+        warnings.push(Warning::new(other("nothing-wrong-found"), text));
+    }
+    let blockers = match evidence.is_opened {
+        true => Vec::new(),
+        false => blockers(input, evidence, restore_to),
+    };
+    let loss = restore_to.map(|to| seconds_between(to, now));
+    let ask = ask(input, evidence, restore_to, history.as_ref(), loss, &warnings);
+    Output {
+        blockers,
+        restore_to,
+        ask,
+        expected_loss_seconds: loss,
+        impact_at,
+        impact_assumed,
+        decided_at,
+        history,
+        checks: evidence.checked.clone(),
+        is_opened: evidence.is_opened,
+        warnings,
+    }
+}
+
+fn other(code: &str) -> WarningCode {
+    WarningCode::Other(code.to_owned())
+}
+
+fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -> Vec<String> {
+    let mut blockers = Vec::new();
+    let (here, cluster) = (&input.here, &evidence.cluster);
+    let status = cluster.status().unwrap_or("without a status");
+    let is_writer = |arn: &str| evidence.global.member(arn).is_some_and(|member| member.is_writer);
+    if !is_writer(&here.cluster_arn) {
+        let writers: Vec<&str> = evidence
+            .global
+            .writers()
+            .map(|member| member.cluster_arn.as_str())
+            .collect();
+        blockers.push(format!(
+            "cluster {} in {} does not take the writes of {} ({} does); start this recovery in the Region of the writer",
+            here.cluster,
+            here.region,
+            evidence.global.id,
+            match writers.is_empty() {
+                true => "AWS does not say which one".to_owned(),
+                false => writers.join(", "),
+            },
+        ));
+    }
+    if let Some(transition) = &evidence.global.transition {
+        blockers.push(format!(
+            "{}; wait until that has ended, then start again",
+            transition.in_words(&evidence.global.id)
+        ));
+    }
+    if !serves(status) {
+        blockers.push(format!(
+            "cluster {} is {status}, and AWS restores from one that is available only; wait, then start again",
+            here.cluster
+        ));
+    }
+    // What a later step needs is read before anything is stopped.
+    for (function, seen) in input.functions.iter().zip(&evidence.functions) {
+        let why = match seen {
+            Ok(seen) => seen.hindrance(),
+            Err(error) if error.kind.is_retryable() => None,
+            Err(error) => Some(error.to_string()),
+        };
+        let name = &function.name;
+        blockers.extend(why.map(|why| format!("function {name} could not be pointed to a restored database: {why}")));
+    }
+    let Some(to) = restore_to else {
+        blockers.push(
+            "nothing says since when the data are wrong: no alarm of the plan has a bad datapoint after a good one within 24 h. Find the \
+             moment in the log of the database or of releases, then start again with it: drctl start database-corruption --want \
+             restore_to=<time with its zone>"
+                .to_owned(),
+        );
+        return blockers;
+    };
+    let time = |at: Option<&aws_sdk_rds::primitives::DateTime>| Timestamp::from_second(at?.secs()).ok();
+    let window = time(cluster.earliest_restorable_time()).zip(time(cluster.latest_restorable_time()));
+    match window {
+        _ if to > evidence.now + CLOCKS_DIFFER => {
+            blockers.push(format!(
+                "{to} is in the future (now it is {}); say a moment in the past",
+                evidence.now
+            ));
+        }
+        None => blockers.push(format!(
+            "AWS has no backup of cluster {} yet, so that it cannot be restored to any moment; restore a snapshot by hand, see the \
+             runbook",
+            here.cluster
+        )),
+        Some((earliest, _)) if to < earliest => blockers.push(format!(
+            "{to} is before {earliest}, the earliest moment that cluster {} can be restored to; say a later one, or restore a \
+             snapshot by hand, see the runbook",
+            here.cluster
+        )),
+        Some(_) => {}
+    }
+    blockers
+}
+
+fn ask(
+    input: &Input,
+    evidence: &Evidence,
+    restore_to: Option<Timestamp>,
+    history: Option<&History>,
+    loss: Option<f64>,
+    warnings: &[Warning],
+) -> Ask {
+    let here = &input.here;
+    let to = restore_to.map(|to| to.to_string()).unwrap_or_default();
+    let lost = loss.map(in_words).unwrap_or_default();
+    let mut shown = vec![
+        format!("what customers wrote since {to} is lost: {lost} so far, and more until the writes are stopped"),
+        format!(
+            "the service is stopped once you approve, and stays stopped until a second question is approved and customers move to the \
+             restored database. Cluster {} stays as it is",
+            here.cluster
+        ),
+    ];
+    match (history, input.restore_to) {
+        (Some(history), asked) => {
+            if asked.is_some() {
+                shown.push(format!("{to} was asked for by whoever started the recovery"));
+            }
+            let good = match history.last_good_at {
+                Some(good) => format!("the last good datapoint is of {good}"),
+                None => "there is no good datapoint within 24 h".to_owned(),
+            };
+            shown.push(format!(
+                "alarm {}: {good}, the first bad one of {}; the damage was done by then, and may be older than this check can see",
+                history.alarm, history.first_bad_at
+            ));
+        }
+        (None, _) => shown.push(format!(
+            "{to} was asked for by whoever started the recovery; no alarm of the plan shows since when the data are wrong"
+        )),
+    }
+    shown.extend(
+        evidence
+            .checked
+            .iter()
+            .map(|checked| format!("in the damaged database, check {}", checked.in_words())),
+    );
+    if evidence.checked.is_empty() {
+        shown.push("the plan has no checks: only you can tell whether the restored data are right".to_owned());
+    }
+    shown.extend(warnings.iter().map(ToString::to_string));
+    let is_within = |loss: f64| {
+        let rpo = input.rpo.map(|rpo| rpo.maximum.as_secs() as f64);
+        rpo.is_some_and(|maximum| loss <= maximum)
+    };
+    Ask {
+        id: format!("restore-to-{to}"),
+        headline: format!(
+            "restore cluster {} to {to}, which loses what customers wrote since ({lost} so far)",
+            here.cluster
+        ),
+        shown,
+        people: match evidence.is_opened {
+            true => 0,
+            false => input.approval.people.max(1),
+        },
+        because: "going back in time loses what customers wrote since".to_owned(),
+        needs_reason: !loss.is_some_and(is_within) || !warnings.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_rds::primitives::DateTime;
+    use serde_json::json;
+    use shared::error::ErrorKind;
+    use shared::global_database::Member;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    const NOW: i64 = 100_000;
+
+    fn input(restore_to: Option<i64>) -> Input {
+        let input = json!({
+            "recovery": { "id": "r", "workload": "shop", "token": 1, "execution": "arn:e" },
+            "restore_to": restore_to.map(at),
+            "triggered_at": at(NOW - 60),
+            "approval": { "people": 2, "without_evidence": 2, "answer_within_seconds": 900, "same_person": "same-session-name" },
+            "rpo": { "target": "5m", "maximum": "1h" },
+            "here": {
+                "region": "us-east-1", "cluster": "shop", "cluster_arn": "arn:shop", "secret_arn": "arn:s", "topic_arn": "arn:t",
+                "api": { "rest_api": "abc", "stage": "v2", "domain": "d.example.com" },
+            },
+            "database": { "global_cluster": "shop-global", "name": "shop", "schema": "recovery", "heartbeat_seconds": 5 },
+            "checks": [],
+            "alarms": ["wrong"],
+            "functions": [],
+        });
+        serde_json::from_value(input).unwrap()
+    }
+
+    fn evidence(history: Option<(i64, i64)>) -> Evidence {
+        Evidence {
+            now: at(NOW),
+            global: GlobalDatabase {
+                id: "shop-global".to_owned(),
+                members: vec![Member {
+                    cluster_arn: "arn:shop".to_owned(),
+                    is_writer: true,
+                    synchronization: None,
+                }],
+                transition: None,
+                engine_version: None,
+            },
+            cluster: DbCluster::builder()
+                .db_cluster_identifier("shop")
+                .status("available")
+                .earliest_restorable_time(DateTime::from_secs(NOW - 90_000))
+                .latest_restorable_time(DateTime::from_secs(NOW - 200))
+                .build(),
+            history: Ok(history.map(|(good, bad)| History {
+                alarm: "wrong".to_owned(),
+                last_good_at: Some(at(good)),
+                first_bad_at: at(bad),
+            })),
+            checked: Vec::new(),
+            functions: Vec::new(),
+            is_opened: false,
+        }
+    }
+
+    #[test]
+    fn the_last_good_moment_is_proposed_with_what_it_loses_and_never_taken_unasked() {
+        let found = assess(&input(None), &evidence(Some((NOW - 600, NOW - 540))), None);
+        assert_eq!(found.blockers, Vec::<String>::new());
+        assert_eq!(found.restore_to, Some(at(NOW - 600)));
+        assert_eq!(
+            (found.expected_loss_seconds, found.impact_assumed),
+            (Some(600.0), false)
+        );
+        assert_eq!(found.impact_at, at(NOW - 540));
+        assert_eq!((found.ask.people, found.ask.needs_reason), (2, false));
+        let mut nobody = input(None);
+        nobody.approval.people = 0;
+        assert_eq!(
+            assess(&nobody, &evidence(Some((NOW - 600, NOW - 540))), None)
+                .ask
+                .people,
+            1
+        );
+    }
+
+    #[test]
+    fn who_says_the_moment_gets_it_and_is_told_where_it_is_doubtful() {
+        let found = assess(&input(Some(NOW - 300)), &evidence(Some((NOW - 600, NOW - 540))), None);
+        assert_eq!(found.restore_to, Some(at(NOW - 300)));
+        assert!(found.ask.shown.iter().any(|line| line.contains("may be wrong too")));
+        assert!(found.ask.needs_reason);
+        let alone = assess(&input(Some(NOW - 300)), &evidence(None), None);
+        assert!(alone.impact_assumed);
+        assert_eq!(alone.impact_at, at(NOW - 60));
+        assert!(
+            alone
+                .ask
+                .shown
+                .iter()
+                .any(|line| line.contains("no alarm of the plan shows"))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_before_anything_changes() {
+        let blockers = |restore_to, change: fn(&mut Evidence)| {
+            let mut evidence = evidence(None);
+            change(&mut evidence);
+            assess(&input(restore_to), &evidence, None).blockers.join("; ")
+        };
+        let none = |_: &mut Evidence| {};
+        assert!(blockers(None, none).contains("--want restore_to"));
+        assert!(blockers(Some(NOW + 60), none).contains("in the future"));
+        assert!(blockers(Some(NOW - 90_001), none).contains("the earliest moment"));
+        assert_eq!(blockers(Some(NOW - 10), none), "", "AWS reaches it in some minutes");
+        let no_backup = |evidence: &mut Evidence| {
+            evidence.cluster = DbCluster::builder().status("available").build();
+        };
+        assert!(blockers(Some(NOW - 300), no_backup).contains("no backup"));
+        let reads = |evidence: &mut Evidence| evidence.global.members[0].is_writer = false;
+        assert!(blockers(Some(NOW - 300), reads).contains("does not take the writes"));
+        let away = |evidence: &mut Evidence| {
+            evidence.cluster = DbCluster::builder().status("deleting").build();
+        };
+        assert!(blockers(Some(NOW - 300), away).contains("is deleting"));
+    }
+
+    #[test]
+    fn what_was_decided_holds_for_whoever_resumes() {
+        let first = assess(&input(None), &evidence(Some((NOW - 600, NOW - 540))), None);
+        let later = assess(&input(None), &evidence(Some((NOW - 100, NOW - 40))), first.decision());
+        assert_eq!((later.restore_to, &later.ask.id), (first.restore_to, &first.ask.id));
+        assert_eq!((later.impact_at, later.decided_at), (first.impact_at, first.decided_at));
+        let opened = Evidence {
+            is_opened: true,
+            ..evidence(None)
+        };
+        let opened = assess(&input(None), &opened, first.decision());
+        assert_eq!((opened.ask.people, opened.blockers.len()), (0, 0));
+    }
+
+    #[test]
+    fn metrics_that_do_not_answer_are_told_and_a_loss_above_the_maximum_needs_a_reason() {
+        let unread = Evidence {
+            history: Err(StepError::new(ErrorKind::Unavailable, "no answer")),
+            ..evidence(None)
+        };
+        let found = assess(&input(Some(NOW - 300)), &unread, None);
+        assert!(
+            found
+                .warnings
+                .iter()
+                .any(|warning| warning.code == WarningCode::MetricsUnread)
+        );
+        let much = assess(&input(None), &evidence(Some((NOW - 7200, NOW - 540))), None);
+        assert!(much.ask.needs_reason);
+    }
+}

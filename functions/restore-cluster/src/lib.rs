@@ -1,0 +1,217 @@
+//! Makes a second cluster with the data of a moment in the past, beside the damaged one; `check-cluster` says when it is made.
+//!
+//! Its name follows from the recovery, and its tag says so, so that there is one, however often this is tried. It looks before it calls,
+//! and the SDK does not repeat the call by itself.
+
+use std::time::Duration;
+
+use aws_sdk_rds::Client;
+use aws_sdk_rds::types::{DbCluster, Filter};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::aws::Aws;
+use shared::error::{ErrorKind, StepError};
+use shared::global_database::describe_cluster;
+use shared::record::{Record, Resource, Undo};
+use shared::recovery::RecoveryRef;
+use shared::restore::{ClusterProfile, InstanceProfile, cluster_arn, cluster_id, made_by};
+use shared::slices::SiteSlice;
+use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
+
+/// The step that takes this back.
+const TAKEN_BACK_BY: &str = "discard-cluster";
+
+/// What to restore.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery that this call belongs to.
+    pub recovery: RecoveryRef,
+    /// The Region whose database is damaged.
+    pub here: SiteSlice,
+    /// The moment to go back to.
+    pub restore_to: Timestamp,
+}
+
+/// How far the restore is.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// How far.
+    pub status: Status,
+    /// The restored cluster's identifier.
+    pub cluster: String,
+    /// Its ARN.
+    pub cluster_arn: String,
+    /// What its instances are to be, the writer first.
+    pub instances: Vec<InstanceProfile>,
+    /// The latest moment that AWS can restore to now, where it is too early.
+    pub latest_at: Option<Timestamp>,
+}
+
+/// How far a restore is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// AWS took the call.
+    Started,
+    /// It was asked for before.
+    Underway,
+    /// The backup does not reach the moment yet: AWS is up to five minutes behind.
+    TooEarly,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match self.status {
+            Status::Started => Summary::done(format!("the restore into cluster {} has started", self.cluster)),
+            Status::Underway => Summary::done(format!("cluster {} was already asked for", self.cluster)),
+            Status::TooEarly => Summary::waiting(match self.latest_at {
+                Some(latest) => format!("the backup reaches {latest} only; it is some minutes behind"),
+                None => "the backup does not say which moments it reaches".to_owned(),
+            }),
+        }
+    }
+}
+
+/// The step: makes a cluster with the data of a moment in the past.
+#[derive(Debug)]
+pub struct RestoreCluster {
+    rds: Client,
+    rds_once: Client,
+    record: Record,
+}
+
+impl Step for RestoreCluster {
+    const NAME: &'static str = "restore-cluster";
+    const DESCRIPTION: &'static str = "Makes a second cluster with the data of a moment in the past";
+    const CHANGES: &'static [Change] = &[Change::Call("rds:RestoreDBClusterToPointInTime"), Change::Item("undo")];
+    const TIME_LIMIT: Duration = Duration::from_secs(45);
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            rds: Client::new(aws.config()),
+            rds_once: Client::new(&aws.config_to_change_once(aws.region())),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        self.record.still_ours(&input.recovery).await?;
+        let (source, instances) =
+            tokio::try_join!(describe_cluster(&self.rds, &input.here), self.instances(&input.here),)?;
+        let id = cluster_id(&input.recovery.workload, &input.recovery.id);
+        let output = |status, latest_at| Output {
+            status,
+            cluster: id.clone(),
+            cluster_arn: cluster_arn(&input.here.cluster_arn, &id),
+            instances: instances.clone(),
+            latest_at,
+        };
+        if let Some(there) = self.look(&id, &input.here.region).await? {
+            is_ours(&there, &input)?;
+            return Ok(output(Status::Underway, None));
+        }
+        let latest = source
+            .latest_restorable_time()
+            .and_then(|at| Timestamp::from_second(at.secs()).ok());
+        if latest.is_none_or(|latest| latest < input.restore_to) {
+            return Ok(output(Status::TooEarly, latest));
+        }
+        self.record.note_undo(&input.recovery, &undo(&id, &input.here)).await?;
+        let request = ClusterProfile::of(&source).restored_as(&id, input.restore_to, &input.recovery.id);
+        let resource = format!(
+            "cluster {id} in {}, from {} as of {}",
+            input.here.region, input.here.cluster, input.restore_to
+        );
+        let Err(error) = request.send_with(&self.rds_once).await else {
+            return Ok(output(Status::Started, None));
+        };
+        let exists = error
+            .as_service_error()
+            .is_some_and(|error| error.is_db_cluster_already_exists_fault());
+        let mut error = StepError::aws("rds:RestoreDBClusterToPointInTime", &resource, error);
+        // The request is made of what AWS itself shows of the cluster: what it refuses of that is for a person to look at.
+        if error.kind == ErrorKind::InvalidInput {
+            error.kind = ErrorKind::Refused;
+        }
+        if !exists {
+            return Err(error);
+        }
+        // A call whose answer was lost has made it.
+        match self.look(&id, &input.here.region).await? {
+            Some(there) => is_ours(&there, &input).map(|()| output(Status::Underway, None)),
+            None => Err(error),
+        }
+    }
+}
+
+impl RestoreCluster {
+    /// The restored cluster, if there is one.
+    async fn look(&self, id: &str, region: &str) -> Result<Option<DbCluster>, StepError> {
+        let resource = format!("cluster {id} in {region}");
+        let shown = self.rds.describe_db_clusters().db_cluster_identifier(id).send().await;
+        let shown = shown.map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error));
+        match shown {
+            Ok(shown) => Ok(shown.db_clusters.unwrap_or_default().into_iter().next()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the damaged cluster's instances are, the writer first.
+    async fn instances(&self, here: &SiteSlice) -> Result<Vec<InstanceProfile>, StepError> {
+        let resource = format!("the instances of cluster {} in {}", here.cluster, here.region);
+        let of_cluster = Filter::builder().name("db-cluster-id").values(&here.cluster).build();
+        let mut pages = self
+            .rds
+            .describe_db_instances()
+            .filters(of_cluster)
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| StepError::aws("rds:DescribeDBInstances", &resource, error))?;
+            found.extend(page.db_instances().iter().map(InstanceProfile::of));
+        }
+        found.sort_by_key(|instance| instance.tier);
+        if found.is_empty() {
+            let text = format!(
+                "{resource}: there are none, so that nothing says what to create; create one by hand, then resume"
+            );
+            return Err(StepError::new(ErrorKind::NotFound, text));
+        }
+        Ok(found)
+    }
+}
+
+/// Errors: `Refused`, for a cluster of the name that this recovery did not make.
+fn is_ours(there: &DbCluster, input: &Input) -> Result<(), StepError> {
+    if made_by(there) == Some(&input.recovery.id) {
+        return Ok(());
+    }
+    Err(StepError::refused(format!(
+        "cluster {} in {} exists, and this recovery did not make it; look who did, delete or rename it, then resume",
+        there.db_cluster_identifier().unwrap_or_default(),
+        input.here.region
+    )))
+}
+
+fn undo(id: &str, here: &SiteSlice) -> Undo {
+    let by_hand = format!(
+        "aws rds modify-db-cluster --region {region} --db-cluster-identifier {id} --no-deletion-protection --apply-immediately; delete \
+         its instances; aws rds delete-db-cluster --region {region} --db-cluster-identifier {id} --skip-final-snapshot",
+        region = here.region
+    );
+    Undo {
+        step: RestoreCluster::NAME.to_owned(),
+        resource: Resource::cluster(id, &here.region),
+        previous: json!(null),
+        taken_back_by: Some(format!("{TAKEN_BACK_BY}, or: {by_hand}")),
+        by_hand: Some(by_hand),
+        taken_back_at: None,
+    }
+}

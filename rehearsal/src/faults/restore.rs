@@ -1,0 +1,201 @@
+//! What goes wrong while a cluster is restored and functions are pointed to it.
+
+use std::time::Duration;
+
+use simulator::aws::rds::{Quota, RestoreFate};
+
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied};
+use crate::world::World;
+
+/// What those say that decide how a restore ends.
+const WHAT_BECOMES_OF_A_RESTORE: &str = "what becomes of a restore";
+
+/// The restore never ends.
+pub static STUCK: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_BECOMES_OF_A_RESTORE],
+    ..FaultKind::plain::<Stuck>(
+        Area::Database,
+        "restore-stuck",
+        "the restore never ends",
+        "ends as rolled-back at the deadline; customers have the database from before",
+    )
+};
+
+#[derive(Default)]
+struct Stuck;
+
+impl Effect for Stuck {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let cloud = world.cloud();
+        Some(applied(cloud.rds.decide_next_restore(cloud, RestoreFate::Stuck)))
+    }
+}
+
+/// The restore fails.
+pub static FAILED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_BECOMES_OF_A_RESTORE],
+    ..FaultKind::plain::<Failed>(
+        Area::Database,
+        "restore-failed",
+        "the restored cluster ends up as failed",
+        "ends as rolled-back; customers have the database from before",
+    )
+};
+
+#[derive(Default)]
+struct Failed;
+
+impl Effect for Failed {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let cloud = world.cloud();
+        Some(applied(cloud.rds.decide_next_restore(cloud, RestoreFate::Failed)))
+    }
+}
+
+/// AWS refuses the restore.
+pub static REFUSED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHAT_BECOMES_OF_A_RESTORE],
+    ..FaultKind::with(
+        Area::Database,
+        "restore-refused:<parameter>",
+        "AWS refuses the restore because of a parameter",
+        "ends as rolled-back, with what AWS says; customers have the database from before",
+        |said| Ok(Box::new(Refused(said.text("parameter")?.to_owned()))),
+        |rng, _| Box::new(Refused(PARAMETERS[rng.usize(..PARAMETERS.len())].to_owned())),
+    )
+};
+
+/// Parameters that AWS may refuse.
+pub(crate) const PARAMETERS: [&str; 3] = ["AssociatedRoles", "KmsKeyId", "StorageType"];
+
+struct Refused(String);
+
+impl Effect for Refused {
+    fn argument(&self) -> Option<String> {
+        Some(self.0.clone())
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let cloud = world.cloud();
+        let fate = RestoreFate::Refused(self.0.clone());
+        Some(applied(cloud.rds.decide_next_restore(cloud, fate)))
+    }
+}
+
+/// The account may have no more of something.
+pub static QUOTA: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::with(
+        Area::Database,
+        "quota:<what>",
+        "the account can have no more clusters, or no more instances",
+        "ends as rolled-back, and names the quota",
+        |said| {
+            let what = said.text("what")?;
+            let found = QUOTAS.iter().find(|(name, _)| *name == what);
+            let (_, quota) = found.ok_or_else(|| format!("{what} is none of clusters, instances"))?;
+            Ok(Box::new(Exhausted(*quota)))
+        },
+        |rng, _| Box::new(Exhausted(QUOTAS[rng.usize(..QUOTAS.len())].1)),
+    )
+};
+
+/// What there can be no more of, by name.
+pub(crate) const QUOTAS: [(&str, Quota); 2] = [("clusters", Quota::Clusters), ("instances", Quota::Instances)];
+
+struct Exhausted(Quota);
+
+impl Effect for Exhausted {
+    fn argument(&self) -> Option<String> {
+        let found = QUOTAS.iter().find(|(_, quota)| *quota == self.0);
+        found.map(|(name, _)| (*name).to_owned())
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let cloud = world.cloud();
+        Some(applied(cloud.rds.exhaust(cloud, self.0, world.here)))
+    }
+}
+
+/// Nobody can decrypt the variables of a function.
+pub static ENCRYPTED_VARIABLES: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::plain::<Encrypted>(
+        Area::Resources,
+        "encrypted-variables",
+        "the variables of the last function cannot be decrypted",
+        "ends as refused before anything is changed, and names the function",
+    )
+};
+
+#[derive(Default)]
+struct Encrypted;
+
+impl Effect for Encrypted {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        set_encrypted(world, true);
+        Some(crate::fault::calls(|call| call.operation == "GetFunction"))
+    }
+
+    fn lift(&self, world: &World<'_>) {
+        set_encrypted(world, false);
+    }
+}
+
+fn set_encrypted(world: &World<'_>, on: bool) {
+    let Some(last) = world.plan.functions.last() else {
+        return;
+    };
+    let lambda = &world.cloud().lambda;
+    if let Some(mut function) = lambda.function(world.here, &last.name) {
+        function.is_encrypted = on;
+        lambda.create_function(world.here, &last.name, function);
+    }
+}
+
+/// A function is deployed again and again.
+pub static CONCURRENT_DEPLOY: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::plain::<ConcurrentDeploy>(
+        Area::Resources,
+        "concurrent-deploy",
+        "somebody changes the last function's variables every 7 s for an hour",
+        "ends as recovered; what was changed meanwhile is kept",
+    )
+};
+
+/// The variable that they change.
+const RELEASE: &str = "RELEASE";
+/// How often somebody deploys, and for how long.
+const DEPLOYS_EVERY: Duration = Duration::from_secs(7);
+const DEPLOYS: u32 = 510;
+
+#[derive(Default)]
+struct ConcurrentDeploy;
+
+impl Effect for ConcurrentDeploy {
+    fn changes_by_itself(&self) -> &'static [&'static str] {
+        &[RELEASE]
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let last = world.plan.functions.last()?.name.clone();
+        let (cloud, region) = (std::sync::Arc::clone(world.simulation.cloud()), world.here.to_owned());
+        tokio::spawn(async move {
+            for number in 0..DEPLOYS {
+                tokio::time::sleep(DEPLOYS_EVERY).await;
+                if let Some(mut function) = cloud.lambda.function(&region, &last) {
+                    function.environment.insert(RELEASE.to_owned(), number.to_string());
+                    function.changes += 1;
+                    cloud.lambda.create_function(&region, &last, function);
+                }
+            }
+        });
+        Some(crate::fault::calls(|call| {
+            call.operation == "UpdateFunctionConfiguration"
+        }))
+    }
+}

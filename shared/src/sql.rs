@@ -1,0 +1,234 @@
+//! Statements through the RDS Data API: how they are run, and which refusals pass by themselves.
+
+use std::time::Duration;
+
+use aws_sdk_rdsdata::Client;
+use aws_sdk_rdsdata::error::ProvideErrorMetadata;
+use aws_sdk_rdsdata::types::{Field, SqlParameter};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorKind, StepError};
+use crate::plan::DatabaseCheck;
+
+/// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
+pub const STATEMENT: Duration = Duration::from_secs(47);
+
+/// A database, as the Data API reaches it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached<'a> {
+    /// ARN of the cluster.
+    pub cluster_arn: &'a str,
+    /// ARN of the secret with the credentials.
+    pub secret_arn: &'a str,
+    /// The database inside the cluster.
+    pub database: &'a str,
+}
+
+impl Reached<'_> {
+    /// Runs one statement, and gives the first field of its first row. Errors: what the Data API answers.
+    pub async fn first_field(
+        &self,
+        client: &Client,
+        sql: &str,
+        parameters: Vec<SqlParameter>,
+    ) -> Result<Option<Field>, Refusal> {
+        let output = client
+            .execute_statement()
+            .resource_arn(self.cluster_arn)
+            .secret_arn(self.secret_arn)
+            .database(self.database)
+            .sql(sql)
+            .set_parameters(Some(parameters))
+            .send()
+            .await
+            .map_err(|error| Refusal {
+                code: error.code().map(str::to_owned),
+                error: StepError::aws("rds-data:ExecuteStatement", self.cluster_arn, error),
+            })?;
+        let rows = output.records.unwrap_or_default();
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()))
+    }
+}
+
+/// What one of the plan's checks found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Its name.
+    pub name: String,
+    /// What it finds where the data are right.
+    pub expected: String,
+    /// What it found; nothing where it could not be run.
+    pub found: Option<String>,
+    /// Why it could not be run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Checked {
+    /// Whether it found what it finds where the data are right.
+    pub fn passed(&self) -> bool {
+        self.found.as_ref() == Some(&self.expected)
+    }
+
+    /// What it found, for people.
+    pub fn in_words(&self) -> String {
+        match (&self.found, &self.error) {
+            (Some(found), _) if *found == self.expected => format!("{}: passed, found {found}", self.name),
+            (Some(found), _) => format!("{}: FAILED, found {found} instead of {}", self.name, self.expected),
+            (None, why) => format!(
+                "{}: could not be run: {}",
+                self.name,
+                why.as_deref().unwrap_or("no answer")
+            ),
+        }
+    }
+}
+
+impl Reached<'_> {
+    /// Runs one of the plan's checks, which reads and nothing else. That it could not be run is a result.
+    pub async fn check(&self, client: &Client, check: &DatabaseCheck) -> Checked {
+        let answer = self.first_field(client, &check.sql, Vec::new()).await;
+        let (found, error) = match answer {
+            Ok(field) => (Some(shown(field.as_ref())), None),
+            Err(refusal) => (None, Some(refusal.error.to_string())),
+        };
+        Checked {
+            name: check.name.clone(),
+            expected: check.finds.clone(),
+            found,
+            error,
+        }
+    }
+}
+
+/// A value as text; of other kinds than these, which kind it is.
+fn shown(field: Option<&Field>) -> String {
+    match field {
+        None => "no row".to_owned(),
+        Some(Field::StringValue(text)) => text.clone(),
+        Some(Field::LongValue(number)) => number.to_string(),
+        Some(Field::DoubleValue(number)) => number.to_string(),
+        Some(Field::BooleanValue(is)) => is.to_string(),
+        Some(Field::IsNull(_)) => "null".to_owned(),
+        Some(other) => format!("a value that is no text: {other:?}"),
+    }
+}
+
+/// Why a statement was not run.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The code of the Data API, if it answered.
+    pub code: Option<String>,
+    /// The error.
+    pub error: StepError,
+}
+
+/// What a statement found.
+#[derive(Debug)]
+pub enum Found {
+    /// The first field of the first row, if there is one.
+    Field(Option<Field>),
+    /// The database does not answer yet: what is missing.
+    Missing(String),
+}
+
+/// A database that has just been promoted, or made, refuses for a while; that is waited for. Any other error stays one: a table that
+/// is missing does not come by waiting.
+pub fn unless_waking(found: Result<Option<Field>, Refusal>) -> Result<Found, StepError> {
+    let Refusal { code, mut error } = match found {
+        Ok(field) => return Ok(Found::Field(field)),
+        Err(refusal) => refusal,
+    };
+    match code.as_deref() {
+        // DatabaseNotFoundException: the cluster has no writer instance yet.
+        Some(
+            code @ ("DatabaseNotFoundException"
+            | "DatabaseUnavailableException"
+            | "DatabaseResumingException"
+            | "InvalidResourceStateException"
+            | "StatementTimeoutException"
+            | "ServiceUnavailableError"
+            | "InternalServerErrorException"),
+        ) => Ok(Found::Missing(format!("the Data API answers {code}"))),
+        // What the Data API says when its connection to the database ended early.
+        Some("BadRequestException") if error.message.contains("Communications link failure") => Ok(Found::Missing(
+            "the Data API has no connection to the database".to_owned(),
+        )),
+        Some("DatabaseErrorException") => match WAKING.iter().find(|waking| error.message.contains(*waking)) {
+            Some(waking) => Ok(Found::Missing(format!("the database answers \"{waking}\""))),
+            None => {
+                error.kind = ErrorKind::VerificationFailed;
+                Err(error)
+            }
+        },
+        _ => Err(error),
+    }
+}
+
+/// What PostgreSQL says while it starts or is still a replica: SQLSTATE 25006 and 57P03. Source: PostgreSQL's own messages.
+const WAKING: [&str; 5] = [
+    "read-only transaction",
+    "during recovery",
+    "the database system is starting up",
+    "the database system is not accepting connections",
+    "the database system is shutting down",
+];
+
+/// A parameter that is a text.
+pub fn text(name: &str, value: &str) -> SqlParameter {
+    SqlParameter::builder()
+        .name(name)
+        .value(Field::StringValue(value.to_owned()))
+        .build()
+}
+
+/// A parameter that is a whole number.
+pub fn number(name: &str, value: i64) -> SqlParameter {
+    SqlParameter::builder()
+        .name(name)
+        .value(Field::LongValue(value))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_database_that_wakes_up_is_waited_for() {
+        let refusal = |code: &str| {
+            let error = StepError::new(ErrorKind::Denied, "no");
+            unless_waking(Err(Refusal {
+                code: Some(code.to_owned()),
+                error,
+            }))
+        };
+        assert!(matches!(refusal("DatabaseNotFoundException"), Ok(Found::Missing(_))));
+        let says = |message: &str| {
+            let error = StepError::new(ErrorKind::Internal, message);
+            unless_waking(Err(Refusal {
+                code: Some("DatabaseErrorException".to_owned()),
+                error,
+            }))
+        };
+        let replica = says("ERROR: cannot execute INSERT in a read-only transaction; SQLState: 25006");
+        assert!(matches!(replica, Ok(Found::Missing(missing)) if missing.contains("read-only")));
+        let link = Refusal {
+            code: Some("BadRequestException".to_owned()),
+            error: StepError::new(
+                ErrorKind::InvalidInput,
+                "BadRequestException: Communications link failure",
+            ),
+        };
+        assert!(matches!(unless_waking(Err(link)), Ok(Found::Missing(_))));
+        assert_eq!(refusal("BadRequestException").unwrap_err().kind, ErrorKind::Denied);
+        let missing_table = says("ERROR: relation \"recovery.canary\" does not exist; Position: 13; SQLState: 42P01");
+        assert_eq!(missing_table.unwrap_err().kind, ErrorKind::VerificationFailed);
+        assert_eq!(refusal("AccessDeniedException").unwrap_err().kind, ErrorKind::Denied);
+        assert_eq!(
+            refusal("HttpEndpointNotEnabledException").unwrap_err().kind,
+            ErrorKind::Denied
+        );
+    }
+}
