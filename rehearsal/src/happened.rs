@@ -7,6 +7,7 @@ use shared::arn;
 use shared::error::StepError;
 use shared::plan::Plan;
 use shared::record::{Announced, Closing, Header, Record, Reopened, TimelineStep, Undo};
+use shared::scenario::Scenario;
 use simulator::aws::rds::Move;
 use simulator::aws::sns::Message;
 use simulator::simulation::Simulation;
@@ -91,6 +92,8 @@ pub struct Happened<'a> {
     pub plan: &'a Plan,
     /// The simulated AWS and its customers.
     pub simulation: &'a Simulation,
+    /// The scenario whose recovery is rehearsed. What else happened may have started another one's.
+    pub scenario: Scenario,
     /// When the disaster was.
     pub disaster_at: Timestamp,
     /// What everything was like before the recovery that is rehearsed was begun, or tried again.

@@ -245,9 +245,10 @@ fn measured_is_true(happened: &Happened<'_>) -> Vec<Seen> {
     if !happened.interrupts {
         return breaches;
     }
-    let recovered = happened
-        .closings()
-        .find(|(_, closing)| closing.outcome == Outcome::Recovered);
+    let recovered = happened.closings().find(|(recorded, closing)| {
+        // Another scenario's recovery measures from what it is about.
+        recorded.header.scenario == happened.scenario && closing.outcome == Outcome::Recovered
+    });
     let Some((recorded, closing)) = recovered else {
         return breaches;
     };

@@ -54,6 +54,7 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
     let breaches = Happened {
         plan,
         simulation,
+        scenario: disaster.scenario(),
         disaster_at: played.disaster_at,
         before: &played.before,
         recoveries: &recoveries,

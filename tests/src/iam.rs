@@ -10,9 +10,9 @@ use simulator::simulation::{Invoked, InvokedBy};
 /// The table as it is kept.
 const TABLE: &str = include_str!("../iam/operations.yaml");
 
-/// Placeholders in ARNs whose value may hold colons and slashes, or slashes alone: keys of objects, secrets' and log groups'
+/// Placeholders in ARNs whose value may hold colons and slashes: functions with a version or an alias, keys of objects, secrets' and log groups'
 /// names.
-const NAMES_WITH_SLASHES: [&str; 3] = ["LogGroupName", "ObjectName", "SecretId"];
+const NAMES_WITH_SLASHES: [&str; 4] = ["FunctionAndQualifier", "LogGroupName", "ObjectName", "SecretId"];
 
 /// One row: what an operation takes of whoever asks for it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

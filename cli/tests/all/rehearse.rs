@@ -443,7 +443,10 @@ fn over_target_but_within_the_maximum_is_a_success() {
 fn wrong_use_is_told_apart_from_a_failure() {
     let mut unknown = cargo_bin_cmd!("drctl");
     unknown.args(["rehearse", "region-falure"]);
-    wrong_use(unknown, "[possible values: region-failure, region-return, all]");
+    wrong_use(
+        unknown,
+        "[possible values: region-failure, region-return, database-corruption, all]",
+    );
     wrong_use(rehearse(&["--runs", "0"]), "invalid value '0' for '--runs <N>'");
     wrong_use(rehearse(&["--seed", "18446744073709551616"]), "for '--seed <N>'");
     wrong_use(rehearse(&["--seed", "seven"]), "invalid value 'seven' for '--seed <N>'");

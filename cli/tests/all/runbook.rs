@@ -99,7 +99,7 @@ fn a_scenario_without_a_runbook_is_wrong_use_and_names_those_that_have_one() {
     let (status, page, error) = runbook("security-breach", &root().join("radiant.plan.yaml"));
     assert_eq!((status, page.as_str()), (2, ""));
     assert!(
-        error.contains("security-breach has no runbook yet; there is one for region-failure"),
+        error.contains("security-breach has no runbook yet; there is one for database-corruption, region-failure"),
         "{error}"
     );
 }

@@ -176,7 +176,7 @@ fn what_cannot_be_wanted_is_wrong_use_and_aws_is_not_asked() {
             &["start", "az-failure"][..],
             "az-failure: declared in your plan, not available yet",
         ),
-        (&["start", "rain"], "available: region-failure"),
+        (&["start", "rain"], "available: database-corruption, region-failure"),
         (&["start", "region-failure", "--want", "intent"], "NAME=VALUE"),
         (&["start", "region-failure", "--want", "intent=win"], "win"),
         (&["start", "region-failure", "--want", "bucket=b"], "bucket"),

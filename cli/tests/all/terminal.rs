@@ -172,7 +172,7 @@ fn attempts_of_a_step_are_one_line_and_each_has_one_with_verbose() {
 
 #[test]
 fn a_step_that_fails_for_good_is_one_line_and_an_sdks_timeout_is_no_paragraph() {
-    let args = ["--seed", "7", "--fault", "both-databases"];
+    let args = ["--seed", "2", "--fault", "both-databases"];
     let (code, text) = rehearse(&args);
     assert_eq!(code, 4, "{text}");
     let said = said_of(&text, "AssessRegion");
@@ -180,7 +180,7 @@ fn a_step_that_fails_for_good_is_one_line_and_an_sdks_timeout_is_no_paragraph() 
         panic!("{said:?}");
     };
     assert!(
-        told.starts_with("retried 12 times in 4m 27s; Unavailable: rds:DescribeGlobalClusters"),
+        told.starts_with("retried 12 times in 3m 48s; Unavailable: rds:DescribeGlobalClusters"),
         "{told}"
     );
     assert!(told.contains("no answer within 5s"), "{told}");
@@ -350,16 +350,16 @@ fn without_a_scenario_the_plans_first_one_is_rehearsed_and_the_others_are_named(
     let (code, text, stderr) = answer(&["rehearse", "--seed", "7"], Some("1000"));
     assert_eq!((code, stderr.as_str()), (0, ""), "{text}");
     let expected = "\
-No scenario given: this rehearses region-failure, the first of your plan.
-Also available: region-return.
-az-failure, database-corruption, accidental-deletion, security-breach, service-recovery: declared in your plan, not available yet.
+No scenario given: this rehearses database-corruption, the first of your plan.
+Also available: region-failure, region-return.
+az-failure, accidental-deletion, security-breach, service-recovery: declared in your plan, not available yet.
 
-Rehearsing region-failure of radiant with seed 7 ";
+Rehearsing database-corruption of radiant with seed 7 ";
     assert!(text.starts_with(expected), "{text}");
     let args = ["rehearse", "--seed", "7", "--json"];
     assert_eq!(
         answer(&args, None).1,
-        answer(&["rehearse", "region-failure", "--seed", "7", "--json"], None).1
+        answer(&["rehearse", "database-corruption", "--seed", "7", "--json"], None).1
     );
 }
 
@@ -464,7 +464,9 @@ fn help_is_read_at_night() {
         &["plan", "render", "--help"],
     ] {
         let (_, help, _) = answer(args, Some("1000"));
-        for line in help.lines().filter(|line| !line.contains("drctl ")) {
+        // A list of values is no sentence.
+        let is_text = |line: &&str| !line.contains("drctl ") && line.split(", ").count() < 12;
+        for line in help.lines().filter(is_text) {
             for sentence in line.split(['.', ';', ':', '[']) {
                 let words = sentence
                     .split_whitespace()

@@ -6,7 +6,7 @@ use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbCluster, DbInstance, Filter};
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
-use shared::error::StepError;
+use shared::error::{ErrorKind, StepError};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -113,15 +113,19 @@ impl Step for CheckCluster {
         let clusters = async {
             let call = self.rds.describe_db_clusters().db_cluster_identifier(&input.cluster);
             let shown = call.send().await;
-            shown.map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error))
+            match shown.map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error)) {
+                Ok(shown) => Ok(shown.db_clusters.unwrap_or_default().into_iter().next()),
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
         };
         let instances = async {
             let of_cluster = Filter::builder().name("db-cluster-id").values(&input.cluster).build();
             let shown = self.rds.describe_db_instances().filters(of_cluster).send().await;
             shown.map_err(|error| StepError::aws("rds:DescribeDBInstances", &resource, error))
         };
-        let (clusters, instances) = tokio::try_join!(clusters, instances)?;
-        Ok(judge(&input, clusters.db_clusters().first(), instances.db_instances()))
+        let (cluster, instances) = tokio::try_join!(clusters, instances)?;
+        Ok(judge(&input, cluster.as_ref(), instances.db_instances()))
     }
 }
 

@@ -31,7 +31,9 @@ pub(crate) async fn read(client: &Client, names: &[String], now: Timestamp) -> R
     let described = client
         .describe_alarms()
         .set_alarm_names(Some(names.to_vec()))
+        // A composite alarm has no metric of its own, and says nothing here; but a plan may name one.
         .alarm_types(AlarmType::MetricAlarm)
+        .alarm_types(AlarmType::CompositeAlarm)
         .send()
         .await
         .map_err(|error| StepError::aws("cloudwatch:DescribeAlarms", &names.join(", "), error))?;

@@ -192,9 +192,9 @@ impl ResumeWrites {
             at: self.aws.now(),
         };
         let workload = &input.recovery.workload;
-        self.record.note_served_from(workload, &served).await?;
+        keep(&self.record, workload, &served).await?;
         let there = Record::in_region(&self.aws, &input.other.region);
-        match tokio::time::timeout(WORD_WITHIN, there.note_served_from(workload, &served)).await {
+        match tokio::time::timeout(WORD_WITHIN, keep(&there, workload, &served)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(error = %error, "could not tell the other Region which cluster customers use")
@@ -220,6 +220,15 @@ impl ResumeWrites {
                 "could not tell the other Region that the service goes on: no answer within {WORD_WITHIN:?}"
             ),
         }
+    }
+}
+
+/// Keeps which cluster customers use, unless that is known already.
+async fn keep(record: &Record, workload: &str, served: &ServedFrom) -> Result<(), StepError> {
+    let known = record.served_from(workload).await?;
+    match known.is_some_and(|known| known.cluster_arn == served.cluster_arn) {
+        true => Ok(()),
+        false => record.note_served_from(workload, served).await,
     }
 }
 

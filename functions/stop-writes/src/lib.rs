@@ -151,7 +151,14 @@ impl StopWrites {
             at: self.aws.now(),
         };
         let there = Record::in_region(&self.aws, &input.other.region);
-        match tokio::time::timeout(WORD_WITHIN, there.note_stopped(workload, &stopped)).await {
+        let telling = async {
+            let known = there.stopped(workload).await?;
+            match known.is_some_and(|known| known.recovery == *recovery) {
+                true => Ok(()),
+                false => there.note_stopped(workload, &stopped).await,
+            }
+        };
+        match tokio::time::timeout(WORD_WITHIN, telling).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(error = %error, "could not tell the other Region that the service is stopped")

@@ -137,6 +137,11 @@ impl Disaster for DatabaseCorruption {
         }
     }
 
+    /// Its own, and that from the loss of a Region, which people may approve while the service is stopped.
+    fn changing_recoveries(&self) -> usize {
+        2
+    }
+
     fn invariants(&self) -> &'static [Invariant] {
         &invariants::ALL
     }

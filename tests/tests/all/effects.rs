@@ -15,7 +15,7 @@ use shared::error::StepError;
 use shared::step::Change;
 
 /// What a step may change more than once: the step, the kind of what it changes, and why that is meant.
-const CHANGED_AGAIN: [(&str, &str, &str); 13] = [
+const CHANGED_AGAIN: [(&str, &str, &str); 15] = [
     (
         "assess-region",
         "decision",
@@ -55,6 +55,8 @@ const CHANGED_AGAIN: [(&str, &str, &str); 13] = [
         "metric_values",
         "the largest value of five minutes counts",
     ),
+    ("validate-database", "commits", "it writes the same row each time"),
+    ("validate-database", "observed", READY_BY_THEN),
     ("watch-fence", "fence-watch", "it keeps how far the recovery is by now"),
     ("watch-switch", "switch-watch", "it keeps when people were told last"),
 ];
@@ -71,13 +73,18 @@ const CHANGED_AGAIN_AFTER_DEATH: [(&str, &str, &str); 6] = [
 const TOLD_TWICE: &str = "people are rather told twice than never";
 
 /// What holds what other steps found, some of which died too: how often it was changed counts, and not to what.
-const HOLDS_WHAT_OTHERS_FOUND: [(&str, &str, &str); 2] = [
+const HOLDS_WHAT_OTHERS_FOUND: [(&str, &str, &str); 3] = [
     (
         "close-recovery",
         "header",
         "it has the evidence of the scenario's steps",
     ),
     ("record-approval", "approval", "it has what the person was shown"),
+    (
+        "restore-cluster",
+        "commits",
+        "the data are of the moment that the play asks for, which comes later if something dies before",
+    ),
 ];
 
 /// What a step may leave undone that died: the step, the kind of what it would have changed, and why that is meant.
@@ -88,7 +95,7 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 25] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 50] = [
     (
         "assess-region",
         "ask",
@@ -105,29 +112,58 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 25] = [
         "warnings",
         "the time of the impact is on record then, and is not guessed again",
     ),
+    ("check-cluster", "available", READY_BY_THEN),
+    ("check-cluster", "cluster_status", READY_BY_THEN),
+    ("check-cluster", "status", READY_BY_THEN),
     ("check-database", "last_committed_at", READY_BY_THEN),
     ("check-database", "last_surviving_at", READY_BY_THEN),
     ("check-database", "ready", READY_BY_THEN),
     ("check-database", "seen_at", "it is when it looked"),
     ("check-database", "waiting_for", READY_BY_THEN),
     ("check-health", "so_far", "it counts from its own answer on"),
+    ("create-instance", "changed", WHAT_IT_DID),
+    ("discard-cluster", "complete", WHAT_IT_DID),
+    ("discard-cluster", "ended", WHAT_IT_DID),
+    ("discard-cluster", "sentence", WHAT_IT_DID),
     ("fence-region", "changed", WHAT_IT_DID),
+    ("find-corruption", "ask", "it shows how much is lost so far"),
+    (
+        "find-corruption",
+        "expected_loss_seconds",
+        "it grows until the writes are stopped",
+    ),
+    ("find-corruption", "warnings", "the database may answer by then"),
+    ("finish-cluster", "changed", WHAT_IT_DID),
     (
         "open-recovery",
         "refused",
         "another Region's recovery was begun meanwhile",
     ),
     ("open-recovery", "warnings", WARNS_ONCE),
+    ("point-back", "of", WHAT_IT_DID),
+    ("point-back", "taken_back", WHAT_IT_DID),
     ("promote-database", "status", WHAT_IT_DID),
     ("record-approval", "body", WHAT_IT_DID),
     ("record-approval", "statusCode", WHAT_IT_DID),
     ("release-lock", "lock", WHAT_IT_DID),
     ("release-lock", "told", WHAT_IT_DID),
+    ("restore-cluster", "latest_at", READY_BY_THEN),
+    ("restore-cluster", "status", WHAT_IT_DID),
+    ("resume-writes", "given_back", WHAT_IT_DID),
+    ("resume-writes", "of", WHAT_IT_DID),
+    ("snapshot-cluster", "changed", WHAT_IT_DID),
     ("start-recovery", "again", WHAT_IT_DID),
+    ("stop-writes", "changed", WHAT_IT_DID),
     ("switch-dns", "change", WHAT_IT_DID),
     ("switch-dns", "changed", WHAT_IT_DID),
     ("unfence-region", "of", WHAT_IT_DID),
     ("unfence-region", "taken_back", WHAT_IT_DID),
+    ("validate-database", "ask", READY_BY_THEN),
+    ("validate-database", "checks", READY_BY_THEN),
+    ("validate-database", "last_committed_at", READY_BY_THEN),
+    ("validate-database", "last_surviving_at", READY_BY_THEN),
+    ("validate-database", "ready", READY_BY_THEN),
+    ("validate-database", "waiting_for", READY_BY_THEN),
     ("watch-fence", "paged", WHAT_IT_DID),
     ("watch-switch", "paged", WHAT_IT_DID),
 ];

@@ -73,12 +73,9 @@ impl Function {
 
     /// As `GetFunction` shows it, or the version of it that a qualifier names.
     pub(super) fn get(&self, name: &str, call: &Call, now: Timestamp) -> Reply {
-        let query = call.uri.split_once('?').map(|(_, query)| query).unwrap_or_default();
-        let mut parameters = form_urlencoded::parse(query.as_bytes());
-        let qualifier = parameters.find(|(name, _)| name == "Qualifier");
         let mut shown = self.shown(name, now);
-        if let Some((_, qualifier)) = qualifier.filter(|(_, qualifier)| qualifier != "$LATEST") {
-            let number = match self.aliases.get(&*qualifier) {
+        if let Some(qualifier) = qualifier(call) {
+            let number = match self.aliases.get(&qualifier) {
                 Some(alias) => Some(alias.version),
                 None => qualifier.parse().ok(),
             };
@@ -184,6 +181,14 @@ impl Function {
         }
         (!is_revision(body, self.changes)).then(outdated)
     }
+}
+
+/// The version or alias that a call is about; nothing for `$LATEST`.
+pub(super) fn qualifier(call: &Call) -> Option<String> {
+    let (_, query) = call.uri.split_once('?')?;
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let (_, qualifier) = parameters.find(|(name, _)| name == "Qualifier")?;
+    (qualifier != "$LATEST").then(|| qualifier.into_owned())
 }
 
 /// Whether a call names the present revision, or none.

@@ -200,7 +200,7 @@ impl Lambda {
         // A version or alias, or an ARN in place of the name.
         if operation == UNKNOWN
             || name.contains([':', '%'])
-            || (query.is_some() && operation != "ListEventSourceMappings")
+            || (query.is_some() && !["GetFunction", "ListEventSourceMappings"].contains(&operation))
         {
             return not_simulated(&format!("{} {}", call.method, call.uri));
         }

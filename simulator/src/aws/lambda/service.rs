@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Lambda;
+use super::configuration::qualifier;
 use crate::aws::quota::Quota;
 use crate::aws::resources::{Resource, anything, is_plain};
 use crate::aws::service::{Answer, Parts, RATE_EXCEEDED, Service, parts};
@@ -34,7 +35,11 @@ impl Service for Lambda {
         }
         let function_arn = |name: &str| format!("arn:aws:lambda:{region}:{account}:function:{name}");
         if !operation.ends_with("EventSourceMapping") {
-            return Some(vec![Resource::new(function_arn(name))]);
+            let arn = match qualifier(call) {
+                Some(qualifier) => function_arn(&format!("{name}:{qualifier}")),
+                None => function_arn(name),
+            };
+            return Some(vec![Resource::new(arn)]);
         }
         let mapping = Resource::new(format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{name}"));
         // A mapping that is not there has no function that a policy could ask for.
@@ -83,6 +88,15 @@ impl Service for Lambda {
             ("functions", json!(regions)),
             ("event_sources", json!(self.event_sources(environment.now()))),
         ])
+    }
+
+    /// How many versions each function has: one that is published stays.
+    fn journal(&self, _: &Environment) -> Parts {
+        let functions = lock(&self.functions);
+        let versions = functions
+            .iter()
+            .map(|((region, name), function)| (format!("{region}/{name}"), function.versions.len()));
+        parts([("versions", json!(versions.collect::<BTreeMap<_, _>>()))])
     }
 }
 

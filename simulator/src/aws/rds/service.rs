@@ -61,10 +61,14 @@ impl Service for Rds {
                 &given("DBClusterIdentifier").unwrap_or_else(any),
             )]),
             "DescribeDBInstances" => Some(vec![named("db", &given("DBInstanceIdentifier").unwrap_or_else(any))]),
-            "CreateDBInstance" => Some(vec![
-                named("db", &given("DBInstanceIdentifier")?),
-                named("cluster", &given("DBClusterIdentifier")?),
-            ]),
+            "CreateDBInstance" => {
+                let mut touched = vec![
+                    named("db", &given("DBInstanceIdentifier")?),
+                    named("cluster", &given("DBClusterIdentifier")?),
+                ];
+                touched.extend(given("DBParameterGroupName").map(|name| named("pg", &name)));
+                Some(touched)
+            }
             "DeleteDBInstance" => Some(vec![named("db", &given("DBInstanceIdentifier")?)]),
             "DeleteDBCluster" | "ModifyDBCluster" => Some(vec![named("cluster", &given("DBClusterIdentifier")?)]),
             "EnableHttpEndpoint" | "DisableHttpEndpoint" => Some(vec![Resource::new(given("ResourceArn")?)]),

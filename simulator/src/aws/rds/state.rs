@@ -217,8 +217,11 @@ impl Rds {
         let is_member = |arn: &String| state.globals.values().any(|global| global.members.contains(arn));
         let others = state.clusters.iter().filter(|(arn, _)| !is_member(arn));
         let others = others.map(|(arn, cluster)| {
+            let deleted = cluster.instances.iter().filter(|instance| instance.gone_from.is_some());
             let cluster = json!({
                 "status": cluster.status, "data_api": cluster.data_api, "instances": cluster.instance_names(),
+                "being_deleted": deleted.map(|instance| &instance.id).collect::<Vec<_>>(),
+                "deletion_protection": cluster.settings.deletion_protection,
             });
             (arn, cluster)
         });

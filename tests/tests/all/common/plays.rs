@@ -240,6 +240,8 @@ async fn answered_in_primary(world: &World, before: usize, answer: &str) {
         }
         tokio::time::sleep(HOUR / 3600).await;
     };
+    // Nobody answers within seconds.
+    tokio::time::sleep(HOUR / 60).await;
     let mut said = body(&question.text).unwrap();
     said["answer"] = json!(answer);
     said["reason"] = json!("the data are wrong");
