@@ -12,7 +12,7 @@ use shared::aws::Aws;
 use shared::cluster_variable::Functions;
 use shared::error::{ErrorKind, StepError};
 use shared::plan::Function;
-use shared::record::{Record, Undo};
+use shared::record::{Record, ResourceKind, Undo};
 use shared::recovery::RecoveryRef;
 use shared::restore::{cluster_arn, cluster_id, made_by};
 use shared::slices::SiteSlice;
@@ -120,7 +120,7 @@ impl Step for DiscardCluster {
         {
             return Ok(kept(&id, &format!("function {function} still names it")));
         }
-        match self.push(&input, &id, &cluster).await {
+        match self.push(&input, &id, &cluster, &standing).await {
             Ok(doing) => Ok(Output {
                 ended: false,
                 kept: None,
@@ -166,7 +166,13 @@ impl DiscardCluster {
     }
 
     /// Does the next thing on the way to its deletion; says what.
-    async fn push(&self, input: &Input, id: &str, cluster: &DbCluster) -> Result<String, StepError> {
+    async fn push(
+        &self,
+        input: &Input,
+        id: &str,
+        cluster: &DbCluster,
+        standing: &[&Undo],
+    ) -> Result<String, StepError> {
         let region = &input.here.region;
         let resource = format!("cluster {id} in {region}");
         if cluster.status() == Some("deleting") {
@@ -196,6 +202,13 @@ impl DiscardCluster {
                 "{} instances of cluster {id} are being deleted",
                 instances.len()
             ));
+        }
+        let now = self.aws.now();
+        for note in standing
+            .iter()
+            .filter(|note| note.resource.kind == ResourceKind::Instance)
+        {
+            self.record.note_taken_back(&input.recovery, note, now).await?;
         }
         if cluster.deletion_protection() == Some(true) {
             // It came with what was carried over.

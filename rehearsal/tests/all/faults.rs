@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use assess_region::ExpectedLoss;
 use rehearsal::scenarios::ALL;
+use rehearsal::scenarios::database_corruption::DatabaseCorruption;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::region_return::RegionReturn;
 use rehearsal::{Disaster, Fault, Moment, Rehearsal, Replaced, Script, compatible, rehearse, vocabulary};
@@ -647,7 +648,10 @@ type Way = (
 );
 
 /// Ways that together pass through the states of the scenario's machine.
-const WAYS: [Way; 12] = [
+const WAYS: [Way; 15] = [
+    (&DatabaseCorruption, &[], |_, _| {}),
+    (&DatabaseCorruption, &["restore-failed"], |_, _| {}),
+    (&DatabaseCorruption, &["approver-declines:2"], |_, _| {}),
     (&RegionFailure, &[], |_, _| {}),
     (&RegionFailure, &["no-lag-metric"], |_, _| {}),
     (&RegionFailure, &["no-lag-metric", "approver-declines"], |_, _| {}),
@@ -670,12 +674,15 @@ fn moves_by_record(plan: &mut Plan) {
     std::mem::swap(&mut plan.regions.primary, &mut plan.regions.standby);
 }
 
-/// States that no rehearsal passes: `tests/tests/all/recovery_machine.rs` has executions that end there.
-const NOT_REHEARSED: [&str; 5] = [
+/// States that no rehearsal passes: `tests/tests/all/recovery_machine.rs` has executions that end there, but for the two that wait for a
+/// backup and for instances.
+const NOT_REHEARSED: [&str; 7] = [
     "AskAgain",
     "CouldNotPromote",
     "IsApprovedAgain",
     "SubmitDnsAgain",
+    "WaitForBackup",
+    "WaitForInstances",
     "WaitToTakeBack",
 ];
 

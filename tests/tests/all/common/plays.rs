@@ -64,10 +64,11 @@ pub const PLAYS: [Play; 17] = [
     Play::new("pointed back and resumed", || Box::pin(pointed_back_and_resumed())),
 ];
 
-/// The example plan, with a function that has a reserved concurrency.
+/// The example plan, with a function that has a reserved concurrency, and one that customers reach by an alias.
 pub fn usual() -> Plan {
     let mut plan = plan();
     plan.functions[0].reserved_concurrency = Some(50);
+    plan.functions[1].alias = Some("live".to_owned());
     plan
 }
 
@@ -257,11 +258,7 @@ async fn answered_in_primary(world: &World, before: usize, answer: &str) {
 /// A person has the database go back to a minute ago, and both questions were answered but for the second. A function is reached by
 /// an alias, and the damaged cluster cannot be deleted.
 async fn restored() -> World {
-    let world = World::good_times(|plan| {
-        *plan = usual();
-        plan.functions[1].alias = Some("live".to_owned());
-    })
-    .await;
+    let world = World::good_times(|plan| *plan = usual()).await;
     for check in &world.plan.database.checks {
         world
             .cloud()
