@@ -239,7 +239,7 @@ impl Functions {
                 Ok(_) => return Ok(()),
                 // Another one has changed it, or is at it: its map is read anew, and never written from what was read before.
                 Err(error) if error.kind == ErrorKind::Conflict && attempt < TRIES => {
-                    tokio::time::sleep(LOOKED_AT_EVERY).await;
+                    a_moment().await;
                     latest = self.version(name, None).await?;
                 }
                 Err(error) => return Err(error),
@@ -264,7 +264,7 @@ impl Functions {
                     );
                     return Err(StepError::new(ErrorKind::Conflict, text));
                 }
-                tokio::time::sleep(LOOKED_AT_EVERY).await;
+                a_moment().await;
             }
         });
         at_once(each.collect()).await
@@ -329,6 +329,15 @@ fn version_of(configuration: &FunctionConfiguration, resource: &Resource) -> Res
         code: configuration.code_sha256().map(str::to_owned),
         is_busy: configuration.last_update_status() == Some(&LastUpdateStatus::InProgress),
     })
+}
+
+/// Until a function is looked at again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Lambda is done within seconds, and all functions are waited for side by side: the machine would wait for one after the other"
+)]
+async fn a_moment() {
+    tokio::time::sleep(LOOKED_AT_EVERY).await;
 }
 
 /// Waits for all of these, so many at once; gives their results in their order.

@@ -1,6 +1,7 @@
 //! Creates the instances of the restored cluster: as many as the damaged one has, like them, the writer first.
 //!
-//! A restore brings none. Their names follow from the cluster's, so that each is created once.
+//! A restore brings none. Their names follow from the cluster's, so that each is created once. Enhanced Monitoring stays off: it needs a
+//! role, which this function may not hand to RDS (`iam:PassRole`).
 
 use std::time::Duration;
 
@@ -111,7 +112,6 @@ impl CreateInstance {
 
     async fn create(&self, input: &Input, id: &str, profile: &InstanceProfile) -> Result<(), StepError> {
         let resource = format!("instance {id} of cluster {} in {}", input.cluster, input.here.region);
-        let measures = profile.monitoring_interval > 0;
         let made = self
             .rds
             .create_db_instance()
@@ -122,8 +122,6 @@ impl CreateInstance {
             .promotion_tier(profile.tier)
             .set_availability_zone(profile.zone.clone())
             .set_db_parameter_group_name(profile.parameter_group.clone())
-            .set_monitoring_interval(measures.then_some(profile.monitoring_interval))
-            .set_monitoring_role_arn(profile.monitoring_role.clone().filter(|_| measures))
             .set_enable_performance_insights(profile.performance_insights.then_some(true))
             .tags(Tag::builder().key(MADE_BY).value(&input.recovery.id).build())
             .send()

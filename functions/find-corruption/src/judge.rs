@@ -196,6 +196,19 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
         ));
     }
     // What a later step needs is read before anything is stopped.
+    let roles: Vec<&str> = cluster
+        .associated_roles()
+        .iter()
+        .filter_map(|role| role.role_arn())
+        .collect();
+    if !roles.is_empty() {
+        blockers.push(format!(
+            "cluster {} has roles ({}), which the restored one would need and which this automation may not hand to RDS (iam:PassRole); \
+             restore it by hand, see the runbook",
+            here.cluster,
+            roles.join(", ")
+        ));
+    }
     for (function, seen) in input.functions.iter().zip(&evidence.functions) {
         let why = match seen {
             Ok(seen) => seen.hindrance(),
@@ -426,6 +439,14 @@ mod tests {
         assert!(blockers(Some(NOW - 300), no_backup).contains("no backup"));
         let reads = |evidence: &mut Evidence| evidence.global.members[0].is_writer = false;
         assert!(blockers(Some(NOW - 300), reads).contains("does not take the writes"));
+        let with_role = |evidence: &mut Evidence| {
+            let role = aws_sdk_rds::types::DbClusterRole::builder().role_arn("arn:role");
+            evidence.cluster = DbCluster::builder()
+                .status("available")
+                .associated_roles(role.build())
+                .build();
+        };
+        assert!(blockers(Some(NOW - 300), with_role).contains("may not hand to RDS"));
         let away = |evidence: &mut Evidence| {
             evidence.cluster = DbCluster::builder().status("deleting").build();
         };
