@@ -53,11 +53,11 @@ pub const STEPS: &[DeployedStep] = &[
 
 /// Every state machine, as it is deployed.
 pub const MACHINES: &[(&str, &str)] = &[
-    (RECOVERY_MACHINE, RECOVERY),
     (
         "database-recovery",
         include_str!("../../statemachines/database-recovery.asl.json"),
     ),
+    (RECOVERY_MACHINE, RECOVERY),
     (
         "region-switch",
         include_str!("../../statemachines/region-switch.asl.json"),

@@ -338,7 +338,7 @@ mod tests {
             "recovery": { "id": "r", "workload": "shop", "token": 1, "execution": "arn:e" },
             "restore_to": restore_to.map(at),
             "triggered_at": at(NOW - 60),
-            "approval": { "people": 2, "without_evidence": 2, "answer_within_seconds": 900, "same_person": "same-session-name" },
+            "approval": { "people": 2, "without_evidence": 2, "answer_within_seconds": 900, "same_person": "name-before-at" },
             "rpo": { "target": "5m", "maximum": "1h" },
             "here": {
                 "region": "us-east-1", "cluster": "shop", "cluster_arn": "arn:shop", "secret_arn": "arn:s", "topic_arn": "arn:t",

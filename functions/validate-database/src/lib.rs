@@ -319,7 +319,7 @@ mod tests {
             "cluster": "shop-restored-1",
             "cluster_arn": "arn:shop-restored-1",
             "restore_to": "2026-01-06T03:00:00Z",
-            "approval": { "people": 2, "without_evidence": 2, "answer_within_seconds": 900, "same_person": "same-session-name" },
+            "approval": { "people": 2, "without_evidence": 2, "answer_within_seconds": 900, "same_person": "name-before-at" },
             "rpo": { "target": "5m", "maximum": "1h" },
         });
         serde_json::from_value(input).unwrap()
