@@ -295,10 +295,15 @@ impl Account {
         self.other_region().unwrap_or("the other Region")
     }
 
+    /// The times that its last end has; none where it has not ended.
+    pub(crate) fn observed(&self) -> shared::measure::Observed {
+        let ended = self.header.ended();
+        ended.map(|closing| closing.observed).unwrap_or_default()
+    }
+
     /// Whether a step changed something that was not taken back.
     pub(crate) fn stands(&self, step: &str) -> bool {
-        let stands = |undo: &Undo| undo.step == step && undo.taken_back_at.is_none();
-        self.undo.iter().any(stands)
+        self.undo.iter().any(|undo| undo.stands_of(step))
     }
 
     /// Whether a visit of a step ended well.

@@ -217,6 +217,14 @@ fn source_chain(error: &(dyn std::error::Error + 'static)) -> String {
     parts.join(": ")
 }
 
+/// Nothing was changed yet: a database that is missing, or may not be seen, is a reason not to begin, and no failure on the way.
+pub fn refused_for_good(error: StepError) -> StepError {
+    match error.kind.is_retryable() {
+        true => error,
+        false => StepError::refused(error.to_string()),
+    }
+}
+
 /// Which kind of error a service's code and HTTP status mean. Sources: the services' API models; a code that is not
 /// known is `Internal` unless the status says that the server is at fault.
 fn classify(code: Option<&str>, status: Option<u16>) -> ErrorKind {

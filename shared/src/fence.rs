@@ -20,7 +20,7 @@ use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurat
 use tokio::time::Instant;
 
 pub use crate::calls::side_by_side;
-pub use noted::Noted;
+pub use noted::{Noted, Standing, standing};
 pub use serving::{may_run, opened};
 pub use setting::{EVERY_METHOD, Looked, Setting, Throttling};
 pub use shut::{open, seen_and_not, why_open};

@@ -1,7 +1,7 @@
 //! An Aurora global database as a recovery sees it.
 
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{DbCluster, GlobalCluster};
+use aws_sdk_rds::types::{DbCluster, DbInstance, Filter, GlobalCluster};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -197,22 +197,44 @@ impl Transition {
 
 /// Looks at a Region's cluster through a client of that Region. Errors: `NotFound`, and AWS's own.
 pub async fn describe_cluster(client: &Client, site: &SiteSlice) -> Result<DbCluster, StepError> {
-    let resource = format!("cluster {} in {}", site.cluster, site.region);
-    let output = client
-        .describe_db_clusters()
-        .db_cluster_identifier(&site.cluster)
-        .send()
-        .await
-        .map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error))?;
-    output
-        .db_clusters
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .ok_or_else(|| {
-            let text = format!("{resource} does not exist; compare the plan with the console");
-            StepError::new(ErrorKind::NotFound, text)
-        })
+    let shown = show_cluster(client, &site.cluster, &site.region).await?;
+    shown.ok_or_else(|| {
+        let resource = format!("cluster {} in {}", site.cluster, site.region);
+        let text = format!("{resource} does not exist; compare the plan with the console");
+        StepError::new(ErrorKind::NotFound, text)
+    })
+}
+
+/// Likewise a cluster that may not be there.
+pub async fn find_cluster(client: &Client, id: &str, region: &str) -> Result<Option<DbCluster>, StepError> {
+    match show_cluster(client, id, region).await {
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        shown => shown,
+    }
+}
+
+async fn show_cluster(client: &Client, id: &str, region: &str) -> Result<Option<DbCluster>, StepError> {
+    let resource = format!("cluster {id} in {region}");
+    let shown = client.describe_db_clusters().db_cluster_identifier(id).send().await;
+    let shown = shown.map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error))?;
+    Ok(shown.db_clusters.unwrap_or_default().into_iter().next())
+}
+
+/// The instances of a cluster; none where there is no such cluster. Errors: AWS's.
+pub async fn instances_of(client: &Client, cluster: &str, region: &str) -> Result<Vec<DbInstance>, StepError> {
+    let resource = format!("the instances of cluster {cluster} in {region}");
+    let of_cluster = Filter::builder().name("db-cluster-id").values(cluster).build();
+    let mut pages = client
+        .describe_db_instances()
+        .filters(of_cluster)
+        .into_paginator()
+        .send();
+    let mut found = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| StepError::aws("rds:DescribeDBInstances", &resource, error))?;
+        found.extend(page.db_instances.unwrap_or_default());
+    }
+    Ok(found)
 }
 
 /// Whether a cluster of this status serves reads and writes. Source: Aurora User Guide, "Viewing DB cluster status": work

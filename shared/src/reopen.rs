@@ -323,9 +323,7 @@ impl Work<'_> {
             Err(error) if error.kind == ErrorKind::Unavailable => return Ok(()),
             Err(error) => return Err(Refusal::of(Condition::NoPromotion)(error)),
         };
-        let promoted = notes
-            .iter()
-            .any(|note| note.step == PROMOTION && note.taken_back_at.is_none());
+        let promoted = notes.iter().any(|note| note.stands_of(PROMOTION));
         if !promoted {
             return Ok(());
         }
@@ -435,7 +433,7 @@ impl Work<'_> {
         let noting = async {
             for note in self.there.undo_notes(self.recovery).await? {
                 let is_open = !failed.iter().any(|missing| missing.resource.text == note.resource.text);
-                if note.step == FENCE && note.taken_back_at.is_none() && is_open {
+                if note.stands_of(FENCE) && is_open {
                     self.there.note_taken_back(recovery, &note, self.aws.now()).await?;
                 }
             }

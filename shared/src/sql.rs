@@ -7,9 +7,11 @@ use aws_sdk_rdsdata::error::ProvideErrorMetadata;
 use aws_sdk_rdsdata::types::{Field, SqlParameter};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::error::{ErrorKind, StepError};
 use crate::plan::DatabaseCheck;
+use crate::slices::{DatabaseSlice, SiteSlice};
 
 /// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
 pub const STATEMENT: Duration = Duration::from_secs(47);
@@ -85,9 +87,34 @@ impl Checked {
     }
 }
 
-impl Reached<'_> {
+impl<'a> Reached<'a> {
+    /// The plan's cluster in a Region.
+    pub fn of(site: &'a SiteSlice, database: &'a DatabaseSlice) -> Self {
+        Self {
+            cluster_arn: &site.cluster_arn,
+            secret_arn: &site.secret_arn,
+            database: &database.name,
+        }
+    }
+
+    /// Runs the plan's checks one after the other; those that are not run within that time have found nothing.
+    pub async fn check_all(&self, client: &Client, checks: &[DatabaseCheck], within: Duration) -> Vec<Checked> {
+        let until = Instant::now() + within;
+        let mut found = Vec::new();
+        for check in checks {
+            let checked = tokio::time::timeout_at(until, self.check(client, check)).await;
+            found.push(checked.unwrap_or_else(|_| Checked {
+                name: check.name.clone(),
+                expected: check.finds.clone(),
+                found: None,
+                error: Some(format!("all checks together took longer than {within:?}")),
+            }));
+        }
+        found
+    }
+
     /// Runs one of the plan's checks, which reads and nothing else. That it could not be run is a result.
-    pub async fn check(&self, client: &Client, check: &DatabaseCheck) -> Checked {
+    async fn check(&self, client: &Client, check: &DatabaseCheck) -> Checked {
         let answer = self.first_field(client, &check.sql, Vec::new()).await;
         let (found, error) = match answer {
             Ok(field) => (Some(shown(field.as_ref())), None),

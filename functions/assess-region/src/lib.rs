@@ -19,7 +19,7 @@ use std::time::Duration;
 use aws_sdk_rds::types::DbCluster;
 use jiff::{SignedDuration, Timestamp};
 use shared::aws::Aws;
-use shared::error::{ErrorKind, StepError};
+use shared::error::{ErrorKind, StepError, refused_for_good};
 use shared::global_database::{GlobalDatabase, describe_cluster};
 use shared::outside;
 use shared::record::{Record, Sighting};
@@ -47,15 +47,6 @@ impl Summarise for Output {
 
 /// Where AWS Health is asked: it lives there, whatever Region it is asked about.
 const HEALTH_REGION: &str = "us-east-1";
-
-/// Nothing was changed yet: a database that is missing, or may not be seen, is a reason not to begin, and no failure on the
-/// way.
-fn refused_for_good(error: StepError) -> StepError {
-    match error.kind.is_retryable() {
-        true => error,
-        false => StepError::refused(error.to_string()),
-    }
-}
 
 /// How long reading the metrics may take, all tries together.
 const METRICS_WITHIN: Duration = Duration::from_secs(12);

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{DbCluster, DbInstance, Filter};
+use aws_sdk_rds::types::{DbCluster, DbInstance};
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
-use shared::error::{ErrorKind, StepError};
+use shared::error::StepError;
+use shared::global_database::{find_cluster, instances_of};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -109,23 +110,12 @@ impl Step for CheckCluster {
     }
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let resource = format!("cluster {} in {}", input.cluster, input.here.region);
-        let clusters = async {
-            let call = self.rds.describe_db_clusters().db_cluster_identifier(&input.cluster);
-            let shown = call.send().await;
-            match shown.map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error)) {
-                Ok(shown) => Ok(shown.db_clusters.unwrap_or_default().into_iter().next()),
-                Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        let instances = async {
-            let of_cluster = Filter::builder().name("db-cluster-id").values(&input.cluster).build();
-            let shown = self.rds.describe_db_instances().filters(of_cluster).send().await;
-            shown.map_err(|error| StepError::aws("rds:DescribeDBInstances", &resource, error))
-        };
-        let (cluster, instances) = tokio::try_join!(clusters, instances)?;
-        Ok(judge(&input, cluster.as_ref(), instances.db_instances()))
+        let region = &input.here.region;
+        let (cluster, instances) = tokio::try_join!(
+            find_cluster(&self.rds, &input.cluster, region),
+            instances_of(&self.rds, &input.cluster, region),
+        )?;
+        Ok(judge(&input, cluster.as_ref(), &instances))
     }
 }
 

@@ -210,8 +210,7 @@ impl CheckDatabase {
         };
         // Customers wait for the database and not for this, so that it is not asked for again in another turn; but without
         // it the loss stays unmeasured.
-        let found = self
-            .database(input)
+        let found = Reached::of(&input.here, &input.database)
             .first_field(
                 &self.patient_data,
                 &sql,
@@ -224,17 +223,11 @@ impl CheckDatabase {
         })
     }
 
-    fn database<'a>(&self, input: &'a Input) -> Reached<'a> {
-        Reached {
-            cluster_arn: &input.here.cluster_arn,
-            secret_arn: &input.here.secret_arn,
-            database: &input.database.name,
-        }
-    }
-
     /// Runs one statement, once, and gives the first field of its first row.
     async fn query(&self, input: &Input, sql: &str, parameters: Vec<SqlParameter>) -> Result<Option<Field>, Refusal> {
-        self.database(input).first_field(&self.data, sql, parameters).await
+        Reached::of(&input.here, &input.database)
+            .first_field(&self.data, sql, parameters)
+            .await
     }
 }
 

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{Filter, Tag};
+use aws_sdk_rds::types::Tag;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::aws::Aws;
 use shared::error::StepError;
+use shared::global_database::instances_of;
 use shared::record::{Record, Resource, ResourceKind, Undo};
 use shared::recovery::RecoveryRef;
 use shared::restore::{InstanceProfile, MADE_BY, instance_id};
@@ -76,13 +77,18 @@ impl Step for CreateInstance {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
-        let there = self.there(&input).await?;
+        let there = instances_of(&self.rds, &input.cluster, &input.here.region).await?;
+        let is_there = |id: &str| {
+            there
+                .iter()
+                .any(|instance| instance.db_instance_identifier() == Some(id))
+        };
         let missing: Vec<(String, &InstanceProfile)> = input
             .instances
             .iter()
             .enumerate()
             .map(|(index, profile)| (instance_id(&input.cluster, index), profile))
-            .filter(|(id, _)| !there.contains(id))
+            .filter(|(id, _)| !is_there(id))
             .collect();
         let undos: Vec<Undo> = missing.iter().map(|(id, _)| undo(id, &input)).collect();
         self.record.note_undos(&input.recovery, &undos).await?;
@@ -98,18 +104,6 @@ impl Step for CreateInstance {
 }
 
 impl CreateInstance {
-    async fn there(&self, input: &Input) -> Result<Vec<String>, StepError> {
-        let resource = format!("the instances of cluster {} in {}", input.cluster, input.here.region);
-        let of_cluster = Filter::builder().name("db-cluster-id").values(&input.cluster).build();
-        let shown = self.rds.describe_db_instances().filters(of_cluster).send().await;
-        let shown = shown.map_err(|error| StepError::aws("rds:DescribeDBInstances", &resource, error))?;
-        let ids = shown
-            .db_instances()
-            .iter()
-            .filter_map(|instance| instance.db_instance_identifier().map(str::to_owned));
-        Ok(ids.collect())
-    }
-
     async fn create(&self, input: &Input, id: &str, profile: &InstanceProfile) -> Result<(), StepError> {
         let resource = format!("instance {id} of cluster {} in {}", input.cluster, input.here.region);
         let made = self

@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{DbCluster, Filter};
+use aws_sdk_rds::types::DbCluster;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::cluster_variable::Functions;
 use shared::error::{ErrorKind, StepError};
+use shared::global_database::{find_cluster, instances_of};
 use shared::plan::Function;
-use shared::record::{Record, ResourceKind, Undo};
+use shared::record::{Record, ResourceKind, Undo, is_opened};
 use shared::recovery::RecoveryRef;
 use shared::restore::{cluster_arn, cluster_id, made_by};
 use shared::slices::SiteSlice;
@@ -21,8 +22,6 @@ use shared::summary::{Summarise, Summary};
 
 /// The steps whose changes are taken back.
 const MAKES: [&str; 2] = ["restore-cluster", "create-instance"];
-/// The step that opens the restored database: from its note on it stays.
-const OPENS: &str = "resume-writes";
 /// How long looking at the functions may take.
 const LIMIT: Duration = Duration::from_secs(40);
 
@@ -94,17 +93,17 @@ impl Step for DiscardCluster {
         self.record.still_ours(&input.recovery).await?;
         let notes = self.record.undo_notes(&input.recovery.id).await?;
         let id = cluster_id(&input.recovery.workload, &input.recovery.id);
-        if notes.iter().any(|note| note.step == OPENS) {
+        if is_opened(&notes) {
             return Ok(kept(&id, "customers may have written to it"));
         }
         let standing: Vec<&Undo> = notes
             .iter()
-            .filter(|note| MAKES.contains(&note.step.as_str()) && note.taken_back_at.is_none())
+            .filter(|note| MAKES.iter().any(|makes| note.stands_of(makes)))
             .collect();
         if standing.is_empty() {
             return Ok(ended("no cluster was made, or it is gone"));
         }
-        let Some(cluster) = self.look(&id, &input.here.region).await? else {
+        let Some(cluster) = find_cluster(&self.rds, &id, &input.here.region).await? else {
             let now = self.aws.now();
             for note in standing {
                 self.record.note_taken_back(&input.recovery, note, now).await?;
@@ -114,6 +113,10 @@ impl Step for DiscardCluster {
         if made_by(&cluster) != Some(&input.recovery.id) {
             return Ok(kept(&id, "its tag does not say that this recovery made it"));
         }
+        // Nothing more is done to it, so that nobody has to be asked.
+        if cluster.status() == Some("deleting") {
+            return Ok(waiting(format!("cluster {id} is being deleted")));
+        }
         if let Some(function) = self
             .named_by(&input, &cluster_arn(&input.here.cluster_arn, &id))
             .await?
@@ -121,35 +124,17 @@ impl Step for DiscardCluster {
             return Ok(kept(&id, &format!("function {function} still names it")));
         }
         match self.push(&input, &id, &cluster, &standing).await {
-            Ok(doing) => Ok(Output {
-                ended: false,
-                kept: None,
-                complete: false,
-                sentence: doing,
-            }),
+            Ok(doing) => Ok(waiting(doing)),
             // AWS is busy with it: it is looked at again.
-            Err(error) if error.kind == ErrorKind::Conflict => Ok(Output {
-                ended: false,
-                kept: None,
-                complete: false,
-                sentence: format!("cluster {id} cannot be deleted yet: {error}"),
-            }),
+            Err(error) if error.kind == ErrorKind::Conflict => {
+                Ok(waiting(format!("cluster {id} cannot be deleted yet: {error}")))
+            }
             Err(error) => Err(error),
         }
     }
 }
 
 impl DiscardCluster {
-    async fn look(&self, id: &str, region: &str) -> Result<Option<DbCluster>, StepError> {
-        let resource = format!("cluster {id} in {region}");
-        let shown = self.rds.describe_db_clusters().db_cluster_identifier(id).send().await;
-        match shown.map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error)) {
-            Ok(shown) => Ok(shown.db_clusters.unwrap_or_default().into_iter().next()),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// A function that names the cluster. Errors: also one that cannot be looked at, since it may.
     async fn named_by(&self, input: &Input, arn: &str) -> Result<Option<String>, StepError> {
         let functions = Functions::here(&self.aws, LIMIT);
@@ -175,13 +160,7 @@ impl DiscardCluster {
     ) -> Result<String, StepError> {
         let region = &input.here.region;
         let resource = format!("cluster {id} in {region}");
-        if cluster.status() == Some("deleting") {
-            return Ok(format!("cluster {id} is being deleted"));
-        }
-        let of_cluster = Filter::builder().name("db-cluster-id").values(id).build();
-        let shown = self.rds.describe_db_instances().filters(of_cluster).send().await;
-        let shown = shown.map_err(|error| StepError::aws("rds:DescribeDBInstances", &resource, error))?;
-        let instances = shown.db_instances();
+        let instances = instances_of(&self.rds, id, region).await?;
         for instance in instances
             .iter()
             .filter(|instance| instance.db_instance_status() != Some("deleting"))
@@ -231,6 +210,15 @@ impl DiscardCluster {
             .await;
         deleted.map_err(|error| StepError::aws("rds:DeleteDBCluster", &resource, error))?;
         Ok(format!("cluster {id} is being deleted"))
+    }
+}
+
+fn waiting(sentence: String) -> Output {
+    Output {
+        ended: false,
+        kept: None,
+        complete: false,
+        sentence,
     }
 }
 

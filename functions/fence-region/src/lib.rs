@@ -16,7 +16,7 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, Noted, Setting, open, seen_and_not, side_by_side, why_open};
 use shared::plan::Function;
-use shared::record::{Fenced, FencedFor, Missing, Record, Resource, Undo, Warning, WarningCode};
+use shared::record::{Fenced, FencedFor, Missing, Record, Resource, Undo, Warning, WarningCode, tried};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -235,23 +235,13 @@ impl FenceRegion {
                 .into_iter()
                 .collect::<Result<(), StepError>>()
         };
-        match tokio::time::timeout(NOTES_LIMIT, noting).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "could not note in the other Region what was there before");
-            }
-            Err(_) => tracing::warn!(
-                "could not note in the other Region what was there before: no answer within {NOTES_LIMIT:?}"
-            ),
-        }
+        tried("note in the other Region what was there before", NOTES_LIMIT, noting).await;
     }
 }
 
 /// What this recovery noted before, and has not taken back: what was there before it changed anything.
 fn first_notes(notes: &[Undo]) -> Noted {
-    let standing = notes
-        .iter()
-        .filter(|undo| undo.step == FenceRegion::NAME && undo.taken_back_at.is_none());
+    let standing = notes.iter().filter(|undo| undo.stands_of(FenceRegion::NAME));
     Noted::read(standing.map(|undo| (&undo.resource, &undo.previous)))
 }
 

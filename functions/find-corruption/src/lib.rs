@@ -13,10 +13,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use shared::aws::Aws;
 use shared::cluster_variable::Functions;
-use shared::error::{ErrorKind, StepError};
+use shared::error::{ErrorKind, StepError, refused_for_good};
 use shared::global_database::{GlobalDatabase, describe_cluster};
-use shared::record::{Record, Sighting};
-use shared::sql::{Checked, Reached};
+use shared::record::{Record, Sighting, is_opened};
+use shared::sql::Reached;
 use shared::step::{Change, Step};
 
 pub use input::Input;
@@ -24,8 +24,6 @@ pub use judge::Output;
 
 use judge::{Decision, Evidence};
 
-/// The step that opens the restored database to customers: from its note on there is no way back.
-const OPENS: &str = "resume-writes";
 /// How long reading the metrics, and asking the damaged database, may take at most. Both are evidence, and people can do without.
 const READS_WITHIN: Duration = Duration::from_secs(15);
 
@@ -59,13 +57,14 @@ impl Step for FindCorruption {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let now = self.aws.now();
+        let damaged = Reached::of(&input.here, &input.database);
         let functions = Functions::here(&self.aws, READS_WITHIN);
         let (global, cluster, history, checked, functions, notes, before) = tokio::join!(
             biased;
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region),
             describe_cluster(&self.rds, &input.here),
             self.history(&input, now),
-            self.check(&input),
+            damaged.check_all(&self.data, &input.checks, READS_WITHIN),
             functions.look(&input.functions),
             self.record.undo_notes(&input.recovery.id),
             self.record.decision::<Decision>(&input.recovery),
@@ -78,7 +77,7 @@ impl Step for FindCorruption {
             history,
             checked,
             functions,
-            is_opened: notes.iter().any(|note| note.step == OPENS),
+            is_opened: is_opened(&notes),
         };
         let output = judge::assess(&input, &evidence, before?);
         if let Some(decision) = output.decision() {
@@ -96,14 +95,6 @@ impl Step for FindCorruption {
     }
 }
 
-/// Nothing was changed yet: a database that is missing, or may not be seen, is a reason not to begin, and no failure on the way.
-fn refused_for_good(error: StepError) -> StepError {
-    match error.kind.is_retryable() {
-        true => error,
-        false => StepError::refused(error.to_string()),
-    }
-}
-
 impl FindCorruption {
     async fn history(&self, input: &Input, now: Timestamp) -> Result<Option<history::History>, StepError> {
         let reading = history::read(&self.cloudwatch, &input.alarms, now);
@@ -116,28 +107,5 @@ impl FindCorruption {
         tokio::time::timeout(READS_WITHIN, reading)
             .await
             .unwrap_or_else(|_| Err(late()))
-    }
-
-    /// What the plan's checks find in the damaged database; what is not answered in time has found nothing.
-    async fn check(&self, input: &Input) -> Vec<Checked> {
-        let database = Reached {
-            cluster_arn: &input.here.cluster_arn,
-            secret_arn: &input.here.secret_arn,
-            database: &input.database.name,
-        };
-        let mut found = Vec::new();
-        let until = tokio::time::Instant::now() + READS_WITHIN;
-        for check in &input.checks {
-            match tokio::time::timeout_at(until, database.check(&self.data, check)).await {
-                Ok(checked) => found.push(checked),
-                Err(_) => found.push(Checked {
-                    name: check.name.clone(),
-                    expected: check.finds.clone(),
-                    found: None,
-                    error: Some(format!("no answer within {READS_WITHIN:?}")),
-                }),
-            }
-        }
-        found
     }
 }

@@ -4,6 +4,7 @@ use aws_sdk_rds::Client;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
+use shared::global_database::find_cluster;
 use shared::record::Record;
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
@@ -64,10 +65,8 @@ impl Step for FinishCluster {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
         let resource = format!("cluster {} in {}", input.cluster, input.here.region);
-        let call = self.rds.describe_db_clusters().db_cluster_identifier(&input.cluster);
-        let shown = call.send().await;
-        let shown = shown.map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error))?;
-        let cluster = shown.db_clusters().first().ok_or_else(|| {
+        let found = find_cluster(&self.rds, &input.cluster, &input.here.region).await?;
+        let cluster = found.ok_or_else(|| {
             let text = format!("{resource} is gone; look in CloudTrail who deleted it, then resume");
             StepError::new(ErrorKind::NotFound, text)
         })?;

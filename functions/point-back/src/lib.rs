@@ -10,7 +10,7 @@ use shared::cluster_variable::{Functions, Wanted};
 use shared::error::{ErrorKind, StepError};
 use shared::fence::side_by_side;
 use shared::plan::Function;
-use shared::record::{Missing, Record, Undo};
+use shared::record::{Missing, Record, Undo, is_opened};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -18,8 +18,6 @@ use shared::summary::{Summarise, Summary};
 
 /// The step whose changes are taken back.
 const POINTS: &str = "repoint-function";
-/// The step that opens the restored database: from its note on there is no way back.
-const OPENS: &str = "resume-writes";
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(100);
 
@@ -101,11 +99,8 @@ impl Step for PointBack {
         self.record.still_ours(&input.recovery).await?;
         self.record.still_here(&input.recovery).await?;
         let notes = self.record.undo_notes(&input.recovery.id).await?;
-        let opened = notes.iter().any(|note| note.step == OPENS);
-        let standing: Vec<Undo> = notes
-            .into_iter()
-            .filter(|note| note.step == POINTS && note.taken_back_at.is_none())
-            .collect();
+        let opened = is_opened(&notes);
+        let standing: Vec<Undo> = notes.into_iter().filter(|note| note.stands_of(POINTS)).collect();
         let of = standing.len();
         if opened {
             let why = "customers may have written to the restored database, and going back would lose that";

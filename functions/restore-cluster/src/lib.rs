@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{DbCluster, Filter};
+use aws_sdk_rds::types::DbCluster;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::global_database::describe_cluster;
+use shared::global_database::{describe_cluster, find_cluster, instances_of};
 use shared::record::{Record, Resource, Undo};
 use shared::recovery::RecoveryRef;
 use shared::restore::{ClusterProfile, InstanceProfile, cluster_arn, cluster_id, made_by};
@@ -111,7 +111,7 @@ impl Step for RestoreCluster {
             instances: instances.clone(),
             latest_at,
         };
-        if let Some(there) = self.look(&id, &input.here.region).await? {
+        if let Some(there) = find_cluster(&self.rds, &id, &input.here.region).await? {
             is_ours(&there, &input)?;
             return Ok(output(Status::Underway, None));
         }
@@ -142,7 +142,7 @@ impl Step for RestoreCluster {
             return Err(error);
         }
         // A call whose answer was lost has made it.
-        match self.look(&id, &input.here.region).await? {
+        match find_cluster(&self.rds, &id, &input.here.region).await? {
             Some(there) => is_ours(&there, &input).map(|()| output(Status::Underway, None)),
             None => Err(error),
         }
@@ -150,37 +150,15 @@ impl Step for RestoreCluster {
 }
 
 impl RestoreCluster {
-    /// The restored cluster, if there is one.
-    async fn look(&self, id: &str, region: &str) -> Result<Option<DbCluster>, StepError> {
-        let resource = format!("cluster {id} in {region}");
-        let shown = self.rds.describe_db_clusters().db_cluster_identifier(id).send().await;
-        let shown = shown.map_err(|error| StepError::aws("rds:DescribeDBClusters", &resource, error));
-        match shown {
-            Ok(shown) => Ok(shown.db_clusters.unwrap_or_default().into_iter().next()),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// What the damaged cluster's instances are, the writer first.
     async fn instances(&self, here: &SiteSlice) -> Result<Vec<InstanceProfile>, StepError> {
-        let resource = format!("the instances of cluster {} in {}", here.cluster, here.region);
-        let of_cluster = Filter::builder().name("db-cluster-id").values(&here.cluster).build();
-        let mut pages = self
-            .rds
-            .describe_db_instances()
-            .filters(of_cluster)
-            .into_paginator()
-            .send();
-        let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| StepError::aws("rds:DescribeDBInstances", &resource, error))?;
-            found.extend(page.db_instances().iter().map(InstanceProfile::of));
-        }
+        let instances = instances_of(&self.rds, &here.cluster, &here.region).await?;
+        let mut found: Vec<InstanceProfile> = instances.iter().map(InstanceProfile::of).collect();
         found.sort_by_key(|instance| instance.tier);
         if found.is_empty() {
             let text = format!(
-                "{resource}: there are none, so that nothing says what to create; create one by hand, then resume"
+                "cluster {} in {} has no instances, so that nothing says what to create; create one by hand, then resume",
+                here.cluster, here.region
             );
             return Err(StepError::new(ErrorKind::NotFound, text));
         }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Noted, Setting, side_by_side};
-use shared::record::{Missing, Record, Resource, ServedFrom, Undo};
+use shared::fence::{Fence, standing};
+use shared::record::{Missing, OPENS, Record, Resource, ServedFrom, Undo, tried};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -89,7 +89,7 @@ pub struct ResumeWrites {
 }
 
 impl Step for ResumeWrites {
-    const NAME: &'static str = "resume-writes";
+    const NAME: &'static str = OPENS;
     const DESCRIPTION: &'static str = "Lets this Region take writes again";
     const CHANGES: &'static [Change] = &[
         Change::Call("apigateway:UpdateStage"),
@@ -122,46 +122,13 @@ impl Step for ResumeWrites {
             self.tell_both(&input, restored).await?;
         }
         let notes = self.record.undo_notes(&input.recovery.id).await?;
-        let standing: Vec<Undo> = notes
-            .into_iter()
-            .filter(|note| note.step == STOPS && note.taken_back_at.is_none())
-            .collect();
-        let mut noted = Noted::read(standing.iter().map(|note| (&note.resource, &note.previous)));
-        let changes: Vec<(Undo, Setting)> = standing
-            .into_iter()
-            .filter_map(|note| {
-                let before = noted.before.remove(&note.resource.text)?;
-                Some((note, before))
-            })
-            .collect();
-        let mut failed: Vec<Missing> = noted.unreadable.into_values().collect();
+        let (changes, mut failed) = standing(notes, STOPS);
         let of = changes.len() + failed.len();
-        let before: Vec<Setting> = changes.iter().map(|(_, before)| before.clone()).collect();
-        let fence = Fence::here(&self.aws, LIMIT);
-        let restored = fence.restore(&before, || self.record.still_ours(&input.recovery)).await;
-        let now = self.aws.now();
-        let given_back = changes
-            .iter()
-            .zip(&restored)
-            .filter_map(|((note, _), restored)| restored.is_ok().then_some(note));
-        let noting = given_back.map(|note| self.record.note_taken_back(&input.recovery, note, now));
-        side_by_side(noting.collect())
-            .await
-            .into_iter()
-            .collect::<Result<(), _>>()?;
-        for ((note, before), restored) in changes.iter().zip(restored) {
-            match restored {
-                Ok(()) => {}
-                Err(error) if error.kind == ErrorKind::Preempted || error.kind.is_retryable() => return Err(error),
-                Err(error) => {
-                    let by_hand = before.by_hand(&before.fenced(), region);
-                    failed.push(Missing::new(
-                        note.resource.clone(),
-                        format!("{error}; by hand: {by_hand}"),
-                    ));
-                }
-            }
-        }
+        let is_for_the_machine = |kind: ErrorKind| kind == ErrorKind::Preempted || kind.is_retryable();
+        let left = Fence::here(&self.aws, LIMIT)
+            .give_back(&self.aws, &self.record, &input.recovery, &changes, is_for_the_machine)
+            .await?;
+        failed.extend(left);
         let given_back = of - failed.len();
         let complete = failed.is_empty();
         if complete {
@@ -192,50 +159,30 @@ impl ResumeWrites {
             at: self.aws.now(),
         };
         let workload = &input.recovery.workload;
-        keep(&self.record, workload, &served).await?;
+        self.record.note_served_from(workload, &served).await?;
         let there = Record::in_region(&self.aws, &input.other.region);
-        match tokio::time::timeout(WORD_WITHIN, keep(&there, workload, &served)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "could not tell the other Region which cluster customers use")
-            }
-            Err(_) => tracing::warn!(
-                "could not tell the other Region which cluster customers use: no answer within {WORD_WITHIN:?}"
-            ),
-        }
+        let telling = there.note_served_from(workload, &served);
+        tried(
+            "tell the other Region which cluster customers use",
+            WORD_WITHIN,
+            telling,
+        )
+        .await;
         Ok(())
     }
-}
 
-impl ResumeWrites {
     /// Forgets in the other Region that the service is stopped. Where that fails, people there are asked once more than needed.
     async fn tell_other(&self, input: &Input) {
         let there = Record::in_region(&self.aws, &input.other.region);
-        match tokio::time::timeout(WORD_WITHIN, there.forget_stopped(&input.recovery.workload)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "could not tell the other Region that the service goes on")
-            }
-            Err(_) => tracing::warn!(
-                "could not tell the other Region that the service goes on: no answer within {WORD_WITHIN:?}"
-            ),
-        }
-    }
-}
-
-/// Keeps which cluster customers use, unless that is known already.
-async fn keep(record: &Record, workload: &str, served: &ServedFrom) -> Result<(), StepError> {
-    let known = record.served_from(workload).await?;
-    match known.is_some_and(|known| known.cluster_arn == served.cluster_arn) {
-        true => Ok(()),
-        false => record.note_served_from(workload, served).await,
+        let telling = there.forget_stopped(&input.recovery.workload);
+        tried("tell the other Region that the service goes on", WORD_WITHIN, telling).await;
     }
 }
 
 /// The note of the point of no return.
 fn opening(restored: &Restored, here: &SiteSlice) -> Undo {
     Undo {
-        step: ResumeWrites::NAME.to_owned(),
+        step: OPENS.to_owned(),
         resource: Resource::cluster(&restored.cluster, &here.region).called(format!(
             "cluster {} in {}, open to customers",
             restored.cluster, here.region

@@ -10,7 +10,7 @@ use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, Noted, Setting, open, why_open};
 use shared::plan::Function;
-use shared::record::{Missing, Record, Stopped, Undo};
+use shared::record::{Missing, Record, Stopped, Undo, tried};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
@@ -95,9 +95,7 @@ impl Step for StopWrites {
             self.record.undo_notes(&input.recovery.id),
         );
         let notes = notes?;
-        let standing = notes
-            .iter()
-            .filter(|note| note.step == Self::NAME && note.taken_back_at.is_none());
+        let standing = notes.iter().filter(|note| note.stands_of(Self::NAME));
         let noted = Noted::read(standing.map(|note| (&note.resource, &note.previous)));
         let mut failed: Vec<Missing> = noted.unreadable.into_values().collect();
         let mut retried = None;
@@ -151,22 +149,13 @@ impl StopWrites {
             at: self.aws.now(),
         };
         let there = Record::in_region(&self.aws, &input.other.region);
-        let telling = async {
-            let known = there.stopped(workload).await?;
-            match known.is_some_and(|known| known.recovery == *recovery) {
-                true => Ok(()),
-                false => there.note_stopped(workload, &stopped).await,
-            }
-        };
-        match tokio::time::timeout(WORD_WITHIN, telling).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "could not tell the other Region that the service is stopped")
-            }
-            Err(_) => tracing::warn!(
-                "could not tell the other Region that the service is stopped: no answer within {WORD_WITHIN:?}"
-            ),
-        }
+        let telling = there.note_stopped(workload, &stopped);
+        tried(
+            "tell the other Region that the service is stopped",
+            WORD_WITHIN,
+            telling,
+        )
+        .await;
     }
 }
 

@@ -11,9 +11,9 @@ use aws_sdk_rds::Client;
 use serde::{Deserialize, Serialize};
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
-use shared::fence::{Fence, Noted, Setting, side_by_side};
+use shared::fence::{Fence, side_by_side, standing};
 use shared::global_database::{GlobalDatabase, NotBegun, Promotion};
-use shared::record::{Missing, Record, Undo};
+use shared::record::{Missing, Record, Undo, tried};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::step::{Change, Step};
@@ -122,7 +122,7 @@ impl Step for UnfenceRegion {
         }
         let went_on = went_on_after_promotion(&notes);
         let promotion_asked_for = notes.iter().any(|note| note.step == PROMOTION);
-        let (changes, mut failed) = standing(notes);
+        let (changes, mut failed) = standing(notes, FENCE);
         let of = changes.len() + failed.len();
         let global = &input.database.global_cluster;
         let database = GlobalDatabase::describe(&self.rds, global, &input.here.region).await?;
@@ -137,56 +137,18 @@ impl Step for UnfenceRegion {
         if may_go_on && of > 0 {
             return Ok(look_again(region, of, not_begun));
         }
-        let restored = self.restore(&input, &changes).await;
-        let back: Vec<&Undo> = changes
-            .iter()
-            .zip(&restored)
-            .filter_map(|(change, restored)| restored.is_ok().then_some(&change.note))
-            .collect();
-        let now = self.aws.now();
-        let noting = back
-            .iter()
-            .map(|note| self.record.note_taken_back(&input.recovery, note, now));
-        side_by_side(noting.collect())
-            .await
-            .into_iter()
-            .collect::<Result<(), _>>()?;
-
-        for (change, restored) in changes.iter().zip(&restored) {
-            match restored {
-                Ok(()) => {}
-                Err(error) if is_for_the_machine(error.kind) => return Err(error.clone()),
-                Err(error) => {
-                    let by_hand = change.before.by_hand(&change.before.fenced(), region);
-                    failed.push(Missing::new(
-                        change.note.resource.clone(),
-                        format!("{error}; by hand: {by_hand}"),
-                    ));
-                }
-            }
-        }
+        let fence = Fence::in_region(&self.aws, region, LIMIT);
+        // Whoever has taken the lock meanwhile may rely on the fence.
+        let left = fence
+            .give_back(&self.aws, &self.record, &input.recovery, &changes, is_for_the_machine)
+            .await?;
+        failed.extend(left);
         self.forget(&input, &failed).await;
         Ok(output(region, of, failed, None))
     }
 }
 
-/// A change that is not taken back yet.
-struct Standing {
-    note: Undo,
-    before: Setting,
-}
-
 impl UnfenceRegion {
-    /// Puts everything back that is as the fence left it. Gives for each change, in their order, whether it is as it was
-    /// before.
-    async fn restore(&self, input: &Input, changes: &[Standing]) -> Vec<Result<(), StepError>> {
-        let fence = Fence::in_region(&self.aws, &input.other.region, LIMIT);
-        let before: Vec<Setting> = changes.iter().map(|change| change.before.clone()).collect();
-        // Whoever has taken the lock meanwhile may rely on the fence.
-        let still_ours = || self.record.still_ours(&input.recovery);
-        fence.restore(&before, still_ours).await
-    }
-
     /// Forgets the notes of this recovery in the other Region's table, but for what is not given back. It is tried and not
     /// more: whoever activates that Region looks at what it finds.
     async fn forget(&self, input: &Input, failed: &[Missing]) {
@@ -204,31 +166,13 @@ impl UnfenceRegion {
                 .into_iter()
                 .collect::<Result<(), StepError>>()
         };
-        match tokio::time::timeout(NOTES_LIMIT, forgetting).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = %error, "could not delete the notes of the fence in the other Region");
-            }
-            Err(_) => tracing::warn!(
-                "could not delete the notes of the fence in the other Region: no answer within {NOTES_LIMIT:?}"
-            ),
-        }
+        tried(
+            "delete the notes of the fence in the other Region",
+            NOTES_LIMIT,
+            forgetting,
+        )
+        .await;
     }
-}
-
-/// The changes of the fence that are not taken back yet, and those whose notes cannot be read.
-fn standing(notes: Vec<Undo>) -> (Vec<Standing>, Vec<Missing>) {
-    let standing: Vec<Undo> = notes
-        .into_iter()
-        .filter(|note| note.step == FENCE && note.taken_back_at.is_none())
-        .collect();
-    let mut noted = Noted::read(standing.iter().map(|note| (&note.resource, &note.previous)));
-    let changes = standing.into_iter().filter_map(|note| {
-        let before = noted.before.remove(&note.resource.text)?;
-        Some(Standing { note, before })
-    });
-    let changes = changes.collect();
-    (changes, noted.unreadable.into_values().collect())
 }
 
 /// What the recovery has changed after it had asked for the promotion, and what forbids to take the fence back alone, if
@@ -302,6 +246,7 @@ fn look_again(region: &str, of: usize, not_begun: NotBegun) -> Output {
 
 #[cfg(test)]
 mod tests {
+    use shared::fence::Setting;
     use shared::global_database::{Member, Transition};
     use shared::record::{Resource, ResourceKind};
 
@@ -397,7 +342,7 @@ mod tests {
             taken_back_at: None,
         };
         let good = serde_json::to_value(function(Some(7))).unwrap();
-        let (changes, unreadable) = standing(vec![note("bad", serde_json::Value::Null), note("good", good)]);
+        let (changes, unreadable) = standing(vec![note("bad", serde_json::Value::Null), note("good", good)], FENCE);
         assert_eq!(changes.len(), 1);
         assert_eq!(
             (changes[0].note.resource.text.as_str(), &changes[0].before),

@@ -119,15 +119,14 @@ impl Step for ValidateDatabase {
         self.record.still_ours(&input.recovery).await?;
         let restored = Reached {
             cluster_arn: &input.cluster_arn,
-            secret_arn: &input.here.secret_arn,
-            database: &input.database.name,
+            ..Reached::of(&input.here, &input.database)
         };
         if let Some(missing) = self.missing(&input, restored).await? {
             return Ok(not_ready(missing));
         }
         let (checks, surviving, committed) = tokio::join!(
             biased;
-            self.check(&input, restored),
+            restored.check_all(&self.data, &input.checks, CHECKS_WITHIN),
             self.last_heartbeat(&input, restored, Some(input.restore_to)),
             self.last_committed(&input),
         );
@@ -189,21 +188,6 @@ impl ValidateDatabase {
         }
     }
 
-    async fn check(&self, input: &Input, restored: Reached<'_>) -> Vec<Checked> {
-        let until = tokio::time::Instant::now() + CHECKS_WITHIN;
-        let mut found = Vec::new();
-        for check in &input.checks {
-            let checked = tokio::time::timeout_at(until, restored.check(&self.data, check)).await;
-            found.push(checked.unwrap_or_else(|_| Checked {
-                name: check.name.clone(),
-                expected: check.finds.clone(),
-                found: None,
-                error: Some(format!("all checks together took longer than {CHECKS_WITHIN:?}")),
-            }));
-        }
-        found
-    }
-
     /// The last heartbeat of a database, up to `until`.
     async fn last_heartbeat(
         &self,
@@ -229,11 +213,7 @@ impl ValidateDatabase {
     /// The last heartbeat that the damaged database took: its own word, or, where it does not answer, the one that the platform left
     /// in the other Region.
     async fn last_committed(&self, input: &Input) -> Result<Option<Timestamp>, StepError> {
-        let damaged = Reached {
-            cluster_arn: &input.here.cluster_arn,
-            secret_arn: &input.here.secret_arn,
-            database: &input.database.name,
-        };
+        let damaged = Reached::of(&input.here, &input.database);
         match self.last_heartbeat(input, damaged, None).await {
             Ok(Some(at)) => Ok(Some(at)),
             Ok(None) | Err(_) => {

@@ -1,10 +1,11 @@
 //! What goes wrong while a cluster is restored and functions are pointed to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use simulator::aws::rds::{Quota, RestoreFate};
 
-use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied};
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied, calls};
 use crate::world::World;
 
 /// What those say that decide how a restore ends.
@@ -137,7 +138,7 @@ struct Encrypted;
 impl Effect for Encrypted {
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
         set_encrypted(world, true);
-        Some(crate::fault::calls(|call| call.operation == "GetFunction"))
+        Some(calls(|call| call.operation == "GetFunction"))
     }
 
     fn lift(&self, world: &World<'_>) {
@@ -183,7 +184,7 @@ impl Effect for ConcurrentDeploy {
 
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
         let last = world.plan.functions.last()?.name.clone();
-        let (cloud, region) = (std::sync::Arc::clone(world.simulation.cloud()), world.here.to_owned());
+        let (cloud, region) = (Arc::clone(world.simulation.cloud()), world.here.to_owned());
         tokio::spawn(async move {
             for number in 0..DEPLOYS {
                 tokio::time::sleep(DEPLOYS_EVERY).await;
@@ -194,8 +195,6 @@ impl Effect for ConcurrentDeploy {
                 }
             }
         });
-        Some(crate::fault::calls(|call| {
-            call.operation == "UpdateFunctionConfiguration"
-        }))
+        Some(calls(|call| call.operation == "UpdateFunctionConfiguration"))
     }
 }

@@ -10,6 +10,7 @@ use shared::scenario::Scenario;
 use simulator::aws::cloudwatch::{Alarm, Comparison, Metric, MissingData, Statistic};
 use simulator::aws::events::Rule;
 use simulator::cloud::Cloud;
+use simulator::workload::Platform;
 
 use crate::deployment::{Watching, alarm_rule, own_metric};
 use crate::disaster::{Disaster, Scene};
@@ -24,7 +25,7 @@ use crate::world::World;
 mod data;
 mod invariants;
 
-use self::data::{are_right, stand_in, write};
+use self::data::{are_right, run, stand_in};
 
 /// The data are wrong.
 pub struct DatabaseCorruption;
@@ -101,7 +102,7 @@ impl Disaster for DatabaseCorruption {
                 "CREATE TABLE ledger (id BIGINT PRIMARY KEY, amount BIGINT)".to_owned(),
                 format!("INSERT INTO ledger (id, amount) VALUES {rows}"),
             ] {
-                write(world.cloud(), world.plan, &sql)?;
+                run(world.cloud(), world.simulation.platform(), world.plan, &sql)?;
             }
             // A writer and a reader, as a failover needs.
             let cluster = world.plan.cluster_arn(&world.plan.regions.primary);
@@ -109,15 +110,21 @@ impl Disaster for DatabaseCorruption {
             for check in &world.plan.database.checks {
                 world.cloud().rds.stand_in(&check.sql, &stand_in(&check.finds));
             }
-            let (cloud, plan) = (Arc::clone(world.simulation.cloud()), world.plan.clone());
-            tokio::spawn(check_data(cloud, plan));
+            let (cloud, platform) = (world.simulation.cloud(), world.simulation.platform());
+            tokio::spawn(check_data(Arc::clone(cloud), Arc::clone(platform), world.plan.clone()));
             Ok(())
         })
     }
 
     fn strike<'a>(&'a self, world: &'a World<'a>) -> Scene<'a> {
         Box::pin(async {
-            write(world.cloud(), world.plan, "UPDATE ledger SET amount = -amount")?;
+            let platform = world.simulation.platform();
+            run(
+                world.cloud(),
+                platform,
+                world.plan,
+                "UPDATE ledger SET amount = -amount",
+            )?;
             world.tell(Moment::Disaster {
                 at: world.now(),
                 what: "a mistake turns all amounts negative".to_owned(),
@@ -156,13 +163,13 @@ impl Disaster for DatabaseCorruption {
 }
 
 /// The platform checks its data for ever.
-async fn check_data(cloud: Arc<Cloud>, plan: Plan) {
+async fn check_data(cloud: Arc<Cloud>, platform: Arc<Platform>, plan: Plan) {
     let phase = cloud.chance("integrity-phase", |rng| rng.f64());
     tokio::time::sleep(CHECKED_EVERY.mul_f64(phase)).await;
     let (region, metric) = (plan.regions.primary.region.clone(), own_metric(&plan, METRIC));
     loop {
         if cloud.runs(&region)
-            && let Some(are_right) = are_right(&cloud, &plan)
+            && let Some(are_right) = are_right(&cloud, &platform, &plan)
         {
             let value = if are_right { 1.0 } else { 0.0 };
             cloud.cloudwatch.publish(&region, &metric, cloud.now(), value);
@@ -174,12 +181,9 @@ async fn check_data(cloud: Arc<Cloud>, plan: Plan) {
 /// The alarm on that. Errors: a text, if the plan has none.
 fn integrity(plan: &Plan) -> Result<Watching, String> {
     let region = &plan.regions.primary.region;
-    let ours = plan.alarms.iter().find(|alarm| {
-        alarm.scenario == Scenario::DATABASE_CORRUPTION
-            && alarm.region == SiteName::Primary
-            && alarm.start != AlarmStart::Off
-    });
-    let name = ours.map(|alarm| alarm.name.clone()).ok_or_else(|| {
+    let ours = plan.alarm(Scenario::DATABASE_CORRUPTION, SiteName::Primary);
+    let starts = ours.filter(|alarm| alarm.start != AlarmStart::Off);
+    let name = starts.map(|alarm| alarm.name.clone()).ok_or_else(|| {
         format!(
             "no alarm in {region} starts {}; add one to the plan's alarms",
             Scenario::DATABASE_CORRUPTION

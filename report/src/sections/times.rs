@@ -57,7 +57,7 @@ fn without_service(state: &State) -> Option<(Text, Text)> {
 fn moments(tale: &Tale<'_>) -> Vec<(Text, Text)> {
     let account = tale.account;
     let header = &account.header;
-    let observed = header.ended().map(|closing| closing.observed).unwrap_or_default();
+    let observed = account.observed();
     let mut moments: Vec<(Text, Text)> = Vec::new();
     let mut add = |name: &str, at: Option<Timestamp>, how: Text| {
         moments.extend(at.map(|at| (Text::plain(name), Text::at(at).and("; ").then(how))));

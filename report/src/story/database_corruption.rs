@@ -1,12 +1,11 @@
 //! Wrong data in the database: it went back to a moment before them, beside the damaged one, and customers moved there.
 
 use serde_json::Value;
-use shared::fence::Noted;
-use shared::record::{Closing, Undo};
+use shared::record::{Closing, OPENS, Undo, is_opened};
 use shared::recovery::Outcome;
 use shared::scenario::database_corruption::Wants;
 
-use super::told::{Moment, Story};
+use super::told::{HEARTBEAT, Moment, Story, before_the_fence};
 use crate::account::Account;
 use crate::commands::is_plain;
 use crate::page::{Text, Todo};
@@ -30,11 +29,6 @@ fn restored(account: &Account) -> Option<&str> {
     said(account, "restored", "/cluster").filter(|cluster| is_plain(cluster))
 }
 
-/// Whether customers were let into the restored database, which cannot be taken back.
-fn is_opened(account: &Account) -> bool {
-    account.undo.iter().any(|undo| undo.step == "resume-writes")
-}
-
 impl Story for DatabaseCorruption {
     fn step(&self, account: &Account, name: &str) -> Option<String> {
         let here = account.here();
@@ -50,7 +44,7 @@ impl Story for DatabaseCorruption {
             "finish-cluster" => "turns on the Data API of the restored cluster".to_owned(),
             "validate-database" => "checks the restored data while no customer can reach them".to_owned(),
             "repoint-function" => "points the functions to the restored cluster".to_owned(),
-            "resume-writes" => format!("lets {here} take writes again"),
+            OPENS => format!("lets {here} take writes again"),
             "point-back" => "points the functions back to the damaged cluster".to_owned(),
             "discard-cluster" => "deletes the restored cluster, which no customer reached".to_owned(),
             _ => return None,
@@ -78,11 +72,7 @@ impl Story for DatabaseCorruption {
     }
 
     fn moments(&self, account: &Account) -> Vec<Moment> {
-        let observed = account
-            .header
-            .ended()
-            .map(|closing| closing.observed)
-            .unwrap_or_default();
+        let observed = account.observed();
         vec![
             (
                 "Data passed the check for the last time",
@@ -116,9 +106,7 @@ impl Story for DatabaseCorruption {
         if let Some(value) = undo.previous.get("value").and_then(Value::as_str) {
             return Some(value.to_owned().into());
         }
-        let noted = Noted::read([(&undo.resource, &undo.previous)]);
-        let before = noted.before.into_values().next();
-        before.map(|setting| setting.describe().into())
+        before_the_fence(undo)
     }
 
     fn where_changes_stand(&self) -> &'static str {
@@ -131,7 +119,7 @@ impl Story for DatabaseCorruption {
 
     fn todos(&self, account: &Account, closing: &Closing) -> Vec<Todo> {
         let mut list = Vec::new();
-        if let Some(cluster) = restored(account).filter(|_| is_opened(account)) {
+        if let Some(cluster) = restored(account).filter(|_| is_opened(&account.undo)) {
             list.extend(after_cut_over(account, cluster));
         }
         if closing.outcome == Outcome::RolledBack
@@ -182,11 +170,7 @@ impl Story for DatabaseCorruption {
     }
 
     fn is_told(&self, account: &Account, under: &str, field: &str, value: &Value) -> bool {
-        let observed = account
-            .header
-            .ended()
-            .map(|closing| closing.observed)
-            .unwrap_or_default();
+        let observed = account.observed();
         let is = |known| value.as_str().is_some_and(|text| is_moment(text, known));
         match field {
             "last_committed_at" => is(observed.last_committed_at),
@@ -247,10 +231,7 @@ fn after_cut_over(account: &Account, cluster: &str) -> Vec<Todo> {
 
 /// What its words mean.
 const WORDS: [(&str, &str); 5] = [
-    (
-        "Heartbeat",
-        "a row that the platform writes to its database every few seconds. It shows afterwards which writes survived",
-    ),
+    HEARTBEAT,
     (
         "Restore",
         "makes a new cluster with the data of a moment in the past. The cluster that it is made from stays as it is",

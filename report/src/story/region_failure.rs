@@ -7,14 +7,13 @@ mod loss;
 mod moved;
 
 use serde_json::{Map, Value};
-use shared::fence::Noted;
 use shared::measure::{Achieved, RpoStatus};
 use shared::record::{Closing, Undo};
 use shared::recovery::Outcome;
 use shared::scenario::region_failure::{Intent, Wants};
 
 use self::moved::Moved;
-use super::told::{Moment, Story};
+use super::told::{HEARTBEAT, Moment, Story, before_the_fence};
 use crate::account::Account;
 use crate::figures::{WRITES_LOST, loss_gauge, measured, number, tone, verdict};
 use crate::page::{Figure, Place, Text, Todo, Tone};
@@ -119,11 +118,7 @@ impl Story for RegionFailure {
     }
 
     fn moments(&self, account: &Account) -> Vec<Moment> {
-        let observed = account
-            .header
-            .ended()
-            .map(|closing| closing.observed)
-            .unwrap_or_default();
+        let observed = account.observed();
         let (here, other) = (account.here(), account.other());
         vec![
             (
@@ -163,9 +158,7 @@ impl Story for RegionFailure {
     }
 
     fn before(&self, undo: &Undo) -> Option<Text> {
-        let noted = Noted::read([(&undo.resource, &undo.previous)]);
-        let before = noted.before.into_values().next();
-        before.map(|setting| setting.describe().into())
+        before_the_fence(undo)
     }
 
     fn where_changes_stand(&self) -> &'static str {
@@ -226,11 +219,7 @@ impl Story for RegionFailure {
     }
 
     fn is_told(&self, account: &Account, under: &str, field: &str, value: &Value) -> bool {
-        let observed = account
-            .header
-            .ended()
-            .map(|closing| closing.observed)
-            .unwrap_or_default();
+        let observed = account.observed();
         let is = |known| value.as_str().is_some_and(|text| is_moment(text, known));
         match field {
             "last_committed_at" => is(observed.last_committed_at),
@@ -265,10 +254,7 @@ impl Story for RegionFailure {
 
 /// What its words mean.
 const WORDS: [(&str, &str); 7] = [
-    (
-        "Heartbeat",
-        "a row that the platform writes to its database every few seconds. It shows afterwards which writes survived",
-    ),
+    HEARTBEAT,
     (
         "Fence, block",
         "to keep the other Region from accepting writes, which would be lost. Its resources are those that could write \

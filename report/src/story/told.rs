@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use shared::fence::Noted;
 use shared::measure::Achieved;
 use shared::record::{Closing, Undo};
 
@@ -126,6 +127,19 @@ pub trait Story: Sync {
         Vec::new()
     }
 }
+
+/// What a resource was before it was fenced, where a note keeps that.
+pub(crate) fn before_the_fence(undo: &Undo) -> Option<Text> {
+    let noted = Noted::read([(&undo.resource, &undo.previous)]);
+    let before = noted.before.into_values().next();
+    before.map(|setting| setting.describe().into())
+}
+
+/// A word of every scenario that can lose writes.
+pub(crate) const HEARTBEAT: (&str, &str) = (
+    "Heartbeat",
+    "a row that the platform writes to its database every few seconds. It shows afterwards which writes survived",
+);
 
 /// Of a scenario that has no story of its own.
 pub(crate) struct Plain;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::setting::Setting;
 use crate::error::{ErrorKind, StepError};
-use crate::record::{Missing, Resource};
+use crate::record::{Missing, Resource, Undo};
 
 /// What resources were before they were fenced, as notes say. Resources are known by the text under which notes keep them:
 /// notes from before resources had a kind have nothing else.
@@ -17,6 +17,27 @@ pub struct Noted {
     /// Resources whose note cannot be read: what was there before is not known, so that they are neither fenced nor given
     /// back by a step. Each says so.
     pub unreadable: BTreeMap<String, Missing>,
+}
+
+/// A change of a fence that nobody took back yet.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Its note.
+    pub note: Undo,
+    /// What was there before.
+    pub before: Setting,
+}
+
+/// What `step` fenced and nobody took back, and that of which the note cannot be read.
+pub fn standing(notes: Vec<Undo>, step: &str) -> (Vec<Standing>, Vec<Missing>) {
+    let standing: Vec<Undo> = notes.into_iter().filter(|note| note.stands_of(step)).collect();
+    let mut noted = Noted::read(standing.iter().map(|note| (&note.resource, &note.previous)));
+    let changes = standing.into_iter().filter_map(|note| {
+        let before = noted.before.remove(&note.resource.text)?;
+        Some(Standing { note, before })
+    });
+    let changes = changes.collect();
+    (changes, noted.unreadable.into_values().collect())
 }
 
 impl Noted {

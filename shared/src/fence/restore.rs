@@ -2,10 +2,53 @@
 
 use std::collections::BTreeSet;
 
+use super::noted::Standing;
 use super::{Fence, Setting};
+use crate::aws::Aws;
+use crate::calls::side_by_side;
 use crate::error::{ErrorKind, StepError};
+use crate::record::{Missing, Record, Undo};
+use crate::recovery::RecoveryRef;
 
 impl Fence {
+    /// [Restores](Fence::restore) what stands, while the recovery has its lock, and notes what is taken back. Gives what is not,
+    /// and how a person does it. Errors: `Preempted`, the record's, and of a resource those that are for the machine.
+    pub async fn give_back(
+        &self,
+        aws: &Aws,
+        record: &Record,
+        recovery: &RecoveryRef,
+        changes: &[Standing],
+        is_for_the_machine: impl Fn(ErrorKind) -> bool,
+    ) -> Result<Vec<Missing>, StepError> {
+        let before: Vec<Setting> = changes.iter().map(|change| change.before.clone()).collect();
+        let restored = self.restore(&before, || record.still_ours(recovery)).await;
+        let back: Vec<&Undo> = changes
+            .iter()
+            .zip(&restored)
+            .filter_map(|(change, restored)| restored.is_ok().then_some(&change.note))
+            .collect();
+        let now = aws.now();
+        let noting = back.iter().map(|note| record.note_taken_back(recovery, note, now));
+        side_by_side(noting.collect())
+            .await
+            .into_iter()
+            .collect::<Result<(), _>>()?;
+        let mut left = Vec::new();
+        for (Standing { note, before }, restored) in changes.iter().zip(restored) {
+            match restored {
+                Ok(()) => {}
+                Err(error) if is_for_the_machine(error.kind) => return Err(error),
+                Err(error) => {
+                    let by_hand = before.by_hand(&before.fenced(), &self.region);
+                    let reason = format!("{error}; by hand: {by_hand}");
+                    left.push(Missing::new(note.resource.clone(), reason));
+                }
+            }
+        }
+        Ok(left)
+    }
+
     /// Makes everything that it was before, where it is as the fence left it; what somebody has changed since stays. Before
     /// each kind of resource is changed, `may_go_on` is asked: looking takes a while. Gives for each setting, in their order,
     /// whether it is as it was before.

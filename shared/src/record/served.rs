@@ -5,12 +5,21 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Record, workload_key};
+use super::undo::Undo;
 use crate::error::{ErrorKind, StepError};
 use crate::recovery::RecoveryRef;
 
 /// The sort keys.
 const SERVED: &str = "served";
 const STOPPED: &str = "stopped";
+
+/// The step that lets customers into a restored database. Its note comes before it does, and from then on there is no way back.
+pub const OPENS: &str = "resume-writes";
+
+/// Whether a recovery with these notes has let customers into a restored database, or was about to.
+pub fn is_opened(notes: &[Undo]) -> bool {
+    notes.iter().any(|note| note.step == OPENS)
+}
 
 /// That customers use a restored cluster. The global database still holds the damaged data, so that nothing may move to another
 /// Region by it.
@@ -47,8 +56,12 @@ impl Record {
         self.item(&workload_key(workload), STOPPED).await
     }
 
-    /// Keeps that it is.
+    /// Keeps that it is, unless that is known of this recovery.
     pub async fn note_stopped(&self, workload: &str, stopped: &Stopped) -> Result<(), StepError> {
+        let known = self.stopped(workload).await?;
+        if known.is_some_and(|known| known.recovery == stopped.recovery) {
+            return Ok(());
+        }
         self.put(&workload_key(workload), STOPPED, stopped).await
     }
 
@@ -83,8 +96,12 @@ impl Record {
         self.item(&workload_key(workload), SERVED).await
     }
 
-    /// Keeps which one they use.
+    /// Keeps which one they use, unless that is known.
     pub async fn note_served_from(&self, workload: &str, served: &ServedFrom) -> Result<(), StepError> {
+        let known = self.served_from(workload).await?;
+        if known.is_some_and(|known| known.cluster_arn == served.cluster_arn) {
+            return Ok(());
+        }
         self.put(&workload_key(workload), SERVED, served).await
     }
 }

@@ -72,6 +72,11 @@ pub enum FencedFor {
 }
 
 impl Undo {
+    /// Whether `step` made the change, and nobody took it back.
+    pub fn stands_of(&self, step: &str) -> bool {
+        self.step == step && self.taken_back_at.is_none()
+    }
+
     /// How what it would have noted is taken back, where `error` kept it from being noted.
     pub fn not_noted(&self, error: &StepError) -> Warning {
         let how = match (&self.by_hand, &self.taken_back_by) {

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::plan::CLUSTER_VARIABLE;
-use shared::record::Undo;
+use shared::record::{OPENS, Undo};
 use shared::recovery::Outcome;
 use shared::restore::cluster_id;
-use shared::step::Step;
 
 use super::data::are_right;
 use crate::happened::{Happened, Invariant, Recorded, Seen};
@@ -103,7 +102,7 @@ fn approved(happened: &Happened<'_>) -> Option<(String, Timestamp)> {
 /// The note that customers come to a restored database.
 fn opening(recorded: &Recorded) -> Option<&Undo> {
     let mut undos = recorded.undos.iter();
-    undos.find(|undo| undo.step == resume_writes::ResumeWrites::NAME)
+    undos.find(|undo| undo.step == OPENS)
 }
 
 /// What customers wrote before the moment that people approved survives.
@@ -153,7 +152,7 @@ fn recovered_is_right(happened: &Happened<'_>) -> Vec<Seen> {
     let Some((recorded, closing)) = recovered else {
         return Vec::new();
     };
-    match are_right(cloud, happened.plan) {
+    match are_right(cloud, happened.simulation.platform(), happened.plan) {
         Some(true) => Vec::new(),
         _ if recorded.header.scenario != shared::scenario::Scenario::DATABASE_CORRUPTION => Vec::new(),
         found => vec![(

@@ -202,10 +202,7 @@ fn before(at: Timestamp, seconds: f64) -> Timestamp {
 
 /// Whether a recovery asked AWS for a promotion.
 fn promoted(recorded: &Recorded) -> bool {
-    recorded
-        .undos
-        .iter()
-        .any(|undo| undo.step == PromoteDatabase::NAME && undo.taken_back_at.is_none())
+    recorded.undos.iter().any(|undo| undo.stands_of(PromoteDatabase::NAME))
 }
 
 /// AWS is asked for a promotion once: not again while one goes on, and not again after it is done.
