@@ -113,7 +113,7 @@ impl Step for DiscardCluster {
         if made_by(&cluster) != Some(&input.recovery.id) {
             return Ok(kept(&id, "its tag does not say that this recovery made it"));
         }
-        // Nothing more is done to it, so that nobody has to be asked.
+        // Nothing more is done to it, so it needs no approval.
         if cluster.status() == Some("deleting") {
             return Ok(waiting(format!("cluster {id} is being deleted")));
         }
