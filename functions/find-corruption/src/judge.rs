@@ -9,7 +9,7 @@ use shared::error::StepError;
 use shared::global_database::{GlobalDatabase, serves};
 use shared::measure::seconds_between;
 use shared::plan::Duration;
-use shared::record::{Warning, WarningCode};
+use shared::record::{ServedFrom, Warning, WarningCode};
 use shared::sql::Checked;
 use shared::summary::{Summarise, Summary};
 
@@ -33,6 +33,8 @@ pub(crate) struct Evidence {
     pub(crate) checked: Vec<Checked>,
     /// The platform's functions, in the plan's order.
     pub(crate) functions: Vec<Result<Seen, StepError>>,
+    /// The restored cluster that customers use in place of the plan's, if they do.
+    pub(crate) served_from: Option<ServedFrom>,
     /// Whether this recovery has opened a restored database to customers.
     pub(crate) is_opened: bool,
 }
@@ -181,6 +183,14 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
                 true => "AWS does not say which one".to_owned(),
                 false => writers.join(", "),
             },
+        ));
+    }
+    let served = evidence.served_from.as_ref();
+    if let Some(served) = served.filter(|served| served.cluster_arn != here.cluster_arn) {
+        blockers.push(format!(
+            "customers use cluster {} since {} (recovery {}), and the plan names {}, whose data they left; name the clusters that they use \
+             in the plan, push it, then start again",
+            served.cluster, served.at, served.recovery, here.cluster
         ));
     }
     if let Some(transition) = &evidence.global.transition {
@@ -378,6 +388,7 @@ mod tests {
             })),
             checked: Vec::new(),
             functions: Vec::new(),
+            served_from: None,
             is_opened: false,
         }
     }
@@ -447,6 +458,17 @@ mod tests {
                 .build();
         };
         assert!(blockers(Some(NOW - 300), with_role).contains("may not hand to RDS"));
+        let left = |evidence: &mut Evidence| {
+            evidence.served_from = Some(ServedFrom {
+                cluster: "shop-restored-1".to_owned(),
+                cluster_arn: "arn:shop-restored-1".to_owned(),
+                instead_of: "arn:shop".to_owned(),
+                restore_to: at(NOW - 9000),
+                recovery: "earlier".to_owned(),
+                at: at(NOW - 8000),
+            });
+        };
+        assert!(blockers(Some(NOW - 300), left).contains("customers use cluster shop-restored-1"));
         let away = |evidence: &mut Evidence| {
             evidence.cluster = DbCluster::builder().status("deleting").build();
         };

@@ -59,13 +59,14 @@ impl Step for FindCorruption {
         let now = self.aws.now();
         let damaged = Reached::of(&input.here, &input.database);
         let functions = Functions::here(&self.aws, READS_WITHIN);
-        let (global, cluster, history, checked, functions, notes, before) = tokio::join!(
+        let (global, cluster, history, checked, functions, served_from, notes, before) = tokio::join!(
             biased;
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region),
             describe_cluster(&self.rds, &input.here),
             self.history(&input, now),
             damaged.check_all(&self.data, &input.checks, READS_WITHIN),
             functions.look(&input.functions),
+            self.record.served_from(&input.recovery.workload),
             self.record.undo_notes(&input.recovery.id),
             self.record.decision::<Decision>(&input.recovery),
         );
@@ -77,6 +78,7 @@ impl Step for FindCorruption {
             history,
             checked,
             functions,
+            served_from: served_from?,
             is_opened: is_opened(&notes),
         };
         let output = judge::assess(&input, &evidence, before?);

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use restore_cluster::RestoreCluster;
 use serde_json::Value;
+use shared::approval::Verdict;
 use shared::plan::CLUSTER_VARIABLE;
 use shared::record::{OPENS, Undo};
 use shared::recovery::Outcome;
 use shared::restore::cluster_id;
+use shared::step::Step;
 
 use super::data::are_right;
 use crate::happened::{Happened, Invariant, Recorded, Seen};
@@ -78,15 +81,22 @@ fn restored_once(happened: &Happened<'_>) -> Vec<Seen> {
         .map(|(arn, _)| arn)
         .filter(|arn| arn.contains("-restored-"))
         .collect();
-    let wanted: BTreeSet<String> = happened
+    // A recovery that could not be closed, or says that something is left, has said so.
+    let noted: BTreeSet<String> = happened
         .recoveries
         .iter()
+        .filter(|recorded| recorded.undos.iter().any(|undo| undo.stands_of(RestoreCluster::NAME)))
         .map(|recorded| cluster_id(&recorded.header.workload, &recorded.header.id))
         .collect();
     let strange = restored
         .iter()
-        .filter(|arn| !wanted.iter().any(|id| arn.ends_with(id.as_str())))
-        .map(|arn| (cloud.now(), format!("{arn} belongs to no recovery")));
+        .filter(|arn| !noted.iter().any(|id| arn.ends_with(id.as_str())))
+        .map(|arn| {
+            (
+                cloud.now(),
+                format!("{arn} is there, and no recovery has a note of it that stands"),
+            )
+        });
     strange.collect()
 }
 
@@ -133,10 +143,11 @@ fn asked_twice(happened: &Happened<'_>) -> Vec<Seen> {
         let settled = recorded
             .questions
             .iter()
-            .filter(|asked| asked.settled.is_some())
+            .filter_map(|asked| asked.settled.as_ref())
+            .filter(|settled| matches!(settled.verdict, Verdict::Approved { .. }))
             .count();
         (settled < 2).then(|| {
-            let text = format!("{} moved customers after {settled} questions", recorded.header.id);
+            let text = format!("{} moved customers after {settled} approvals", recorded.header.id);
             (recorded.header.opened_at, text)
         })
     });
