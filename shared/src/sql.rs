@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_rdsdata::Client;
 use aws_sdk_rdsdata::error::ProvideErrorMetadata;
 use aws_sdk_rdsdata::types::{Field, SqlParameter};
+use futures::StreamExt;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -15,6 +16,9 @@ use crate::slices::{DatabaseSlice, SiteSlice};
 
 /// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
 pub const STATEMENT: Duration = Duration::from_secs(47);
+
+/// How many statements are under way at once where there are many: few enough for the smallest instance's connections.
+const AT_ONCE: usize = 8;
 
 /// A database, as the Data API reaches it.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,17 @@ impl Reached<'_> {
         sql: &str,
         parameters: Vec<SqlParameter>,
     ) -> Result<Option<Field>, Refusal> {
+        let rows = self.rows(client, sql, parameters).await?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()))
+    }
+
+    /// Runs one statement, and gives its rows. Errors: what the Data API answers.
+    pub async fn rows(
+        &self,
+        client: &Client,
+        sql: &str,
+        parameters: Vec<SqlParameter>,
+    ) -> Result<Vec<Vec<Field>>, Refusal> {
         let output = client
             .execute_statement()
             .resource_arn(self.cluster_arn)
@@ -48,8 +63,14 @@ impl Reached<'_> {
                 code: error.code().map(str::to_owned),
                 error: StepError::aws("rds-data:ExecuteStatement", self.cluster_arn, error),
             })?;
-        let rows = output.records.unwrap_or_default();
-        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()))
+        Ok(output.records.unwrap_or_default())
+    }
+
+    /// Runs one statement with each of these parameters, a few at once. Errors: the first refusal; the others may have been run.
+    pub async fn run_each(&self, client: &Client, sql: &str, each: Vec<Vec<SqlParameter>>) -> Result<(), Refusal> {
+        let each = each.into_iter().map(|parameters| self.rows(client, sql, parameters));
+        let all: Vec<_> = futures::stream::iter(each).buffered(AT_ONCE).collect().await;
+        all.into_iter().try_for_each(|rows| rows.map(|_| ()))
     }
 }
 

@@ -58,7 +58,12 @@ pub struct Database {
     connection: Connection,
     log: Vec<Commit>,
     writable: Arc<Mutex<bool>>,
+    sequences: Arc<Mutex<Sequences>>,
 }
+
+/// The last number that each sequence gave out, if it gave out any. SQLite has none; a rolled back statement does not give its number
+/// back, as in PostgreSQL.
+type Sequences = BTreeMap<String, Option<i64>>;
 
 impl Database {
     /// An empty database that takes writes. Errors: SQLite's, as text.
@@ -71,10 +76,13 @@ impl Database {
                 Ok(if *lock(&in_recovery) { "false" } else { "true" })
             })
             .map_err(|error| error.to_string())?;
+        let sequences = Arc::default();
+        has_sequences(&connection, &sequences).map_err(|error| error.to_string())?;
         let database = Self {
             connection,
             log: Vec::new(),
             writable,
+            sequences,
         };
         database.run("BEGIN")?;
         Ok(database)
@@ -116,9 +124,14 @@ impl Database {
             self.keep(at, sql, parameters);
             return Ok(Rows::default());
         }
+        if let Some(name) = second_word(sql, "CREATE", "SEQUENCE") {
+            lock(&self.sequences).entry(name.to_owned()).or_default();
+            self.keep(at, sql, parameters);
+            return Ok(Rows::default());
+        }
         let rows = {
             let mut statement = self.connection.prepare_cached(sql).map_err(|error| error.to_string())?;
-            let reads = statement.readonly();
+            let reads = statement.readonly() && only_reads(sql);
             if !reads && !*lock(&self.writable) {
                 let verb = sql.split_whitespace().next().unwrap_or_default();
                 return Err(format!(
@@ -175,9 +188,59 @@ impl Database {
 
 /// The schema that a statement makes.
 fn schema(sql: &str) -> Option<&str> {
+    second_word(sql, "CREATE", "SCHEMA")
+}
+
+/// What is named by a statement of three words that begins with these two.
+fn second_word<'a>(sql: &'a str, verb: &str, kind: &str) -> Option<&'a str> {
     let mut words = sql.split_whitespace();
-    let is_one = words.next() == Some("CREATE") && words.next() == Some("SCHEMA");
+    let is_one = words.next() == Some(verb) && words.next() == Some(kind);
     words.next().filter(|_| is_one && words.next().is_none())
+}
+
+/// Whether a statement changes nothing: a `SELECT` that moves no sequence.
+pub(crate) fn only_reads(sql: &str) -> bool {
+    let verb = sql.split_whitespace().next().unwrap_or_default();
+    let moves = ["nextval(", "setval("].iter().any(|function| sql.contains(function));
+    verb.eq_ignore_ascii_case("SELECT") && !moves
+}
+
+/// What PostgreSQL has for sequences, as far as it is simulated: they go up by one, and all are in one schema.
+fn has_sequences(connection: &Connection, sequences: &Arc<Mutex<Sequences>>) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8;
+    let of = Arc::clone(sequences);
+    connection.create_scalar_function("nextval", 1, flags, move |call| {
+        moved(&mut lock(&of), &call.get::<String>(0)?, |last| last.unwrap_or(0) + 1)
+    })?;
+    let of = Arc::clone(sequences);
+    connection.create_scalar_function("setval", 2, flags, move |call| {
+        let to: i64 = call.get(1)?;
+        moved(&mut lock(&of), &call.get::<String>(0)?, |_| to)
+    })?;
+    let of = Arc::clone(sequences);
+    connection.create_scalar_function("sequences", 0, flags, move |_| {
+        Ok(serde_json::json!(*lock(&of)).to_string())
+    })?;
+    connection.create_scalar_function("quote_ident", 1, flags, |call| call.get::<String>(0))?;
+    connection.create_scalar_function("has_sequence_privilege", 2, flags, |_| Ok("true"))?;
+    connection.execute_batch(
+        "CREATE TEMP VIEW pg_sequences AS
+            SELECT 'public' AS schemaname, key AS sequencename, 1 AS min_value, 9223372036854775807 AS max_value, 1 AS increment_by,
+                'false' AS cycle, value AS last_value
+            FROM json_each(sequences())",
+    )
+}
+
+/// Moves a sequence, and gives its number. Errors: PostgreSQL's words where there is none of that name.
+fn moved(sequences: &mut Sequences, name: &str, to: impl Fn(Option<i64>) -> i64) -> rusqlite::Result<i64> {
+    let name = name.strip_prefix("public.").unwrap_or(name);
+    let last = sequences.get_mut(name).ok_or_else(|| {
+        let missing = format!("ERROR: relation \"{name}\" does not exist; SQLState: 42P01");
+        rusqlite::Error::UserFunctionError(missing.into())
+    })?;
+    let number = to(*last);
+    *last = Some(number);
+    Ok(number)
 }
 
 fn value(value: ValueRef<'_>) -> Value {
@@ -265,6 +328,33 @@ mod tests {
         let expected = [5, 10, 13].map(Value::Integer);
         assert_eq!(held(&mut database), expected);
         assert_eq!(held(&mut database.copy_as_of(at(20)).unwrap()), expected);
+    }
+
+    #[test]
+    fn a_sequence_gives_each_number_once_and_a_copy_has_those_of_then() {
+        let mut database = with_rows(&[]);
+        database
+            .execute(at(1), "CREATE SEQUENCE beat_id", &BTreeMap::new())
+            .unwrap();
+        let next = "INSERT INTO dr.beat VALUES (nextval('beat_id')) RETURNING ms";
+        let given = |database: &mut Database, second| {
+            database.execute(at(second), next, &BTreeMap::new()).unwrap().rows[0][0].clone()
+        };
+        assert_eq!(given(&mut database, 2), Value::Integer(1));
+        assert_eq!(given(&mut database, 3), Value::Integer(2));
+        let mut copy = database.copy_as_of(at(2)).unwrap();
+        let all = "SELECT sequencename, last_value FROM pg_sequences";
+        let held = copy.execute(at(4), all, &BTreeMap::new()).unwrap().rows;
+        assert_eq!(held, [[Value::Text("beat_id".to_owned()), Value::Integer(1)]]);
+        let raise = "SELECT setval('public.beat_id', 9)";
+        copy.execute(at(5), raise, &BTreeMap::new()).unwrap();
+        assert_eq!(given(&mut copy, 6), Value::Integer(10));
+        assert_eq!(given(&mut copy.copy_as_of(at(5)).unwrap(), 7), Value::Integer(10));
+        let unknown = copy.execute(at(8), "SELECT nextval('nothing')", &BTreeMap::new());
+        assert!(unknown.unwrap_err().contains("does not exist"));
+        copy.set_writable(false);
+        let refused = copy.execute(at(9), raise, &BTreeMap::new()).unwrap_err();
+        assert!(refused.contains("read-only transaction"), "{refused}");
     }
 
     #[test]

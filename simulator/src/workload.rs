@@ -31,6 +31,9 @@ const PRIMARY_QUEUE: &str = "5b0f1a52-0c3d-4e1b-9d57-6a2f8c4e7b10";
 const RECOVERY_QUEUE: &str = "c7d9e0f3-84a6-4b72-8f15-1e3d5a7b9c20";
 /// What customers ask for.
 const ORDER: &str = "/order";
+/// How an order is kept. Its number comes from a sequence, as ids in PostgreSQL do.
+const ORDERS: &str = "INSERT INTO orders (id, written_ms) VALUES (nextval('order_ids'), :now) RETURNING id";
+const ORDER_IDS: &str = "order_ids";
 /// Observations in a row after which the switch object's health check changes its status. Route 53's default is 3.
 const HEALTH_CHECK_THRESHOLD: u32 = 3;
 /// Its identifier, as the stack made it.
@@ -80,6 +83,8 @@ pub struct Acknowledged {
     pub at: Timestamp,
     /// The Region that took it.
     pub region: String,
+    /// The number of the order, by which the customer and everybody who was told of it know it.
+    pub id: i64,
 }
 
 /// What is wrong with how a Region of the platform answers, while everything of AWS works.
@@ -119,6 +124,8 @@ pub struct PlatformAnswer {
     region: String,
     /// When it wrote, or tried to, in milliseconds since 1970.
     written_ms: i64,
+    /// The number of the order that it took.
+    order: Option<i64>,
 }
 
 impl Platform {
@@ -217,7 +224,8 @@ impl Platform {
             format!("CREATE SCHEMA {schema}"),
             format!("CREATE TABLE {schema}.heartbeat (written_ms BIGINT PRIMARY KEY)"),
             format!("CREATE TABLE {schema}.canary (recovery TEXT PRIMARY KEY, written_ms BIGINT)"),
-            "CREATE TABLE orders (written_ms BIGINT)".to_owned(),
+            "CREATE TABLE orders (id BIGINT, written_ms BIGINT)".to_owned(),
+            format!("CREATE SEQUENCE {ORDER_IDS}"),
             "CREATE TABLE messages (written_ms BIGINT)".to_owned(),
             "CREATE TABLE health (id BIGINT PRIMARY KEY, written_ms BIGINT)".to_owned(),
         ] {
@@ -346,14 +354,16 @@ impl Platform {
 
     fn serve(&self, cloud: &Cloud, site: &Site, path: &str, asker: Asker) -> Result<PlatformAnswer, NoAnswer> {
         let now = cloud.now().as_millisecond();
-        let answer = |status: u16, word: &str| {
+        let with = |status: u16, word: &str, order: Option<i64>| {
             Ok(PlatformAnswer {
                 status,
                 body: json!({ "status": word, "region": site.region }).to_string(),
                 region: site.region.clone(),
                 written_ms: now,
+                order,
             })
         };
+        let answer = |status: u16, word: &str| with(status, word, None);
         match self.meet_trouble(&site.region, asker) {
             Some(Trouble::BadRelease) => return answer(500, "the release is bad"),
             Some(Trouble::CertificateExpired) => return Err(NoAnswer::CertificateExpired),
@@ -372,17 +382,18 @@ impl Platform {
         let sql = if path == self.health_path {
             "INSERT INTO health (id, written_ms) VALUES (1, :now) ON CONFLICT (id) DO UPDATE SET written_ms = excluded.written_ms"
         } else {
-            "INSERT INTO orders (written_ms) VALUES (:now)"
+            ORDERS
         };
         match self.write(cloud, &site.region, sql, now) {
-            Ok(()) => answer(200, "ok"),
+            Ok(order) => with(200, "ok", order),
             Err(Unserved::FunctionOff) => answer(502, "a function does not run"),
             Err(Unserved::Database) => answer(503, "the database takes no writes"),
         }
     }
 
     /// A write by the function of `region` that answers customers, to the cluster that its environment names.
-    fn write(&self, cloud: &Cloud, region: &str, sql: &str, now: i64) -> Result<(), Unserved> {
+    /// Gives the number that the statement returns, if it returns one.
+    fn write(&self, cloud: &Cloud, region: &str, sql: &str, now: i64) -> Result<Option<i64>, Unserved> {
         let cluster = cloud
             .lambda
             .look_at(region, &self.function, |function| match function.reserved_concurrency {
@@ -398,7 +409,10 @@ impl Platform {
         cloud
             .rds
             .execute(cloud, region, &cluster, sql, &parameters)
-            .map(|_| ())
+            .map(|rows| match rows.rows.first().and_then(|row| row.first()) {
+                Some(Value::Integer(number)) => Some(*number),
+                _ => None,
+            })
             .map_err(|_| Unserved::Database)
     }
 
@@ -557,12 +571,17 @@ pub async fn run_customers(cloud: Arc<Cloud>, platform: Arc<Platform>) {
             let answer = tokio::time::timeout(PATIENCE, platform.get(&cloud, &resolver, &platform.name, ORDER)).await;
             let answer = answer.ok().and_then(Result::ok).filter(|answer| answer.status == 200);
             let served = answer.is_some();
-            if let Some(PlatformAnswer { region, written_ms, .. }) = answer
+            if let Some(PlatformAnswer {
+                region,
+                written_ms,
+                order: Some(id),
+                ..
+            }) = answer
                 && let Ok(at) = Timestamp::from_millisecond(written_ms)
             {
                 let mut acknowledged = lock(&platform.acknowledged);
                 let place = acknowledged.partition_point(|other| other.at <= at);
-                acknowledged.insert(place, Acknowledged { at, region });
+                acknowledged.insert(place, Acknowledged { at, region, id });
             }
             let mut asked = lock(&platform.asked);
             // Answers come out of order; questions do not.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use shared::plan::{DatabaseCheck, Function, Objective};
+use shared::plan::{AfterRestore, DatabaseCheck, Function, Objective};
 use shared::recovery::RecoveryRef;
 use shared::slices::{ApprovalSlice, DatabaseSlice, SiteSlice};
 
@@ -28,6 +28,8 @@ pub struct Input {
     pub checks: Vec<DatabaseCheck>,
     /// The alarms whose metrics say since when they are not.
     pub alarms: Vec<String>,
+    /// What the restored database would do wrong, and what keeps it from that.
+    pub after_restore: AfterRestore,
     /// The platform's functions, which are pointed to the restored database.
     pub functions: Vec<Function>,
 }

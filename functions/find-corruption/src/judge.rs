@@ -1,5 +1,7 @@
 //! To which moment the database can go back, and what people are asked.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_rds::types::DbCluster;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,7 @@ use shared::error::StepError;
 use shared::global_database::{GlobalDatabase, serves};
 use shared::measure::seconds_between;
 use shared::plan::Duration;
-use shared::record::{ServedFrom, Warning, WarningCode};
+use shared::record::{LEDGER_AT_MOST, LedgerEntry, ServedFrom, Warning, WarningCode};
 use shared::sql::Checked;
 use shared::summary::{Summarise, Summary};
 
@@ -35,6 +37,8 @@ pub(crate) struct Evidence {
     pub(crate) functions: Vec<Result<Seen, StepError>>,
     /// The restored cluster that customers use in place of the plan's, if they do.
     pub(crate) served_from: Option<ServedFrom>,
+    /// What the platform has erased or revoked since that moment.
+    pub(crate) ledger: Vec<LedgerEntry>,
     /// Whether this recovery has opened a restored database to customers.
     pub(crate) is_opened: bool,
 }
@@ -104,6 +108,17 @@ fn in_words(seconds: f64) -> String {
     Duration::from_secs(seconds.max(0.0).round() as u64).to_string()
 }
 
+/// The moment to go back to: what was decided before, what was asked for, or what the metrics say; nothing where none does.
+pub(crate) fn moment(
+    input: &Input,
+    history: &Result<Option<History>, StepError>,
+    before: Option<&Decision>,
+) -> Option<Timestamp> {
+    let proposed = history.as_ref().ok().and_then(Option::as_ref);
+    let proposed = proposed.and_then(|history| history.last_good_at);
+    before.map(|before| before.restore_to).or(input.restore_to).or(proposed)
+}
+
 /// Decides on the evidence. What was decided before holds: people have approved it.
 pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision>) -> Output {
     let now = evidence.now;
@@ -121,8 +136,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             None
         }
     };
-    let proposed = history.as_ref().and_then(|history| history.last_good_at);
-    let restore_to = before.map(|before| before.restore_to).or(input.restore_to).or(proposed);
+    let restore_to = moment(input, &evidence.history, before.as_ref());
     let seen = history.as_ref().map(|history| history.first_bad_at);
     let (impact_at, impact_assumed, decided_at) = match before {
         Some(before) => (before.impact_at, before.impact_assumed, before.decided_at),
@@ -228,6 +242,7 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
         let name = &function.name;
         blockers.extend(why.map(|why| format!("function {name} could not be pointed to a restored database: {why}")));
     }
+    blockers.extend(ledger_blockers(input, &evidence.ledger));
     let Some(to) = restore_to else {
         blockers.push(
             "nothing says since when the data are wrong: no alarm of the plan has a bad datapoint after a good one within 24 h. Find the \
@@ -257,6 +272,35 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
             here.cluster
         )),
         Some(_) => {}
+    }
+    blockers
+}
+
+/// What of the ledger could not be done again in a restored database.
+fn ledger_blockers(input: &Input, ledger: &[LedgerEntry]) -> Vec<String> {
+    let is_known = |entry: &&LedgerEntry| {
+        let mut kinds = input.after_restore.ledger.iter();
+        kinds.any(|kind| kind.kind == entry.kind)
+    };
+    let unknown: BTreeSet<&str> = ledger
+        .iter()
+        .filter(|entry| !is_known(entry))
+        .map(|entry| entry.kind.as_str())
+        .collect();
+    let mut blockers: Vec<String> = unknown
+        .iter()
+        .map(|kind| {
+            format!(
+                "the ledger has entries of kind {kind}, which the plan does not say how to do again; add it to database.after_restore.ledger, \
+                 push the plan, then start again"
+            )
+        })
+        .collect();
+    if ledger.len() > LEDGER_AT_MOST {
+        blockers.push(format!(
+            "the ledger has more than {LEDGER_AT_MOST} entries since then, too many to be done again before customers come; say a later \
+             moment, or restore by hand, see the runbook"
+        ));
     }
     blockers
 }
@@ -331,6 +375,8 @@ fn ask(
 #[cfg(test)]
 mod tests {
     use aws_sdk_rds::primitives::DateTime;
+    use std::collections::BTreeMap;
+
     use serde_json::json;
     use shared::error::ErrorKind;
     use shared::global_database::Member;
@@ -356,6 +402,7 @@ mod tests {
             },
             "database": { "global_cluster": "shop-global", "name": "shop", "schema": "recovery", "heartbeat_seconds": 5 },
             "checks": [],
+            "after_restore": { "ledger": [{ "kind": "erased-user", "statement": "DELETE", "remains": "SELECT" }] },
             "alarms": ["wrong"],
             "functions": [],
         });
@@ -389,7 +436,16 @@ mod tests {
             checked: Vec::new(),
             functions: Vec::new(),
             served_from: None,
+            ledger: Vec::new(),
             is_opened: false,
+        }
+    }
+
+    fn entry(kind: &str) -> LedgerEntry {
+        LedgerEntry {
+            key: "2026-01-06T02:00:00Z#1".to_owned(),
+            kind: kind.to_owned(),
+            values: BTreeMap::new(),
         }
     }
 
@@ -469,6 +525,13 @@ mod tests {
             });
         };
         assert!(blockers(Some(NOW - 300), left).contains("customers use cluster shop-restored-1"));
+        let known = |evidence: &mut Evidence| evidence.ledger = vec![entry("erased-user")];
+        assert_eq!(blockers(Some(NOW - 300), known), "");
+        let unknown = |evidence: &mut Evidence| evidence.ledger = vec![entry("erased-user"), entry("revoked-key")];
+        let unknown = blockers(Some(NOW - 300), unknown);
+        assert!(unknown.contains("entries of kind revoked-key"), "{unknown}");
+        let many = |evidence: &mut Evidence| evidence.ledger = vec![entry("erased-user"); LEDGER_AT_MOST + 1];
+        assert!(blockers(Some(NOW - 300), many).contains("more than 2000 entries"));
         let away = |evidence: &mut Evidence| {
             evidence.cluster = DbCluster::builder().status("deleting").build();
         };

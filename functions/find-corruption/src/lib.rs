@@ -70,9 +70,14 @@ impl Step for FindCorruption {
             self.record.undo_notes(&input.recovery.id),
             self.record.decision::<Decision>(&input.recovery),
         );
-        let notes = notes?;
+        let (notes, before) = (notes?, before?);
+        let ledger = match judge::moment(&input, &history, before.as_ref()) {
+            Some(moment) => self.record.ledger_since(&input.recovery.workload, moment).await?,
+            None => Vec::new(),
+        };
         let evidence = Evidence {
             now: self.aws.now(),
+            ledger,
             global: global.map_err(refused_for_good)?,
             cluster: cluster.map_err(refused_for_good)?,
             history,
@@ -81,7 +86,7 @@ impl Step for FindCorruption {
             served_from: served_from?,
             is_opened: is_opened(&notes),
         };
-        let output = judge::assess(&input, &evidence, before?);
+        let output = judge::assess(&input, &evidence, before);
         if let Some(decision) = output.decision() {
             self.record.put_decision(&input.recovery, &decision).await?;
         }

@@ -24,6 +24,7 @@ use crate::world::World;
 
 mod data;
 mod invariants;
+mod since;
 
 use self::data::{are_right, run, stand_in};
 
@@ -111,6 +112,9 @@ impl Disaster for DatabaseCorruption {
                 world.cloud().rds.stand_in(&check.sql, &stand_in(&check.finds));
             }
             let (cloud, platform) = (world.simulation.cloud(), world.simulation.platform());
+            since::set_up(cloud, platform, world.plan)?;
+            let region = world.plan.regions.primary.region.clone();
+            tokio::spawn(since::run_jobs(Arc::clone(cloud), region));
             tokio::spawn(check_data(Arc::clone(cloud), Arc::clone(platform), world.plan.clone()));
             Ok(())
         })
@@ -125,6 +129,7 @@ impl Disaster for DatabaseCorruption {
                 world.plan,
                 "UPDATE ledger SET amount = -amount",
             )?;
+            since::erase(world).await?;
             world.tell(Moment::Disaster {
                 at: world.now(),
                 what: "a mistake turns all amounts negative".to_owned(),

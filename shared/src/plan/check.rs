@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
-use super::{Duration, Objective, Outside, Plan, ScenarioPolicy, Site, SiteName, Start, partition_of};
+use super::{AfterRestore, Duration, Objective, Outside, Plan, ScenarioPolicy, Site, SiteName, Start, partition_of};
 use crate::arn::Arn;
 use crate::scenario::Scenario;
 use crate::scenario::module::SetBy;
@@ -29,6 +29,7 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
     buckets(plan, &mut problems);
     heartbeat(plan, &mut problems);
     database_checks(plan, &mut problems);
+    after_restore(plan, &mut problems);
     let functions = plan.functions.iter().map(|function| function.name.as_str());
     problems.twice(
         functions
@@ -294,25 +295,60 @@ const READS: [&str; 2] = ["SELECT", "WITH"];
 /// Words of statements that write, which `WITH` can hide.
 const WRITES: [&str; 7] = ["INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "INTO", "CALL"];
 
+/// The Data API takes one statement at a time.
+fn one_statement(path: &str, sql: &str, problems: &mut Problems) -> bool {
+    let is_one = !sql.contains(';');
+    if !is_one {
+        problems.add(path, "has a semicolon; give one statement, without one");
+    }
+    is_one
+}
+
+fn only_reads(path: &str, sql: &str, problems: &mut Problems) {
+    let mut words = sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let verb = words.clone().find(|word| !word.is_empty()).unwrap_or_default();
+    if !one_statement(path, sql, problems) {
+        return;
+    }
+    if !READS.iter().any(|reads| verb.eq_ignore_ascii_case(reads)) {
+        problems.add(path, format!("begins with {verb}; give one SELECT, which changes nothing"));
+    } else if let Some(word) = words.find(|word| WRITES.iter().any(|writes| word.eq_ignore_ascii_case(writes))) {
+        let text = format!("has the word {word}, with which a statement can write; give one SELECT without it");
+        problems.add(path, text);
+    }
+}
+
+fn after_restore(plan: &Plan, problems: &mut Problems) {
+    let AfterRestore {
+        jobs,
+        ledger,
+        consumers,
+        ..
+    } = &plan.database.after_restore;
+    let path = |list: &str, i: usize, member: &str| format!("/database/after_restore/{list}/{i}{member}");
+    for (i, job) in jobs.iter().enumerate() {
+        one_statement(&path("jobs", i, "/stop"), &job.stop, problems);
+        one_statement(&path("jobs", i, "/start"), &job.start, problems);
+    }
+    for (i, kind) in ledger.iter().enumerate() {
+        one_statement(&path("ledger", i, "/statement"), &kind.statement, problems);
+        only_reads(&path("ledger", i, "/remains"), &kind.remains, problems);
+    }
+    let names = jobs.iter().map(|job| job.name.as_str()).enumerate();
+    problems.twice(names.map(|(i, name)| (path("jobs", i, "/name"), name)), "the job");
+    let kinds = ledger.iter().map(|kind| kind.kind.as_str()).enumerate();
+    problems.twice(kinds.map(|(i, kind)| (path("ledger", i, "/kind"), kind)), "the kind");
+    let consumers = consumers.iter().map(String::as_str).enumerate();
+    problems.twice(
+        consumers.map(|(i, consumer)| (path("consumers", i, ""), consumer)),
+        "the consumer",
+    );
+}
+
 fn database_checks(plan: &Plan, problems: &mut Problems) {
     let checks = &plan.database.checks;
     for (i, check) in checks.iter().enumerate() {
-        let mut words = check.sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let verb = words.clone().find(|word| !word.is_empty()).unwrap_or_default();
-        let path = format!("/database/checks/{i}/sql");
-        if check.sql.contains(';') {
-            problems.add(&path, "has a semicolon; give one statement, without one");
-        } else if !READS.iter().any(|reads| verb.eq_ignore_ascii_case(reads)) {
-            problems.add(
-                &path,
-                format!("begins with {verb}; give one SELECT, which changes nothing"),
-            );
-        } else if let Some(word) = words.find(|word| WRITES.iter().any(|writes| word.eq_ignore_ascii_case(writes))) {
-            problems.add(
-                &path,
-                format!("has the word {word}, with which a statement can write; give one SELECT without it"),
-            );
-        }
+        only_reads(&format!("/database/checks/{i}/sql"), &check.sql, problems);
     }
     let names = checks.iter().map(|check| check.name.as_str()).enumerate();
     problems.twice(

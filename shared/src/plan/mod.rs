@@ -204,6 +204,70 @@ pub struct Database {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub checks: Vec<DatabaseCheck>,
+    /// What a database that went back in time would do wrong, and what keeps it from that.
+    #[serde(default)]
+    pub after_restore: AfterRestore,
+}
+
+/// What a database that went back in time would do wrong, and what keeps it from that: it would give out numbers a second time, run
+/// jobs again that have run, and hold what was erased since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AfterRestore {
+    /// How far each sequence is raised above the last number that the damaged database has given out; where that cannot be read, above
+    /// the last one that the restored database knows.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub numbers_margin: u32,
+    /// What runs inside the database by itself, and stays off until customers are served.
+    #[schemars(length(max = 50))]
+    pub jobs: Vec<DatabaseJob>,
+    /// What is done again for each kind of entry in the ledger, since the restored database has forgotten it.
+    #[schemars(length(max = 20))]
+    pub ledger: Vec<LedgerKind>,
+    /// What follows the database by its changes, such as a search index: its place is lost, and it needs a new snapshot.
+    #[schemars(length(max = 50), inner(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")))]
+    pub consumers: Vec<String>,
+}
+
+impl Default for AfterRestore {
+    fn default() -> Self {
+        Self {
+            numbers_margin: 1000,
+            jobs: Vec::new(),
+            ledger: Vec::new(),
+            consumers: Vec::new(),
+        }
+    }
+}
+
+/// A job inside the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseJob {
+    /// Its name, for people.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::CHECK))]
+    pub name: String,
+    /// One statement that stops it. It is run before customers reach the restored database, and may be run twice.
+    #[schemars(length(min = 1, max = 2000))]
+    pub stop: String,
+    /// One statement that starts it. It is run once customers are served, and may be run twice.
+    #[schemars(length(min = 1, max = 2000))]
+    pub start: String,
+}
+
+/// What is done again for one kind of entry in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerKind {
+    /// The kind, as the entries name it.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::CHECK))]
+    pub kind: String,
+    /// One statement that does it again, with an entry's values as parameters, like `:id`. It may be run twice.
+    #[schemars(length(min = 1, max = 2000))]
+    pub statement: String,
+    /// One `SELECT` that gives no row once it is done, with the same parameters.
+    #[schemars(length(min = 1, max = 2000))]
+    pub remains: String,
 }
 
 /// A question to the database whose answer is known where the data are right.

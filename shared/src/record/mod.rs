@@ -16,6 +16,7 @@
 //! | `workload#<name>` | `switch-watch` | that the public name does not lead to this Region, which serves |
 //! | `start#<name>` | `start#<id>` | what was decided on an alarm's event, or on what a person asked for; who decides writes it, and nobody else |
 //! | `heartbeat#<name>` | `<Region>` | the last heartbeat that the platform saw committed in that Region; the platform writes it |
+//! | `ledger#<name>` | `<time>#<id>` | what the platform has erased or revoked; the platform writes it |
 //! | `probe#<name>` | `minute#<of 15>` | what the probe of this Region found in that minute; no other than the probe writes it |
 //! | `plan` | `current` | the SHA-256 of the plan in force |
 //! | `plan` | `sha256#<hash>` | a plan, as JSON |
@@ -32,6 +33,7 @@
 mod automation;
 mod header;
 mod heartbeat;
+mod ledger;
 mod lock;
 mod observed;
 mod partition;
@@ -51,6 +53,7 @@ mod watched;
 pub use automation::{StartDecision, Started, Switch};
 pub use header::{Closing, Header, Regions};
 pub use heartbeat::committed_heartbeat;
+pub use ledger::{LEDGER_AT_MOST, LedgerEntry};
 pub use lock::{Claim, Claimed, Lock};
 pub use observed::Sighting;
 pub use partition::Partition;

@@ -15,6 +15,8 @@ pub enum Partition {
     Probe,
     /// The platform's word of its heartbeats.
     Heartbeat,
+    /// What the platform has erased or revoked, which a database that goes back in time forgets.
+    Ledger,
 }
 
 impl Partition {
@@ -42,6 +44,7 @@ impl Partition {
             Self::Start => "start",
             Self::Probe => "probe",
             Self::Heartbeat => "heartbeat",
+            Self::Ledger => "ledger",
         }
     }
 

@@ -36,21 +36,45 @@ impl Record {
     }
 
     pub(super) async fn items<T: DeserializeOwned>(&self, partition: &str, prefix: &str) -> Result<Vec<T>, StepError> {
+        self.items_where(partition, "begins_with(#sort, :sort)", prefix, usize::MAX)
+            .await
+    }
+
+    /// The first items whose sort keys do not come before `from`, in the order of these.
+    pub(super) async fn items_from<T: DeserializeOwned>(
+        &self,
+        partition: &str,
+        from: &str,
+        at_most: usize,
+    ) -> Result<Vec<T>, StepError> {
+        self.items_where(partition, "#sort >= :sort", from, at_most).await
+    }
+
+    async fn items_where<T: DeserializeOwned>(
+        &self,
+        partition: &str,
+        condition: &str,
+        sort: &str,
+        at_most: usize,
+    ) -> Result<Vec<T>, StepError> {
         let mut items = Vec::new();
         let mut pages = self
             .client
             .query()
             .table_name(&self.table)
-            .key_condition_expression("#partition = :partition AND begins_with(#sort, :prefix)")
+            .key_condition_expression(format!("#partition = :partition AND {condition}"))
             .expression_attribute_names("#partition", "pk")
             .expression_attribute_names("#sort", "sk")
             .expression_attribute_values(":partition", text(partition))
-            .expression_attribute_values(":prefix", text(prefix))
+            .expression_attribute_values(":sort", text(sort))
             .consistent_read(true)
             .into_paginator()
             .items()
             .send();
         while let Some(item) = pages.next().await {
+            if items.len() == at_most {
+                break;
+            }
             let item = item.map_err(|error| self.failed("dynamodb:Query", partition, error))?;
             items.push(serde_dynamo::from_item(item).map_err(|error| internal(&error))?);
         }

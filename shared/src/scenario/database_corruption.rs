@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Scenario;
 use super::module::{DATABASE, Deadline, HEALTH, Module};
-use crate::plan::{DatabaseCheck, Duration, Function, Plan, Site, Start};
+use crate::plan::{AfterRestore, DatabaseCheck, Duration, Function, Plan, Site, Start};
 use crate::slices::DatabaseSlice;
 
 /// What can be asked for.
@@ -26,6 +26,8 @@ pub struct Slice {
     pub functions: Vec<Function>,
     /// What shows that the data are right.
     pub checks: Vec<DatabaseCheck>,
+    /// What it would do wrong once it went back in time, and what keeps it from that.
+    pub after_restore: AfterRestore,
     /// The alarms in this Region whose metrics say since when the data are wrong.
     pub alarms: Vec<String>,
 }
@@ -78,6 +80,7 @@ impl Module for DatabaseCorruption {
             database: DatabaseSlice::of(plan),
             functions: plan.functions.clone(),
             checks: plan.database.checks.clone(),
+            after_restore: plan.database.after_restore.clone(),
             alarms: ours.map(|alarm| alarm.name.clone()).collect(),
         }
     }

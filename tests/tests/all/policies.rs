@@ -93,6 +93,20 @@ fn the_platforms_heartbeat_may_write_its_own_item_and_nothing_else() {
     assert_eq!(*policy, expected);
 }
 
+#[test]
+fn the_platform_may_write_the_ledger_and_nothing_else() {
+    let stack = stack();
+    let policy = &stack.resource("Ledger").properties["PolicyDocument"]["Statement"];
+    let expected = json!([{
+        "Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": stack.resource("Records").arn,
+        "Condition": {
+            "ForAllValues:StringEquals": { "dynamodb:LeadingKeys": [format!("ledger#{}", plan().workload)] },
+            "Null": { "dynamodb:LeadingKeys": "false" },
+        },
+    }]);
+    assert_eq!(*policy, expected);
+}
+
 /// What a step writes is in partitions of the kinds of items that it declares; IAM knows no more of an item.
 #[test]
 fn no_function_may_write_where_it_declares_nothing() {
@@ -104,6 +118,7 @@ fn no_function_may_write_where_it_declares_nothing() {
         Partition::Start,
         Partition::Probe,
         Partition::Heartbeat,
+        Partition::Ledger,
     ];
     let roles = roles(&stack).unwrap();
     for step in STEPS {

@@ -1048,6 +1048,7 @@ fn policies_for_people_have_fixed_names_of_their_own_in_each_region() {
         ("Approvers", "approvers"),
         ("Operators", "operators"),
         ("Heartbeat", "heartbeat"),
+        ("Ledger", "ledger"),
     ] {
         let names = stacks().map(|stack| {
             let policy = &stack.resource(policy).properties;

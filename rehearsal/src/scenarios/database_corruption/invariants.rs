@@ -1,22 +1,23 @@
 //! What must hold when a database goes back in time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use restore_cluster::RestoreCluster;
 use serde_json::Value;
 use shared::approval::Verdict;
 use shared::plan::CLUSTER_VARIABLE;
-use shared::record::{OPENS, Undo};
+use shared::record::{Closing, OPENS, Undo};
 use shared::recovery::Outcome;
 use shared::restore::cluster_id;
 use shared::step::Step;
 
 use super::data::are_right;
+use super::since;
 use crate::happened::{Happened, Invariant, Recorded, Seen};
 
 /// All of it.
-pub(super) const ALL: [Invariant; 5] = [
+pub(super) const ALL: [Invariant; 8] = [
     Invariant {
         name: "one-database",
         check: one_database,
@@ -32,6 +33,18 @@ pub(super) const ALL: [Invariant; 5] = [
     Invariant {
         name: "asked-twice",
         check: asked_twice,
+    },
+    Invariant {
+        name: "numbers-come-once",
+        check: numbers_come_once,
+    },
+    Invariant {
+        name: "jobs-stay-off",
+        check: jobs_stay_off,
+    },
+    Invariant {
+        name: "the-erased-stay-erased",
+        check: the_erased_stay_erased,
     },
     Invariant {
         name: "recovered-is-right",
@@ -152,6 +165,75 @@ fn asked_twice(happened: &Happened<'_>) -> Vec<Seen> {
         })
     });
     each.collect()
+}
+
+/// No customer gets the number of an order that another one got before customers moved. A failover to the other Region, which people may
+/// approve meanwhile, is another recovery's.
+fn numbers_come_once(happened: &Happened<'_>) -> Vec<Seen> {
+    let platform = happened.simulation.platform();
+    let acknowledged = platform.acknowledged(Timestamp::UNIX_EPOCH, happened.simulation.cloud().now());
+    let region = &happened.plan.regions.primary.region;
+    let mut given: BTreeMap<i64, Timestamp> = BTreeMap::new();
+    let mut breaches = Vec::new();
+    for write in acknowledged.iter().filter(|write| write.region == *region) {
+        if let Some(before) = given.insert(write.id, write.at) {
+            breaches.push((
+                write.at,
+                format!("order {} was given out at {before} and again", write.id),
+            ));
+        }
+    }
+    breaches
+}
+
+/// The recovery that moved customers and ended well, and when.
+fn moved_customers<'a>(happened: &'a Happened<'_>) -> Option<(&'a Recorded, Timestamp)> {
+    let ended_well = |closing: &Closing| matches!(closing.outcome, Outcome::Recovered | Outcome::Partial);
+    let mut moved = happened.closings().filter(|(_, closing)| ended_well(closing));
+    moved.find_map(|(recorded, closing)| opening(recorded).map(|_| (recorded, closing.closed_at)))
+}
+
+/// From the second question on no job runs in the restored database, until customers are let in; afterwards they run.
+fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
+    let (cloud, platform, plan) = (happened.simulation.cloud(), happened.simulation.platform(), happened.plan);
+    let Some((recorded, closed_at)) = moved_customers(happened) else {
+        return Vec::new();
+    };
+    let last_asked = recorded.questions.iter().map(|asked| asked.question.asked_at).max();
+    let Some(asked_at) = last_asked.filter(|_| !plan.database.after_restore.jobs.is_empty()) else {
+        return Vec::new();
+    };
+    let runs = match since::runs_since(cloud, platform, plan, asked_at) {
+        Ok(runs) => runs,
+        Err(_) => return Vec::new(),
+    };
+    // Nobody wrote since the writes were stopped, so that the first one who does was let in.
+    let served = platform.acknowledged(asked_at, cloud.now());
+    let let_in = served.first().map(|write| write.at);
+    let too_early = runs.iter().filter(|at| let_in.is_none_or(|let_in| **at < let_in));
+    let mut breaches: Vec<Seen> = too_early
+        .map(|at| (*at, format!("a job ran before {} let customers in", recorded.header.id)))
+        .collect();
+    // The world goes on for some minutes after the end.
+    if runs.last().is_none_or(|last| *last < closed_at - SignedDuration::from_secs(60)) {
+        breaches.push((closed_at, "jobs were not started again".to_owned()));
+    }
+    breaches
+}
+
+/// What the ledger has is not in the database that customers moved to.
+fn the_erased_stay_erased(happened: &Happened<'_>) -> Vec<Seen> {
+    let (cloud, platform, plan) = (happened.simulation.cloud(), happened.simulation.platform(), happened.plan);
+    let Some((recorded, closed_at)) = moved_customers(happened) else {
+        return Vec::new();
+    };
+    match since::holds_the_erased(cloud, platform, plan) {
+        Ok(true) if !plan.database.after_restore.ledger.is_empty() => vec![(
+            closed_at,
+            format!("{} brought account {} back", recorded.header.id, since::ERASED),
+        )],
+        _ => Vec::new(),
+    }
 }
 
 /// Where it is called recovered, the data that customers use are right.

@@ -11,7 +11,7 @@ use super::state::Rds;
 use crate::aws::resources::Resource;
 use crate::aws::service::{self, Parts, Service};
 use crate::aws::wire::{Call, Reply, UNKNOWN};
-use crate::database::{Rows, Value};
+use crate::database::{Rows, Value, only_reads};
 use crate::environment::Environment;
 use crate::faults::CallEffect;
 
@@ -64,7 +64,7 @@ impl Service for DataApi {
     }
 
     fn can_change(&self, call: &Call, _: &str) -> bool {
-        !only_reads(call)
+        !reads(call)
     }
 
     /// The cluster, and the secret, which the Data API reads with the caller's permissions.
@@ -112,11 +112,9 @@ struct OfCluster {
 }
 
 /// Whether a call's statement changes nothing.
-fn only_reads(call: &Call) -> bool {
+fn reads(call: &Call) -> bool {
     let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
-    let sql = body.get("sql").and_then(Json::as_str).unwrap_or_default();
-    let verb = sql.split_whitespace().next().unwrap_or_default();
-    verb.eq_ignore_ascii_case("SELECT")
+    only_reads(body.get("sql").and_then(Json::as_str).unwrap_or_default())
 }
 
 /// A member of the call that the simulator would not heed. A cluster has one database here, so its name says nothing.

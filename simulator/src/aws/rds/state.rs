@@ -250,6 +250,13 @@ impl Rds {
         global.map(|global| global.members.clone()).unwrap_or_default()
     }
 
+    /// ARNs of all clusters in a Region.
+    pub fn clusters_in(&self, region: &str) -> Vec<String> {
+        let state = lock(&self.state);
+        let here = state.clusters.iter().filter(|(_, cluster)| cluster.region == region);
+        here.map(|(arn, _)| arn.clone()).collect()
+    }
+
     /// The Region of a cluster.
     pub fn region_of(&self, cluster_arn: &str) -> Option<String> {
         lock(&self.state)

@@ -1,0 +1,212 @@
+//! Keeps a restored database from doing again what was done since: before customers reach it, and before people are asked.
+//!
+//! It would give out numbers a second time, run its jobs again, and hold what was erased or revoked. What cannot be kept from that stops
+//! the cut-over.
+
+use std::time::Duration;
+
+use aws_sdk_rdsdata::Client;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use shared::approval::Ask;
+use shared::aws::Aws;
+use shared::error::StepError;
+use shared::plan::AfterRestore;
+use shared::record::{LEDGER_AT_MOST, Record, Warning, WarningCode};
+use shared::recovery::RecoveryRef;
+use shared::slices::{DatabaseSlice, SiteSlice};
+use shared::sql::{Reached, STATEMENT};
+use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
+
+mod ledger;
+mod sequences;
+
+use crate::ledger::DoneAgain;
+use crate::sequences::Raise;
+
+/// What to prepare.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery that this call belongs to.
+    pub recovery: RecoveryRef,
+    /// The Region.
+    pub here: SiteSlice,
+    /// The database.
+    pub database: DatabaseSlice,
+    /// What it would do wrong, and what keeps it from that.
+    pub after_restore: AfterRestore,
+    /// ARN of the restored cluster.
+    pub cluster_arn: String,
+    /// The moment that its data are of.
+    pub restore_to: Timestamp,
+    /// What people are to be asked, to which this adds what was done.
+    pub ask: Ask,
+}
+
+/// What was done.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Output {
+    /// How many sequences were raised.
+    pub raised: usize,
+    /// How many there are.
+    pub sequences: usize,
+    /// The jobs that were stopped.
+    pub stopped: Vec<String>,
+    /// What the ledger has was done again: each kind, and how many entries.
+    pub done_again: Vec<(String, usize)>,
+    /// Why customers must not come; nothing where they may.
+    pub blockers: Vec<String>,
+    /// What is left to people although customers may come.
+    pub left: Vec<String>,
+    /// What people are asked.
+    pub ask: Ask,
+    /// What people should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        if !self.blockers.is_empty() {
+            return Summary::failed(self.blockers.join("; "));
+        }
+        Summary::done(done(self).join("; ")).warning(&self.warnings)
+    }
+}
+
+/// What was done, a line each.
+fn done(output: &Output) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} of {} sequences raised, so that no number is given out twice",
+        output.raised, output.sequences
+    )];
+    if !output.stopped.is_empty() {
+        lines.push(format!("jobs stopped: {}", output.stopped.join(", ")));
+    }
+    let again: Vec<String> = output.done_again.iter().map(|(kind, count)| format!("{count} of {kind}")).collect();
+    if !again.is_empty() {
+        lines.push(format!("done again from the ledger: {}", again.join(", ")));
+    }
+    lines
+}
+
+/// The step: keeps the restored database from doing again what was done.
+#[derive(Debug)]
+pub struct PrepareDatabase {
+    data: Client,
+    record: Record,
+}
+
+impl Step for PrepareDatabase {
+    const NAME: &'static str = "prepare-database";
+    const DESCRIPTION: &'static str = "Keeps the restored database from doing again what was done";
+    const CHANGES: &'static [Change] = &[Change::Call("rds-data:ExecuteStatement")];
+    const TIME_LIMIT: Duration = Duration::from_secs(280);
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            // Each statement may be run twice, but none may be given up while the database still works on it.
+            data: Client::new(&aws.config_without_retries(STATEMENT)),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        self.record.still_ours(&input.recovery).await?;
+        let restored = Reached {
+            cluster_arn: &input.cluster_arn,
+            ..Reached::of(&input.here, &input.database)
+        };
+        let mut output = Output {
+            raised: 0,
+            sequences: 0,
+            stopped: Vec::new(),
+            done_again: Vec::new(),
+            blockers: Vec::new(),
+            left: Vec::new(),
+            ask: input.ask.clone(),
+            warnings: Vec::new(),
+        };
+        // What runs by itself comes first: it is on since the restored database answers.
+        self.stop_jobs(&input, restored, &mut output).await?;
+        self.do_again(&input, restored, &mut output).await?;
+        self.raise(&input, restored, &mut output).await?;
+        let mut shown = done(&output);
+        let consumers = &input.after_restore.consumers;
+        if !consumers.is_empty() {
+            shown.push(format!("these lose their place and need a new snapshot: {}", consumers.join(", ")));
+        }
+        shown.extend(output.left.iter().cloned());
+        output.ask.shown.extend(shown);
+        Ok(output)
+    }
+}
+
+impl PrepareDatabase {
+    async fn stop_jobs(&self, input: &Input, restored: Reached<'_>, output: &mut Output) -> Result<(), StepError> {
+        for job in &input.after_restore.jobs {
+            match restored.rows(&self.data, &job.stop, Vec::new()).await {
+                Ok(_) => output.stopped.push(job.name.clone()),
+                Err(refusal) if refusal.error.kind.is_retryable() => return Err(refusal.error),
+                Err(refusal) => {
+                    let text = format!("job {} could not be stopped: {}", job.name, refusal.error);
+                    output.blockers.push(text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn do_again(&self, input: &Input, restored: Reached<'_>, output: &mut Output) -> Result<(), StepError> {
+        let entries = self.record.ledger_since(&input.recovery.workload, input.restore_to).await?;
+        if entries.len() > LEDGER_AT_MOST {
+            let text = format!("the ledger has more than {LEDGER_AT_MOST} entries since {}", input.restore_to);
+            output.blockers.push(text);
+            return Ok(());
+        }
+        let DoneAgain { counts, hindrances } =
+            ledger::apply(&self.data, restored, &input.after_restore.ledger, &entries).await?;
+        output.done_again = counts.into_iter().collect();
+        output.blockers.extend(hindrances);
+        Ok(())
+    }
+
+    async fn raise(&self, input: &Input, restored: Reached<'_>, output: &mut Output) -> Result<(), StepError> {
+        let damaged = Reached::of(&input.here, &input.database);
+        let (here, there) = tokio::join!(
+            biased;
+            sequences::list(&self.data, restored),
+            sequences::list(&self.data, damaged),
+        );
+        let here = here?;
+        let margin = input.after_restore.numbers_margin;
+        let there = match there {
+            Ok(there) => Some(there),
+            Err(error) => {
+                let text = format!(
+                    "what the damaged database gave out as numbers could not be read: its sequences were raised by {margin} steps \
+                     above what is known of them, and more than that may have been given out"
+                );
+                let code = WarningCode::Other("sequences-unread".to_owned());
+                output.left.push(text.clone());
+                output.warnings.push(Warning::new(code, text).about(&input.here.region).because(error));
+                None
+            }
+        };
+        let mut raised = Vec::new();
+        for sequence in &here {
+            match sequences::raise(sequence, there.as_deref(), margin) {
+                Raise::Not => {}
+                Raise::To(number) => raised.push((sequence.name.clone(), number)),
+                Raise::Hindered(why) => output.blockers.push(why),
+            }
+        }
+        sequences::set(&self.data, restored, &raised).await?;
+        output.sequences = here.len();
+        output.raised = raised.len();
+        Ok(())
+    }
+}

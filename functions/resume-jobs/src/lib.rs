@@ -1,0 +1,96 @@
+//! Starts the jobs of the restored database, once customers are served by it.
+
+use std::time::Duration;
+
+use aws_sdk_rdsdata::Client;
+use serde::{Deserialize, Serialize};
+use shared::aws::Aws;
+use shared::error::StepError;
+use shared::plan::DatabaseJob;
+use shared::record::Record;
+use shared::recovery::RecoveryRef;
+use shared::slices::{DatabaseSlice, SiteSlice};
+use shared::sql::{Reached, STATEMENT};
+use shared::step::{Change, Step};
+use shared::summary::{Summarise, Summary};
+
+/// What to start.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The recovery that this call belongs to.
+    pub recovery: RecoveryRef,
+    /// The Region.
+    pub here: SiteSlice,
+    /// The database.
+    pub database: DatabaseSlice,
+    /// Its jobs.
+    pub jobs: Vec<DatabaseJob>,
+    /// ARN of the restored cluster.
+    pub cluster_arn: String,
+}
+
+/// What was started.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// The jobs that were started.
+    pub started: Vec<String>,
+    /// The others, and why.
+    pub failed: Vec<String>,
+}
+
+impl Summarise for Output {
+    fn summarise(&self) -> Summary {
+        match (self.failed.first(), self.started.len()) {
+            (Some(_), _) => Summary::failed(self.failed.join("; ")),
+            (None, 0) => Summary::done("the plan has no jobs in the database"),
+            (None, started) => Summary::done(format!("{started} jobs of the database started")),
+        }
+    }
+}
+
+/// The step: starts jobs.
+#[derive(Debug)]
+pub struct ResumeJobs {
+    data: Client,
+    record: Record,
+}
+
+impl Step for ResumeJobs {
+    const NAME: &'static str = "resume-jobs";
+    const DESCRIPTION: &'static str = "Starts the jobs of the restored database";
+    const CHANGES: &'static [Change] = &[Change::Call("rds-data:ExecuteStatement")];
+    const TIME_LIMIT: Duration = Duration::from_secs(140);
+    type Input = Input;
+    type Output = Output;
+
+    fn new(aws: &Aws) -> Self {
+        Self {
+            data: Client::new(&aws.config_without_retries(STATEMENT)),
+            record: Record::new(aws),
+        }
+    }
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        self.record.still_ours(&input.recovery).await?;
+        let restored = Reached {
+            cluster_arn: &input.cluster_arn,
+            ..Reached::of(&input.here, &input.database)
+        };
+        let mut output = Output {
+            started: Vec::new(),
+            failed: Vec::new(),
+        };
+        for job in &input.jobs {
+            match restored.rows(&self.data, &job.start, Vec::new()).await {
+                Ok(_) => output.started.push(job.name.clone()),
+                Err(refusal) if refusal.error.kind.is_retryable() => return Err(refusal.error),
+                Err(refusal) => output.failed.push(format!(
+                    "job {} could not be started: {}; start it by hand",
+                    job.name, refusal.error
+                )),
+            }
+        }
+        Ok(output)
+    }
+}
