@@ -40,6 +40,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<restore_cluster::RestoreCluster>(),
     step::<resume_jobs::ResumeJobs>(),
     step::<resume_writes::ResumeWrites>(),
+    step::<retire_cluster::RetireCluster>(),
     step::<snapshot_cluster::SnapshotCluster>(),
     step::<start_by_hand::StartByHand>(),
     step::<start_recovery::StartRecovery>(),

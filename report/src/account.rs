@@ -312,6 +312,12 @@ impl Account {
         self.timeline.iter().any(succeeded)
     }
 
+    /// When a step first ended well.
+    pub(crate) fn ended(&self, step: &str) -> Option<Timestamp> {
+        let succeeded = |visit: &&TimelineStep| visit.name == step && visit.outcome.as_deref() == Some("succeeded");
+        self.timeline.iter().filter(succeeded).filter_map(|visit| visit.ended_at).min()
+    }
+
     /// A question that people can still answer, as far as the record knows.
     pub(crate) fn open_question(&self) -> Option<&Asked> {
         let runs = self.header.ended().is_none();

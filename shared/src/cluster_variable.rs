@@ -68,6 +68,7 @@ struct Version {
     version: String,
     revision: Option<String>,
     code: Option<String>,
+    role: Option<String>,
     is_busy: bool,
 }
 
@@ -96,6 +97,12 @@ impl Seen {
     /// The version that its alias leads to; nothing where customers reach `$LATEST`.
     pub fn version(&self) -> Option<&str> {
         self.alias.as_ref().map(|alias| alias.version.as_str())
+    }
+
+    /// ARN of the role that customers' requests run with; nothing where Lambda does not say.
+    pub fn role(&self) -> Option<&str> {
+        let serves = self.alias.as_ref().unwrap_or(&self.latest);
+        serves.role.as_deref()
     }
 
     /// Whether both `$LATEST` and what customers reach have this value, and Lambda is done with it.
@@ -327,6 +334,7 @@ fn version_of(configuration: &FunctionConfiguration, resource: &Resource) -> Res
         version: configuration.version().unwrap_or_default().to_owned(),
         revision: configuration.revision_id().map(str::to_owned),
         code: configuration.code_sha256().map(str::to_owned),
+        role: configuration.role().map(str::to_owned),
         is_busy: configuration.last_update_status() == Some(&LastUpdateStatus::InProgress),
     })
 }
@@ -358,6 +366,7 @@ mod tests {
             version: "1".to_owned(),
             revision: None,
             code: Some(code.to_owned()),
+            role: None,
             is_busy: false,
         }
     }

@@ -24,6 +24,11 @@ pub fn cluster_id(workload: &str, recovery: &str) -> String {
     format!("{workload}-{RESTORED}-{}", &sha256_hex(recovery)[..DIGITS])
 }
 
+/// What the identifiers of all restored clusters of a workload are like, for IAM.
+pub fn cluster_ids(workload: &str) -> String {
+    format!("{workload}-{RESTORED}-*")
+}
+
 /// Its ARN, in the Region and account of the cluster that it is made from.
 pub fn cluster_arn(source_arn: &str, id: &str) -> String {
     match source_arn.rsplit_once(':') {

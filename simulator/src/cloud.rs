@@ -11,6 +11,7 @@ use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::dynamodb::DynamoDb;
 use crate::aws::events::Events;
 use crate::aws::health::Health;
+use crate::aws::iam::Iam;
 use crate::aws::lambda::Lambda;
 use crate::aws::rds::Rds;
 use crate::aws::rds::data_api::DataApi;
@@ -89,6 +90,8 @@ services! {
     dynamodb: DynamoDb = DynamoDb::default(),
     /// What AWS Health says about Regions.
     health: Health = Health::default(),
+    /// Roles, and what they may do.
+    iam: Iam = Iam::default(),
     /// Lambda functions of the platform and their event sources.
     lambda: Lambda = Lambda::default(),
     /// RDS clusters and their databases.

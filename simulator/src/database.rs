@@ -58,6 +58,8 @@ pub struct Database {
     connection: Connection,
     log: Vec<Commit>,
     writable: Arc<Mutex<bool>>,
+    /// What `default_transaction_read_only` is for a new session, which each statement has.
+    reads_by_default: Arc<Mutex<bool>>,
     sequences: Arc<Mutex<Sequences>>,
 }
 
@@ -77,11 +79,14 @@ impl Database {
             })
             .map_err(|error| error.to_string())?;
         let sequences = Arc::default();
+        let reads_by_default = Arc::new(Mutex::new(false));
+        has_sessions(&connection, &reads_by_default).map_err(|error| error.to_string())?;
         has_sequences(&connection, &sequences).map_err(|error| error.to_string())?;
         let database = Self {
             connection,
             log: Vec::new(),
             writable,
+            reads_by_default,
             sequences,
         };
         database.run("BEGIN")?;
@@ -124,6 +129,11 @@ impl Database {
             self.keep(at, sql, parameters);
             return Ok(Rows::default());
         }
+        if let Some(reads) = read_only_from_now_on(sql) {
+            *lock(&self.reads_by_default) = reads;
+            self.keep(at, sql, parameters);
+            return Ok(Rows::default());
+        }
         if let Some(name) = second_word(sql, "CREATE", "SEQUENCE") {
             lock(&self.sequences).entry(name.to_owned()).or_default();
             self.keep(at, sql, parameters);
@@ -132,7 +142,8 @@ impl Database {
         let rows = {
             let mut statement = self.connection.prepare_cached(sql).map_err(|error| error.to_string())?;
             let reads = statement.readonly() && only_reads(sql);
-            if !reads && !*lock(&self.writable) {
+            let is_read_only = !*lock(&self.writable) || *lock(&self.reads_by_default);
+            if !reads && is_read_only {
                 let verb = sql.split_whitespace().next().unwrap_or_default();
                 return Err(format!(
                     "ERROR: cannot execute {verb} in a read-only transaction; SQLState: 25006"
@@ -203,6 +214,37 @@ pub(crate) fn only_reads(sql: &str) -> bool {
     let verb = sql.split_whitespace().next().unwrap_or_default();
     let moves = ["nextval(", "setval("].iter().any(|function| sql.contains(function));
     verb.eq_ignore_ascii_case("SELECT") && !moves
+}
+
+/// Whether a statement sets its database to be read only for new sessions, or no longer so.
+fn read_only_from_now_on(sql: &str) -> Option<bool> {
+    let what = sql.strip_prefix("ALTER DATABASE ")?.split_once(' ')?.1;
+    match what {
+        "SET default_transaction_read_only = on" => Some(true),
+        "RESET default_transaction_read_only" => Some(false),
+        _ => None,
+    }
+}
+
+/// What PostgreSQL has for sessions, of which there are none beside the one that asks.
+fn has_sessions(connection: &Connection, reads_by_default: &Arc<Mutex<bool>>) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8;
+    let of = Arc::clone(reads_by_default);
+    connection.create_scalar_function("current_setting", 1, flags, move |call| {
+        match call.get::<String>(0)?.as_str() {
+            "default_transaction_read_only" => Ok(if *lock(&of) { "on" } else { "off" }),
+            other => {
+                let message = format!("the setting {other} is not simulated");
+                Err(rusqlite::Error::UserFunctionError(message.into()))
+            }
+        }
+    })?;
+    connection.create_scalar_function("pg_terminate_backend", 1, flags, |_| Ok(true))?;
+    connection.create_scalar_function("pg_backend_pid", 0, flags, |_| Ok(1))?;
+    connection.create_scalar_function("current_database", 0, flags, |_| Ok("database"))?;
+    connection.execute_batch(
+        "CREATE TEMP VIEW pg_stat_activity AS SELECT 1 AS pid, 'database' AS datname, 'application' AS usename WHERE false",
+    )
 }
 
 /// What PostgreSQL has for sequences, as far as it is simulated: they go up by one, and all are in one schema.
@@ -355,6 +397,22 @@ mod tests {
         copy.set_writable(false);
         let refused = copy.execute(at(9), raise, &BTreeMap::new()).unwrap_err();
         assert!(refused.contains("read-only transaction"), "{refused}");
+    }
+
+    #[test]
+    fn a_database_that_is_read_only_by_default_takes_no_writes_until_that_is_reset() {
+        let mut database = with_rows(&[5]);
+        let set = "ALTER DATABASE \"d\" SET default_transaction_read_only = on";
+        database.execute(at(6), set, &BTreeMap::new()).unwrap();
+        let write = |database: &mut Database| database.execute(at(7), "DELETE FROM dr.beat", &BTreeMap::new());
+        assert!(write(&mut database).unwrap_err().contains("read-only transaction"));
+        let setting = "SELECT current_setting('default_transaction_read_only')";
+        let found = database.execute(at(8), setting, &BTreeMap::new()).unwrap().rows;
+        assert_eq!(found, [[Value::Text("on".to_owned())]]);
+        assert!(write(&mut database.copy_as_of(at(5)).unwrap()).is_ok());
+        let reset = "ALTER DATABASE \"d\" RESET default_transaction_read_only";
+        database.execute(at(9), reset, &BTreeMap::new()).unwrap();
+        assert!(write(&mut database).is_ok());
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Platform {
                 cloud.lambda.create_function(
                     &site.region,
                     &function.name,
-                    deployed(function, environment, reserved_concurrency),
+                    deployed(&plan.account, function, environment, reserved_concurrency),
                 );
             }
         }
@@ -401,6 +401,7 @@ impl Platform {
                 _ => function
                     .environment_of_customers()
                     .and_then(|environment| environment.get(plan::CLUSTER_VARIABLE))
+                    .filter(|cluster| cloud.iam.may(&function.role, cluster))
                     .cloned()
                     .ok_or(Unserved::Database),
             })
@@ -467,7 +468,12 @@ impl Platform {
 }
 
 /// A function as the platform's stack makes it: where customers reach it by an alias, that leads to its first version.
-fn deployed(function: &plan::Function, environment: BTreeMap<String, String>, reserved: Option<u32>) -> Function {
+fn deployed(
+    account: &str,
+    function: &plan::Function,
+    environment: BTreeMap<String, String>,
+    reserved: Option<u32>,
+) -> Function {
     let first = Alias {
         version: 1,
         weights: json!({}),
@@ -483,6 +489,7 @@ fn deployed(function: &plan::Function, environment: BTreeMap<String, String>, re
             .map(|alias| (alias.clone(), first.clone()))
             .collect(),
         served_through: function.alias.clone(),
+        role: format!("arn:aws:iam::{account}:role/{}", function.name),
         ..Function::default()
     }
 }

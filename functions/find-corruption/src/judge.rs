@@ -12,10 +12,12 @@ use shared::global_database::{GlobalDatabase, serves};
 use shared::measure::seconds_between;
 use shared::plan::Duration;
 use shared::record::{LEDGER_AT_MOST, LedgerEntry, ServedFrom, Warning, WarningCode};
+use shared::restore::{cluster_arn, cluster_ids};
 use shared::sql::Checked;
 use shared::summary::{Summarise, Summary};
 
 use crate::history::History;
+use crate::roles::{Access, Roles};
 use crate::input::Input;
 
 /// How far ahead of this clock a moment may be that somebody asks for: clocks differ.
@@ -35,6 +37,8 @@ pub(crate) struct Evidence {
     pub(crate) checked: Vec<Checked>,
     /// The platform's functions, in the plan's order.
     pub(crate) functions: Vec<Result<Seen, StepError>>,
+    /// What the roles of these may do with the cluster that is to be restored.
+    pub(crate) roles: Roles,
     /// The restored cluster that customers use in place of the plan's, if they do.
     pub(crate) served_from: Option<ServedFrom>,
     /// What the platform has erased or revoked since that moment.
@@ -152,6 +156,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         let text = "no check of the plan finds wrong data in the database as it is; say why you go back all the same";
         warnings.push(Warning::new(other("nothing-wrong-found"), text));
     }
+    warnings.extend(role_warnings(evidence));
     let blockers = match evidence.is_opened {
         true => Vec::new(),
         false => blockers(input, evidence, restore_to),
@@ -242,6 +247,7 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
         let name = &function.name;
         blockers.extend(why.map(|why| format!("function {name} could not be pointed to a restored database: {why}")));
     }
+    blockers.extend(role_blockers(input, evidence));
     blockers.extend(ledger_blockers(input, &evidence.ledger));
     let Some(to) = restore_to else {
         blockers.push(
@@ -274,6 +280,42 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
         Some(_) => {}
     }
     blockers
+}
+
+/// The functions whose roles may not do with the restored cluster what they may do with the damaged one.
+fn role_blockers(input: &Input, evidence: &Evidence) -> Vec<String> {
+    let lacking = evidence.roles.iter().filter_map(|(role, access)| match access {
+        Ok(Access::Lacks(actions)) => Some((role, actions)),
+        _ => None,
+    });
+    let each = lacking.map(|(role, actions)| {
+        let with_it = input.functions.iter().zip(&evidence.functions);
+        let with_it = with_it.filter(|(_, seen)| seen.as_ref().is_ok_and(|seen| seen.role() == Some(role)));
+        let functions: Vec<&str> = with_it.map(|(function, _)| function.name.as_str()).collect();
+        format!(
+            "role {role} (of {}) may not do {} on a restored cluster, so that customers would not be served; allow it on {} too",
+            functions.join(", "),
+            actions.join(", "),
+            cluster_arn(&input.here.cluster_arn, &cluster_ids(&input.recovery.workload)),
+        )
+    });
+    each.collect()
+}
+
+/// The roles of which it is not known whether they may use a restored cluster.
+fn role_warnings(evidence: &Evidence) -> Vec<Warning> {
+    let code = || other("role-unclear");
+    let each = evidence.roles.iter().filter_map(|(role, access)| match access {
+        Ok(Access::Same | Access::Lacks(_)) => None,
+        Ok(Access::Unclear) => Some(Warning::new(
+            code(),
+            format!("whether role {role} may use a restored cluster depends on a condition of its policies; look at them before you approve"),
+        )),
+        Err(error) => Some(
+            Warning::new(code(), format!("whether role {role} may use a restored cluster could not be read")).because(error),
+        ),
+    });
+    each.collect()
 }
 
 /// What of the ledger could not be done again in a restored database.
@@ -435,6 +477,7 @@ mod tests {
             })),
             checked: Vec::new(),
             functions: Vec::new(),
+            roles: Roles::new(),
             served_from: None,
             ledger: Vec::new(),
             is_opened: false,
@@ -532,6 +575,12 @@ mod tests {
         assert!(unknown.contains("entries of kind revoked-key"), "{unknown}");
         let many = |evidence: &mut Evidence| evidence.ledger = vec![entry("erased-user"); LEDGER_AT_MOST + 1];
         assert!(blockers(Some(NOW - 300), many).contains("more than 2000 entries"));
+        let narrow = |evidence: &mut Evidence| {
+            let lacks = Access::Lacks(vec!["rds-data:ExecuteStatement".to_owned()]);
+            evidence.roles = Roles::from([("arn:role".to_owned(), Ok(lacks))]);
+        };
+        let narrow = blockers(Some(NOW - 300), narrow);
+        assert!(narrow.contains("role arn:role") && narrow.contains("shop-restored-*"), "{narrow}");
         let away = |evidence: &mut Evidence| {
             evidence.cluster = DbCluster::builder().status("deleting").build();
         };

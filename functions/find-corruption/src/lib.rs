@@ -7,15 +7,18 @@
 mod history;
 mod input;
 mod judge;
+mod roles;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use shared::aws::Aws;
-use shared::cluster_variable::Functions;
+use shared::cluster_variable::{Functions, Seen};
 use shared::error::{ErrorKind, StepError, refused_for_good};
 use shared::global_database::{GlobalDatabase, describe_cluster};
 use shared::record::{Record, Sighting, is_opened};
+use shared::restore::{cluster_arn, cluster_id};
 use shared::sql::Reached;
 use shared::step::{Change, Step};
 
@@ -23,9 +26,13 @@ pub use input::Input;
 pub use judge::Output;
 
 use judge::{Decision, Evidence};
+use roles::Roles;
 
 /// How long reading the metrics, and asking the damaged database, may take at most. Both are evidence, and people can do without.
 const READS_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long IAM may take to say what roles may do. Without it people are warned.
+const ROLES_WITHIN: Duration = Duration::from_secs(10);
 
 /// The step: finds out since when the data are wrong.
 #[derive(Debug)]
@@ -34,6 +41,7 @@ pub struct FindCorruption {
     cloudwatch: aws_sdk_cloudwatch::Client,
     rds: aws_sdk_rds::Client,
     data: aws_sdk_rdsdata::Client,
+    iam: aws_sdk_iam::Client,
     record: Record,
 }
 
@@ -51,6 +59,7 @@ impl Step for FindCorruption {
             cloudwatch: aws_sdk_cloudwatch::Client::new(aws.at_leisure().config()),
             rds: aws_sdk_rds::Client::new(aws.config()),
             data: aws_sdk_rdsdata::Client::new(&aws.config_without_retries(READS_WITHIN)),
+            iam: aws_sdk_iam::Client::new(aws.config()),
             record: Record::new(aws),
         }
     }
@@ -58,14 +67,13 @@ impl Step for FindCorruption {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let now = self.aws.now();
         let damaged = Reached::of(&input.here, &input.database);
-        let functions = Functions::here(&self.aws, READS_WITHIN);
-        let (global, cluster, history, checked, functions, served_from, notes, before) = tokio::join!(
+        let (global, cluster, history, checked, (functions, roles), served_from, notes, before) = tokio::join!(
             biased;
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region),
             describe_cluster(&self.rds, &input.here),
             self.history(&input, now),
             damaged.check_all(&self.data, &input.checks, READS_WITHIN),
-            functions.look(&input.functions),
+            self.look_at_functions(&input),
             self.record.served_from(&input.recovery.workload),
             self.record.undo_notes(&input.recovery.id),
             self.record.decision::<Decision>(&input.recovery),
@@ -83,6 +91,7 @@ impl Step for FindCorruption {
             history,
             checked,
             functions,
+            roles,
             served_from: served_from?,
             is_opened: is_opened(&notes),
         };
@@ -103,6 +112,17 @@ impl Step for FindCorruption {
 }
 
 impl FindCorruption {
+    /// The functions, and what the roles that they run with may do with the cluster that is to be restored.
+    async fn look_at_functions(&self, input: &Input) -> (Vec<Result<Seen, StepError>>, Roles) {
+        let seen = Functions::here(&self.aws, READS_WITHIN).look(&input.functions).await;
+        let roles: BTreeSet<&str> = seen.iter().flatten().filter_map(Seen::role).collect();
+        let roles = roles.into_iter().map(str::to_owned).collect();
+        let damaged = &input.here.cluster_arn;
+        let restored = cluster_arn(damaged, &cluster_id(&input.recovery.workload, &input.recovery.id));
+        let roles = roles::access(&self.iam, roles, damaged, &restored, ROLES_WITHIN).await;
+        (seen, roles)
+    }
+
     async fn history(&self, input: &Input, now: Timestamp) -> Result<Option<history::History>, StepError> {
         let reading = history::read(&self.cloudwatch, &input.alarms, now);
         let late = || {

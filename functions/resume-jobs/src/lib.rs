@@ -44,7 +44,7 @@ impl Summarise for Output {
         match (self.failed.first(), self.started.len()) {
             (Some(_), _) => Summary::failed(self.failed.join("; ")),
             (None, 0) => Summary::done("the plan has no jobs in the database"),
-            (None, started) => Summary::done(format!("{started} jobs of the database started")),
+            (None, _) => Summary::done(format!("jobs of the database started: {}", self.started.join(", "))),
         }
     }
 }

@@ -157,6 +157,40 @@ fn set_encrypted(world: &World<'_>, on: bool) {
     }
 }
 
+/// A role names the damaged cluster alone.
+pub static NARROW_ROLE: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::plain::<NarrowRole>(
+        Area::Resources,
+        "narrow-role",
+        "the role of the last function may use the plan's cluster and no other",
+        "ends as refused before anything is changed, and names the role",
+    )
+};
+
+#[derive(Default)]
+struct NarrowRole;
+
+/// The role that the last function runs with.
+fn last_role(world: &World<'_>) -> Option<String> {
+    let last = world.plan.functions.last()?;
+    Some(world.cloud().lambda.function(world.here, &last.name)?.role)
+}
+
+impl Effect for NarrowRole {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        let cluster = world.plan.cluster_arn(&world.plan.regions.primary);
+        world.cloud().iam.limit(&last_role(world)?, &[&cluster]);
+        Some(calls(|call| call.operation == "SimulatePrincipalPolicy"))
+    }
+
+    fn lift(&self, world: &World<'_>) {
+        if let Some(role) = last_role(world) {
+            world.cloud().iam.limit(&role, &[]);
+        }
+    }
+}
+
 /// A function is deployed again and again.
 pub static CONCURRENT_DEPLOY: FaultKind = FaultKind {
     fits: Fits::Named,

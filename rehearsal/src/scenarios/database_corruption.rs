@@ -23,6 +23,7 @@ use crate::truth::Truth;
 use crate::world::World;
 
 mod data;
+mod faults;
 mod invariants;
 mod since;
 
@@ -38,17 +39,20 @@ const BAD_MINUTES: u32 = 2;
 /// The metric by which the platform says whether its data are right: 1, or 0.
 const METRIC: &str = "IntegrityCheck";
 
-static FAULTS: [&FaultKind; 6] = [
+static FAULTS: [&FaultKind; 9] = [
     &restore::STUCK,
     &restore::FAILED,
     &restore::REFUSED,
     &restore::QUOTA,
     &restore::ENCRYPTED_VARIABLES,
+    &restore::NARROW_ROLE,
     &restore::CONCURRENT_DEPLOY,
+    &faults::VALIDATION_FAILS,
+    &faults::LATE_DETECTION,
 ];
 
 /// Operations of its steps.
-const OPERATIONS: [&str; 20] = [
+const OPERATIONS: [&str; 21] = [
     "CreateDBClusterSnapshot",
     "CreateDBInstance",
     "DeleteDBCluster",
@@ -65,6 +69,7 @@ const OPERATIONS: [&str; 20] = [
     "ModifyDBCluster",
     "PutFunctionConcurrency",
     "RestoreDBClusterToPointInTime",
+    "SimulatePrincipalPolicy",
     "StartExecution",
     "UpdateEventSourceMapping",
     "UpdateFunctionConfiguration",

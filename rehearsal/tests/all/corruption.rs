@@ -2,8 +2,11 @@
 
 use rehearsal::scenarios::database_corruption::DatabaseCorruption;
 use rehearsal::{Fault, Rehearsal, Script, compatible, rehearse};
+use shared::measure::seconds_between;
+use shared::plan::Function;
 
 use crate::PLAN;
+use crate::defects::Defect;
 
 /// Plays it with these faults in so many seeds; nothing is that must not be, and each fault applies.
 #[track_caller]
@@ -90,6 +93,66 @@ fn a_restore_that_does_not_end_or_fails_is_taken_back() {
 }
 
 #[test]
+fn a_moment_that_is_too_late_and_a_check_that_fails_keep_customers_out() {
+    let failed = "check no-negative-amounts: FAILED";
+    let fails = played(&["validation-fails:no-negative-amounts"], false, 4);
+    ends_as(&fails, "rolled-back", failed);
+    ends_as(&played(&["late-detection:10m"], false, 4), "rolled-back", failed);
+}
+
+/// What a restored database would do again is seen by what must always hold.
+#[test]
+fn a_step_that_forgets_what_was_done_since_is_found() {
+    for (defect, invariant) in [
+        (Defect::ForgetsTheNumbers, "numbers-come-once"),
+        (Defect::ForgetsTheJobs, "jobs-stay-off"),
+        (Defect::ForgetsTheLedger, "the-erased-stay-erased"),
+    ] {
+        let script = Script {
+            replaced: vec![defect.replaced()],
+            ..Script::new(&DatabaseCorruption)
+        };
+        let rehearsal = rehearse(&PLAN, &script, 3, |_| {}).unwrap();
+        let found: Vec<&str> = rehearsal.breaches.iter().map(|breach| breach.invariant).collect();
+        assert!(found.contains(&invariant), "{defect} breached {found:?}");
+    }
+}
+
+#[test]
+fn who_follows_the_database_by_its_changes_is_named() {
+    let mut plan = PLAN.clone();
+    plan.database.after_restore.consumers = vec!["search-index".to_owned()];
+    let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
+    assert_eq!(rehearsal.breaches, []);
+    assert_eq!(rehearsal.outcome, "partial");
+    let reason = rehearsal.reason.unwrap_or_default();
+    assert!(reason.contains("search-index lost its place"), "{reason}");
+}
+
+/// Lambda takes 15 changes a second, of all functions together; a function with an alias needs three of them.
+#[test]
+fn two_hundred_functions_are_pointed_in_seconds() {
+    for (alias, at_most) in [(None, 20.0), (Some("live"), 50.0)] {
+        let mut plan = PLAN.clone();
+        let function = |number: usize| Function {
+            name: format!("radiant-production-{number}"),
+            reserved_concurrency: None,
+            alias: alias.map(str::to_owned),
+        };
+        plan.functions = (0..200).map(function).collect();
+        let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
+        assert_eq!(rehearsal.outcome, "recovered", "{:?}", rehearsal.reason);
+        assert_eq!(rehearsal.breaches, []);
+        let mut steps = rehearsal.steps.iter();
+        let step = steps.find(|step| step.name == "repoint-function").unwrap();
+        let took = seconds_between(step.started_at, step.ended_at.unwrap());
+        println!("200 functions, alias {alias:?}: {took} s");
+        assert!(took <= at_most, "alias {alias:?}: {took} s");
+        assert_eq!(step.attempts, 1);
+    }
+}
+
+#[test]
 fn a_quota_is_named_and_what_was_made_is_deleted() {
     ends_as(&played(&["quota:clusters"], false, 4), "rolled-back", "LimitExceeded");
     let instances = played(&["quota:instances"], false, 4);
@@ -114,6 +177,14 @@ fn variables_that_cannot_be_read_are_found_before_anything_is_stopped() {
             .iter()
             .all(|rehearsal| calls(rehearsal, "PutFunctionConcurrency") == 0)
     );
+}
+
+#[test]
+fn a_role_that_could_not_use_the_restored_database_is_found_before_anything_is_stopped() {
+    let refused = played(&["narrow-role"], false, 4);
+    ends_as(&refused, "refused", "role/radiant-production-configuration");
+    let stopped = |rehearsal: &Rehearsal| calls(rehearsal, "PutFunctionConcurrency");
+    assert!(refused.iter().all(|rehearsal| stopped(rehearsal) == 0));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Statistic};
 use jiff::{SignedDuration, Timestamp};
+use prepare_database::PrepareDatabase;
 use rehearsal::Replaced;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,6 +34,12 @@ pub enum Defect {
     ReadsTheLagTooLate,
     /// Event sources are enabled beside the wait for the database.
     EnablesTooEarly,
+    /// Sequences of a restored database go on where they were.
+    ForgetsTheNumbers,
+    /// Jobs of a restored database stay on.
+    ForgetsTheJobs,
+    /// What was erased is not erased again.
+    ForgetsTheLedger,
 }
 
 impl Defect {
@@ -46,6 +53,9 @@ impl Defect {
             Self::CountsOneClassTwice => "counts-one-class-twice",
             Self::ReadsTheLagTooLate => "reads-the-lag-too-late",
             Self::EnablesTooEarly => "enables-too-early",
+            Self::ForgetsTheNumbers => "forgets-the-numbers",
+            Self::ForgetsTheJobs => "forgets-the-jobs",
+            Self::ForgetsTheLedger => "forgets-the-ledger",
         }
     }
 
@@ -72,6 +82,15 @@ impl Defect {
             }),
             Self::EnablesTooEarly => (activate_region::ActivateRegion::NAME, |aws| {
                 wrong::<activate_region::ActivateRegion>(aws, Self::EnablesTooEarly)
+            }),
+            Self::ForgetsTheNumbers => (PrepareDatabase::NAME, |aws| {
+                wrong::<PrepareDatabase>(aws, Self::ForgetsTheNumbers)
+            }),
+            Self::ForgetsTheJobs => (PrepareDatabase::NAME, |aws| {
+                wrong::<PrepareDatabase>(aws, Self::ForgetsTheJobs)
+            }),
+            Self::ForgetsTheLedger => (PrepareDatabase::NAME, |aws| {
+                wrong::<PrepareDatabase>(aws, Self::ForgetsTheLedger)
             }),
         }
     }
@@ -121,6 +140,23 @@ impl Handler for Wrong {
                 }
                 Defect::CountsOneClassTwice => self.count_one_class_twice(input).await,
                 Defect::ReadsTheLagTooLate => self.read_the_lag_late(input).await,
+                Defect::ForgetsTheNumbers => {
+                    let mut input = input;
+                    // What it takes for the damaged database is the restored one.
+                    input["here"]["cluster_arn"] = input["cluster_arn"].clone();
+                    input["after_restore"]["numbers_margin"] = json!(1);
+                    self.right.invoke(input).await
+                }
+                Defect::ForgetsTheJobs => {
+                    let mut input = input;
+                    input["after_restore"]["jobs"] = json!([]);
+                    self.right.invoke(input).await
+                }
+                Defect::ForgetsTheLedger => {
+                    let mut input = input;
+                    input["restore_to"] = json!(self.aws.now() + SignedDuration::from_hours(2));
+                    self.right.invoke(input).await
+                }
                 Defect::EnablesTooEarly => {
                     let mut sources = input.clone();
                     sources["part"] = json!("event-sources");

@@ -9,7 +9,7 @@ use shared::recovery::{Mode, Outcome};
 use crate::figures::{NOT_MEASURED, gauge, limits, measured, number, tone, verdict};
 use crate::page::{Answer, Exact, Text, Todo, Tone, When};
 use crate::state::{Known, State};
-use crate::story::told::Tale;
+use crate::story::told::{Suffering, Tale};
 use crate::words::length;
 
 pub(crate) fn answers(tale: &Tale<'_>, state: &State, todos: &[Todo]) -> Vec<Answer> {
@@ -55,7 +55,10 @@ fn is_it_back(tale: &Tale<'_>, state: &State) -> Answer {
 fn how_long(tale: &Tale<'_>, state: &State) -> Answer {
     let header = &tale.account.header;
     let objective = header.objectives.rto;
-    let question = "How long was it away?";
+    let question = match tale.story.suffering() {
+        Suffering::NoService => "How long was it away?",
+        Suffering::WrongData => "How long were data wrong, or the service away?",
+    };
     let recovered = header.ended().filter(|closing| closing.observed.healthy_at.is_some());
     if let Some(closing) = recovered {
         let achieved = &closing.achieved;

@@ -8,7 +8,7 @@ use crate::figures::measured;
 use crate::page::{Block, Figure, Table, Text, Tone};
 use crate::path::polls;
 use crate::state::{Known, State};
-use crate::story::told::Tale;
+use crate::story::told::{Suffering, Tale};
 use crate::words::length;
 
 pub(crate) fn blocks(tale: &Tale<'_>, state: &State) -> Vec<Block> {
@@ -20,7 +20,7 @@ pub(crate) fn blocks(tale: &Tale<'_>, state: &State) -> Vec<Block> {
         blocks.push(Block::Figures(figures));
     }
     let mut moments = moments(tale);
-    moments.extend(without_service(state));
+    moments.extend(without_service(tale, state));
     blocks.push(Block::Facts(moments));
     blocks.extend(measured.map(|closing| sources(tale, closing)));
     blocks
@@ -42,13 +42,17 @@ fn figures(tale: &Tale<'_>, closing: &Closing) -> Vec<Figure> {
 }
 
 /// For how long customers were without it, as the state has it.
-fn without_service(state: &State) -> Option<(Text, Text)> {
+fn without_service(tale: &Tale<'_>, state: &State) -> Option<(Text, Text)> {
     let seconds = state
         .without_service_seconds
         .filter(|_| state.service_back == Some(Known::Yes))?;
     let value = Text::default().number("/state/without_service_seconds", seconds, length(seconds));
     Some((
-        "Without service".into(),
+        match tale.story.suffering() {
+            Suffering::NoService => "Without service",
+            Suffering::WrongData => "Wrong data, or no service",
+        }
+        .into(),
         value.and(", from the impact to the first healthy answer"),
     ))
 }

@@ -10,21 +10,21 @@ use crate::account::{Account, cause};
 use crate::figures::tone as tone_of;
 use crate::page::{Text, Tone, Verdict};
 use crate::state::{Known, State};
-use crate::story::told::Tale;
+use crate::story::told::{Suffering, Tale};
 use crate::words::{count, in_short, length};
 
 pub(crate) fn verdict(tale: &Tale<'_>, state: &State) -> Verdict {
     let account = tale.account;
     let Some(closing) = account.header.ended() else {
-        return in_progress(account, state);
+        return in_progress(tale, state);
     };
     let mut verdict = match closing.outcome {
         Outcome::Recovered => recovered(tale, closing),
         Outcome::Partial => {
             let headline = "Partly recovered. Not everything works.";
-            Verdict::new(Tone::Bad, headline, vec![is_back(account, closing)])
+            Verdict::new(Tone::Bad, headline, vec![is_back(tale, closing)])
         }
-        outcome => not_recovered(account, state, outcome),
+        outcome => not_recovered(tale, state, outcome),
     };
     verdict.reasons.extend(reason(tale, closing));
     verdict.reasons.extend(tale.story.because(account, &closing.achieved));
@@ -45,7 +45,7 @@ fn recovered(tale: &Tale<'_>, closing: &Closing) -> Verdict {
     Verdict::new(
         tone.into_iter().fold(Tone::Plain, Tone::max),
         format!("Recovered. {}", missed.join(" ")),
-        vec![is_back(tale.account, closing)],
+        vec![is_back(tale, closing)],
     )
 }
 
@@ -69,24 +69,30 @@ fn loss_missed(closing: &Closing) -> Option<&'static str> {
 }
 
 /// Since when the service is back, and after how long.
-fn is_back(account: &Account, closing: &Closing) -> Text {
+fn is_back(tale: &Tale<'_>, closing: &Closing) -> Text {
+    let (account, suffering) = (tale.account, tale.story.suffering());
+    let suffered = match suffering {
+        Suffering::NoService => "without it",
+        Suffering::WrongData => "with wrong data or without it",
+    };
     let text = match closing.observed.healthy_at {
         Some(healthy) => Text::plain("The service answers again since ").and_at(healthy),
         None => Text::plain("The service answers again"),
     };
     match closing.achieved.rto_seconds.map(length) {
         Some(time) if closing.achieved.rto_is_at_least => text.and(format!(
-            ", after at least {time} without it: nobody saw when that began."
+            ", after at least {time} {suffered}: nobody saw when that began."
         )),
         Some(time) if account.starts_in_place_of_an_impact() => {
             text.and(format!(", {time} after the start. No outage was observed before."))
         }
-        Some(time) => text.and(format!(", after {time} without it.")),
-        None => text.and(". How long customers were without it is not measured."),
+        Some(time) => text.and(format!(", after {time} {suffered}.")),
+        None => text.and(format!(". How long customers were {suffered} is not measured.")),
     }
 }
 
-fn not_recovered(account: &Account, state: &State, outcome: Outcome) -> Verdict {
+fn not_recovered(tale: &Tale<'_>, state: &State, outcome: Outcome) -> Verdict {
+    let account = tale.account;
     let ended = match outcome {
         Outcome::Refused => "The recovery refused to act.",
         Outcome::Declined => "A person who was asked declined.",
@@ -106,7 +112,7 @@ fn not_recovered(account: &Account, state: &State, outcome: Outcome) -> Verdict 
             Outcome::Preempted => "another recovery took over",
             other => other.name(),
         };
-        let headline = format!("Not recovered: {in_a_word}. {}", no_service(account, state));
+        let headline = format!("Not recovered: {in_a_word}. {}", still_suffering(tale, state));
         return Verdict::new(Tone::Bad, headline, sentences);
     }
     let tone = match outcome {
@@ -129,13 +135,13 @@ fn not_recovered(account: &Account, state: &State, outcome: Outcome) -> Verdict 
 
 /// What is known of an outage that has not ended, as far as the record goes. The check from outside can be wrong; people
 /// who decline may know that it is.
-fn no_service(account: &Account, state: &State) -> String {
-    match state.without_service_seconds {
-        Some(seconds) => format!("No service seen from outside for {}.", length(seconds)),
-        None => format!(
-            "No healthy answer is recorded since the alarm {}.",
-            display_name(&account.header.trigger.by)
-        ),
+fn still_suffering(tale: &Tale<'_>, state: &State) -> String {
+    let alarm = || display_name(&tale.account.header.trigger.by);
+    match (tale.story.suffering(), state.without_service_seconds.map(length)) {
+        (Suffering::NoService, Some(time)) => format!("No service seen from outside for {time}."),
+        (Suffering::NoService, None) => format!("No healthy answer is recorded since the alarm {}.", alarm()),
+        (Suffering::WrongData, Some(time)) => format!("The data have been wrong for {time}."),
+        (Suffering::WrongData, None) => format!("The alarm {} reported wrong data.", alarm()),
     }
 }
 
@@ -152,10 +158,11 @@ fn changes(account: &Account) -> String {
     }
 }
 
-fn in_progress(account: &Account, state: &State) -> Verdict {
+fn in_progress(tale: &Tale<'_>, state: &State) -> Verdict {
+    let account = tale.account;
     let is_down = state.service_back == Some(Known::NotKnown);
     let headline = match is_down {
-        true => format!("In progress. {}", no_service(account, state)),
+        true => format!("In progress. {}", still_suffering(tale, state)),
         false => "In progress. Not recovered yet.".to_owned(),
     };
     let mut sentences = vec![

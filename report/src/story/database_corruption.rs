@@ -5,7 +5,7 @@ use shared::record::{Closing, OPENS, Undo, is_opened};
 use shared::recovery::Outcome;
 use shared::scenario::database_corruption::Wants;
 
-use super::told::{HEARTBEAT, Moment, Story, before_the_fence};
+use super::told::{HEARTBEAT, Moment, Story, Suffering, before_the_fence};
 use crate::account::Account;
 use crate::commands::is_plain;
 use crate::page::{Text, Todo};
@@ -30,6 +30,10 @@ fn restored(account: &Account) -> Option<&str> {
 }
 
 impl Story for DatabaseCorruption {
+    fn suffering(&self) -> Suffering {
+        Suffering::WrongData
+    }
+
     fn step(&self, account: &Account, name: &str) -> Option<String> {
         let here = account.here();
         Some(match name {
@@ -47,6 +51,7 @@ impl Story for DatabaseCorruption {
             "repoint-function" => "points the functions to the restored cluster".to_owned(),
             OPENS => format!("lets {here} take writes again"),
             "resume-jobs" => "starts the jobs of the restored database".to_owned(),
+            "retire-cluster" => "leaves the damaged database to be read only".to_owned(),
             "point-back" => "points the functions back to the damaged cluster".to_owned(),
             "discard-cluster" => "deletes the restored cluster, which no customer reached".to_owned(),
             _ => return None,
@@ -90,6 +95,11 @@ impl Story for DatabaseCorruption {
                 "Moment that the database went back to",
                 moment(account, "assessment", "/restore_to"),
                 "approved by people".into(),
+            ),
+            (
+                "Writes were stopped",
+                account.ended("stop-writes"),
+                "measured: from then on customers were not served".into(),
             ),
             (
                 "Last heartbeat that survived",
@@ -172,6 +182,7 @@ impl Story for DatabaseCorruption {
             "database" => "the restored data",
             "prepared" => "what it would do wrong",
             "jobs" => "the jobs of the database",
+            "retired" => "the damaged cluster",
             "cut_over" => "the answer to the second question",
             "functions" => "the functions",
             "writes" => "the writes",
@@ -209,7 +220,7 @@ fn after_cut_over(account: &Account, cluster: &str) -> Vec<Todo> {
         Todo::now("Stop releases that set DB_CLUSTER_ARN")
             .about(format!(
                 "The functions in {here} use cluster {cluster} now. A release with the old value takes customers back to the damaged \
-                 database, and splits what they write."
+                 database, which takes no writes any more."
             ))
             .done("the releases' own configuration names the restored cluster."),
         Todo::today("Find what is lost, and who must know")
@@ -232,8 +243,8 @@ fn after_cut_over(account: &Account, cluster: &str) -> Vec<Todo> {
             .done("both restorable times are shown."),
         Todo::this_week("Keep the damaged cluster, then delete it by hand")
             .about(
-                "It and its snapshot are the only copy of what was lost. No recovery deletes them. Delete them once nothing more is needed \
-                 from them.",
+                "It and its snapshot are the only copy of what was lost. It takes no writes, so that it stays as it is. No recovery deletes \
+                 them. Delete them once nothing more is needed from them.",
             )
             .by("whoever owns the database"),
     ]

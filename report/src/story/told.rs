@@ -15,8 +15,22 @@ use crate::words::step_of;
 /// A moment that was observed: what happened then, when, and how that is known.
 pub type Moment = (&'static str, Option<Timestamp>, Text);
 
+/// What customers suffer until a recovery has ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suffering {
+    /// They are not served.
+    NoService,
+    /// They are served with wrong data, until the service is stopped for the recovery.
+    WrongData,
+}
+
 /// The story of a scenario.
 pub trait Story: Sync {
+    /// What customers suffer until it is over.
+    fn suffering(&self) -> Suffering {
+        Suffering::NoService
+    }
+
     /// How things stand that only this scenario touches, for the JSON form.
     fn facts(&self, _account: &Account) -> Map<String, Value> {
         Map::new()

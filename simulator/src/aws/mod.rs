@@ -7,6 +7,7 @@ pub mod door;
 pub mod dynamodb;
 pub mod events;
 pub mod health;
+pub mod iam;
 pub mod lambda;
 pub mod quota;
 pub mod rds;

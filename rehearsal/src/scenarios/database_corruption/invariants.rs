@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use restore_cluster::RestoreCluster;
-use serde_json::Value;
+use serde_json::Value as Json;
 use shared::approval::Verdict;
 use shared::plan::CLUSTER_VARIABLE;
 use shared::record::{Closing, OPENS, Undo};
 use shared::recovery::Outcome;
 use shared::restore::cluster_id;
 use shared::step::Step;
+use simulator::database::Value;
 
 use super::data::are_right;
 use super::since;
 use crate::happened::{Happened, Invariant, Recorded, Seen};
 
 /// All of it.
-pub(super) const ALL: [Invariant; 8] = [
+pub(super) const ALL: [Invariant; 9] = [
     Invariant {
         name: "one-database",
         check: one_database,
@@ -45,6 +46,10 @@ pub(super) const ALL: [Invariant; 8] = [
     Invariant {
         name: "the-erased-stay-erased",
         check: the_erased_stay_erased,
+    },
+    Invariant {
+        name: "left-is-read-only",
+        check: left_is_read_only,
     },
     Invariant {
         name: "recovered-is-right",
@@ -117,7 +122,7 @@ fn restored_once(happened: &Happened<'_>) -> Vec<Seen> {
 fn approved(happened: &Happened<'_>) -> Option<(String, Timestamp)> {
     let mut each = happened.recoveries.iter();
     each.find_map(|recorded| {
-        let to = opening(recorded)?.previous.get("restore_to").and_then(Value::as_str)?;
+        let to = opening(recorded)?.previous.get("restore_to").and_then(Json::as_str)?;
         Some((recorded.header.id.clone(), to.parse().ok()?))
     })
 }
@@ -219,6 +224,28 @@ fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
         breaches.push((closed_at, "jobs were not started again".to_owned()));
     }
     breaches
+}
+
+/// The database that customers left takes no more writes, where it is called recovered.
+fn left_is_read_only(happened: &Happened<'_>) -> Vec<Seen> {
+    let (cloud, plan) = (happened.simulation.cloud(), happened.plan);
+    let moved = moved_customers(happened).filter(|(recorded, _)| {
+        let mut closings = recorded.closings();
+        closings.any(|closing| closing.outcome == Outcome::Recovered)
+    });
+    let Some((recorded, closed_at)) = moved else {
+        return Vec::new();
+    };
+    let setting = "SELECT current_setting('default_transaction_read_only')";
+    let left = plan.cluster_arn(&plan.regions.primary);
+    let region = &plan.regions.primary.region;
+    match cloud.rds.execute(cloud, region, &left, setting, &BTreeMap::new()) {
+        Ok(rows) if rows.rows != [[Value::Text("on".to_owned())]] => vec![(
+            closed_at,
+            format!("{left} takes writes after {}", recorded.header.id),
+        )],
+        _ => Vec::new(),
+    }
 }
 
 /// What the ledger has is not in the database that customers moved to.

@@ -18,6 +18,8 @@ pub struct Function {
     pub reserved_concurrency: Option<u32>,
     /// The concurrency that is provisioned for its versions and aliases, together. No less can be reserved.
     pub provisioned_concurrency: u32,
+    /// ARN of the role that it runs with.
+    pub role: String,
     /// Whether the key of its environment refuses to decrypt it, for whoever looks.
     pub is_encrypted: bool,
     /// Its published versions: the environment of each, the first one's first.
@@ -67,7 +69,7 @@ impl Function {
         json!({
             "FunctionName": name, "Version": "$LATEST", "RevisionId": revision(self.changes), "State": "Active",
             "LastUpdateStatus": if self.is_changing(now) { "InProgress" } else { "Successful" },
-            "Environment": environment,
+            "Environment": environment, "Role": self.role,
         })
     }
 
