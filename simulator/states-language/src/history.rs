@@ -58,10 +58,12 @@ pub struct EventDetails {
 }
 
 impl EventDetails {
+    /// What there is of an error's name and explanation: an empty text is left out, such as the cause of a timeout.
     pub(crate) fn failure(failure: &TaskFailure) -> Self {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Self {
-            error: Some(failure.error.clone()),
-            cause: Some(failure.cause.clone()),
+            error: given(&failure.error),
+            cause: given(&failure.cause),
             ..Self::default()
         }
     }

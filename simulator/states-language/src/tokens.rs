@@ -66,12 +66,13 @@ impl TaskTokens {
         self.answer(token, Ok(output))
     }
 
-    /// `SendTaskFailure`: the task failed.
+    /// `SendTaskFailure`: the task failed, with what the call gives of an error's name and explanation.
     ///
     /// # Errors
     /// As named by the API.
-    pub fn send_failure(&self, token: &str, error: &str, cause: &str) -> Result<(), TokenError> {
-        self.answer(token, Err(TaskFailure::new(error, cause)))
+    pub fn send_failure(&self, token: &str, error: Option<&str>, cause: Option<&str>) -> Result<(), TokenError> {
+        let failure = TaskFailure::given(error.map(str::to_owned), cause.map(str::to_owned));
+        self.answer(token, Err(failure))
     }
 
     /// `SendTaskHeartbeat`: the task still works.

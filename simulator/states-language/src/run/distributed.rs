@@ -259,9 +259,9 @@ impl Visit<'_> {
             let result = match status {
                 ExecutionStatus::Succeeded { output } => Ok(output),
                 ExecutionStatus::Failed { error, cause } | ExecutionStatus::Aborted { error, cause } => {
-                    Err(TaskFailure { error, cause })
+                    Err(TaskFailure::new(error, cause))
                 }
-                ExecutionStatus::TimedOut => Err(TaskFailure::new(names::TIMEOUT, "")),
+                ExecutionStatus::TimedOut => Err(TaskFailure::timeout()),
             };
             match &result {
                 Ok(_) => summary.succeeded += sizes[index],

@@ -296,7 +296,7 @@ impl<'a> Visit<'a> {
             let retrier = state
                 .retry
                 .iter()
-                .position(|retrier| retry::matches(&retrier.error_equals, &failure.error))
+                .position(|retrier| retry::handles(&retrier.error_equals, &failure))
                 .filter(|i| used[*i] < state.retry[*i].max_attempts);
             if let Some(i) = retrier {
                 let retrier = &state.retry[i];
@@ -315,7 +315,7 @@ impl<'a> Visit<'a> {
             let catcher = state
                 .catch
                 .iter()
-                .find(|catcher| retry::matches(&catcher.error_equals, &failure.error));
+                .find(|catcher| retry::handles(&catcher.error_equals, &failure));
             return match catcher {
                 Some(catcher) => self.caught(catcher, &failure),
                 None => Err(failure),
@@ -369,12 +369,12 @@ impl<'a> Visit<'a> {
 
     fn fail(&self, fail: &crate::definition::Fail) -> TaskFailure {
         let mut bench = self.bench(Extra::Nothing);
-        let mut text = |template: &Option<Template>, field| match template {
-            Some(template) => bench.text(template, field),
-            None => Ok(String::new()),
+        let mut text = |template: &Option<Template>, field| {
+            let text = template.as_ref().map(|template| bench.text(template, field));
+            text.transpose()
         };
         match (text(&fail.error, "Error"), text(&fail.cause, "Cause")) {
-            (Ok(error), Ok(cause)) => TaskFailure { error, cause },
+            (Ok(error), Ok(cause)) => TaskFailure::given(error, cause),
             (Err(failure), _) | (_, Err(failure)) => failure,
         }
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Extra, Visit};
 use crate::definition::Task;
-use crate::errors::{TaskFailure, names};
+use crate::errors::TaskFailure;
 use crate::history::{EventDetails, EventKind};
 use crate::host::TaskCall;
 use crate::integration::Integration;
@@ -71,7 +71,7 @@ impl Visit<'_> {
                 }
                 match timeout(limit, call).await {
                     Ok(answer) => answer.map_err(Ended::Failed),
-                    Err(_) => Err(Ended::timed_out(limit)),
+                    Err(_) => Err(Ended::TimedOut(TaskFailure::timeout())),
                 }
             }
         };
@@ -125,16 +125,13 @@ impl Visit<'_> {
                 () = sleep_until(wake) => {
                     let now = Instant::now();
                     if now >= deadline {
-                        return Err(Ended::timed_out(limit));
+                        return Err(Ended::TimedOut(TaskFailure::timeout()));
                     }
                     // A heartbeat may have come while this slept.
                     if let (Some(longest), Some(last)) = (heartbeat, token.last_heartbeat())
                         && now >= last + longest
                     {
-                        return Err(Ended::TimedOut(TaskFailure::new(
-                            names::HEARTBEAT_TIMEOUT,
-                            format!("no heartbeat for {} s", longest.as_secs()),
-                        )));
+                        return Err(Ended::TimedOut(TaskFailure::missed_heartbeat()));
                     }
                 }
             }
@@ -147,11 +144,4 @@ enum Ended {
     Failed(TaskFailure),
     TimedOut(TaskFailure),
     HistoryFull(TaskFailure),
-}
-
-impl Ended {
-    fn timed_out(limit: Duration) -> Self {
-        let cause = format!("not done after {} s", limit.as_secs());
-        Self::TimedOut(TaskFailure::new(names::TIMEOUT, cause))
-    }
 }
