@@ -68,6 +68,11 @@ impl TaskFailure {
         }
     }
 
+    /// Whether it ends the execution whatever is caught.
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.error.as_deref() == Some(names::RUNTIME)
+    }
+
     /// The names by which `ErrorEquals` may know it.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         [self.error.as_deref().unwrap_or_default()]

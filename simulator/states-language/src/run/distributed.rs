@@ -97,10 +97,7 @@ impl Visit<'_> {
                 self.log(EventKind::MapStateSucceeded, EventDetails::default())?;
                 Ok(result)
             }
-            Err(failure) => {
-                let failure = self.log_failure(EventKind::MapRunFailed, failure);
-                Err(self.log_failure(EventKind::MapStateFailed, failure))
-            }
+            Err(failure) => Err(self.log_failure(EventKind::MapRunFailed, failure)),
         }
     }
 

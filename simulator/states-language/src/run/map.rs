@@ -5,10 +5,9 @@ use std::sync::Arc;
 use jsonata_core::value::JValue;
 use serde_json::Value;
 
-use super::{Extra, Visit, run_workflow};
+use super::{Extra, Guard, Visit, run_workflow};
 use crate::definition::{Map, MapMode};
 use crate::errors::TaskFailure;
-use crate::expression::Template;
 use crate::history::{EventDetails, EventKind};
 use crate::json;
 use crate::ordered::Ordered;
@@ -39,18 +38,13 @@ impl Visit<'_> {
         let mut outputs = vec![Value::Null; items.len()];
         let mut running = Ordered::new();
         let mut waiting = items.into_iter().enumerate();
-        let mut failed = None;
         loop {
             while running.len() < concurrency
-                && failed.is_none()
                 && let Some((index, item)) = waiting.next()
             {
-                match self.start_iteration(map, index, item) {
-                    Ok(future) => running.push(index, future),
-                    Err(failure) => failed = Some(failure),
-                }
+                running.push(index, self.start_iteration(map, index, item)?);
             }
-            if running.is_empty() || failed.is_some() {
+            if running.is_empty() {
                 break;
             }
             let (index, (previous, result)) = running.next().await;
@@ -61,18 +55,12 @@ impl Visit<'_> {
                     outputs[index] = Arc::unwrap_or_clone(output);
                 }
                 Err(failure) => {
-                    self.log_iteration(EventKind::MapIterationFailed, index)?;
-                    failed = Some(failure);
+                    if !failure.is_fatal() {
+                        self.log_iteration(EventKind::MapIterationFailed, index)?;
+                    }
+                    return Err(failure);
                 }
             }
-        }
-        if let Some(failure) = failed {
-            let stopped = running.numbers();
-            drop(running);
-            for index in stopped {
-                self.log_iteration(EventKind::MapIterationAborted, index)?;
-            }
-            return Err(self.log_failure(EventKind::MapStateFailed, failure));
         }
         self.log(EventKind::MapStateSucceeded, EventDetails::default())?;
         Ok(Value::Array(outputs))
@@ -89,20 +77,22 @@ impl Visit<'_> {
         self.log_iteration(EventKind::MapIterationStarted, index)?;
         let prefix = format!("{}.item[{index}].", self.place.path);
         let frame = self.frame.inner(prefix, Some(context));
+        let place = self.place.clone();
         Ok(Box::pin(async move {
+            // Dropped after the states of this iteration, and before the next iteration.
+            let guard = Guard {
+                frame: &frame,
+                place: &place,
+                says: Some((EventKind::MapIterationAborted, of_iteration(index))),
+            };
             let result = run_workflow(&frame, &map.processor, &map.processor.start_at, Arc::new(input)).await;
+            guard.disarm();
             (frame.previous.get(), result)
         }))
     }
 
     fn log_iteration(&self, kind: EventKind, index: usize) -> Result<(), TaskFailure> {
-        self.log(
-            kind,
-            EventDetails {
-                index: Some(index),
-                ..EventDetails::default()
-            },
-        )
+        self.log(kind, of_iteration(index))
     }
 
     /// The items that the state itself has: `Items`, or its input.
@@ -115,10 +105,7 @@ impl Visit<'_> {
         match (items, &map.items) {
             (Value::Array(items), _) => Ok(items),
             (other, Some(template)) => Err(bench.wrong(template, "Items", "an array", &other)),
-            (other, None) => {
-                let input = Template::Literal(Value::Null);
-                Err(bench.wrong(&input, "Items", "an array", &other))
-            }
+            (other, None) => Err(bench.wrong_input("Map state input must be an array but was", &other)),
         }
     }
 
@@ -148,6 +135,13 @@ impl Visit<'_> {
         let selected = selected?;
         self.check_size("an item", &selected)?;
         Ok(selected)
+    }
+}
+
+fn of_iteration(index: usize) -> EventDetails {
+    EventDetails {
+        index: Some(index),
+        ..EventDetails::default()
     }
 }
 

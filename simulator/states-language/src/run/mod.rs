@@ -123,6 +123,11 @@ impl Frame {
         }
     }
 
+    /// Whether it is the frame of a branch or an iteration.
+    fn is_inner(&self) -> bool {
+        self.scope.outer.is_some()
+    }
+
     pub(crate) fn log(&self, place: &Place, kind: EventKind, details: EventDetails) -> Result<(), TaskFailure> {
         self.run.journal.push(&self.previous, place, kind, details)
     }
@@ -239,8 +244,9 @@ impl<'a> Visit<'a> {
 
     async fn run(&self) -> Result<Done<'a>, TaskFailure> {
         let guard = Guard {
-            visit: self,
-            kind: self.kinds().aborted,
+            frame: self.frame,
+            place: &self.place,
+            says: self.kinds().aborted.map(|kind| (kind, EventDetails::default())),
         };
         let result = match &self.state.kind {
             StateKind::Task(_) | StateKind::Parallel(_) | StateKind::Map(_) => self.work().await,
@@ -249,8 +255,15 @@ impl<'a> Visit<'a> {
             StateKind::Pass | StateKind::Succeed => self.complete(None),
             StateKind::Fail(fail) => Err(self.fail(fail)),
         };
-        guard.disarm();
+        if !result.as_ref().is_err_and(|failure| self.is_aborted_by(failure)) {
+            guard.disarm();
+        }
         result
+    }
+
+    /// Whether the state's own failure stops it too: a Task that fails its branch.
+    fn is_aborted_by(&self, failure: &TaskFailure) -> bool {
+        matches!(self.state.kind, StateKind::Task(_)) && self.frame.is_inner() && !failure.is_fatal()
     }
 
     /// Applies what was assigned: from here on, and not before, it can be read.
@@ -289,6 +302,7 @@ impl<'a> Visit<'a> {
                 StateKind::Map(map) => self.map(map).await,
                 _ => Err(TaskFailure::runtime("the state does no work")),
             };
+            let failed_kind = self.kinds().failed.filter(|_| attempt.is_err());
             let failure = match attempt.and_then(|result| self.complete(Some(result))) {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
@@ -311,6 +325,12 @@ impl<'a> Visit<'a> {
                 self.count_transition();
                 sleep(delay).await;
                 continue;
+            }
+            // Only the last attempt is told of.
+            if let Some(kind) = failed_kind
+                && !failure.is_fatal()
+            {
+                self.log(kind, EventDetails::default())?;
             }
             let catcher = state
                 .catch
@@ -415,6 +435,11 @@ impl<'a> Visit<'a> {
 
     fn kinds(&self) -> Kinds {
         use EventKind as E;
+        let failed = match self.state.kind {
+            StateKind::Parallel(_) => Some(E::ParallelStateFailed),
+            StateKind::Map(_) => Some(E::MapStateFailed),
+            _ => None,
+        };
         let (entered, exited, aborted) = match self.state.kind {
             StateKind::Task(_) => (E::TaskStateEntered, Some(E::TaskStateExited), Some(E::TaskStateAborted)),
             StateKind::Choice(_) => (E::ChoiceStateEntered, Some(E::ChoiceStateExited), None),
@@ -433,6 +458,7 @@ impl<'a> Visit<'a> {
             entered,
             exited,
             aborted,
+            failed,
         }
     }
 
@@ -480,25 +506,27 @@ struct Kinds {
     entered: EventKind,
     exited: Option<EventKind>,
     aborted: Option<EventKind>,
+    failed: Option<EventKind>,
 }
 
-/// Says that a state was stopped, when its future is dropped before it is done.
-struct Guard<'g, 'a> {
-    visit: &'g Visit<'a>,
-    kind: Option<EventKind>,
+/// Says that a state or an iteration was stopped, when its future is dropped before it is done.
+struct Guard<'g> {
+    frame: &'g Frame,
+    place: &'g Place,
+    says: Option<(EventKind, EventDetails)>,
 }
 
-impl Guard<'_, '_> {
+impl Guard<'_> {
     fn disarm(mut self) {
-        self.kind = None;
+        self.says = None;
     }
 }
 
-impl Drop for Guard<'_, '_> {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if let Some(kind) = self.kind {
+        if let Some((kind, details)) = self.says.take() {
             // A full history has no room for it, and nobody is left who could be told.
-            let _ = self.visit.log(kind, EventDetails::default());
+            let _ = self.frame.log(self.place, kind, details);
         }
     }
 }
@@ -586,22 +614,28 @@ impl<'a> Bench<'_, 'a> {
 
     /// The failure for a value that its field cannot take.
     fn wrong(&self, template: &Template, field: &str, expected: &str, value: &Value) -> TaskFailure {
-        let mut shown = value.to_string();
-        if shown.len() > 100 {
-            shown = shown.chars().take(100).chain("…".chars()).collect();
-        }
-        let problem = format!("returned {shown}, where {expected} is needed");
+        let problem = format!("returned {}, where {expected} is needed", shortened(value));
         self.problem(template.source().unwrap_or_default(), field, &problem)
+    }
+
+    /// The failure for an input that is at fault itself: no field has a part in it.
+    fn wrong_input(&self, problem: &str, input: &Value) -> TaskFailure {
+        self.evaluation_failed(format!("{problem}: {}", shortened(input)), None)
     }
 
     fn problem(&self, source: &str, field: &str, problem: &str) -> TaskFailure {
         let state = &self.visit.state.name;
-        let failure = TaskFailure::query(format!(
+        let cause = format!(
             "An error occurred while executing the state '{state}'. The JSONata expression \
              '{source}' specified for the field '{field}' {problem}."
-        ));
+        );
+        self.evaluation_failed(cause, Some(field))
+    }
+
+    fn evaluation_failed(&self, cause: String, field: Option<&str>) -> TaskFailure {
+        let failure = TaskFailure::query(cause);
         let details = EventDetails {
-            location: Some(field.to_owned()),
+            location: field.map(str::to_owned),
             ..EventDetails::failure(&failure)
         };
         match self.visit.log(EventKind::EvaluationFailed, details) {
@@ -620,4 +654,13 @@ impl<'a> Bench<'_, 'a> {
             functions::evaluator(&visit.frame.run.host, context)
         })
     }
+}
+
+/// A value's JSON, as much of it as a person needs.
+fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    if text.len() <= 100 {
+        return text;
+    }
+    text.chars().take(100).chain("…".chars()).collect()
 }

@@ -414,3 +414,22 @@ async fn a_parallel_is_retried_as_a_whole() {
     assert_eq!(output(&host, "P", states, json!({})).await, json!(["a", "b"]));
     assert_eq!(host.times("a"), [0, 5000]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_the_last_attempt_of_a_parallel_or_map_writes_that_it_failed() {
+    let workflow = |name: &str| json!({"StartAt": name, "States": {name: {"Type": "Fail", "Error": "E"}}});
+    let retry = json!([{"ErrorEquals": ["E"], "MaxAttempts": 2}]);
+    let parallel = json!({"Type": "Parallel", "End": true, "Retry": retry, "Branches": [workflow("B")]});
+    let map = json!({"Type": "Map", "End": true, "Retry": retry, "ItemProcessor": workflow("I")});
+    for (kind, state) in [("Parallel", parallel), ("Map", map)] {
+        let result = run(&Scripted::new(), definition("S", json!({"S": state})), json!([1])).await;
+        let of_state: Vec<_> = result.history.iter().filter(|e| &*e.path == "S").collect();
+        let kinds: Vec<_> = of_state.iter().map(|e| e.kind.name()).collect();
+        let (started, failed) = (format!("{kind}StateStarted"), format!("{kind}StateFailed"));
+        let count = |name: &str| kinds.iter().filter(|kind| **kind == name).count();
+        assert_eq!((count(&started), count(&failed)), (3, 1), "{kinds:?}");
+        let last = of_state.last().expect("an event");
+        assert_eq!(last.kind.name(), failed);
+        assert_eq!((&last.details.error, &last.details.cause), (&None, &None));
+    }
+}

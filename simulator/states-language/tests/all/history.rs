@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::*;
 use serde_json::json;
-use states_language::{ExecutionStatus, HISTORY_LIMIT};
+use states_language::{ExecutionResult, ExecutionStatus, HISTORY_LIMIT};
 use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
@@ -61,8 +61,8 @@ async fn events_are_those_of_aws() {
         ]
     );
     assert_eq!(result.transitions, 8, "seven states and a retry");
-    let ids: Vec<(u64, u64)> = result.history.iter().map(|e| (e.id, e.previous)).collect();
-    assert_eq!(ids, (1..=28).map(|id| (id, id - 1)).collect::<Vec<_>>());
+    let ids: Vec<u64> = result.history.iter().map(|e| e.id).collect();
+    assert_eq!(ids, (1..=28).collect::<Vec<_>>());
     let failed = &result.history[4];
     assert_eq!(
         (
@@ -85,6 +85,51 @@ async fn events_are_those_of_aws() {
     );
     assert_eq!(&*result.history[21].path, "P.branch[0].In");
     assert_eq!(host.events.borrow().len(), result.history.len(), "all were observed");
+}
+
+/// The events in order, each with the number of the one that led to it.
+fn chain(result: &ExecutionResult) -> Vec<(&'static str, u64)> {
+    result.history.iter().map(|e| (e.kind.name(), e.previous)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_state_follows_from_nothing_and_a_success_leads_to_nothing() {
+    let processor = json!({"StartAt": "I", "States": {"I": {"Type": "Pass", "End": true}}});
+    let states = json!({"M": {"Type": "Map", "ItemProcessor": processor, "End": true}});
+    let result = run(&Scripted::new(), definition("M", states), json!([1])).await;
+    assert_eq!(
+        chain(&result),
+        [
+            ("ExecutionStarted", 0),
+            ("MapStateEntered", 0),
+            ("MapStateStarted", 2),
+            ("MapIterationStarted", 3),
+            ("PassStateEntered", 4),
+            ("PassStateExited", 5),
+            ("MapIterationSucceeded", 6),
+            ("MapStateSucceeded", 7),
+            ("MapStateExited", 7),
+            ("ExecutionSucceeded", 9),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_failure_follows_from_the_task_that_failed() {
+    let host = Scripted::new().on("t", vec![err("E")]);
+    let processor = json!({"StartAt": "T", "States": {"T": task("t", json!({}))}});
+    let states = json!({"M": {"Type": "Map", "ItemProcessor": processor, "End": true}});
+    let result = run(&host, definition("M", states), json!([1])).await;
+    assert_eq!(
+        chain(&result)[7..],
+        [
+            ("TaskFailed", 7),
+            ("TaskStateAborted", 8),
+            ("MapIterationFailed", 8),
+            ("MapStateFailed", 8),
+            ("ExecutionFailed", 11),
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
