@@ -10,7 +10,7 @@ use jsonata_core::value::JValue;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::history::HistoryEvent;
+use crate::history::{EventKind, HistoryEvent};
 use crate::host::Host;
 use crate::journal::Journal;
 use crate::json;
@@ -120,6 +120,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// `history` has the events before a redrive; it is empty unless the execution is redriven.
     pub(crate) fn new(
         identity: ExecutionIdentity,
         input: &Value,
@@ -128,13 +129,18 @@ impl Run {
         history: Vec<HistoryEvent>,
     ) -> Self {
         let text = |s: &str| JValue::from(s);
-        let execution_context = json::object([
+        let mut execution = vec![
             ("Id".to_owned(), text(&identity.arn)),
             ("Input".to_owned(), json::to_jsonata(input)),
             ("Name".to_owned(), text(&identity.name)),
+            ("RedriveCount".to_owned(), JValue::from(redrives(&history))),
             ("RoleArn".to_owned(), text(&identity.role_arn)),
             ("StartTime".to_owned(), text(&rfc3339(identity.start_time))),
-        ]);
+        ];
+        if !history.is_empty() {
+            execution.push(("RedriveTime".to_owned(), text(&rfc3339(host.now()))));
+        }
+        let execution_context = json::object(execution);
         let machine_context = json::object([
             ("Id".to_owned(), text(&identity.state_machine_arn)),
             ("Name".to_owned(), text(&identity.state_machine_name)),
@@ -153,6 +159,14 @@ impl Run {
             machine_context,
         }
     }
+}
+
+/// How often an execution with this history before it has been redriven, this time included.
+fn redrives(history: &[HistoryEvent]) -> usize {
+    let before = history
+        .iter()
+        .filter(|event| event.kind == EventKind::ExecutionRedriven);
+    before.count() + usize::from(!history.is_empty())
 }
 
 /// What an execution begins with: its input, and where a redrive goes on from.

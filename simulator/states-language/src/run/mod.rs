@@ -479,14 +479,16 @@ impl<'a> Visit<'a> {
 
     fn context(&self) -> JValue {
         let run = &self.frame.run;
-        let state = json::object([
+        let mut state = vec![
             ("EnteredTime".to_owned(), JValue::from(rfc3339(self.entered))),
             ("Name".to_owned(), JValue::from(self.state.name.as_str())),
-            ("RetryCount".to_owned(), JValue::from(self.retries.get())),
-        ]);
+        ];
+        if matches!(self.state.kind, StateKind::Task(_) | StateKind::Map(_)) {
+            state.push(("RetryCount".to_owned(), JValue::from(self.retries.get())));
+        }
         let mut fields = vec![
             ("Execution".to_owned(), run.execution_context.clone()),
-            ("State".to_owned(), state),
+            ("State".to_owned(), json::object(state)),
             ("StateMachine".to_owned(), run.machine_context.clone()),
         ];
         if let Some(token) = self.token.borrow().as_deref() {

@@ -13,7 +13,7 @@ use crate::errors::TaskFailure;
 use crate::history::{EventDetails, EventKind};
 use crate::host::TaskCall;
 use crate::integration::Integration;
-use crate::tokens::OpenToken;
+use crate::tokens::{self, OpenToken};
 
 /// How long a Task without `TimeoutSeconds` may take, in seconds.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 99_999_999;
@@ -22,7 +22,15 @@ impl Visit<'_> {
     pub(super) async fn task(&self, task: &Task) -> Result<Value, TaskFailure> {
         let run = &self.frame.run;
         let token = (task.integration == Integration::WaitForTaskToken).then(|| run.tokens.open(&run.host.uuid()));
-        *self.token.borrow_mut() = token.as_ref().map(|open| open.token().to_owned());
+        *self.token.borrow_mut() = match task.integration {
+            Integration::RequestResponse => None,
+            Integration::Sync => {
+                let event = run.journal.last();
+                let visit = format!("{} {} {event}", run.identity.arn, self.place.path);
+                Some(tokens::unanswerable(&visit))
+            }
+            Integration::WaitForTaskToken => token.as_ref().map(|open| open.token().to_owned()),
+        };
         let mut bench = self.bench(Extra::Nothing);
         let arguments = match &task.arguments {
             Some(template) => bench.evaluate(template, "Arguments")?,

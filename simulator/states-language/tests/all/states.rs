@@ -55,12 +55,27 @@ async fn wait_refuses_what_is_no_time() {
         ("Seconds", "{% -1 %}"),
         ("Seconds", "{% 'x' %}"),
         ("Timestamp", "{% 'soon' %}"),
+        ("Timestamp", "{% '2026-01-01 00:00:00Z' %}"),
     ] {
         let states = json!({"A": {"Type": "Wait", field: value, "End": true}});
         let (error, cause) = failure(&Scripted::new(), "A", states, json!({})).await;
         assert_eq!(error, "States.QueryEvaluationError");
         assert!(cause.contains(field), "{cause}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_more_than_24855_days_is_a_runtime_error() {
+    let host = Scripted::new();
+    let states = |field: &str| json!({"A": {"Type": "Wait", field: "{% $states.input %}", "End": true}});
+    let days = |days: u64| json!(days * 24 * 60 * 60);
+    for (field, input) in [("Seconds", days(24_856)), ("Timestamp", json!("2096-01-01T00:00:00Z"))] {
+        let (error, cause) = failure(&host, "A", states(field), input).await;
+        assert_eq!(error, "States.Runtime");
+        assert!(cause.contains("'A'") && cause.contains("24855 days"), "{cause}");
+        assert_eq!(host.elapsed_ms(), 0, "{field}");
+    }
+    output(&host, "A", states("Seconds"), days(24_855)).await;
 }
 
 #[tokio::test(start_paused = true)]
