@@ -44,6 +44,7 @@ mod status;
 mod strict;
 mod time;
 mod tokens;
+mod told;
 
 pub use definition::{
     Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, ItemBatcher, ItemReader, Map, MapMode,
@@ -53,7 +54,7 @@ pub use errors::{LoadError, LoadErrors, TaskFailure, names};
 pub use execution::{Execution, ExecutionResult};
 pub use expression::{Expression, Template};
 pub use history::{EventDetails, EventKind, HISTORY_LIMIT, HistoryEvent};
-pub use host::{Host, ItemReaderCall, ResultWriterCall, TaskCall};
+pub use host::{Host, ItemReaderCall, ResultWriterCall, Submission, TaskCall};
 pub use integration::Integration;
 pub use json::PAYLOAD_LIMIT_BYTES;
 pub use running::{AbortHandle, ExecutionIdentity, MapRun, Unfinished};

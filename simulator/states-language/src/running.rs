@@ -3,12 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jsonata_core::value::JValue;
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use crate::history::{EventKind, HistoryEvent};
 use crate::host::Host;
@@ -17,6 +16,7 @@ use crate::json;
 use crate::status::ExecutionStatus;
 use crate::time::rfc3339;
 use crate::tokens::TaskTokens;
+use crate::told::Told;
 
 /// Who an execution is; `$states.context` tells it to the machine.
 #[derive(Clone, Debug)]
@@ -67,36 +67,16 @@ pub struct MapRun {
 
 /// Stops an execution from outside, as `StopExecution` does: no catcher runs.
 #[derive(Clone, Debug, Default)]
-pub struct AbortHandle(Arc<Abort>);
-
-#[derive(Debug, Default)]
-struct Abort {
-    reason: Mutex<Option<(String, String)>>,
-    given: Notify,
-}
+pub struct AbortHandle(Told<(String, String)>);
 
 impl AbortHandle {
     /// Stops the execution at its next await; later calls change nothing.
     pub fn stop(&self, error: &str, cause: &str) {
-        let mut reason = self.reason();
-        if reason.is_none() {
-            *reason = Some((error.to_owned(), cause.to_owned()));
-            self.0.given.notify_one();
-        }
-    }
-
-    fn reason(&self) -> std::sync::MutexGuard<'_, Option<(String, String)>> {
-        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.tell((error.to_owned(), cause.to_owned()));
     }
 
     pub(crate) async fn stopped(&self) -> (String, String) {
-        loop {
-            let reason = self.reason().clone();
-            match reason {
-                Some(reason) => return reason,
-                None => self.0.given.notified().await,
-            }
-        }
+        self.0.wait().await
     }
 }
 

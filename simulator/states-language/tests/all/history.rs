@@ -1,10 +1,11 @@
 //! The history, its limit, and the ends of an execution that no state decides.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::common::*;
-use serde_json::json;
-use states_language::{ExecutionResult, ExecutionStatus, HISTORY_LIMIT};
+use serde_json::{Value, json};
+use states_language::{ExecutionResult, ExecutionStatus, HISTORY_LIMIT, TaskFailure};
 use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
@@ -12,10 +13,7 @@ async fn events_are_those_of_aws() {
     let host = Scripted::new()
         .on(
             "t",
-            vec![
-                after(3, Err(states_language::TaskFailure::new("E", "c"))),
-                ok(json!({"r": 1})),
-            ],
+            vec![after(3, Err(TaskFailure::new("E", "c"))), ok(json!({"r": 1}))],
         )
         .on("s.sync:2", vec![ok(json!(2))]);
     let states = json!({
@@ -242,4 +240,39 @@ async fn the_same_host_gives_the_same_history() {
             .collect()
     }
     assert_eq!(once().await, once().await);
+}
+
+/// What a Task with this resource writes of its submission: when, in seconds, and with which output.
+async fn submission(host: &Rc<Scripted>, resource: &str) -> Option<(i64, Option<Value>)> {
+    let definition = definition("T", json!({"T": task(resource, json!({"TimeoutSeconds": 60}))}));
+    let result = run(host, definition, json!({})).await;
+    let event = result.history.iter().find(|e| e.kind.name() == "TaskSubmitted")?;
+    assert_eq!(event.details.resource, Some(format!("arn:test:{resource}")));
+    let started = result.history[0].timestamp;
+    let output = event.details.output.as_deref().cloned();
+    Some((event.timestamp.as_second() - started.as_second(), output))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_has_the_answer_of_the_call() {
+    let answer = json!({"MessageId": "1"});
+    let host = Scripted::new().on("ask.waitForTaskToken", vec![after(2, Ok(answer.clone()))]);
+    let submitted = submission(&host, "ask.waitForTaskToken").await;
+    assert_eq!(submitted, Some((2, Some(answer))));
+
+    let job = json!({"ExecutionArn": "arn"});
+    for outcome in [Ok(json!(1)), Err(TaskFailure::new("E", "")), Ok(json!("too late"))] {
+        let seconds = if outcome == Ok(json!("too late")) { 61 } else { 5 };
+        let host = Scripted::new().on("a.sync", vec![after(seconds, outcome)]);
+        *host.job.borrow_mut() = Some(job.clone());
+        assert_eq!(submission(&host, "a.sync").await, Some((0, Some(job.clone()))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_start_nobody_tells_was_submitted_if_it_ends_well() {
+    let host = Scripted::new().on("a.sync", vec![after(5, Ok(json!(1)))]);
+    assert_eq!(submission(&host, "a.sync").await, Some((5, None)));
+    let host = Scripted::new().on("a.sync", vec![after(5, Err(TaskFailure::new("E", "")))]);
+    assert_eq!(submission(&host, "a.sync").await, None);
 }
