@@ -74,20 +74,22 @@ impl Visit<'_> {
     ) -> Result<futures::future::LocalBoxFuture<'m, Iteration>, TaskFailure> {
         let context = item_context(index, &item);
         let input = self.select(map, item, &context)?;
-        self.log_iteration(EventKind::MapIterationStarted, index)?;
         let prefix = format!("{}.item[{index}].", self.place.path);
-        let frame = self.frame.inner(prefix, Some(context));
-        let place = self.place.clone();
+        let frame = Box::new(self.frame.inner(prefix, Some(context)));
+        let started = EventKind::MapIterationStarted;
+        frame.log(&self.place, started, of_iteration(index))?;
+        // Dropped after the states of this iteration, and before the next iteration.
+        let guard = Guard {
+            frame,
+            place: self.place.clone(),
+            says: Some((EventKind::MapIterationAborted, of_iteration(index))),
+        };
         Ok(Box::pin(async move {
-            // Dropped after the states of this iteration, and before the next iteration.
-            let guard = Guard {
-                frame: &frame,
-                place: &place,
-                says: Some((EventKind::MapIterationAborted, of_iteration(index))),
-            };
-            let result = run_workflow(&frame, &map.processor, &map.processor.start_at, Arc::new(input)).await;
+            let input = Arc::new(input);
+            let result = run_workflow(&guard.frame, &map.processor, &map.processor.start_at, input).await;
+            let previous = guard.frame.previous.get();
             guard.disarm();
-            (frame.previous.get(), result)
+            (previous, result)
         }))
     }
 

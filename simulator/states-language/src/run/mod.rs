@@ -9,6 +9,7 @@ mod wait;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -245,7 +246,7 @@ impl<'a> Visit<'a> {
     async fn run(&self) -> Result<Done<'a>, TaskFailure> {
         let guard = Guard {
             frame: self.frame,
-            place: &self.place,
+            place: self.place.clone(),
             says: self.kinds().aborted.map(|kind| (kind, EventDetails::default())),
         };
         let result = match &self.state.kind {
@@ -512,23 +513,23 @@ struct Kinds {
 }
 
 /// Says that a state or an iteration was stopped, when its future is dropped before it is done.
-struct Guard<'g> {
-    frame: &'g Frame,
-    place: &'g Place,
+struct Guard<F: Deref<Target = Frame>> {
+    frame: F,
+    place: Place,
     says: Option<(EventKind, EventDetails)>,
 }
 
-impl Guard<'_> {
+impl<F: Deref<Target = Frame>> Guard<F> {
     fn disarm(mut self) {
         self.says = None;
     }
 }
 
-impl Drop for Guard<'_> {
+impl<F: Deref<Target = Frame>> Drop for Guard<F> {
     fn drop(&mut self) {
         if let Some((kind, details)) = self.says.take() {
             // A full history has no room for it, and nobody is left who could be told.
-            let _ = self.frame.log(self.place, kind, details);
+            let _ = self.frame.log(&self.place, kind, details);
         }
     }
 }

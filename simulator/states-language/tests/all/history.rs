@@ -113,6 +113,26 @@ async fn the_first_state_follows_from_nothing_and_a_success_leads_to_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn iterations_follow_from_the_start_of_their_map_and_are_aborted_though_they_did_nothing() {
+    let processor = json!({"StartAt": "I", "States": {"I": {"Type": "Fail", "Error": "E"}}});
+    let states = json!({"M": {"Type": "Map", "ItemProcessor": processor, "End": true}});
+    let result = run(&Scripted::new(), definition("M", states), json!([1, 2])).await;
+    assert_eq!(
+        chain(&result)[2..],
+        [
+            ("MapStateStarted", 2),
+            ("MapIterationStarted", 3),
+            ("MapIterationStarted", 3),
+            ("FailStateEntered", 4),
+            ("MapIterationFailed", 6),
+            ("MapIterationAborted", 5),
+            ("MapStateFailed", 6),
+            ("ExecutionFailed", 9),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_follows_a_failure_follows_from_the_task_that_failed() {
     let host = Scripted::new().on("t", vec![err("E")]);
     let processor = json!({"StartAt": "T", "States": {"T": task("t", json!({}))}});
