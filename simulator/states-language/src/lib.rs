@@ -23,6 +23,8 @@
 //! - A Choice without a match fails with `States.Runtime`, as Step Functions does, and a Parallel
 //!   with the error of the branch that failed; naming `States.NoChoiceMatched`,
 //!   `States.BranchFailed` or `States.Runtime` in `Retry` or `Catch` is a load error.
+//! - Where Step Functions was recorded to differ from its guide, the recording decides: `States.ALL`
+//!   catches `States.DataLimitExceeded`, and an inner scope may assign a name of an outer one.
 //! - `Task*` events stand for the `LambdaFunction*` ones that a bare function ARN would write.
 
 mod definition;
