@@ -193,7 +193,8 @@ impl StepFunctions {
     /// Starts an execution and waits for its end; `parsed` tells whether its input and output are given as JSON or as
     /// text. If nobody waits any more it is stopped.
     async fn start_and_wait(&self, call: &TaskCall, parsed: bool) -> Result<Value, TaskFailure> {
-        let (arn, _) = self.start(call)?;
+        let (arn, started_at) = self.start(call)?;
+        call.submission.submitted(start_answer(&arn, started_at));
         let cloud = &self.0.cloud;
         let waited_for = WaitedFor { cloud, arn: &arn };
         let child = cloud.executions.ended(&arn).await;
@@ -223,6 +224,11 @@ impl Drop for WaitedFor<'_> {
             self.cloud.executions.stop(self.cloud, self.arn, "", "");
         }
     }
+}
+
+/// The answer of `StartExecution`, in Pascal case, times in milliseconds.
+fn start_answer(arn: &str, started_at: Timestamp) -> Value {
+    json!({ "ExecutionArn": arn, "StartDate": started_at.as_millisecond() })
 }
 
 /// What a Task with `.sync` gets: the answer of `DescribeExecution`, in Pascal case, times in milliseconds.
@@ -307,7 +313,7 @@ impl Host for StepFunctions {
                 "lambda:invoke" | "lambda:invoke.waitForTaskToken" => self.invoke(&call).await,
                 "states:startExecution" => self
                     .start(&call)
-                    .map(|(arn, started_at)| json!({ "ExecutionArn": arn, "StartDate": started_at.as_millisecond() })),
+                    .map(|(arn, started_at)| start_answer(&arn, started_at)),
                 "states:startExecution.sync" => self.start_and_wait(&call, false).await,
                 "states:startExecution.sync:2" => self.start_and_wait(&call, true).await,
                 _ => {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::definition::{StateMachine, Workflow};
-use crate::errors::{TaskFailure, names};
+use crate::errors::TaskFailure;
 use crate::history::{EventDetails, EventKind, HistoryEvent};
 use crate::host::Host;
 use crate::journal::Place;
@@ -138,9 +138,12 @@ impl Run {
                 (error, cause) = abort.stopped() => ExecutionStatus::Aborted { error, cause },
                 result = &mut body => match result {
                     Ok(output) => ExecutionStatus::Succeeded { output: Arc::unwrap_or_clone(output) },
-                    Err(TaskFailure { error, cause }) => {
+                    Err(TaskFailure { error, cause, .. }) => {
                         let ended = self.ended.take();
-                        ended.unwrap_or(ExecutionStatus::Failed { error, cause })
+                        ended.unwrap_or_else(|| ExecutionStatus::Failed {
+                            error: error.unwrap_or_default(),
+                            cause: cause.unwrap_or_default(),
+                        })
                     }
                 },
                 () = limit => ExecutionStatus::TimedOut,
@@ -160,10 +163,7 @@ impl Run {
             ),
             ExecutionStatus::TimedOut => (
                 EventKind::ExecutionTimedOut,
-                EventDetails {
-                    error: Some(names::TIMEOUT.to_owned()),
-                    ..EventDetails::default()
-                },
+                EventDetails::failure(&TaskFailure::timeout()),
             ),
             ExecutionStatus::Aborted { error, cause } => (
                 EventKind::ExecutionAborted,

@@ -222,7 +222,8 @@ fn hash(args: &[JValue]) -> Result<JValue, EvaluatorError> {
     Ok(JValue::from(digest))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

@@ -18,7 +18,7 @@ pub struct HistoryEvent {
     pub execution_arn: Arc<str>,
     /// Its number, from 1.
     pub id: u64,
-    /// The number of the event that led to it; 0 for the first.
+    /// The number of the event that led to it; 0 for the first, and for the first state that is entered.
     pub previous: u64,
     /// When it happened.
     pub timestamp: Timestamp,
@@ -51,17 +51,19 @@ pub struct EventDetails {
     pub index: Option<usize>,
     /// How many items a Map has.
     pub length: Option<usize>,
-    /// The field whose expression failed.
+    /// The field whose expression failed; none if the state's input is at fault.
     pub location: Option<String>,
     /// The variables that were assigned when the state was left.
     pub assigned: Option<Arc<Value>>,
 }
 
 impl EventDetails {
+    /// What there is of an error's name and explanation: an empty text is left out, such as the cause of a timeout.
     pub(crate) fn failure(failure: &TaskFailure) -> Self {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Self {
-            error: Some(failure.error.clone()),
-            cause: Some(failure.cause.clone()),
+            error: given(&failure.error),
+            cause: given(&failure.cause),
             ..Self::default()
         }
     }
@@ -102,6 +104,22 @@ event_kinds! {
     MapIterationFailed, MapIterationAborted, MapStateSucceeded, MapStateFailed, MapStateAborted,
     MapStateExited, MapRunStarted, MapRunSucceeded, MapRunFailed, MapRunAborted,
     EvaluationFailed,
+}
+
+impl EventKind {
+    /// Whether AWS gives its number to the events that it leads to. After the other types those refer to the event before.
+    pub(crate) fn is_followed(self) -> bool {
+        !matches!(
+            self,
+            Self::ExecutionStarted
+                | Self::TaskStateAborted
+                | Self::MapIterationFailed
+                | Self::MapIterationAborted
+                | Self::ParallelStateSucceeded
+                | Self::MapStateSucceeded
+                | Self::MapRunSucceeded
+        )
+    }
 }
 
 impl fmt::Display for EventKind {

@@ -10,6 +10,7 @@ use crate::errors::TaskFailure;
 use crate::history::HistoryEvent;
 use crate::integration::Integration;
 use crate::status::ExecutionStatus;
+use crate::told::Told;
 
 /// Everything outside of the machine: clock, chance, and whatever Tasks call.
 ///
@@ -30,8 +31,9 @@ pub trait Host {
 
     /// Does what a Task asks for.
     ///
-    /// With `.waitForTaskToken` this is only the call that hands out the token; its result is not
-    /// used, its failure fails the Task. With `.sync` it ends when the job that it started does.
+    /// With `.waitForTaskToken` this is only the call that hands out the token; its result goes into
+    /// the history only, its failure fails the Task. With `.sync` it ends when the job that it
+    /// started does; a host that says nothing of the start counts as having started what ends well.
     fn task(&self, call: TaskCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>>;
 
     /// Reads and parses the items of a distributed Map.
@@ -56,6 +58,25 @@ pub trait Host {
     }
 }
 
+/// Where the host says that it has started the job of a `.sync` Task.
+#[derive(Clone, Debug, Default)]
+pub struct Submission(Told<Value>);
+
+impl Submission {
+    /// The job has started, and this is the answer of the call that started it: the output of `TaskSubmitted`.
+    pub fn submitted(&self, output: Value) {
+        self.0.tell(output);
+    }
+
+    pub(crate) async fn wait(&self) {
+        self.0.wait().await;
+    }
+
+    pub(crate) fn output(&self) -> Option<Value> {
+        self.0.value()
+    }
+}
+
 /// One attempt of a Task.
 #[derive(Clone, Debug)]
 pub struct TaskCall {
@@ -77,6 +98,8 @@ pub struct TaskCall {
     pub timeout: Duration,
     /// The token, with `.waitForTaskToken`.
     pub task_token: Option<String>,
+    /// With `.sync`, where the host says that the job has started.
+    pub submission: Submission,
 }
 
 /// What an `ItemReader` asks for.

@@ -49,7 +49,7 @@ impl Journal {
         self.events.borrow().len() as u64
     }
 
-    /// Writes an event and moves `previous` on to it.
+    /// Writes an event and moves `previous` on to it, if other events follow from its type.
     ///
     /// # Errors
     /// `States.Runtime`, which nothing catches, when only the ending event still fits.
@@ -89,10 +89,14 @@ impl Journal {
             return;
         }
         let id = self.events.borrow().len() as u64 + 1;
+        let led_to_it = previous.get();
+        if kind.is_followed() {
+            previous.set(id);
+        }
         let event = HistoryEvent {
             execution_arn: Arc::clone(&self.execution_arn),
             id,
-            previous: previous.replace(id),
+            previous: led_to_it,
             timestamp: self.host.now(),
             kind,
             state: Arc::clone(&place.state),

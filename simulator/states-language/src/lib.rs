@@ -23,6 +23,8 @@
 //! - A Choice without a match fails with `States.Runtime`, as Step Functions does, and a Parallel
 //!   with the error of the branch that failed; naming `States.NoChoiceMatched`,
 //!   `States.BranchFailed` or `States.Runtime` in `Retry` or `Catch` is a load error.
+//! - Where Step Functions was recorded to differ from its guide, the recording decides: `States.ALL`
+//!   catches `States.DataLimitExceeded`, and an inner scope may assign a name of an outer one.
 //! - `Task*` events stand for the `LambdaFunction*` ones that a bare function ARN would write.
 
 mod definition;
@@ -44,6 +46,7 @@ mod status;
 mod strict;
 mod time;
 mod tokens;
+mod told;
 
 pub use definition::{
     Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, ItemBatcher, ItemReader, Map, MapMode,
@@ -53,7 +56,7 @@ pub use errors::{LoadError, LoadErrors, TaskFailure, names};
 pub use execution::{Execution, ExecutionResult};
 pub use expression::{Expression, Template};
 pub use history::{EventDetails, EventKind, HISTORY_LIMIT, HistoryEvent};
-pub use host::{Host, ItemReaderCall, ResultWriterCall, TaskCall};
+pub use host::{Host, ItemReaderCall, ResultWriterCall, Submission, TaskCall};
 pub use integration::Integration;
 pub use json::PAYLOAD_LIMIT_BYTES;
 pub use running::{AbortHandle, ExecutionIdentity, MapRun, Unfinished};

@@ -12,6 +12,7 @@ use crate::errors::{LoadError, LoadErrors, names};
 use crate::expression::{self, Moment, Template, Text};
 use crate::integration::Integration;
 use crate::strict;
+use crate::time;
 
 /// The longest a Wait or a timeout may be, in seconds.
 const LONGEST_SECONDS: u64 = 99_999_999;
@@ -204,7 +205,7 @@ impl Loader<'_> {
         let timeout_seconds = self.whole(&mut fields, "TimeoutSeconds", 1, LONGEST_SECONDS);
         let mut names = BTreeMap::new();
         let scope = self.workflow(&mut fields, "", Surroundings { express: false }, &mut names)?;
-        self.check_scope(&scope, &BTreeMap::new(), &BTreeMap::new());
+        self.check_scope(&scope, &BTreeSet::new(), &BTreeSet::new());
         Some(StateMachine {
             name: self.machine.to_owned(),
             comment,
@@ -358,38 +359,24 @@ impl Loader<'_> {
         }
     }
 
-    /// Variables: an inner scope may read what an outer one assigns, but not assign it.
+    /// Variables: an inner scope may read what an outer one assigns. A variable of the same name that it assigns is its
+    /// own; the guide forbids that, but Step Functions accepts it.
     ///
-    /// `assigned_outside` has every outer variable with the state that assigns it; `readable` those
-    /// that can be read here, which behind a distributed Map are none.
-    fn check_scope(
+    /// `assigned_outside` has every outer variable; `readable` those that can be read here, which behind a distributed
+    /// Map are none.
+    fn check_scope<'s>(
         &mut self,
-        scope: &Scope,
-        assigned_outside: &BTreeMap<String, String>,
-        readable: &BTreeMap<String, String>,
+        scope: &'s Scope,
+        assigned_outside: &BTreeSet<&'s str>,
+        readable: &BTreeSet<&'s str>,
     ) {
-        let mut assigned = assigned_outside.clone();
-        let mut visible = readable.clone();
-        for state in scope.workflow.states.values() {
-            for name in state.assigned_variables() {
-                if let Some(outer) = assigned_outside.get(name) {
-                    self.error(
-                        &state.path,
-                        "Assign",
-                        format!(
-                            "`${name}` is assigned by `{outer}` in an outer scope; an inner scope \
-                             cannot assign a variable of the same name"
-                        ),
-                    );
-                }
-                assigned.insert(name.to_owned(), state.path.clone());
-                visible.insert(name.to_owned(), state.path.clone());
-            }
-        }
+        let own = scope.workflow.states.values().flat_map(State::assigned_variables);
+        let own: BTreeSet<&str> = own.collect();
+        let (assigned, visible) = (assigned_outside | &own, readable | &own);
         for (path, uses) in &scope.uses {
             for (field, name) in &uses.variables {
-                if !visible.contains_key(name) {
-                    let message = if assigned.contains_key(name) {
+                if !visible.contains(name.as_str()) {
+                    let message = if assigned.contains(name.as_str()) {
                         format!(
                             "`${name}` is assigned outside of a distributed Map, whose inside \
                              cannot read outer variables"
@@ -402,7 +389,7 @@ impl Loader<'_> {
             }
         }
         for (inner, distributed) in &scope.nested {
-            let none = BTreeMap::new();
+            let none = BTreeSet::new();
             let readable = if *distributed { &none } else { &visible };
             for scope in inner {
                 self.check_scope(scope, &assigned, readable);
@@ -620,7 +607,7 @@ impl Loader<'_> {
             (false, true) => {
                 let template = self.text_template(fields, "Timestamp", uses)?;
                 if let Some(Value::String(text)) = template.as_literal()
-                    && text.parse::<jiff::Timestamp>().is_err()
+                    && time::moment(text).is_none()
                 {
                     self.error_in(fields, "Timestamp", "must be a moment in RFC 3339");
                 }

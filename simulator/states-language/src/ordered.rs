@@ -69,11 +69,6 @@ impl<'a, T> Ordered<'a, T> {
         self.running.is_empty()
     }
 
-    /// The numbers of the futures that are still running.
-    pub(crate) fn numbers(&self) -> Vec<usize> {
-        self.running.iter().map(|entry| entry.number).collect()
-    }
-
     /// Waits for the next future that is done; never returns when there is none.
     pub(crate) fn next(&mut self) -> Next<'_, 'a, T> {
         Next(self)

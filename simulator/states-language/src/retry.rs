@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use crate::definition::Retrier;
-use crate::errors::names;
+use crate::errors::{TaskFailure, names};
+
+/// Whether an `ErrorEquals` list names this failure, by itself or by a wildcard.
+pub(crate) fn handles(error_equals: &[String], failure: &TaskFailure) -> bool {
+    failure.names().any(|name| matches(error_equals, name))
+}
 
 /// Whether an `ErrorEquals` list names this error, by itself or by a wildcard.
 pub fn matches(error_equals: &[String], error: &str) -> bool {
@@ -14,12 +19,13 @@ fn matches_one(pattern: &str, error: &str) -> bool {
     if error == names::RUNTIME {
         return false;
     }
+    // The guide defines States.Timeout as "ran longer than TimeoutSeconds, or failed to send a
+    // heartbeat"; States.HeartbeatTimeout is the narrower name.
+    let is_timeout = error == names::TIMEOUT || error == names::HEARTBEAT_TIMEOUT;
     match pattern {
-        names::ALL => error != names::DATA_LIMIT_EXCEEDED,
-        names::TASK_FAILED => error != names::DATA_LIMIT_EXCEEDED && error != names::TIMEOUT,
-        // The guide defines States.Timeout as "ran longer than TimeoutSeconds, or failed to send a
-        // heartbeat"; States.HeartbeatTimeout is the narrower name.
-        names::TIMEOUT => error == names::TIMEOUT || error == names::HEARTBEAT_TIMEOUT,
+        names::ALL => true,
+        names::TASK_FAILED => !is_timeout,
+        names::TIMEOUT => is_timeout,
         _ => pattern == error,
     }
 }
@@ -84,15 +90,27 @@ mod tests {
         let m = |pattern: &str, error| matches(&[pattern.to_owned()], error);
         assert!(m("States.ALL", "Throttled"));
         assert!(m("States.ALL", "States.Timeout"));
-        assert!(!m("States.ALL", "States.DataLimitExceeded"));
+        assert!(m("States.ALL", "States.DataLimitExceeded"));
         assert!(!m("States.ALL", "States.Runtime"));
         assert!(!m("States.Runtime", "States.Runtime"));
         assert!(m("States.DataLimitExceeded", "States.DataLimitExceeded"));
         assert!(m("States.TaskFailed", "Throttled"));
-        assert!(m("States.TaskFailed", "States.HeartbeatTimeout"));
+        assert!(m("States.TaskFailed", "States.DataLimitExceeded"));
+        assert!(!m("States.TaskFailed", "States.HeartbeatTimeout"));
         assert!(!m("States.TaskFailed", "States.Timeout"));
         assert!(m("States.Timeout", "States.HeartbeatTimeout"));
         assert!(!m("States.HeartbeatTimeout", "States.Timeout"));
         assert!(!m("Throttled", "throttled"));
+    }
+
+    #[test]
+    fn a_missed_heartbeat_goes_by_two_names_and_no_timeout_is_a_failed_task() {
+        let handles = |pattern: &str, failure| handles(&[pattern.to_owned()], &failure);
+        for pattern in ["States.HeartbeatTimeout", "States.Timeout", "States.ALL"] {
+            assert!(handles(pattern, TaskFailure::missed_heartbeat()), "{pattern}");
+        }
+        assert!(!handles("States.TaskFailed", TaskFailure::missed_heartbeat()));
+        assert!(!handles("States.TaskFailed", TaskFailure::timeout()));
+        assert!(!handles("States.HeartbeatTimeout", TaskFailure::timeout()));
     }
 }

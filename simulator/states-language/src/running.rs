@@ -3,20 +3,20 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jsonata_core::value::JValue;
 use serde_json::Value;
-use tokio::sync::Notify;
 
-use crate::history::HistoryEvent;
+use crate::history::{EventKind, HistoryEvent};
 use crate::host::Host;
 use crate::journal::Journal;
 use crate::json;
 use crate::status::ExecutionStatus;
 use crate::time::rfc3339;
 use crate::tokens::TaskTokens;
+use crate::told::Told;
 
 /// Who an execution is; `$states.context` tells it to the machine.
 #[derive(Clone, Debug)]
@@ -67,36 +67,16 @@ pub struct MapRun {
 
 /// Stops an execution from outside, as `StopExecution` does: no catcher runs.
 #[derive(Clone, Debug, Default)]
-pub struct AbortHandle(Arc<Abort>);
-
-#[derive(Debug, Default)]
-struct Abort {
-    reason: Mutex<Option<(String, String)>>,
-    given: Notify,
-}
+pub struct AbortHandle(Told<(String, String)>);
 
 impl AbortHandle {
     /// Stops the execution at its next await; later calls change nothing.
     pub fn stop(&self, error: &str, cause: &str) {
-        let mut reason = self.reason();
-        if reason.is_none() {
-            *reason = Some((error.to_owned(), cause.to_owned()));
-            self.0.given.notify_one();
-        }
-    }
-
-    fn reason(&self) -> std::sync::MutexGuard<'_, Option<(String, String)>> {
-        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.tell((error.to_owned(), cause.to_owned()));
     }
 
     pub(crate) async fn stopped(&self) -> (String, String) {
-        loop {
-            let reason = self.reason().clone();
-            match reason {
-                Some(reason) => return reason,
-                None => self.0.given.notified().await,
-            }
-        }
+        self.0.wait().await
     }
 }
 
@@ -120,6 +100,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// `history` has the events before a redrive; it is empty unless the execution is redriven.
     pub(crate) fn new(
         identity: ExecutionIdentity,
         input: &Value,
@@ -128,13 +109,18 @@ impl Run {
         history: Vec<HistoryEvent>,
     ) -> Self {
         let text = |s: &str| JValue::from(s);
-        let execution_context = json::object([
+        let mut execution = vec![
             ("Id".to_owned(), text(&identity.arn)),
             ("Input".to_owned(), json::to_jsonata(input)),
             ("Name".to_owned(), text(&identity.name)),
+            ("RedriveCount".to_owned(), JValue::from(redrives(&history))),
             ("RoleArn".to_owned(), text(&identity.role_arn)),
             ("StartTime".to_owned(), text(&rfc3339(identity.start_time))),
-        ]);
+        ];
+        if !history.is_empty() {
+            execution.push(("RedriveTime".to_owned(), text(&rfc3339(host.now()))));
+        }
+        let execution_context = json::object(execution);
         let machine_context = json::object([
             ("Id".to_owned(), text(&identity.state_machine_arn)),
             ("Name".to_owned(), text(&identity.state_machine_name)),
@@ -153,6 +139,14 @@ impl Run {
             machine_context,
         }
     }
+}
+
+/// How often an execution with this history before it has been redriven, this time included.
+fn redrives(history: &[HistoryEvent]) -> usize {
+    let before = history
+        .iter()
+        .filter(|event| event.kind == EventKind::ExecutionRedriven);
+    before.count() + usize::from(!history.is_empty())
 }
 
 /// What an execution begins with: its input, and where a redrive goes on from.

@@ -12,9 +12,9 @@ pub enum ExecutionStatus {
     },
     /// A failure that nothing caught, or a Fail state.
     Failed {
-        /// The error's name; may be empty for a Fail state without `Error`.
+        /// The error's name; empty if `SendTaskFailure` or a Fail state gave none.
         error: String,
-        /// The explanation.
+        /// The explanation; empty if there is none.
         cause: String,
     },
     /// The machine's own `TimeoutSeconds` ran out.

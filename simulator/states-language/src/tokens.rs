@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
+use sha2::Digest;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::errors::TaskFailure;
+use crate::functions;
 use crate::json::PAYLOAD_LIMIT_BYTES;
 
 /// Every token starts like this, so that something else can be told from a token.
@@ -66,12 +68,13 @@ impl TaskTokens {
         self.answer(token, Ok(output))
     }
 
-    /// `SendTaskFailure`: the task failed.
+    /// `SendTaskFailure`: the task failed, with what the call gives of an error's name and explanation.
     ///
     /// # Errors
     /// As named by the API.
-    pub fn send_failure(&self, token: &str, error: &str, cause: &str) -> Result<(), TokenError> {
-        self.answer(token, Err(TaskFailure::new(error, cause)))
+    pub fn send_failure(&self, token: &str, error: Option<&str>, cause: Option<&str>) -> Result<(), TokenError> {
+        let failure = TaskFailure::given(error.map(str::to_owned), cause.map(str::to_owned));
+        self.answer(token, Err(failure))
     }
 
     /// `SendTaskHeartbeat`: the task still works.
@@ -133,6 +136,12 @@ fn find<'a>(slots: &'a mut BTreeMap<String, Slot>, token: &str) -> Result<&'a mu
     } else {
         Err(TokenError::TaskTimedOut)
     }
+}
+
+/// The token in the context of a `.sync` Task, which its job answers and nobody else. It is no chance of the host's, whose
+/// other draws stay as they are.
+pub(crate) fn unanswerable(visit: &str) -> String {
+    format!("{PREFIX}{}", functions::hex(&sha2::Sha256::digest(visit)))
 }
 
 /// A token that its task still waits for.

@@ -530,7 +530,8 @@ impl Executions {
             "SendTaskSuccess" => tokens.send_success(token, text("output")),
             "SendTaskFailure" => {
                 check_failure(text("error"), text("cause"))?;
-                tokens.send_failure(token, text("error"), text("cause"))
+                let given = |name| Some(text(name)).filter(|text| !text.is_empty());
+                tokens.send_failure(token, given("error"), given("cause"))
             }
             _ => tokens.send_heartbeat(token),
         };

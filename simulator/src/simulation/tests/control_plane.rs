@@ -254,6 +254,6 @@ fn a_token_that_cannot_be_handed_out_fails_its_task() {
         let (error, _) = error_and_cause(simulation.play_one("broken-asker", "one", json!({})).await);
         assert_eq!(error, "Refused");
         let (error, _) = error_and_cause(simulation.play_one("asker", "nobody-answers", json!({})).await);
-        assert_eq!(error, "States.HeartbeatTimeout");
+        assert_eq!(error, "States.Timeout");
     });
 }

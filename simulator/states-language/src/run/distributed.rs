@@ -97,10 +97,7 @@ impl Visit<'_> {
                 self.log(EventKind::MapStateSucceeded, EventDetails::default())?;
                 Ok(result)
             }
-            Err(failure) => {
-                let failure = self.log_failure(EventKind::MapRunFailed, failure);
-                Err(self.log_failure(EventKind::MapStateFailed, failure))
-            }
+            Err(failure) => Err(self.log_failure(EventKind::MapRunFailed, failure)),
         }
     }
 
@@ -133,7 +130,7 @@ impl Visit<'_> {
         };
         let run = &self.frame.run;
         let reader_config = self.optional(reader.reader_config.as_ref(), "ReaderConfig")?;
-        let most = reader_config.get("MaxItems").and_then(Value::as_u64);
+        let most = most_items(&reader_config)?;
         let call = ItemReaderCall {
             execution_arn: run.identity.arn.clone(),
             state_name: self.state.name.clone(),
@@ -146,12 +143,7 @@ impl Visit<'_> {
             .read_items(call)
             .await
             .map_err(|failure| TaskFailure::new(names::ITEM_READER_FAILED, failure.to_string()))?;
-        // 0 means all, as without it.
-        if let Some(most) = most.and_then(|most| usize::try_from(most).ok())
-            && most > 0
-        {
-            items.truncate(most);
-        }
+        items.truncate(most);
         Ok(items)
     }
 
@@ -259,9 +251,9 @@ impl Visit<'_> {
             let result = match status {
                 ExecutionStatus::Succeeded { output } => Ok(output),
                 ExecutionStatus::Failed { error, cause } | ExecutionStatus::Aborted { error, cause } => {
-                    Err(TaskFailure { error, cause })
+                    Err(TaskFailure::new(error, cause))
                 }
-                ExecutionStatus::TimedOut => Err(TaskFailure::new(names::TIMEOUT, "")),
+                ExecutionStatus::TimedOut => Err(TaskFailure::timeout()),
             };
             match &result {
                 Ok(_) => summary.succeeded += sizes[index],
@@ -369,6 +361,22 @@ struct Children<'a> {
     arn: &'a str,
     concurrency: usize,
     tolerance: Tolerance,
+}
+
+/// How many items are read at most.
+fn most_items(reader_config: &Value) -> Result<usize, TaskFailure> {
+    let Some(most) = reader_config.get("MaxItems") else {
+        return Ok(usize::MAX);
+    };
+    match most.as_u64() {
+        // 0 means all, as without it.
+        Some(0) => Ok(usize::MAX),
+        Some(most) => Ok(usize::try_from(most).unwrap_or(usize::MAX)),
+        None => Err(TaskFailure::new(
+            names::ITEM_READER_FAILED,
+            format!("field MaxItems must be positive, is {most}"),
+        )),
+    }
 }
 
 fn batch(shared: Option<&Value>, items: Vec<Value>) -> Value {

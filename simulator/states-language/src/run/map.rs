@@ -5,10 +5,9 @@ use std::sync::Arc;
 use jsonata_core::value::JValue;
 use serde_json::Value;
 
-use super::{Extra, Visit, run_workflow};
+use super::{Extra, Guard, Visit, run_workflow};
 use crate::definition::{Map, MapMode};
 use crate::errors::TaskFailure;
-use crate::expression::Template;
 use crate::history::{EventDetails, EventKind};
 use crate::json;
 use crate::ordered::Ordered;
@@ -39,18 +38,13 @@ impl Visit<'_> {
         let mut outputs = vec![Value::Null; items.len()];
         let mut running = Ordered::new();
         let mut waiting = items.into_iter().enumerate();
-        let mut failed = None;
         loop {
             while running.len() < concurrency
-                && failed.is_none()
                 && let Some((index, item)) = waiting.next()
             {
-                match self.start_iteration(map, index, item) {
-                    Ok(future) => running.push(index, future),
-                    Err(failure) => failed = Some(failure),
-                }
+                running.push(index, self.start_iteration(map, index, item)?);
             }
-            if running.is_empty() || failed.is_some() {
+            if running.is_empty() {
                 break;
             }
             let (index, (previous, result)) = running.next().await;
@@ -61,18 +55,12 @@ impl Visit<'_> {
                     outputs[index] = Arc::unwrap_or_clone(output);
                 }
                 Err(failure) => {
-                    self.log_iteration(EventKind::MapIterationFailed, index)?;
-                    failed = Some(failure);
+                    if !failure.is_fatal() {
+                        self.log_iteration(EventKind::MapIterationFailed, index)?;
+                    }
+                    return Err(failure);
                 }
             }
-        }
-        if let Some(failure) = failed {
-            let stopped = running.numbers();
-            drop(running);
-            for index in stopped {
-                self.log_iteration(EventKind::MapIterationAborted, index)?;
-            }
-            return Err(self.log_failure(EventKind::MapStateFailed, failure));
         }
         self.log(EventKind::MapStateSucceeded, EventDetails::default())?;
         Ok(Value::Array(outputs))
@@ -86,23 +74,27 @@ impl Visit<'_> {
     ) -> Result<futures::future::LocalBoxFuture<'m, Iteration>, TaskFailure> {
         let context = item_context(index, &item);
         let input = self.select(map, item, &context)?;
-        self.log_iteration(EventKind::MapIterationStarted, index)?;
         let prefix = format!("{}.item[{index}].", self.place.path);
-        let frame = self.frame.inner(prefix, Some(context));
+        let frame = Box::new(self.frame.inner(prefix, Some(context)));
+        let started = EventKind::MapIterationStarted;
+        frame.log(&self.place, started, of_iteration(index))?;
+        // Dropped after the states of this iteration, and before the next iteration.
+        let guard = Guard {
+            frame,
+            place: self.place.clone(),
+            says: Some((EventKind::MapIterationAborted, of_iteration(index))),
+        };
         Ok(Box::pin(async move {
-            let result = run_workflow(&frame, &map.processor, &map.processor.start_at, Arc::new(input)).await;
-            (frame.previous.get(), result)
+            let input = Arc::new(input);
+            let result = run_workflow(&guard.frame, &map.processor, &map.processor.start_at, input).await;
+            let previous = guard.frame.previous.get();
+            guard.disarm();
+            (previous, result)
         }))
     }
 
     fn log_iteration(&self, kind: EventKind, index: usize) -> Result<(), TaskFailure> {
-        self.log(
-            kind,
-            EventDetails {
-                index: Some(index),
-                ..EventDetails::default()
-            },
-        )
+        self.log(kind, of_iteration(index))
     }
 
     /// The items that the state itself has: `Items`, or its input.
@@ -115,10 +107,7 @@ impl Visit<'_> {
         match (items, &map.items) {
             (Value::Array(items), _) => Ok(items),
             (other, Some(template)) => Err(bench.wrong(template, "Items", "an array", &other)),
-            (other, None) => {
-                let input = Template::Literal(Value::Null);
-                Err(bench.wrong(&input, "Items", "an array", &other))
-            }
+            (other, None) => Err(bench.wrong_input("Map state input must be an array but was", &other)),
         }
     }
 
@@ -148,6 +137,13 @@ impl Visit<'_> {
         let selected = selected?;
         self.check_size("an item", &selected)?;
         Ok(selected)
+    }
+}
+
+fn of_iteration(index: usize) -> EventDetails {
+    EventDetails {
+        index: Some(index),
+        ..EventDetails::default()
     }
 }
 

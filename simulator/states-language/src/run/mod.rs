@@ -9,6 +9,7 @@ mod wait;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -121,6 +122,11 @@ impl Frame {
             prefix,
             map_context: map_context.or_else(|| self.map_context.clone()),
         }
+    }
+
+    /// Whether it is the frame of a branch or an iteration.
+    fn is_inner(&self) -> bool {
+        self.scope.outer.is_some()
     }
 
     pub(crate) fn log(&self, place: &Place, kind: EventKind, details: EventDetails) -> Result<(), TaskFailure> {
@@ -239,8 +245,9 @@ impl<'a> Visit<'a> {
 
     async fn run(&self) -> Result<Done<'a>, TaskFailure> {
         let guard = Guard {
-            visit: self,
-            kind: self.kinds().aborted,
+            frame: self.frame,
+            place: self.place.clone(),
+            says: self.kinds().aborted.map(|kind| (kind, EventDetails::default())),
         };
         let result = match &self.state.kind {
             StateKind::Task(_) | StateKind::Parallel(_) | StateKind::Map(_) => self.work().await,
@@ -249,8 +256,15 @@ impl<'a> Visit<'a> {
             StateKind::Pass | StateKind::Succeed => self.complete(None),
             StateKind::Fail(fail) => Err(self.fail(fail)),
         };
-        guard.disarm();
+        if !result.as_ref().is_err_and(|failure| self.is_aborted_by(failure)) {
+            guard.disarm();
+        }
         result
+    }
+
+    /// Whether the state's own failure stops it too: a Task that fails its branch.
+    fn is_aborted_by(&self, failure: &TaskFailure) -> bool {
+        matches!(self.state.kind, StateKind::Task(_)) && self.frame.is_inner() && !failure.is_fatal()
     }
 
     /// Applies what was assigned: from here on, and not before, it can be read.
@@ -289,6 +303,7 @@ impl<'a> Visit<'a> {
                 StateKind::Map(map) => self.map(map).await,
                 _ => Err(TaskFailure::runtime("the state does no work")),
             };
+            let failed_kind = self.kinds().failed.filter(|_| attempt.is_err());
             let failure = match attempt.and_then(|result| self.complete(Some(result))) {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
@@ -296,7 +311,7 @@ impl<'a> Visit<'a> {
             let retrier = state
                 .retry
                 .iter()
-                .position(|retrier| retry::matches(&retrier.error_equals, &failure.error))
+                .position(|retrier| retry::handles(&retrier.error_equals, &failure))
                 .filter(|i| used[*i] < state.retry[*i].max_attempts);
             if let Some(i) = retrier {
                 let retrier = &state.retry[i];
@@ -312,10 +327,16 @@ impl<'a> Visit<'a> {
                 sleep(delay).await;
                 continue;
             }
+            // Only the last attempt is told of.
+            if let Some(kind) = failed_kind
+                && !failure.is_fatal()
+            {
+                self.log(kind, EventDetails::default())?;
+            }
             let catcher = state
                 .catch
                 .iter()
-                .find(|catcher| retry::matches(&catcher.error_equals, &failure.error));
+                .find(|catcher| retry::handles(&catcher.error_equals, &failure));
             return match catcher {
                 Some(catcher) => self.caught(catcher, &failure),
                 None => Err(failure),
@@ -369,12 +390,12 @@ impl<'a> Visit<'a> {
 
     fn fail(&self, fail: &crate::definition::Fail) -> TaskFailure {
         let mut bench = self.bench(Extra::Nothing);
-        let mut text = |template: &Option<Template>, field| match template {
-            Some(template) => bench.text(template, field),
-            None => Ok(String::new()),
+        let mut text = |template: &Option<Template>, field| {
+            let text = template.as_ref().map(|template| bench.text(template, field));
+            text.transpose()
         };
         match (text(&fail.error, "Error"), text(&fail.cause, "Cause")) {
-            (Ok(error), Ok(cause)) => TaskFailure { error, cause },
+            (Ok(error), Ok(cause)) => TaskFailure::given(error, cause),
             (Err(failure), _) | (_, Err(failure)) => failure,
         }
     }
@@ -415,6 +436,11 @@ impl<'a> Visit<'a> {
 
     fn kinds(&self) -> Kinds {
         use EventKind as E;
+        let failed = match self.state.kind {
+            StateKind::Parallel(_) => Some(E::ParallelStateFailed),
+            StateKind::Map(_) => Some(E::MapStateFailed),
+            _ => None,
+        };
         let (entered, exited, aborted) = match self.state.kind {
             StateKind::Task(_) => (E::TaskStateEntered, Some(E::TaskStateExited), Some(E::TaskStateAborted)),
             StateKind::Choice(_) => (E::ChoiceStateEntered, Some(E::ChoiceStateExited), None),
@@ -433,6 +459,7 @@ impl<'a> Visit<'a> {
             entered,
             exited,
             aborted,
+            failed,
         }
     }
 
@@ -453,14 +480,16 @@ impl<'a> Visit<'a> {
 
     fn context(&self) -> JValue {
         let run = &self.frame.run;
-        let state = json::object([
+        let mut state = vec![
             ("EnteredTime".to_owned(), JValue::from(rfc3339(self.entered))),
             ("Name".to_owned(), JValue::from(self.state.name.as_str())),
-            ("RetryCount".to_owned(), JValue::from(self.retries.get())),
-        ]);
+        ];
+        if matches!(self.state.kind, StateKind::Task(_) | StateKind::Map(_)) {
+            state.push(("RetryCount".to_owned(), JValue::from(self.retries.get())));
+        }
         let mut fields = vec![
             ("Execution".to_owned(), run.execution_context.clone()),
-            ("State".to_owned(), state),
+            ("State".to_owned(), json::object(state)),
             ("StateMachine".to_owned(), run.machine_context.clone()),
         ];
         if let Some(token) = self.token.borrow().as_deref() {
@@ -480,25 +509,27 @@ struct Kinds {
     entered: EventKind,
     exited: Option<EventKind>,
     aborted: Option<EventKind>,
+    failed: Option<EventKind>,
 }
 
-/// Says that a state was stopped, when its future is dropped before it is done.
-struct Guard<'g, 'a> {
-    visit: &'g Visit<'a>,
-    kind: Option<EventKind>,
+/// Says that a state or an iteration was stopped, when its future is dropped before it is done.
+struct Guard<F: Deref<Target = Frame>> {
+    frame: F,
+    place: Place,
+    says: Option<(EventKind, EventDetails)>,
 }
 
-impl Guard<'_, '_> {
+impl<F: Deref<Target = Frame>> Guard<F> {
     fn disarm(mut self) {
-        self.kind = None;
+        self.says = None;
     }
 }
 
-impl Drop for Guard<'_, '_> {
+impl<F: Deref<Target = Frame>> Drop for Guard<F> {
     fn drop(&mut self) {
-        if let Some(kind) = self.kind {
+        if let Some((kind, details)) = self.says.take() {
             // A full history has no room for it, and nobody is left who could be told.
-            let _ = self.visit.log(kind, EventDetails::default());
+            let _ = self.frame.log(&self.place, kind, details);
         }
     }
 }
@@ -586,22 +617,28 @@ impl<'a> Bench<'_, 'a> {
 
     /// The failure for a value that its field cannot take.
     fn wrong(&self, template: &Template, field: &str, expected: &str, value: &Value) -> TaskFailure {
-        let mut shown = value.to_string();
-        if shown.len() > 100 {
-            shown = shown.chars().take(100).chain("…".chars()).collect();
-        }
-        let problem = format!("returned {shown}, where {expected} is needed");
+        let problem = format!("returned {}, where {expected} is needed", shortened(value));
         self.problem(template.source().unwrap_or_default(), field, &problem)
+    }
+
+    /// The failure for an input that is at fault itself: no field has a part in it.
+    fn wrong_input(&self, problem: &str, input: &Value) -> TaskFailure {
+        self.evaluation_failed(format!("{problem}: {}", shortened(input)), None)
     }
 
     fn problem(&self, source: &str, field: &str, problem: &str) -> TaskFailure {
         let state = &self.visit.state.name;
-        let failure = TaskFailure::query(format!(
+        let cause = format!(
             "An error occurred while executing the state '{state}'. The JSONata expression \
              '{source}' specified for the field '{field}' {problem}."
-        ));
+        );
+        self.evaluation_failed(cause, Some(field))
+    }
+
+    fn evaluation_failed(&self, cause: String, field: Option<&str>) -> TaskFailure {
+        let failure = TaskFailure::query(cause);
         let details = EventDetails {
-            location: Some(field.to_owned()),
+            location: field.map(str::to_owned),
             ..EventDetails::failure(&failure)
         };
         match self.visit.log(EventKind::EvaluationFailed, details) {
@@ -620,4 +657,13 @@ impl<'a> Bench<'_, 'a> {
             functions::evaluator(&visit.frame.run.host, context)
         })
     }
+}
+
+/// A value's JSON, as much of it as a person needs.
+fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    if text.len() <= 100 {
+        return text;
+    }
+    text.chars().take(100).chain("…".chars()).collect()
 }

@@ -40,8 +40,7 @@ impl Visit<'_> {
             match result {
                 Ok(output) => outputs[i] = Arc::unwrap_or_clone(output),
                 Err(failure) => {
-                    drop(running);
-                    return Err(self.log_failure(EventKind::ParallelStateFailed, failure));
+                    return Err(failure);
                 }
             }
         }

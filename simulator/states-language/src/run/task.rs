@@ -1,19 +1,21 @@
 //! Task: one attempt, with or without a token.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Extra, Visit};
 use crate::definition::Task;
-use crate::errors::{TaskFailure, names};
+use crate::errors::TaskFailure;
 use crate::history::{EventDetails, EventKind};
-use crate::host::TaskCall;
+use crate::host::{Submission, TaskCall};
 use crate::integration::Integration;
-use crate::tokens::OpenToken;
+use crate::tokens::{self, OpenToken};
 
 /// How long a Task without `TimeoutSeconds` may take, in seconds.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 99_999_999;
@@ -22,7 +24,15 @@ impl Visit<'_> {
     pub(super) async fn task(&self, task: &Task) -> Result<Value, TaskFailure> {
         let run = &self.frame.run;
         let token = (task.integration == Integration::WaitForTaskToken).then(|| run.tokens.open(&run.host.uuid()));
-        *self.token.borrow_mut() = token.as_ref().map(|open| open.token().to_owned());
+        *self.token.borrow_mut() = match task.integration {
+            Integration::RequestResponse => None,
+            Integration::Sync => {
+                let event = run.journal.last();
+                let visit = format!("{} {} {event}", run.identity.arn, self.place.path);
+                Some(tokens::unanswerable(&visit))
+            }
+            Integration::WaitForTaskToken => token.as_ref().map(|open| open.token().to_owned()),
+        };
         let mut bench = self.bench(Extra::Nothing);
         let arguments = match &task.arguments {
             Some(template) => bench.evaluate(template, "Arguments")?,
@@ -49,6 +59,11 @@ impl Visit<'_> {
         };
         self.log(EventKind::TaskScheduled, details(Some(&arguments)))?;
         self.log(EventKind::TaskStarted, details(None))?;
+        let submission = Submission::default();
+        let with_output = |output: Option<Value>| EventDetails {
+            output: output.map(Arc::new),
+            ..details(None)
+        };
         let call = run.host.task(TaskCall {
             execution_arn: run.identity.arn.clone(),
             state_name: self.state.name.clone(),
@@ -59,21 +74,17 @@ impl Visit<'_> {
             attempt,
             timeout: limit,
             task_token: token.as_ref().map(|open| open.token().to_owned()),
+            submission: submission.clone(),
         });
         let answer = match &token {
             Some(token) => {
                 let heartbeat = heartbeat.map(Duration::from_secs);
-                self.answer_by_token(token, call, limit, heartbeat).await
+                self.answer_by_token(token, call, limit, heartbeat, &with_output).await
             }
-            None => {
-                if task.integration == Integration::Sync {
-                    self.log(EventKind::TaskSubmitted, details(None))?;
-                }
-                match timeout(limit, call).await {
-                    Ok(answer) => answer.map_err(Ended::Failed),
-                    Err(_) => Err(Ended::timed_out(limit)),
-                }
+            None if task.integration == Integration::Sync => {
+                self.answer_of_job(&submission, call, limit, &with_output).await
             }
+            None => in_time(timeout(limit, call).await),
         };
         drop(token);
         let result = match answer {
@@ -89,15 +100,33 @@ impl Visit<'_> {
         if let Err(failure) = self.check_size("the result", &result) {
             return Err(self.log_failure(EventKind::TaskFailed, failure));
         }
-        let output = Some(Arc::new(result.clone()));
-        self.log(
-            EventKind::TaskSucceeded,
-            EventDetails {
-                output,
-                ..details(None)
-            },
-        )?;
+        self.log(EventKind::TaskSucceeded, with_output(Some(result.clone())))?;
         Ok(result)
+    }
+
+    /// Starts a job, and waits for its end.
+    async fn answer_of_job(
+        &self,
+        submission: &Submission,
+        call: LocalBoxFuture<'_, Result<Value, TaskFailure>>,
+        limit: Duration,
+        with_output: impl Fn(Option<Value>) -> EventDetails,
+    ) -> Result<Value, Ended> {
+        let mut end = pin!(timeout(limit, call));
+        let ended = tokio::select! {
+            biased;
+            () = submission.wait() => None,
+            answer = &mut end => Some(in_time(answer)),
+        };
+        let output = submission.output();
+        if output.is_some() || matches!(ended, Some(Ok(_))) {
+            self.log(EventKind::TaskSubmitted, with_output(output))
+                .map_err(Ended::HistoryFull)?;
+        }
+        match ended {
+            Some(answer) => answer,
+            None => in_time(end.await),
+        }
     }
 
     /// Makes the call that hands out the token, and waits for the token to come back.
@@ -107,6 +136,7 @@ impl Visit<'_> {
         mut call: LocalBoxFuture<'_, Result<Value, TaskFailure>>,
         limit: Duration,
         heartbeat: Option<Duration>,
+        with_output: impl Fn(Option<Value>) -> EventDetails,
     ) -> Result<Value, Ended> {
         let deadline = Instant::now() + limit;
         let mut called = false;
@@ -117,28 +147,33 @@ impl Visit<'_> {
                 biased;
                 answer = token.answered() => return answer.map_err(Ended::Failed),
                 called_back = &mut call, if !called => {
-                    called_back.map_err(Ended::Failed)?;
+                    let output = called_back.map_err(Ended::Failed)?;
                     called = true;
-                    self.log(EventKind::TaskSubmitted, EventDetails::default())
+                    self.log(EventKind::TaskSubmitted, with_output(Some(output)))
                         .map_err(Ended::HistoryFull)?;
                 }
                 () = sleep_until(wake) => {
                     let now = Instant::now();
                     if now >= deadline {
-                        return Err(Ended::timed_out(limit));
+                        return Err(Ended::TimedOut(TaskFailure::timeout()));
                     }
                     // A heartbeat may have come while this slept.
                     if let (Some(longest), Some(last)) = (heartbeat, token.last_heartbeat())
                         && now >= last + longest
                     {
-                        return Err(Ended::TimedOut(TaskFailure::new(
-                            names::HEARTBEAT_TIMEOUT,
-                            format!("no heartbeat for {} s", longest.as_secs()),
-                        )));
+                        return Err(Ended::TimedOut(TaskFailure::missed_heartbeat()));
                     }
                 }
             }
         }
+    }
+}
+
+/// An answer, if it came before the timeout did.
+fn in_time(answer: Result<Result<Value, TaskFailure>, Elapsed>) -> Result<Value, Ended> {
+    match answer {
+        Ok(answer) => answer.map_err(Ended::Failed),
+        Err(_) => Err(Ended::TimedOut(TaskFailure::timeout())),
     }
 }
 
@@ -147,11 +182,4 @@ enum Ended {
     Failed(TaskFailure),
     TimedOut(TaskFailure),
     HistoryFull(TaskFailure),
-}
-
-impl Ended {
-    fn timed_out(limit: Duration) -> Self {
-        let cause = format!("not done after {} s", limit.as_secs());
-        Self::TimedOut(TaskFailure::new(names::TIMEOUT, cause))
-    }
 }

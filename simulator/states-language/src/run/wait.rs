@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::{Done, Extra, Visit};
 use crate::definition::Wait;
 use crate::errors::TaskFailure;
+use crate::time;
+
+/// The longest wait that Step Functions begins, in days: as many seconds as 32 bits hold.
+const LONGEST_DAYS: u64 = 24_855;
 
 impl<'a> Visit<'a> {
     pub(super) async fn wait(&self, wait: &'a Wait) -> Result<Done<'a>, TaskFailure> {
@@ -16,7 +19,7 @@ impl<'a> Visit<'a> {
             Wait::Seconds(template) => Duration::from_secs(bench.whole(template, "Seconds", 0)?),
             Wait::Timestamp(template) => {
                 let text = bench.text(template, "Timestamp")?;
-                let Ok(moment) = text.parse::<Timestamp>() else {
+                let Some(moment) = time::moment(&text) else {
                     let expected = "a moment in RFC 3339";
                     return Err(bench.wrong(template, "Timestamp", expected, &text.into()));
                 };
@@ -25,6 +28,12 @@ impl<'a> Visit<'a> {
             }
         };
         drop(bench);
+        if duration.as_secs() > LONGEST_DAYS * 24 * 60 * 60 {
+            return Err(TaskFailure::runtime(format!(
+                "An error occurred while executing the state '{}'. A wait is {LONGEST_DAYS} days at most.",
+                self.state.name
+            )));
+        }
         sleep(duration).await;
         self.complete(None)
     }

@@ -210,6 +210,25 @@ async fn reader_and_writer_fail_under_their_own_names() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_negative_number_of_items_fails_the_reader() {
+    for most in [json!(-1), json!("{% -1 %}"), json!("{% '3' %}"), json!(1.5)] {
+        let host = Scripted::new();
+        let reader = json!({"ItemReader": {"Resource": "arn:test:read", "ReaderConfig": {"MaxItems": most}}});
+        let result = run(&host, definition("M", map(reader)), json!({})).await;
+        let ExecutionStatus::Failed { error, cause } = &result.status else {
+            panic!("{:?}", result.status)
+        };
+        assert_eq!(error, "States.ItemReaderFailed", "{most}");
+        assert!(cause.contains("MaxItems"), "{cause}");
+        assert_eq!(
+            kinds(&result)[3..],
+            ["MapRunStarted", "MapRunFailed", "MapStateFailed", "ExecutionFailed"]
+        );
+        assert!(host.reads.borrow().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn items_go_in_batches() {
     let host = Scripted::new().on("t", vec![ok(json!(1))]);
     let states = map(

@@ -122,22 +122,38 @@ async fn a_task_that_takes_too_long_times_out() {
         .iter()
         .find(|e| e.kind.name() == "TaskTimedOut")
         .expect("the event");
-    assert_eq!(timed_out.details.error.as_deref(), Some("States.Timeout"));
+    let details = &timed_out.details;
+    assert_eq!(
+        (details.error.as_deref(), details.cause.as_deref()),
+        (Some("States.Timeout"), None)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn data_limit_is_caught_only_by_name() {
+async fn a_timeout_has_an_empty_cause() {
+    let host = Scripted::new().on("t", vec![after(61, Ok(json!(1)))]);
+    let catch = json!([{"ErrorEquals": ["States.Timeout"], "Next": "C"}]);
+    let states = json!({"T": task("t", json!({"TimeoutSeconds": 60, "Catch": catch})), "C": {"Type": "Succeed"}});
+    let out = output(&host, "T", states, json!({})).await;
+    assert_eq!(out, json!({"Error": "States.Timeout", "Cause": ""}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_is_too_large_is_caught_by_name_and_by_the_wildcards() {
     let big = json!("x".repeat(262_143));
     let catch = |name: &str| {
         json!({
         "T": task("t", json!({"Catch": [{"ErrorEquals": [name], "Next": "C"}]})), "C": {"Type": "Succeed"}})
     };
     let host = Scripted::new().on("t", vec![ok(big)]);
-    let (error, cause) = failure(&host, "T", catch("States.ALL"), json!({})).await;
+    // The guide says that States.ALL does not; Step Functions does.
+    for name in ["States.ALL", "States.TaskFailed", "States.DataLimitExceeded"] {
+        let out = output(&host, "T", catch(name), json!({})).await;
+        assert_eq!(out["Error"], "States.DataLimitExceeded", "{name}");
+        assert!(out["Cause"].as_str().unwrap().contains("262145 bytes"), "{out}");
+    }
+    let (error, _) = failure(&host, "T", catch("Other"), json!({})).await;
     assert_eq!(error, "States.DataLimitExceeded");
-    assert!(cause.contains("262145 bytes"), "{cause}");
-    let out = output(&host, "T", catch("States.DataLimitExceeded"), json!({})).await;
-    assert_eq!(out["Error"], "States.DataLimitExceeded");
     let fits = Scripted::new().on("t", vec![ok(json!("x".repeat(262_142)))]);
     assert!(output(&fits, "T", catch("States.ALL"), json!({})).await.is_string());
 }
@@ -243,10 +259,35 @@ async fn a_token_brings_a_failure() {
     let more = json!({"Catch": [{"ErrorEquals": ["Declined"], "Next": "C"}]});
     let (_, status) = with_token(more, async |host: Rc<Scripted>| {
         sleep(Duration::from_secs(5)).await;
-        assert_eq!(host.tokens.send_failure(&host.token(0), "Declined", "no"), Ok(()));
+        assert_eq!(
+            host.tokens.send_failure(&host.token(0), Some("Declined"), Some("no")),
+            Ok(())
+        );
     })
     .await;
     assert_eq!(status, succeeded(json!({"Error": "Declined", "Cause": "no"})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_without_error_and_cause_has_nulls_and_is_caught_by_the_wildcards() {
+    for (name, is_caught) in [("States.ALL", true), ("States.TaskFailed", true), ("Declined", false)] {
+        let more = json!({"Catch": [{"ErrorEquals": [name], "Next": "C"}]});
+        let (host, status) = with_token(more, async |host: Rc<Scripted>| {
+            sleep(Duration::from_secs(5)).await;
+            assert_eq!(host.tokens.send_failure(&host.token(0), None, None), Ok(()));
+        })
+        .await;
+        if is_caught {
+            assert_eq!(status, succeeded(json!({"Error": null, "Cause": null})), "{name}");
+        } else {
+            let (error, cause) = (String::new(), String::new());
+            assert_eq!(status, ExecutionStatus::Failed { error, cause });
+        }
+        let events = host.events.borrow();
+        let failed = events.iter().find(|e| e.kind.name() == "TaskFailed");
+        let details = &failed.expect("the event").details;
+        assert_eq!((&details.error, &details.cause), (&None, &None));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,7 +297,10 @@ async fn a_late_answer_is_refused() {
         let token = host.token(0);
         assert!(!host.tokens.is_open(&token));
         assert_eq!(host.tokens.send_success(&token, "1"), Err(TokenError::TaskTimedOut));
-        assert_eq!(host.tokens.send_failure(&token, "E", ""), Err(TokenError::TaskTimedOut));
+        assert_eq!(
+            host.tokens.send_failure(&token, Some("E"), None),
+            Err(TokenError::TaskTimedOut)
+        );
         assert_eq!(host.tokens.send_heartbeat(&token), Err(TokenError::TaskTimedOut));
         let unknown = format!("{token}0");
         assert_eq!(
@@ -290,11 +334,37 @@ async fn heartbeats_keep_a_task_alive_until_they_stop() {
         }
     })
     .await;
-    assert_eq!(
-        status,
-        succeeded(json!({"Error": "States.HeartbeatTimeout", "Cause": "no heartbeat for 10 s"}))
-    );
+    assert_eq!(status, succeeded(json!({"Error": "States.Timeout", "Cause": ""})));
     assert_eq!(host.elapsed_ms(), 37_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missed_heartbeat_is_a_timeout_which_may_be_named_by_its_narrower_name() {
+    for (name, is_caught) in [
+        ("States.HeartbeatTimeout", true),
+        ("States.Timeout", true),
+        ("States.ALL", true),
+        ("States.TaskFailed", false),
+    ] {
+        let catch = json!([{"ErrorEquals": [name], "Next": "C"}]);
+        let more = json!({"TimeoutSeconds": 1000, "HeartbeatSeconds": 10, "Catch": catch});
+        let (host, status) = with_token(more, async |_| {}).await;
+        if is_caught {
+            let timeout = json!({"Error": "States.Timeout", "Cause": ""});
+            assert_eq!(status, succeeded(timeout), "{name}");
+        } else {
+            let (error, cause) = ("States.Timeout".to_owned(), String::new());
+            assert_eq!(status, ExecutionStatus::Failed { error, cause }, "{name}");
+        }
+        assert_eq!(host.elapsed_ms(), 10_000, "{name}");
+        let events = host.events.borrow();
+        let timed_out = events.iter().find(|e| e.kind.name() == "TaskTimedOut");
+        let details = &timed_out.expect("the event").details;
+        assert_eq!(
+            (details.error.as_deref(), details.cause.as_deref()),
+            (Some("States.Timeout"), None)
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,4 +413,23 @@ async fn a_parallel_is_retried_as_a_whole() {
         {"StartAt": "A", "States": {"A": task("a", json!({}))}}, {"StartAt": "B", "States": {"B": task("b", json!({}))}}]}});
     assert_eq!(output(&host, "P", states, json!({})).await, json!(["a", "b"]));
     assert_eq!(host.times("a"), [0, 5000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_last_attempt_of_a_parallel_or_map_writes_that_it_failed() {
+    let workflow = |name: &str| json!({"StartAt": name, "States": {name: {"Type": "Fail", "Error": "E"}}});
+    let retry = json!([{"ErrorEquals": ["E"], "MaxAttempts": 2}]);
+    let parallel = json!({"Type": "Parallel", "End": true, "Retry": retry, "Branches": [workflow("B")]});
+    let map = json!({"Type": "Map", "End": true, "Retry": retry, "ItemProcessor": workflow("I")});
+    for (kind, state) in [("Parallel", parallel), ("Map", map)] {
+        let result = run(&Scripted::new(), definition("S", json!({"S": state})), json!([1])).await;
+        let of_state: Vec<_> = result.history.iter().filter(|e| &*e.path == "S").collect();
+        let kinds: Vec<_> = of_state.iter().map(|e| e.kind.name()).collect();
+        let (started, failed) = (format!("{kind}StateStarted"), format!("{kind}StateFailed"));
+        let count = |name: &str| kinds.iter().filter(|kind| **kind == name).count();
+        assert_eq!((count(&started), count(&failed)), (3, 1), "{kinds:?}");
+        let last = of_state.last().expect("an event");
+        assert_eq!(last.kind.name(), failed);
+        assert_eq!((&last.details.error, &last.details.cause), (&None, &None));
+    }
 }

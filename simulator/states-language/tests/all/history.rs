@@ -1,10 +1,11 @@
 //! The history, its limit, and the ends of an execution that no state decides.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::common::*;
-use serde_json::json;
-use states_language::{ExecutionStatus, HISTORY_LIMIT};
+use serde_json::{Value, json};
+use states_language::{ExecutionResult, ExecutionStatus, HISTORY_LIMIT, TaskFailure};
 use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
@@ -12,10 +13,7 @@ async fn events_are_those_of_aws() {
     let host = Scripted::new()
         .on(
             "t",
-            vec![
-                after(3, Err(states_language::TaskFailure::new("E", "c"))),
-                ok(json!({"r": 1})),
-            ],
+            vec![after(3, Err(TaskFailure::new("E", "c"))), ok(json!({"r": 1}))],
         )
         .on("s.sync:2", vec![ok(json!(2))]);
     let states = json!({
@@ -61,8 +59,8 @@ async fn events_are_those_of_aws() {
         ]
     );
     assert_eq!(result.transitions, 8, "seven states and a retry");
-    let ids: Vec<(u64, u64)> = result.history.iter().map(|e| (e.id, e.previous)).collect();
-    assert_eq!(ids, (1..=28).map(|id| (id, id - 1)).collect::<Vec<_>>());
+    let ids: Vec<u64> = result.history.iter().map(|e| e.id).collect();
+    assert_eq!(ids, (1..=28).collect::<Vec<_>>());
     let failed = &result.history[4];
     assert_eq!(
         (
@@ -85,6 +83,71 @@ async fn events_are_those_of_aws() {
     );
     assert_eq!(&*result.history[21].path, "P.branch[0].In");
     assert_eq!(host.events.borrow().len(), result.history.len(), "all were observed");
+}
+
+/// The events in order, each with the number of the one that led to it.
+fn chain(result: &ExecutionResult) -> Vec<(&'static str, u64)> {
+    result.history.iter().map(|e| (e.kind.name(), e.previous)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_state_follows_from_nothing_and_a_success_leads_to_nothing() {
+    let processor = json!({"StartAt": "I", "States": {"I": {"Type": "Pass", "End": true}}});
+    let states = json!({"M": {"Type": "Map", "ItemProcessor": processor, "End": true}});
+    let result = run(&Scripted::new(), definition("M", states), json!([1])).await;
+    assert_eq!(
+        chain(&result),
+        [
+            ("ExecutionStarted", 0),
+            ("MapStateEntered", 0),
+            ("MapStateStarted", 2),
+            ("MapIterationStarted", 3),
+            ("PassStateEntered", 4),
+            ("PassStateExited", 5),
+            ("MapIterationSucceeded", 6),
+            ("MapStateSucceeded", 7),
+            ("MapStateExited", 7),
+            ("ExecutionSucceeded", 9),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn iterations_follow_from_the_start_of_their_map_and_are_aborted_though_they_did_nothing() {
+    let processor = json!({"StartAt": "I", "States": {"I": {"Type": "Fail", "Error": "E"}}});
+    let states = json!({"M": {"Type": "Map", "ItemProcessor": processor, "End": true}});
+    let result = run(&Scripted::new(), definition("M", states), json!([1, 2])).await;
+    assert_eq!(
+        chain(&result)[2..],
+        [
+            ("MapStateStarted", 2),
+            ("MapIterationStarted", 3),
+            ("MapIterationStarted", 3),
+            ("FailStateEntered", 4),
+            ("MapIterationFailed", 6),
+            ("MapIterationAborted", 5),
+            ("MapStateFailed", 6),
+            ("ExecutionFailed", 9),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_failure_follows_from_the_task_that_failed() {
+    let host = Scripted::new().on("t", vec![err("E")]);
+    let processor = json!({"StartAt": "T", "States": {"T": task("t", json!({}))}});
+    let states = json!({"M": {"Type": "Map", "ItemProcessor": processor, "End": true}});
+    let result = run(&host, definition("M", states), json!([1])).await;
+    assert_eq!(
+        chain(&result)[7..],
+        [
+            ("TaskFailed", 7),
+            ("TaskStateAborted", 8),
+            ("MapIterationFailed", 8),
+            ("MapStateFailed", 8),
+            ("ExecutionFailed", 11),
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,4 +260,39 @@ async fn the_same_host_gives_the_same_history() {
             .collect()
     }
     assert_eq!(once().await, once().await);
+}
+
+/// What a Task with this resource writes of its submission: when, in seconds, and with which output.
+async fn submission(host: &Rc<Scripted>, resource: &str) -> Option<(i64, Option<Value>)> {
+    let definition = definition("T", json!({"T": task(resource, json!({"TimeoutSeconds": 60}))}));
+    let result = run(host, definition, json!({})).await;
+    let event = result.history.iter().find(|e| e.kind.name() == "TaskSubmitted")?;
+    assert_eq!(event.details.resource, Some(format!("arn:test:{resource}")));
+    let started = result.history[0].timestamp;
+    let output = event.details.output.as_deref().cloned();
+    Some((event.timestamp.as_second() - started.as_second(), output))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submission_has_the_answer_of_the_call() {
+    let answer = json!({"MessageId": "1"});
+    let host = Scripted::new().on("ask.waitForTaskToken", vec![after(2, Ok(answer.clone()))]);
+    let submitted = submission(&host, "ask.waitForTaskToken").await;
+    assert_eq!(submitted, Some((2, Some(answer))));
+
+    let job = json!({"ExecutionArn": "arn"});
+    for outcome in [Ok(json!(1)), Err(TaskFailure::new("E", "")), Ok(json!("too late"))] {
+        let seconds = if outcome == Ok(json!("too late")) { 61 } else { 5 };
+        let host = Scripted::new().on("a.sync", vec![after(seconds, outcome)]);
+        *host.job.borrow_mut() = Some(job.clone());
+        assert_eq!(submission(&host, "a.sync").await, Some((0, Some(job.clone()))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_start_nobody_tells_was_submitted_if_it_ends_well() {
+    let host = Scripted::new().on("a.sync", vec![after(5, Ok(json!(1)))]);
+    assert_eq!(submission(&host, "a.sync").await, Some((5, None)));
+    let host = Scripted::new().on("a.sync", vec![after(5, Err(TaskFailure::new("E", "")))]);
+    assert_eq!(submission(&host, "a.sync").await, None);
 }

@@ -394,6 +394,13 @@ fn every_planted_defect_is_found_where_it_is() {
             "Timestamp",
             "RFC 3339",
         ),
+        (
+            "/States/W",
+            json!({"Type": "Wait", "Timestamp": "2026-01-01 00:00:00Z", "Next": "P"}),
+            "W",
+            "Timestamp",
+            "RFC 3339",
+        ),
         ("/States/C/Choices", json!([]), "C", "Choices", "at least one rule"),
         (
             "/States/C/Choices/0/Condition",
@@ -759,20 +766,6 @@ fn every_planted_defect_is_found_where_it_is() {
             "`$inner` is assigned nowhere that",
         ),
         (
-            "/States/P/Branches/0/States/B0/Assign",
-            json!({"v": 1}),
-            "P.branch[0].B0",
-            "Assign",
-            "`$v` is assigned by `T` in an outer scope",
-        ),
-        (
-            "/States/M/ItemProcessor/States/I/Assign",
-            json!({"e": 1}),
-            "M.item.I",
-            "Assign",
-            "`$e` is assigned by `T` in an outer scope",
-        ),
-        (
             "/States/D/ItemProcessor/States/X/Output",
             json!("{% $v %}"),
             "D.item.X",
@@ -804,6 +797,17 @@ fn every_planted_defect_is_found_where_it_is() {
             found,
             "{pointer} = {value}: no error at `{state}` `{field}` with `{message}` in {errors:#?}"
         );
+    }
+}
+
+#[test]
+fn an_inner_scope_may_assign_a_name_of_an_outer_one() {
+    for pointer in [
+        "/States/P/Branches/0/States/B0/Assign",
+        "/States/M/ItemProcessor/States/I/Assign",
+        "/States/D/ItemProcessor/States/X/Assign",
+    ] {
+        assert_eq!(planted(pointer, json!({"v": 1})), [], "{pointer}");
     }
 }
 

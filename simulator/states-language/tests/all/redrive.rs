@@ -15,7 +15,8 @@ fn counts() -> Value {
                 "Type": "Pass", "Assign": { "n": "{% $states.input.n + 1 %}" }, "Output": "counted", "Next": "Wait",
             },
             "Wait": { "Type": "Wait", "Seconds": 60, "Next": "Tell" },
-            "Tell": { "Type": "Pass", "Output": { "n": "{% $n %}", "input": "{% $states.input %}" }, "End": true },
+            "Tell": { "Type": "Pass", "Output": { "n": "{% $n %}", "input": "{% $states.input %}",
+                "redrives": "{% $states.context.Execution.RedriveCount %}", "at": "{% $states.context.Execution.RedriveTime %}" }, "End": true },
         }),
     )
 }
@@ -43,7 +44,10 @@ async fn one_that_was_stopped_goes_on_with_its_variables_and_its_input() {
     let ExecutionStatus::Succeeded { output } = &redriven.status else {
         panic!("{:?}", redriven.status)
     };
-    assert_eq!(*output, json!({ "n": 2, "input": "counted" }));
+    assert_eq!(
+        *output,
+        json!({ "n": 2, "input": "counted", "redrives": 1, "at": "2026-01-01T00:00:05.000Z" })
+    );
     assert!(redriven.unfinished.is_none());
     // What was written before stays, and what was done before is not done again.
     assert_eq!(redriven.history[events].kind, EventKind::ExecutionRedriven);

@@ -55,12 +55,27 @@ async fn wait_refuses_what_is_no_time() {
         ("Seconds", "{% -1 %}"),
         ("Seconds", "{% 'x' %}"),
         ("Timestamp", "{% 'soon' %}"),
+        ("Timestamp", "{% '2026-01-01 00:00:00Z' %}"),
     ] {
         let states = json!({"A": {"Type": "Wait", field: value, "End": true}});
         let (error, cause) = failure(&Scripted::new(), "A", states, json!({})).await;
         assert_eq!(error, "States.QueryEvaluationError");
         assert!(cause.contains(field), "{cause}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_more_than_24855_days_is_a_runtime_error() {
+    let host = Scripted::new();
+    let states = |field: &str| json!({"A": {"Type": "Wait", field: "{% $states.input %}", "End": true}});
+    let days = |days: u64| json!(days * 24 * 60 * 60);
+    for (field, input) in [("Seconds", days(24_856)), ("Timestamp", json!("2096-01-01T00:00:00Z"))] {
+        let (error, cause) = failure(&host, "A", states(field), input).await;
+        assert_eq!(error, "States.Runtime");
+        assert!(cause.contains("'A'") && cause.contains("24855 days"), "{cause}");
+        assert_eq!(host.elapsed_ms(), 0, "{field}");
+    }
+    output(&host, "A", states("Seconds"), days(24_855)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,11 +108,18 @@ async fn choice_without_match_is_a_runtime_error_that_nothing_catches() {
         }}], "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]},
         "Caught": {"Type": "Succeed"}
     });
-    let (error, cause) = failure(&Scripted::new(), "P", states, json!({})).await;
+    let host = Scripted::new();
+    let (error, cause) = failure(&host, "P", states, json!({})).await;
     assert_eq!(error, "States.Runtime");
     assert!(
         cause.contains("'C'") && cause.contains("does not point to a next state"),
         "{cause}"
+    );
+    let kinds: Vec<_> = host.events.borrow().iter().map(|e| e.kind.name()).collect();
+    assert_eq!(
+        kinds[3..],
+        ["ChoiceStateEntered", "ExecutionFailed"],
+        "no state is told of that"
     );
 }
 
@@ -189,14 +211,22 @@ async fn a_failing_branch_stops_its_siblings_at_once() {
     assert_eq!(host.elapsed_ms(), 3000);
     assert_eq!(host.times("second"), [2000]);
     assert_eq!(host.times("third"), Vec::<u128>::new());
-    let aborted: Vec<_> = result
-        .history
-        .iter()
-        .filter(|e| e.kind.name() == "TaskStateAborted")
-        .map(|e| e.path.to_string())
-        .collect();
-    assert_eq!(aborted, ["P.branch[0].Second"]);
-    assert!(kinds(&result).contains(&"ParallelStateFailed"));
+    let end: Vec<_> = result.history[14..].iter().map(|e| (e.kind.name(), &*e.path)).collect();
+    assert_eq!(
+        end,
+        [
+            ("TaskFailed", "P.branch[1].Bad"),
+            ("TaskStateAborted", "P.branch[1].Bad"),
+            ("TaskStateAborted", "P.branch[0].Second"),
+            ("ParallelStateFailed", "P"),
+            ("ParallelStateExited", "P"),
+            ("PassStateEntered", "Right"),
+            ("PassStateExited", "Right"),
+            ("ExecutionSucceeded", ""),
+        ]
+    );
+    let failed = &result.history[17].details;
+    assert_eq!((&failed.error, &failed.cause), (&None, &None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,41 +286,58 @@ async fn a_failing_iteration_stops_the_map() {
             after(10, Ok(json!(0))),
         ],
     );
-    let states = inline_map(json!({"MaxConcurrency": 2, "Catch": [{"ErrorEquals": ["Boom"], "Next": "Caught"}]}));
-    let result = run(&host, definition("M", states), json!([1, 2, 3])).await;
+    let states = inline_map(json!({"MaxConcurrency": 3, "Catch": [{"ErrorEquals": ["Boom"], "Next": "Caught"}]}));
+    let result = run(&host, definition("M", states), json!([1, 2, 3, 4])).await;
     assert_eq!(
         result.status,
         ExecutionStatus::Succeeded {
             output: json!({"Error": "Boom", "Cause": ""})
         }
     );
-    assert_eq!(host.times("t"), [0, 0], "the third was never started");
-    let map: Vec<_> = result
-        .history
+    assert_eq!(host.times("t"), [0, 0, 0], "the fourth was never started");
+    let failed = result.history.iter().position(|e| e.kind.name() == "TaskFailed");
+    let end: Vec<_> = result.history[failed.unwrap()..]
         .iter()
-        .filter(|e| e.kind.name().starts_with("MapI"))
-        .map(|e| (e.kind.name(), e.details.index.unwrap()))
+        .take(8)
+        .map(|e| (e.kind.name(), &*e.path, e.details.index))
         .collect();
     assert_eq!(
-        map,
+        end,
         [
-            ("MapIterationStarted", 0),
-            ("MapIterationStarted", 1),
-            ("MapIterationFailed", 1),
-            ("MapIterationAborted", 0)
+            ("TaskFailed", "M.item[1].T", None),
+            ("TaskStateAborted", "M.item[1].T", None),
+            ("MapIterationFailed", "M", Some(1)),
+            ("TaskStateAborted", "M.item[0].T", None),
+            ("MapIterationAborted", "M", Some(0)),
+            ("TaskStateAborted", "M.item[2].T", None),
+            ("MapIterationAborted", "M", Some(2)),
+            ("MapStateFailed", "M", None),
         ]
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn map_needs_an_array() {
-    let (error, cause) = failure(
-        &Scripted::new(),
-        "M",
-        json!({"M": inline_map(json!({}))["M"]}),
-        json!({"a": 1}),
-    )
-    .await;
-    assert_eq!(error, "States.QueryEvaluationError");
-    assert!(cause.contains("an array is needed"), "{cause}");
+async fn items_that_are_no_array_fail_the_map_with_a_location_unless_the_input_is_at_fault() {
+    for (more, location, expected) in [
+        (
+            json!({"Items": "{% $states.input.a %}"}),
+            Some("Items"),
+            "returned 1, where an array is needed",
+        ),
+        (json!({}), None, "Map state input must be an array but was: {\"a\":1}"),
+    ] {
+        let states = json!({"M": inline_map(more)["M"]});
+        let result = run(&Scripted::new(), definition("M", states), json!({"a": 1})).await;
+        let ExecutionStatus::Failed { error, cause } = &result.status else {
+            panic!("{:?}", result.status)
+        };
+        assert_eq!(error, "States.QueryEvaluationError");
+        assert!(cause.contains(expected), "{cause}");
+        assert_eq!(
+            kinds(&result)[2..],
+            ["EvaluationFailed", "MapStateFailed", "ExecutionFailed"]
+        );
+        assert_eq!(result.history[2].details.location.as_deref(), location);
+        assert!(result.history[3].details.error.is_none());
+    }
 }

@@ -61,6 +61,8 @@ pub struct Scripted {
     pub writes: RefCell<Vec<ResultWriterCall>>,
     pub write_outcome: RefCell<Outcome>,
     pub tokens: TaskTokens,
+    /// What the call that starts a job answers; a host without it says nothing of the start.
+    pub job: RefCell<Option<Value>>,
     /// The state in place of which an execution ends, and how.
     pub ends_at: RefCell<Option<(String, ExecutionStatus)>>,
 }
@@ -79,6 +81,7 @@ impl Scripted {
             writes: RefCell::default(),
             write_outcome: RefCell::new(Ok(json!({"Bucket": "b", "Key": "k"}))),
             tokens: TaskTokens::new(),
+            job: RefCell::default(),
             ends_at: RefCell::default(),
         })
     }
@@ -134,6 +137,9 @@ impl Host for Scripted {
                 _ => answers.pop_front().expect("an answer"),
             }
         };
+        if let Some(job) = &*self.job.borrow() {
+            call.submission.submitted(job.clone());
+        }
         let path = call.state_path.clone();
         self.calls.borrow_mut().push(Call {
             at: self.elapsed_ms(),
