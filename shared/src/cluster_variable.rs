@@ -21,8 +21,8 @@ use crate::record::Resource;
 
 /// Time between looks at functions. Source: Lambda quotas: `GetFunction` takes 100 requests a second, apart from the others.
 const LOOK_PACE: Duration = Duration::from_millis(11);
-/// How many functions are worked on at once: as many as keep the pace of looks.
-const AT_ONCE: usize = 40;
+/// How many functions are worked on at once: as many as keep Lambda's pace of changes, where each change takes some seconds to settle.
+const AT_ONCE: usize = 120;
 /// How often functions are looked at that Lambda is still busy with.
 const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 /// How often a function is read again and changed, where somebody else has changed it in between.
@@ -193,34 +193,25 @@ impl Functions {
 
     /// Gives each function its value, side by side, and waits until Lambda is done. Gives what became of each, in their order.
     pub async fn point(&self, wanted: &[Wanted]) -> Vec<Result<(), StepError>> {
-        let updated = at_once(wanted.iter().map(|wanted| self.update(wanted)).collect()).await;
-        let mut settled = self.settled(wanted, updated).await;
-        let moved = wanted.iter().zip(&settled).map(|(wanted, settled)| async move {
-            match settled {
-                Ok(seen) => self.move_alias(wanted, seen).await,
-                Err(error) => Err(error.clone()),
-            }
-        });
-        let moved = at_once(moved.collect()).await;
-        let with_alias: Vec<usize> = (0..wanted.len())
-            .filter(|index| wanted[*index].function.alias.is_some() && moved[*index].is_ok())
-            .collect();
-        let again: Vec<Function> = with_alias.iter().map(|index| wanted[*index].function.clone()).collect();
-        for (index, seen) in with_alias.into_iter().zip(self.look(&again).await) {
-            settled[index] = seen;
+        at_once(wanted.iter().map(|wanted| self.point_one(wanted)).collect()).await
+    }
+
+    /// Lambda's pace is what limits all of them together, so that none waits for the others to be done with a part.
+    async fn point_one(&self, wanted: &Wanted) -> Result<(), StepError> {
+        self.update(wanted).await?;
+        let mut seen = self.settled(wanted).await?;
+        if wanted.function.alias.is_some() {
+            self.move_alias(wanted, &seen).await?;
+            seen = self.look_at(&wanted.function).await?;
         }
-        let confirmed = wanted.iter().zip(settled).zip(moved).map(|((wanted, seen), moved)| {
-            moved?;
-            let is_there = seen?.is_at(&wanted.value);
-            is_there.then_some(()).ok_or_else(|| {
-                let text = format!(
-                    "{} was changed, but does not have the value; check what else changes it",
-                    Resource::function(&wanted.function.name, &self.region)
-                );
-                StepError::new(ErrorKind::VerificationFailed, text)
-            })
-        });
-        confirmed.collect()
+        if seen.is_at(&wanted.value) {
+            return Ok(());
+        }
+        let text = format!(
+            "{} was changed, but does not have the value; check what else changes it",
+            Resource::function(&wanted.function.name, &self.region)
+        );
+        Err(StepError::new(ErrorKind::VerificationFailed, text))
     }
 
     async fn update(&self, wanted: &Wanted) -> Result<(), StepError> {
@@ -255,26 +246,22 @@ impl Functions {
         Ok(())
     }
 
-    /// Each function, once Lambda is done with it.
-    async fn settled(&self, wanted: &[Wanted], updated: Vec<Result<(), StepError>>) -> Vec<Result<Seen, StepError>> {
-        let each = wanted.iter().zip(updated).map(|(wanted, updated)| async move {
-            updated?;
-            loop {
-                let seen = self.look_at(&wanted.function).await?;
-                if !seen.latest.is_busy {
-                    return Ok(seen);
-                }
-                if Instant::now() + LOOKED_AT_EVERY >= self.until {
-                    let text = format!(
-                        "Lambda is still busy with {}; it is looked at again",
-                        Resource::function(&wanted.function.name, &self.region)
-                    );
-                    return Err(StepError::new(ErrorKind::Conflict, text));
-                }
-                a_moment().await;
+    /// A function, once Lambda is done with it.
+    async fn settled(&self, wanted: &Wanted) -> Result<Seen, StepError> {
+        loop {
+            let seen = self.look_at(&wanted.function).await?;
+            if !seen.latest.is_busy {
+                return Ok(seen);
             }
-        });
-        at_once(each.collect()).await
+            if Instant::now() + LOOKED_AT_EVERY >= self.until {
+                let text = format!(
+                    "Lambda is still busy with {}; it is looked at again",
+                    Resource::function(&wanted.function.name, &self.region)
+                );
+                return Err(StepError::new(ErrorKind::Conflict, text));
+            }
+            a_moment().await;
+        }
     }
 
     /// Lets the alias lead to a version with the value, if the function has one.

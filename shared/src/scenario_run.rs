@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -95,17 +95,28 @@ pub struct Failure {
 /// `$states.errorOutput`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorOutput {
-    /// The error's name: one of ours, Lambda's or Step Functions'.
-    #[serde(rename = "Error")]
+    /// The error's name: one of ours, Lambda's or Step Functions'. Empty where a person failed a Task and gave none.
+    #[serde(rename = "Error", default, deserialize_with = "empty_where_null")]
     pub error: String,
     /// Its explanation; for an error of a function, JSON with `errorMessage`.
-    #[serde(rename = "Cause", default)]
+    #[serde(rename = "Cause", default, deserialize_with = "empty_where_null")]
     pub cause: String,
+}
+
+/// Step Functions gives null for what `SendTaskFailure` left out.
+fn empty_where_null<'de, D: Deserializer<'de>>(text: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(text)?.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_without_error_and_cause_is_read() {
+        let nothing = serde_json::from_str::<ErrorOutput>(r#"{ "Error": null, "Cause": null }"#).unwrap();
+        assert_eq!((nothing.error.as_str(), nothing.cause.as_str()), ("", ""));
+    }
 
     const RECOVERY: &str = "arn:aws:states:us-west-2:123456789012:execution:recovery:one";
     const MACHINE: &str = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch:3";

@@ -5,6 +5,8 @@ use std::time::Duration;
 use aws_sdk_rdsdata::Client;
 use aws_sdk_rdsdata::error::ProvideErrorMetadata;
 use aws_sdk_rdsdata::types::{Field, SqlParameter};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use futures::StreamExt;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,8 @@ use crate::slices::{DatabaseSlice, SiteSlice};
 /// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
 pub const STATEMENT: Duration = Duration::from_secs(47);
 
+/// What makes a transaction read only, as its first statement.
+const READ_ONLY: &str = "SET TRANSACTION READ ONLY";
 /// How many statements are under way at once where there are many: few enough for the smallest instance's connections.
 const AT_ONCE: usize = 8;
 
@@ -50,6 +54,16 @@ impl Reached<'_> {
         sql: &str,
         parameters: Vec<SqlParameter>,
     ) -> Result<Vec<Vec<Field>>, Refusal> {
+        self.run(client, sql, parameters, None).await
+    }
+
+    async fn run(
+        &self,
+        client: &Client,
+        sql: &str,
+        parameters: Vec<SqlParameter>,
+        transaction: Option<&str>,
+    ) -> Result<Vec<Vec<Field>>, Refusal> {
         let output = client
             .execute_statement()
             .resource_arn(self.cluster_arn)
@@ -57,13 +71,21 @@ impl Reached<'_> {
             .database(self.database)
             .sql(sql)
             .set_parameters(Some(parameters))
+            .set_transaction_id(transaction.map(str::to_owned))
             .send()
             .await
-            .map_err(|error| Refusal {
-                code: error.code().map(str::to_owned),
-                error: StepError::aws("rds-data:ExecuteStatement", self.cluster_arn, error),
-            })?;
+            .map_err(|error| self.refusal("rds-data:ExecuteStatement", error))?;
         Ok(output.records.unwrap_or_default())
+    }
+
+    fn refusal<E>(&self, operation: &str, error: SdkError<E, HttpResponse>) -> Refusal
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        Refusal {
+            code: error.code().map(str::to_owned),
+            error: StepError::aws(operation, self.cluster_arn, error),
+        }
     }
 
     /// Runs one statement with each of these parameters, a few at once. Errors: the first refusal; the others may have been run.
@@ -134,9 +156,40 @@ impl<'a> Reached<'a> {
         found
     }
 
-    /// Runs one of the plan's checks, which reads and nothing else. That it could not be run is a result.
+    /// Runs one statement in a transaction that is read only, and gives the first field of its first row.
+    async fn read_only(&self, client: &Client, sql: &str) -> Result<Option<Field>, Refusal> {
+        let begun = client
+            .begin_transaction()
+            .resource_arn(self.cluster_arn)
+            .secret_arn(self.secret_arn)
+            .database(self.database)
+            .send()
+            .await
+            .map_err(|error| self.refusal("rds-data:BeginTransaction", error))?;
+        let transaction = begun.transaction_id.unwrap_or_default();
+        let found = match self.run(client, READ_ONLY, Vec::new(), Some(&transaction)).await {
+            Ok(_) => self.run(client, sql, Vec::new(), Some(&transaction)).await,
+            Err(refusal) => Err(refusal),
+        };
+        // One that is not ended is ended by the Data API after three minutes; it holds back nobody.
+        let ended = client
+            .rollback_transaction()
+            .resource_arn(self.cluster_arn)
+            .secret_arn(self.secret_arn)
+            .transaction_id(&transaction)
+            .send()
+            .await;
+        if let Err(error) = ended {
+            let refusal = self.refusal("rds-data:RollbackTransaction", error);
+            tracing::warn!(error = %refusal.error, "the transaction of a check was not ended");
+        }
+        Ok(found?.into_iter().next().and_then(|row| row.into_iter().next()))
+    }
+
+    /// Runs one of the plan's checks, in a transaction that can write nothing, whatever the check calls. That it could not be run is a
+    /// result.
     async fn check(&self, client: &Client, check: &DatabaseCheck) -> Checked {
-        let answer = self.first_field(client, &check.sql, Vec::new()).await;
+        let answer = self.read_only(client, &check.sql).await;
         let (found, error) = match answer {
             Ok(field) => (Some(shown(field.as_ref())), None),
             Err(refusal) => (None, Some(refusal.error.to_string())),

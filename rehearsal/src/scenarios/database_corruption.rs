@@ -52,7 +52,8 @@ static FAULTS: [&FaultKind; 9] = [
 ];
 
 /// Operations of its steps.
-const OPERATIONS: [&str; 21] = [
+const OPERATIONS: [&str; 23] = [
+    "BeginTransaction",
     "CreateDBClusterSnapshot",
     "CreateDBInstance",
     "DeleteDBCluster",
@@ -69,6 +70,7 @@ const OPERATIONS: [&str; 21] = [
     "ModifyDBCluster",
     "PutFunctionConcurrency",
     "RestoreDBClusterToPointInTime",
+    "RollbackTransaction",
     "SimulatePrincipalPolicy",
     "StartExecution",
     "UpdateEventSourceMapping",

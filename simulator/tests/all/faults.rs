@@ -292,7 +292,7 @@ async fn what_changes_nothing_can_be_left_alone() {
     world.rds(EAST).describe_db_clusters().send().await.unwrap();
     run("select 1").await.unwrap();
     assert_eq!(world.applied(fault), 0);
-    run("INSERT INTO orders VALUES (1)").await.unwrap_err();
+    run("INSERT INTO orders (written_ms) VALUES (1)").await.unwrap_err();
     let switchover = world.rds(EAST).switchover_global_cluster();
     let switchover = switchover
         .global_cluster_identifier(GLOBAL)

@@ -216,7 +216,7 @@ async fn the_data_api_speaks_sql() {
         call.sql(sql)
     };
     let number = SqlParameter::builder().name("ms").value(Field::LongValue(7)).build();
-    let inserted = run("INSERT INTO orders VALUES (:ms)")
+    let inserted = run("INSERT INTO orders (written_ms) VALUES (:ms)")
         .parameters(number)
         .send()
         .await
@@ -476,4 +476,33 @@ async fn a_database_that_is_away_fails_by_itself_and_comes_back() {
     let call = world.rds(WEST).failover_global_cluster().allow_data_loss(true);
     let call = call.global_cluster_identifier(GLOBAL).target_db_cluster_identifier(new);
     call.send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_is_read_only_writes_nothing_and_ends() {
+    let world = World::new().await;
+    let site = &world.plan.regions.primary;
+    let (cluster, secret) = (world.plan.cluster_arn(site), &site.database_secret);
+    let data = aws_sdk_rdsdata::Client::new(&world.aws.config_in(EAST));
+    let begun = data.begin_transaction().resource_arn(&cluster).secret_arn(secret);
+    let id = begun.send().await.unwrap().transaction_id.unwrap();
+    let run = |sql: &str| {
+        let call = data.execute_statement().resource_arn(&cluster).secret_arn(secret);
+        call.sql(sql).transaction_id(&id).send()
+    };
+    let raises = "SELECT setval('order_ids', 9)";
+    let refused = run(raises).await.unwrap_err().into_service_error();
+    assert_eq!(refused.code(), Some("NotSimulated"), "{refused:?}");
+    run("SET TRANSACTION READ ONLY").await.unwrap();
+    run("SELECT 1").await.unwrap();
+    let refused = run(raises).await.unwrap_err().into_service_error();
+    let says = refused.message().unwrap_or_default();
+    assert!(says.contains("read-only transaction"), "{refused:?}");
+    let end = || {
+        let call = data.rollback_transaction().resource_arn(&cluster).secret_arn(secret);
+        call.transaction_id(&id).send()
+    };
+    end().await.unwrap();
+    assert!(end().await.unwrap_err().into_service_error().is_transaction_not_found_exception());
+    assert!(run("SELECT 1").await.unwrap_err().into_service_error().is_transaction_not_found_exception());
 }

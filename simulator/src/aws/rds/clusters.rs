@@ -95,6 +95,11 @@ impl Rds {
         lock(&self.state).stand_ins.insert(sql.to_owned(), instead.to_owned());
     }
 
+    /// What is run in place of a statement, if something is.
+    pub(super) fn instead_of(&self, sql: &str) -> Option<String> {
+        lock(&self.state).stand_ins.get(sql).cloned()
+    }
+
     /// Runs one statement on a cluster, as the Data API does.
     pub fn execute(
         &self,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -14,22 +14,99 @@ use crate::aws::wire::{Call, Reply, UNKNOWN};
 use crate::database::{Rows, Value, only_reads};
 use crate::environment::Environment;
 use crate::faults::CallEffect;
+use crate::lock::lock;
 
 /// The Data API of the clusters of [`Rds`].
-pub struct DataApi(Arc<Rds>);
+pub struct DataApi {
+    rds: Arc<Rds>,
+    /// Transactions that were begun and not ended. Those that only read are simulated: nothing has to be taken back.
+    transactions: Mutex<BTreeMap<String, Transaction>>,
+}
+
+struct Transaction {
+    cluster: String,
+    is_read_only: bool,
+}
 
 impl DataApi {
     /// That of these clusters.
     pub(crate) fn new(rds: &Arc<Rds>) -> Self {
-        Self(Arc::clone(rds))
+        Self {
+            rds: Arc::clone(rds),
+            transactions: Mutex::default(),
+        }
+    }
+
+    /// Begins a transaction, where a statement could be run.
+    fn begin(&self, environment: &Environment, call: &Call) -> Reply {
+        let begun = self.execute(environment, call, |_| Ok("SELECT 1".to_owned()));
+        if begun.status != 200 {
+            return begun;
+        }
+        let mut transactions = lock(&self.transactions);
+        let id = format!("transaction-{}", environment.chance("transaction", |rng| rng.u64(..)));
+        let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
+        let cluster = body.get("resourceArn").and_then(Json::as_str).unwrap_or_default();
+        let transaction = Transaction {
+            cluster: cluster.to_owned(),
+            is_read_only: false,
+        };
+        transactions.insert(id.clone(), transaction);
+        Reply::json(200, &json!({ "transactionId": id }))
+    }
+
+    fn roll_back(&self, call: &Call) -> Reply {
+        let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
+        let id = body.get("transactionId").and_then(Json::as_str).unwrap_or_default();
+        match lock(&self.transactions).remove(id) {
+            Some(_) => Reply::json(200, &json!({ "transactionStatus": "Rollback Complete" })),
+            None => no_transaction(id),
+        }
     }
 
     fn execute_statement(&self, environment: &Environment, call: &Call) -> Reply {
+        self.execute(environment, call, |body| {
+            let text = |name: &str| body.get(name).and_then(Json::as_str);
+            let sql = text("sql").unwrap_or_default();
+            let Some(id) = text("transactionId") else {
+                return Ok(sql.to_owned());
+            };
+            let mut transactions = lock(&self.transactions);
+            let transaction = transactions.get_mut(id);
+            let transaction = transaction.filter(|transaction| text("resourceArn") == Some(&transaction.cluster));
+            let transaction = transaction.ok_or_else(|| no_transaction(id))?;
+            if sql == "SET TRANSACTION READ ONLY" {
+                transaction.is_read_only = true;
+                return Ok("SELECT 1".to_owned());
+            }
+            let instead = self.rds.instead_of(sql);
+            match (only_reads(instead.as_deref().unwrap_or(sql)), transaction.is_read_only) {
+                (true, _) => Ok(sql.to_owned()),
+                (false, true) => Err(Reply::json_error(
+                    400,
+                    "DatabaseErrorException",
+                    "ERROR: cannot execute this in a read-only transaction; SQLState: 25006",
+                )),
+                (false, false) => {
+                    let message = "the simulated Data API has no transactions that write";
+                    Err(Reply::json_error(501, "NotSimulated", message))
+                }
+            }
+        })
+    }
+
+    /// Runs the statement that `sql` takes from the call's body. Errors of it are answers.
+    fn execute(
+        &self,
+        environment: &Environment,
+        call: &Call,
+        sql: impl FnOnce(&Json) -> Result<String, Reply>,
+    ) -> Reply {
         let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
         let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
         let cluster = text("resourceArn");
-        let is_here = self.0.region_of(cluster).as_ref() == Some(&call.region);
-        if is_here && self.0.secret_of(cluster).as_deref() != Some(text("secretArn")) {
+        let is_here = self.rds.region_of(cluster).as_ref() == Some(&call.region);
+        if is_here && self.rds.secret_of(cluster).as_deref() != Some(text("secretArn")) {
             return Reply::json_error(
                 400,
                 "InvalidSecretException",
@@ -44,9 +121,13 @@ impl DataApi {
             Ok(parameters) => parameters,
             Err(why) => return Reply::json_error(400, "BadRequestException", &why),
         };
+        let sql = match sql(&body) {
+            Ok(sql) => sql,
+            Err(refusal) => return refusal,
+        };
         match self
-            .0
-            .execute(environment, &call.region, cluster, text("sql"), &parameters)
+            .rds
+            .execute(environment, &call.region, cluster, &sql, &parameters)
         {
             Ok(rows) => Reply::json(200, &answer(&rows)),
             Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
@@ -60,11 +141,17 @@ impl Service for DataApi {
     }
 
     fn operation<'a>(&self, call: &'a Call) -> Option<Cow<'a, str>> {
-        (call.path == "/Execute").then_some(Cow::Borrowed("ExecuteStatement"))
+        let operation = match call.path.as_str() {
+            "/BeginTransaction" => "BeginTransaction",
+            "/Execute" => "ExecuteStatement",
+            "/RollbackTransaction" => "RollbackTransaction",
+            _ => return None,
+        };
+        Some(Cow::Borrowed(operation))
     }
 
-    fn can_change(&self, call: &Call, _: &str) -> bool {
-        !reads(call)
+    fn can_change(&self, call: &Call, operation: &str) -> bool {
+        operation == "ExecuteStatement" && !reads(call)
     }
 
     /// The cluster, and the secret, which the Data API reads with the caller's permissions.
@@ -77,7 +164,7 @@ impl Service for DataApi {
     }
 
     fn failure(&self, environment: &Environment, region: &str) -> Option<CallEffect> {
-        self.0.failure(environment, region)
+        self.rds.failure(environment, region)
     }
 
     fn server_error(&self, _: &Call) -> Reply {
@@ -94,7 +181,11 @@ impl Service for DataApi {
             let message = format!("the simulated Data API has no {}", call.path);
             return Reply::json_error(501, "NotSimulated", &message).into();
         }
-        self.execute_statement(environment, call).into()
+        match operation {
+            "BeginTransaction" => self.begin(environment, call).into(),
+            "RollbackTransaction" => self.roll_back(call).into(),
+            _ => self.execute_statement(environment, call).into(),
+        }
     }
 
     /// What there is to see is in that of RDS.
@@ -119,9 +210,13 @@ fn reads(call: &Call) -> bool {
 
 /// A member of the call that the simulator would not heed. A cluster has one database here, so its name says nothing.
 fn unknown(body: &Json) -> Option<&str> {
-    let known = ["resourceArn", "secretArn", "sql", "parameters", "database"];
+    let known = ["resourceArn", "secretArn", "sql", "parameters", "database", "transactionId"];
     let mut names = body.as_object()?.keys();
     names.find(|name| !known.contains(&name.as_str())).map(String::as_str)
+}
+
+fn no_transaction(id: &str) -> Reply {
+    Reply::json_error(404, "TransactionNotFoundException", &format!("Transaction {id} is not found"))
 }
 
 fn parameters(body: &Json) -> Result<BTreeMap<String, Value>, String> {
