@@ -31,6 +31,7 @@ use simulator::cloud::Cloud;
 use simulator::simulation::{Conditions, Deployment, Simulation};
 use simulator::timings::Timings;
 use states_language::{EventKind, ExecutionStatus};
+pub use tests::approval::body;
 
 pub const MACHINE: &str = "recovery";
 /// ARN of the machine that recovers from the loss of a Region, with its version.
@@ -488,15 +489,6 @@ pub async fn with_impatient_recovery_machine(plan: Plan) -> World {
     tokio::time::sleep(Duration::from_secs(600)).await;
     world.before = world.cloud().snapshot();
     world
-}
-
-/// The body by which a question says that it is approved.
-pub fn body(text: &str) -> Option<Value> {
-    let bodies = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
-    let mut approving = bodies.filter(|body| body["answer"] == "approve");
-    approving.next()
 }
 
 /// The input of a step of the recovery that `open-recovery` answered, with these fields.
