@@ -39,6 +39,8 @@ pub struct Servers {
     ahead: Mutex<SignedDuration>,
     /// Each text that was sent as SQL, once.
     sent: Mutex<Vec<String>>,
+    /// Of each restore that RDS took, whether whoever asked for it had the answer.
+    restores: Mutex<Vec<bool>>,
 }
 
 impl Servers {
@@ -50,6 +52,7 @@ impl Servers {
             production: production.to_owned(),
             ahead: Mutex::default(),
             sent: Mutex::default(),
+            restores: Mutex::default(),
         })
     }
 
@@ -81,6 +84,11 @@ impl Servers {
     /// Each text that was sent as SQL.
     pub fn sent(&self) -> Vec<String> {
         self.sent.lock().unwrap().clone()
+    }
+
+    /// Of each restore that RDS took, whether whoever asked for it had the answer.
+    pub fn restores(&self) -> Vec<bool> {
+        self.restores.lock().unwrap().clone()
     }
 
     /// What RDS does when it makes a cluster with the data of then.
@@ -180,13 +188,16 @@ impl Front {
         let Some((id, to)) = text("DBClusterIdentifier").zip(to) else {
             return Err(ConnectorError::user("it names no cluster and no time".into()));
         };
-        let _asked = Asked {
+        let mut asked = Asked {
             cloud: Arc::clone(&self.cloud),
             servers: Arc::clone(&self.servers),
             id,
             to,
+            is_answered: false,
         };
-        self.door().call(request).await
+        let answer = self.door().call(request).await;
+        asked.is_answered = true;
+        answer
     }
 }
 
@@ -196,12 +207,14 @@ struct Asked {
     servers: Arc<Servers>,
     id: String,
     to: Timestamp,
+    is_answered: bool,
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
         let arn = cluster_arn(&self.servers.production, &self.id);
         if self.cloud.rds.region_of(&arn).is_some() {
+            self.servers.restores.lock().unwrap().push(self.is_answered);
             tokio::task::spawn_local(Arc::clone(&self.servers).restore(arn, self.to));
         }
     }

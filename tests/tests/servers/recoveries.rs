@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use restore_cluster::RestoreCluster;
+use serde_json::Value;
 use shared::plan::CLUSTER_VARIABLE;
 use shared::record::Closing;
 use shared::recovery::Outcome;
+use shared::step::Step;
 
 use crate::application::{Payment, payments};
 use crate::postgresql::{Server, eventually};
@@ -18,6 +21,8 @@ struct Damaged {
     good_at: Timestamp,
     /// What was committed by then.
     good: Vec<Payment>,
+    /// A moment after it.
+    wrong_at: Timestamp,
 }
 
 impl Damaged {
@@ -32,8 +37,14 @@ impl Damaged {
         assert!(good.len() > 10, "{} payments", good.len());
         production.batch_execute(accident).await.unwrap();
         world.more_are_paid(&world.cluster()).await;
+        let wrong_at = world.cloud().now();
         world.until_backed_up().await;
-        Self { world, good_at, good }
+        Self {
+            world,
+            good_at,
+            good,
+            wrong_at,
+        }
     }
 
     /// What must hold after a recovery that brought customers to a restored database.
@@ -65,30 +76,38 @@ impl Damaged {
             "{achieved} s achieved, {measured} s measured"
         );
 
-        self.archive_still_restores().await;
+        archive_still_restores(world).await;
     }
+}
 
-    /// The archive restores all that production holds, and nobody else has written to it.
-    async fn archive_still_restores(&self) {
-        let servers = &self.world.servers;
-        let production = servers.production();
-        production.archive_all(&servers.folder).await;
-        let (archived, own) = (servers.folder.archived(), "00000001");
-        assert!(archived.iter().all(|file| file.starts_with(own)), "{archived:?}");
-        let again = Server::restored(&servers.folder, "restored-again", None);
-        let database = &self.world.plan.database.name;
-        let restored = eventually("the end of the archive", async || {
-            let client = again.connect(database, database).await?;
-            let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await;
-            match row.map_err(|error| error.to_string())?.get(0) {
-                false => Ok(client),
-                true => Err("it is in recovery".to_owned()),
-            }
-        })
-        .await;
-        let held = payments(&self.world.connect(&self.world.cluster()).await, None).await;
-        assert_eq!(payments(&restored, None).await, held);
-    }
+/// What must hold after a recovery that moved nobody.
+fn is_as_before(world: &World, before: &Value, closing: &Closing) {
+    assert_eq!(closing.outcome, Outcome::RolledBack, "{closing:#?}");
+    let now = world.cloud().snapshot();
+    assert!(now == *before, "before: {before:#}\nnow: {now:#}");
+    assert_eq!(world.environments_now(), world.environments);
+}
+
+/// The archive restores all that production holds, and nobody else has written to it.
+async fn archive_still_restores(world: &World) {
+    let servers = &world.servers;
+    let production = servers.production();
+    production.archive_all(&servers.folder).await;
+    let (archived, own) = (servers.folder.archived(), "00000001");
+    assert!(archived.iter().all(|file| file.starts_with(own)), "{archived:?}");
+    let again = Server::restored(&servers.folder, "restored-again", None);
+    let database = &world.plan.database.name;
+    let restored = eventually("the end of the archive", async || {
+        let client = again.connect(database, database).await?;
+        let row = client.query_one("SELECT pg_is_in_recovery()", &[]).await;
+        match row.map_err(|error| error.to_string())?.get(0) {
+            false => Ok(client),
+            true => Err("it is in recovery".to_owned()),
+        }
+    })
+    .await;
+    let held = payments(&world.connect(&world.cluster()).await, None).await;
+    assert_eq!(payments(&restored, None).await, held);
 }
 
 #[test]
@@ -100,6 +119,85 @@ fn the_data_go_back_to_before_an_update_that_joined_too_much() {
         )
         .await;
         let closing = damaged.world.recover(damaged.good_at).await;
+        assert_eq!(damaged.world.servers.restores(), [true]);
         damaged.is_recovered(&closing).await;
+    });
+}
+
+/// Calls of a `restore-cluster` that can restore at once, up to the restore: its note, the lock, the cluster, its instances, whether it
+/// is restored, the undo, and the restore.
+const CALLS_OF_A_RESTORE: u64 = 7;
+
+#[test]
+fn a_restore_whose_answer_is_lost_with_its_function_is_made_once() {
+    in_real_time(async {
+        let damaged = Damaged::by("DELETE FROM customers WHERE name NOT LIKE 'customer_1'").await;
+        let world = &damaged.world;
+        let (region, step) = (world.region(), RestoreCluster::NAME);
+        world
+            .simulation
+            .kill_function(region, step, CALLS_OF_A_RESTORE)
+            .unwrap();
+        let closing = world.recover(damaged.good_at).await;
+        assert!(world.simulation.was_killed(region, step));
+        assert_eq!(world.servers.restores(), [false]);
+        assert_eq!(world.calls_to("RestoreDBClusterToPointInTime"), 1);
+        damaged.is_recovered(&closing).await;
+    });
+}
+
+#[test]
+fn restored_data_that_fail_a_check_reach_nobody() {
+    in_real_time(async {
+        let damaged = Damaged::by("ALTER TABLE payments ALTER amount TYPE BIGINT USING amount - 1000000").await;
+        let mut world = damaged.world;
+        let (before, production) = (world.cloud().snapshot(), world.cluster());
+        let closing = world.recover(damaged.wrong_at).await;
+        is_as_before(&world, &before, &closing);
+        let why = closing.reason.unwrap_or_default();
+        assert!(why.contains("check no-refunds: FAILED, found"), "{why}");
+
+        world.more_are_paid(&production).await;
+        world.customers_leave().await;
+        let client = world.connect(&production).await;
+        let ids = |payments: Vec<Payment>| payments.into_iter().map(|payment| payment.id).collect::<Vec<_>>();
+        assert_eq!(ids(payments(&client, None).await), ids(world.told_by(&production)));
+        let schema = &world.plan.database.heartbeat.schema;
+        let canaries = format!("SELECT count(*) FROM {schema}.canary");
+        assert_eq!(client.query_one(&canaries, &[]).await.unwrap().get::<_, i64>(0), 0);
+        archive_still_restores(&world).await;
+    });
+}
+
+#[test]
+fn a_moment_inside_a_drop_of_the_database_moves_nobody() {
+    in_real_time(async {
+        let mut world = World::begin().await;
+        world.pass(Duration::from_secs(2)).await;
+        world.customers_leave().await;
+        // The next commit is that of the drop: its files are gone by then, and the catalogue still has it.
+        let inside = world.cloud().now();
+        let dropped = format!("DROP DATABASE {} WITH (FORCE)", world.plan.database.name);
+        world
+            .servers
+            .production()
+            .superuser()
+            .await
+            .batch_execute(&dropped)
+            .await
+            .unwrap();
+        world.until_backed_up().await;
+        let before = world.cloud().snapshot();
+        let closing = world.recover(inside).await;
+        is_as_before(&world, &before, &closing);
+        println!("{closing:#?}");
+        println!(
+            "{}",
+            world
+                .servers
+                .behind(&world.servers.restored().unwrap())
+                .unwrap()
+                .said_last()
+        );
     });
 }
