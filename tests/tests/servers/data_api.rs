@@ -59,7 +59,7 @@ impl Field {
 
     fn written(&self) -> Value {
         match self {
-            Self::IsNull(_) => json!({ "isNull": true }),
+            Self::IsNull(value) => json!({ "isNull": value }),
             Self::BooleanValue(value) => json!({ "booleanValue": value }),
             Self::LongValue(value) => json!({ "longValue": value }),
             Self::DoubleValue(value) => json!({ "doubleValue": value }),

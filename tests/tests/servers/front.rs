@@ -37,8 +37,6 @@ pub struct Servers {
     production: String,
     /// How far the simulated clock is ahead of the servers' one.
     ahead: Mutex<SignedDuration>,
-    /// Each text that was sent as SQL, once.
-    sent: Mutex<Vec<String>>,
     /// Of each restore that RDS took, whether whoever asked for it had the answer.
     restores: Mutex<Vec<bool>>,
 }
@@ -51,7 +49,6 @@ impl Servers {
             running: Mutex::new(BTreeMap::from([(production.to_owned(), Arc::new(server))])),
             production: production.to_owned(),
             ahead: Mutex::default(),
-            sent: Mutex::default(),
             restores: Mutex::default(),
         })
     }
@@ -59,6 +56,13 @@ impl Servers {
     /// The server behind a cluster, if there is one.
     pub fn behind(&self, cluster_arn: &str) -> Option<Arc<Server>> {
         self.running.lock().unwrap().get(cluster_arn).cloned()
+    }
+
+    /// From now on, this one is behind the production cluster; none, if there is none.
+    pub fn replace_production(&self, server: Option<Server>) {
+        let mut running = self.running.lock().unwrap();
+        running.remove(&self.production);
+        running.extend(server.map(|server| (self.production.clone(), Arc::new(server))));
     }
 
     pub fn production(&self) -> Arc<Server> {
@@ -81,11 +85,6 @@ impl Servers {
         at - *self.ahead.lock().unwrap()
     }
 
-    /// Each text that was sent as SQL.
-    pub fn sent(&self) -> Vec<String> {
-        self.sent.lock().unwrap().clone()
-    }
-
     /// Of each restore that RDS took, whether whoever asked for it had the answer.
     pub fn restores(&self) -> Vec<bool> {
         self.restores.lock().unwrap().clone()
@@ -102,12 +101,6 @@ impl Servers {
 
     async fn execute(&self, body: &Value, call: &Statement) -> Result<Value, Refusal> {
         let text = |name: &str| body[name].as_str().unwrap_or_default();
-        {
-            let mut sent = self.sent.lock().unwrap();
-            if !sent.contains(&call.sql) {
-                sent.push(call.sql.clone());
-            }
-        }
         let server = self.behind(text("resourceArn")).ok_or_else(|| Refusal {
             status: 504,
             code: "DatabaseUnavailableException",

@@ -6,4 +6,5 @@ mod data_api;
 mod front;
 mod postgresql;
 mod recoveries;
+mod statements;
 mod world;

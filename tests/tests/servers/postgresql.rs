@@ -19,6 +19,8 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 const NOBODY: u32 = 65534;
 /// The user who may do everything.
 const SUPERUSER: &str = "postgres";
+/// What a base backup says of itself.
+const LABEL: &str = "backup_label";
 /// How long a server, or an archive, may take for what is asked of it.
 const WITHIN: Duration = Duration::from_secs(20);
 const LOOKED_AT_EVERY: Duration = Duration::from_millis(20);
@@ -121,8 +123,23 @@ impl Folder {
         self.path().join("archive")
     }
 
+    /// A setting by which a server gets this file of WAL alone.
+    pub fn archive_of(&self, file: &str) -> String {
+        format!(
+            "restore_command=test %f = {file} && cp {}/%f %p",
+            self.archive().display()
+        )
+    }
+
     fn base_backup(&self) -> PathBuf {
         self.path().join("base-backup")
+    }
+
+    /// The file of WAL with which the base backup begins.
+    pub fn first_file(&self) -> String {
+        let label = fs::read_to_string(self.base_backup().join(LABEL)).unwrap();
+        let named = label.split_once("(file ").and_then(|(_, named)| named.split_once(')'));
+        named.unwrap().0.to_owned()
     }
 
     /// What the archive holds, by name.
@@ -186,11 +203,13 @@ impl Server {
         server
     }
 
-    /// Copies it while it runs, for restores.
-    pub fn back_up(&self, folder: &Folder) {
-        run(command(programs().join("pg_basebackup"), &self.folder)
+    /// Copies it for restores, while it is written to: the copy is whole once two files of WAL are replayed.
+    pub async fn back_up(&self, folder: &Folder) {
+        let superuser = self.superuser().await;
+        let base = folder.base_backup();
+        let mut copying = command(programs().join("pg_basebackup"), &self.folder)
             .arg("--pgdata")
-            .arg(folder.base_backup())
+            .arg(&base)
             .arg("--host")
             .arg(&self.folder)
             .args([
@@ -201,29 +220,59 @@ impl Server {
                 "--checkpoint",
                 "fast",
                 "--no-sync",
-            ]));
+            ])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut files = 0..2;
+        eventually("the copy", async || {
+            if base.join(LABEL).exists() && files.next().is_some() {
+                let written = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1024 * 1024))";
+                superuser
+                    .batch_execute(written)
+                    .await
+                    .map_err(|error| error.to_string())?;
+            }
+            match copying.try_wait().unwrap() {
+                Some(status) if status.success() => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        self.archive_all(folder).await;
     }
 
     /// A second one, with what the archive had committed by then; with everything, where no time is given. It may still be on its way
     /// when this returns.
     pub fn restored(folder: &Folder, name: &str, to: Option<Timestamp>) -> Self {
+        let mut settings = vec![
+            format!("restore_command=cp {}/%f %p", folder.archive().display()),
+            "recovery_target_action=promote".to_owned(),
+        ];
+        settings.extend(to.map(|to| format!("recovery_target_time={}", to.strftime("%F %T%.6f+00"))));
+        Self::from_backup(folder, name, "recovery.signal", &settings)
+    }
+
+    /// One that stays in recovery, with what is set beside that.
+    pub fn in_recovery(folder: &Folder, name: &str, settings: &[&str]) -> Self {
+        let archive = format!("restore_command=cp {}/%f %p", folder.archive().display());
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        Self::from_backup(folder, name, "standby.signal", &[vec![archive], settings].concat())
+    }
+
+    /// One from the base backup, which begins as this signal says.
+    fn from_backup(folder: &Folder, name: &str, signal: &str, settings: &[String]) -> Self {
         let own = folder.folder(name);
         let data = own.join("data");
         run(command("cp", &own)
             .arg("--archive")
             .arg(folder.base_backup())
             .arg(&data));
-        let signal = data.join("recovery.signal");
+        let signal = data.join(signal);
         File::create(&signal).unwrap();
         hand_over(&signal);
-        let mut settings = vec![
-            // The archive is the production server's.
-            "archive_mode=off".to_owned(),
-            format!("restore_command=cp {}/%f %p", folder.archive().display()),
-            "recovery_target_action=promote".to_owned(),
-        ];
-        settings.extend(to.map(|to| format!("recovery_target_time={}", to.strftime("%F %T%.6f+00"))));
-        Self::start(own, &settings)
+        // The archive is the production server's.
+        Self::start(own, &[&["archive_mode=off".to_owned()], settings].concat())
     }
 
     fn start(folder: PathBuf, settings: &[String]) -> Self {

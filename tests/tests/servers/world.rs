@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use shared::plan::{self, DatabaseCheck, Plan};
 use shared::record::{Closing, Record};
 use shared::scenario::Scenario;
+use shared::sql::STATEMENT;
 use simulator::cloud::Cloud;
 use simulator::simulation::{Conditions, Simulation, machine_arn};
 use simulator::timings::Timings;
@@ -93,7 +94,7 @@ impl World {
         let production = Server::production(&folder, &database).await;
         let owner = production.connect(&database, &database).await.unwrap();
         create_tables(&owner, &plan.database.heartbeat.schema).await;
-        production.back_up(&folder);
+        production.back_up(&folder).await;
 
         let mut deployed = deployments(&plan, &DatabaseCorruption, false).unwrap();
         for (_, text) in deployed.iter_mut().flat_map(|deployment| &mut deployment.machines) {
@@ -180,6 +181,19 @@ impl World {
             )
         });
         functions.collect()
+    }
+
+    /// The Data API, as a step in the primary Region has it.
+    pub fn data_api(&self) -> aws_sdk_rdsdata::Client {
+        let front = Front {
+            cloud: Arc::clone(self.cloud()),
+            platform: Arc::clone(self.simulation.platform()),
+            servers: Arc::clone(&self.servers),
+            function: "test".to_owned(),
+            region: self.region().to_owned(),
+        };
+        let aws = front.aws(&self.plan.automation.table);
+        aws_sdk_rdsdata::Client::new(&aws.config_without_retries(STATEMENT))
     }
 
     /// A connection to the server behind a cluster, as the platform's user.
