@@ -21,14 +21,18 @@ const NOBODY: u32 = 65534;
 const SUPERUSER: &str = "postgres";
 /// What a base backup says of itself.
 const LABEL: &str = "backup_label";
+/// The database that is in every cluster.
+const TEMPLATE: &str = "template1";
 /// How long a server, or an archive, may take for what is asked of it.
 const WITHIN: Duration = Duration::from_secs(20);
 const LOOKED_AT_EVERY: Duration = Duration::from_millis(20);
 
 /// What all servers are set to: small, and without care for a loss of power.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 11] = [
     "listen_addresses=",
     "fsync=off",
+    "min_wal_size=2MB",
+    "max_wal_size=16MB",
     "shared_buffers=16MB",
     "max_connections=30",
     "max_wal_senders=2",
@@ -193,10 +197,14 @@ impl Server {
                 ),
             ],
         );
-        let superuser = eventually("a new server", async || server.connect(SUPERUSER, SUPERUSER).await).await;
+        let superuser = eventually("a new server", async || server.superuser().await).await;
         for sql in [
             format!("CREATE ROLE {database} LOGIN"),
-            format!("CREATE DATABASE {database} OWNER {database}"),
+            format!("ALTER DATABASE postgres RENAME TO {database}"),
+            format!("ALTER DATABASE {database} OWNER TO {database}"),
+            // Each database is hundreds of files, which every copy would have.
+            "ALTER DATABASE template0 IS_TEMPLATE false".to_owned(),
+            "DROP DATABASE template0".to_owned(),
         ] {
             superuser.batch_execute(&sql).await.unwrap();
         }
@@ -205,7 +213,7 @@ impl Server {
 
     /// Copies it for restores, while it is written to: the copy is whole once two files of WAL are replayed.
     pub async fn back_up(&self, folder: &Folder) {
-        let superuser = self.superuser().await;
+        let superuser = self.superuser().await.unwrap();
         let base = folder.base_backup();
         let mut copying = command(programs().join("pg_basebackup"), &self.folder)
             .arg("--pgdata")
@@ -301,14 +309,14 @@ impl Server {
         Ok(client)
     }
 
-    /// A connection of whoever may do everything, to no database of the platform.
-    pub async fn superuser(&self) -> Client {
-        self.connect(SUPERUSER, SUPERUSER).await.unwrap()
+    /// A connection of whoever may do everything, to no database of the platform. Errors: why there is none.
+    pub async fn superuser(&self) -> Result<Client, String> {
+        self.connect(SUPERUSER, TEMPLATE).await
     }
 
     /// Waits until it has archived what is committed now.
     pub async fn archive_all(&self, folder: &Folder) {
-        let superuser = self.superuser().await;
+        let superuser = self.superuser().await.unwrap();
         // A restore to a time ends at the first commit after it.
         let marked = superuser.batch_execute("SELECT pg_logical_emit_message(true, 'test', 'after the time')");
         marked.await.unwrap();

@@ -139,7 +139,7 @@ fn what_a_server_refuses_is_an_error_that_says_what_it_said() {
 #[test]
 fn a_server_that_wakes_up_is_waited_for() {
     in_real_time(async {
-        let mut world = World::begin().await;
+        let mut world = World::with_backup().await;
         world.customers_leave().await;
         let servers = &world.servers;
         servers.production().archive_all(&servers.folder).await;

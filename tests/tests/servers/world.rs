@@ -87,14 +87,25 @@ pub struct World {
 }
 
 impl World {
-    /// A production server with its backup, and customers who use it.
+    /// A production server, and customers who use it.
     pub async fn begin() -> Self {
+        Self::new(false).await
+    }
+
+    /// Likewise, and the server can be restored.
+    pub async fn with_backup() -> Self {
+        Self::new(true).await
+    }
+
+    async fn new(is_backed_up: bool) -> Self {
         let plan = plan();
         let (folder, database) = (Folder::new(), plan.database.name.clone());
         let production = Server::production(&folder, &database).await;
         let owner = production.connect(&database, &database).await.unwrap();
         create_tables(&owner, &plan.database.heartbeat.schema).await;
-        production.back_up(&folder).await;
+        if is_backed_up {
+            production.back_up(&folder).await;
+        }
 
         let mut deployed = deployments(&plan, &DatabaseCorruption, false).unwrap();
         for (_, text) in deployed.iter_mut().flat_map(|deployment| &mut deployment.machines) {
@@ -231,7 +242,12 @@ impl World {
 
     /// Waits until the simulated backup reaches all that has been before.
     pub async fn until_backed_up(&self) {
-        self.cloud().clock.wait_until(BACKED_UP_UNTIL.parse().unwrap()).await;
+        let (now, until) = (self.cloud().now(), BACKED_UP_UNTIL.parse().unwrap());
+        assert!(
+            now <= until,
+            "this machine was too slow: what the backup must reach was at {now}"
+        );
+        self.cloud().clock.wait_until(until).await;
     }
 
     /// A person starts a recovery to a moment, and others approve what they are asked; gives how it ended.
