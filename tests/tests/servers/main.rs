@@ -2,6 +2,8 @@
 //! what shares a clock with customers must not wait for a processor behind a thousand rehearsals.
 
 mod application;
+#[path = "../all/common/approval.rs"]
+mod approval;
 mod data_api;
 mod front;
 mod postgresql;

@@ -18,10 +18,10 @@ use shared::sql::STATEMENT;
 use simulator::cloud::Cloud;
 use simulator::simulation::{Conditions, Simulation, machine_arn};
 use simulator::timings::Timings;
-use tests::approval::body;
 use tokio::task::JoinHandle;
 
 use crate::application::{Application, Payment, Told, create_tables};
+use crate::approval::body;
 use crate::front::{Front, Servers};
 use crate::postgresql::{Folder, Server, eventually};
 

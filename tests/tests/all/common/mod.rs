@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod approval;
 pub mod plays;
 pub mod trial;
+
+pub use self::approval::body;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -31,7 +34,6 @@ use simulator::cloud::Cloud;
 use simulator::simulation::{Conditions, Deployment, Simulation};
 use simulator::timings::Timings;
 use states_language::{EventKind, ExecutionStatus};
-pub use tests::approval::body;
 
 pub const MACHINE: &str = "recovery";
 /// ARN of the machine that recovers from the loss of a Region, with its version.
