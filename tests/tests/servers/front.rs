@@ -31,8 +31,9 @@ use crate::postgresql::{Folder, Server};
 
 /// The servers behind clusters, by the clusters' ARNs.
 pub struct Servers {
-    pub folder: Folder,
     running: Mutex<BTreeMap<String, Arc<Server>>>,
+    /// What they stand in: it goes after they have.
+    pub folder: Folder,
     /// ARN of the cluster that others are restored from.
     production: String,
     /// How far the simulated clock is ahead of the servers' one.
@@ -42,7 +43,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// A production server, which is behind this cluster, and its base backup.
+    /// A production server, which is behind this cluster.
     pub fn new(folder: Folder, production: &str, server: Server) -> Arc<Self> {
         Arc::new(Self {
             folder,
@@ -115,11 +116,11 @@ impl Servers {
 /// The door of one caller.
 #[derive(Clone)]
 pub struct Front {
-    pub cloud: Arc<Cloud>,
-    pub platform: Arc<Platform>,
-    pub servers: Arc<Servers>,
-    pub function: String,
-    pub region: String,
+    cloud: Arc<Cloud>,
+    platform: Arc<Platform>,
+    servers: Arc<Servers>,
+    function: String,
+    region: String,
 }
 
 impl fmt::Debug for Front {
@@ -129,6 +130,23 @@ impl fmt::Debug for Front {
 }
 
 impl Front {
+    /// The door of `function` in a Region.
+    pub fn new(
+        cloud: &Arc<Cloud>,
+        platform: &Arc<Platform>,
+        servers: &Arc<Servers>,
+        function: &str,
+        region: &str,
+    ) -> Self {
+        Self {
+            cloud: Arc::clone(cloud),
+            platform: Arc::clone(platform),
+            servers: Arc::clone(servers),
+            function: function.to_owned(),
+            region: region.to_owned(),
+        }
+    }
+
     /// The world as this caller sees it; `table` is the table of records.
     pub fn aws(&self, table: &str) -> Aws {
         let credentials = Credentials::new("TEST", "TEST", None, None, "test");

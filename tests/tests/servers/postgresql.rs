@@ -19,6 +19,8 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 const NOBODY: u32 = 65534;
 /// The user who may do everything.
 const SUPERUSER: &str = "postgres";
+/// How big a file of WAL is: small, since each is copied.
+const WAL_FILE_MB: &str = "1";
 /// What a base backup says of itself.
 const LABEL: &str = "backup_label";
 /// The database that is in every cluster.
@@ -127,8 +129,13 @@ impl Folder {
         self.path().join("archive")
     }
 
-    /// A setting by which a server gets this file of WAL alone.
-    pub fn archive_of(&self, file: &str) -> String {
+    /// The setting by which a server gets what is archived.
+    fn gives_all(&self) -> String {
+        format!("restore_command=cp {}/%f %p", self.archive().display())
+    }
+
+    /// The setting by which a server gets this file of WAL alone.
+    pub fn gives(&self, file: &str) -> String {
         format!(
             "restore_command=test %f = {file} && cp {}/%f %p",
             self.archive().display()
@@ -176,15 +183,8 @@ impl Server {
         let own = folder.folder("production");
         run(command(programs().join("initdb"), &own)
             .args(["--pgdata", "data", "--username", SUPERUSER, "--auth", "trust"])
-            .args([
-                "--encoding",
-                "UTF8",
-                "--locale",
-                "C.UTF-8",
-                "--wal-segsize",
-                "1",
-                "--no-sync",
-            ]));
+            .args(["--encoding", "UTF8", "--locale", "C.UTF-8"])
+            .args(["--wal-segsize", WAL_FILE_MB, "--no-sync"]));
         let archive = folder.archive();
         let archive = archive.display();
         let server = Self::start(
@@ -220,24 +220,17 @@ impl Server {
             .arg(&base)
             .arg("--host")
             .arg(&self.folder)
-            .args([
-                "--username",
-                SUPERUSER,
-                "--wal-method",
-                "none",
-                "--checkpoint",
-                "fast",
-                "--no-sync",
-            ])
+            .args(["--username", SUPERUSER, "--wal-method", "none"])
+            .args(["--checkpoint", "fast", "--no-sync"])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let a_file = format!("SELECT pg_logical_emit_message(false, 'test', repeat('x', {WAL_FILE_MB} << 20))");
         let mut files = 0..2;
         eventually("the copy", async || {
             if base.join(LABEL).exists() && files.next().is_some() {
-                let written = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1024 * 1024))";
                 superuser
-                    .batch_execute(written)
+                    .batch_execute(&a_file)
                     .await
                     .map_err(|error| error.to_string())?;
             }
@@ -253,19 +246,17 @@ impl Server {
     /// A second one, with what the archive had committed by then; with everything, where no time is given. It may still be on its way
     /// when this returns.
     pub fn restored(folder: &Folder, name: &str, to: Option<Timestamp>) -> Self {
-        let mut settings = vec![
-            format!("restore_command=cp {}/%f %p", folder.archive().display()),
-            "recovery_target_action=promote".to_owned(),
-        ];
+        let mut settings = vec![folder.gives_all(), "recovery_target_action=promote".to_owned()];
         settings.extend(to.map(|to| format!("recovery_target_time={}", to.strftime("%F %T%.6f+00"))));
         Self::from_backup(folder, name, "recovery.signal", &settings)
     }
 
     /// One that stays in recovery, with what is set beside that.
     pub fn in_recovery(folder: &Folder, name: &str, settings: &[&str]) -> Self {
-        let archive = format!("restore_command=cp {}/%f %p", folder.archive().display());
-        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        Self::from_backup(folder, name, "standby.signal", &[vec![archive], settings].concat())
+        // Of what is set twice, the last holds.
+        let settings = settings.iter().map(|setting| (*setting).to_owned());
+        let settings: Vec<String> = [folder.gives_all()].into_iter().chain(settings).collect();
+        Self::from_backup(folder, name, "standby.signal", &settings)
     }
 
     /// One from the base backup, which begins as this signal says.

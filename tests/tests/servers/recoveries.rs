@@ -14,10 +14,13 @@ use crate::application::{Payment, payments};
 use crate::postgresql::{Server, eventually};
 use crate::world::{World, in_real_time};
 
+/// How long customers pay before anything goes wrong: some heartbeats, and some payments.
+const GOOD_TIMES: Duration = Duration::from_secs(2);
+
 /// A world whose data went wrong after this moment.
 struct Damaged {
     world: World,
-    /// A good moment before that, by the simulated clock.
+    /// That moment, by the simulated clock.
     good_at: Timestamp,
     /// What was committed by then.
     good: Vec<Payment>,
@@ -29,9 +32,9 @@ impl Damaged {
     /// Customers pay, and then somebody runs this on production.
     async fn by(accident: &str) -> Self {
         let world = World::with_backup().await;
-        world.pass(Duration::from_millis(2000)).await;
+        tokio::time::sleep(GOOD_TIMES).await;
         let good_at = world.cloud().now();
-        world.pass(Duration::from_millis(500)).await;
+        world.more_are_paid(&world.cluster()).await;
         let production = world.connect(&world.cluster()).await;
         let good = payments(&production, Some(world.servers.by_their_clock(good_at))).await;
         assert!(good.len() > 10, "{} payments", good.len());
@@ -173,7 +176,7 @@ fn restored_data_that_fail_a_check_reach_nobody() {
 fn a_moment_inside_a_drop_of_the_database_moves_nobody() {
     in_real_time(async {
         let mut world = World::with_backup().await;
-        world.pass(Duration::from_secs(2)).await;
+        tokio::time::sleep(GOOD_TIMES).await;
         world.customers_leave().await;
         // The next commit is that of the drop: its files are gone by then, and the catalogue still has it.
         let inside = world.cloud().now();

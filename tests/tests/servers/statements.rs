@@ -153,7 +153,7 @@ fn a_server_that_wakes_up_is_waited_for() {
                 .unwrap()
                 .contains("DatabaseUnavailableException")
         );
-        let first_alone = servers.folder.archive_of(&servers.folder.first_file());
+        let first_alone = servers.folder.gives(&servers.folder.first_file());
         for (name, settings, says) in [
             (
                 "starting",

@@ -54,7 +54,7 @@ pub fn in_real_time(test: impl Future<Output = ()>) {
 }
 
 /// The example plan, with a quick heartbeat and with checks of the tables here.
-pub fn plan() -> Plan {
+fn plan() -> Plan {
     let mut plan: Plan = serde_saphyr::from_str(include_str!("../../../radiant.plan.yaml")).unwrap();
     plan.database.heartbeat.every = HEARTBEAT;
     let check = |name: &str, sql: &str, finds: &str| DatabaseCheck {
@@ -74,6 +74,13 @@ pub fn plan() -> Plan {
     plan
 }
 
+/// Whether a world has what it takes to restore its server. To make it takes a second.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Backup {
+    None,
+    Taken,
+}
+
 pub struct World {
     pub simulation: Simulation,
     pub plan: Plan,
@@ -89,21 +96,21 @@ pub struct World {
 impl World {
     /// A production server, and customers who use it.
     pub async fn begin() -> Self {
-        Self::new(false).await
+        Self::new(Backup::None).await
     }
 
     /// Likewise, and the server can be restored.
     pub async fn with_backup() -> Self {
-        Self::new(true).await
+        Self::new(Backup::Taken).await
     }
 
-    async fn new(is_backed_up: bool) -> Self {
+    async fn new(backup: Backup) -> Self {
         let plan = plan();
         let (folder, database) = (Folder::new(), plan.database.name.clone());
         let production = Server::production(&folder, &database).await;
         let owner = production.connect(&database, &database).await.unwrap();
         create_tables(&owner, &plan.database.heartbeat.schema).await;
-        if is_backed_up {
+        if backup == Backup::Taken {
             production.back_up(&folder).await;
         }
 
@@ -196,13 +203,8 @@ impl World {
 
     /// The Data API, as a step in the primary Region has it.
     pub fn data_api(&self) -> aws_sdk_rdsdata::Client {
-        let front = Front {
-            cloud: Arc::clone(self.cloud()),
-            platform: Arc::clone(self.simulation.platform()),
-            servers: Arc::clone(&self.servers),
-            function: "test".to_owned(),
-            region: self.region().to_owned(),
-        };
+        let (cloud, platform) = (self.cloud(), self.simulation.platform());
+        let front = Front::new(cloud, platform, &self.servers, "test", self.region());
         let aws = front.aws(&self.plan.automation.table);
         aws_sdk_rdsdata::Client::new(&aws.config_without_retries(STATEMENT))
     }
@@ -233,11 +235,6 @@ impl World {
             now => Err(format!("{now} payments")),
         })
         .await;
-    }
-
-    /// Waits for some time of customers' lives.
-    pub async fn pass(&self, time: Duration) {
-        tokio::time::sleep(time).await;
     }
 
     /// Waits until the simulated backup reaches all that has been before.
@@ -336,13 +333,7 @@ fn send_sql_to(servers: &Arc<Servers>, simulation: &Simulation, table: &str) {
     let (servers, table) = (Arc::clone(servers), table.to_owned());
     let (cloud, platform) = (Arc::clone(simulation.cloud()), Arc::clone(simulation.platform()));
     simulation.wrap_functions(Box::new(move |function, make, aws| {
-        let front = Front {
-            cloud: Arc::clone(&cloud),
-            platform: Arc::clone(&platform),
-            servers: Arc::clone(&servers),
-            function: function.to_owned(),
-            region: aws.region().to_owned(),
-        };
+        let front = Front::new(&cloud, &platform, &servers, function, aws.region());
         make(&front.aws(&table))
     }));
 }
