@@ -31,8 +31,8 @@ const BEGINS_AT: &str = "2026-01-06T02:59:55Z";
 const BACKED_UP_UNTIL: &str = "2026-01-06T03:00:00Z";
 /// How long what AWS does takes, compared with what it takes there: seconds for hours.
 const SCALE: f64 = 0.0005;
-/// How long each `Wait` of a machine takes, in seconds, in place of its own time.
-const WAITS: u64 = 1;
+/// When each `Wait` of a machine ends, in place of its own time.
+const WAITS_UNTIL: &str = "{% $fromMillis($toMillis($states.context.State.EnteredTime) + 300) %}";
 /// How long a whole recovery may take.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(45);
 const HEARTBEAT: plan::Duration = plan::Duration::from_secs(1);
@@ -338,12 +338,13 @@ fn send_sql_to(servers: &Arc<Servers>, simulation: &Simulation, table: &str) {
     }));
 }
 
-/// A machine whose every `Wait` takes a second. A machine's text is kept for as long as the process lives.
+/// A machine with short waits. A machine's text is kept for as long as the process lives.
 fn with_short_waits(text: &str) -> &'static str {
     let mut machine: Value = serde_json::from_str(text).unwrap();
     let states = machine["States"].as_object_mut().unwrap().values_mut();
     for wait in states.filter(|state| state["Type"] == "Wait") {
-        wait["Seconds"] = json!(WAITS);
+        wait.as_object_mut().unwrap().remove("Seconds").unwrap();
+        wait["Timestamp"] = json!(WAITS_UNTIL);
     }
     Box::leak(machine.to_string().into_boxed_str())
 }
