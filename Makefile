@@ -11,6 +11,8 @@ NODE_MODULES := tests/asl-validator/node_modules report/browser/node_modules
 # Reports are looked at in Chromium, with a font that is the same everywhere.
 CHROMIUM := $(firstword $(shell command -v chromium chromium-browser google-chrome))
 FONT := $(wildcard /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf)
+# Recoveries are played on real servers of it.
+POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/postgres))
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # A cache of what was compiled before is used where there is one; it knows nothing of incremental compilation.
@@ -29,8 +31,8 @@ TARGET := $(TARGET_$(ARCHITECTURE))
 # What Amazon Linux 2023 has. A function that needs a newer one ends at its start; zig links with whichever is named.
 GLIBC := 2.34
 
-.PHONY: test lint browser release tools e2e e2e-programs try bench-init
-test: $(NODE_MODULES) browser tools
+.PHONY: test lint browser postgresql release tools e2e e2e-programs try bench-init
+test: $(NODE_MODULES) browser postgresql tools
 	python3 benches/init/test_server.py
 	cargo test --workspace --locked
 
@@ -38,6 +40,13 @@ browser:
 ifeq ($(and $(CHROMIUM),$(FONT)),)
 	$(SUDO) apt-get update
 	$(SUDO) apt-get install -y --no-install-recommends chromium fonts-dejavu-core
+endif
+
+# The tests make servers of their own, and leave the package's alone.
+postgresql:
+ifeq ($(POSTGRESQL),)
+	$(SUDO) apt-get update
+	$(SUDO) apt-get install -y --no-install-recommends postgresql
 endif
 
 # Where clippy's driver has compiled what was tested, it has linted that.

@@ -315,7 +315,11 @@ impl Account {
     /// When a step first ended well.
     pub(crate) fn ended(&self, step: &str) -> Option<Timestamp> {
         let succeeded = |visit: &&TimelineStep| visit.name == step && visit.outcome.as_deref() == Some("succeeded");
-        self.timeline.iter().filter(succeeded).filter_map(|visit| visit.ended_at).min()
+        self.timeline
+            .iter()
+            .filter(succeeded)
+            .filter_map(|visit| visit.ended_at)
+            .min()
     }
 
     /// A question that people can still answer, as far as the record knows.

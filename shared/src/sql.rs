@@ -268,11 +268,13 @@ pub fn unless_waking(found: Result<Option<Field>, Refusal>) -> Result<Found, Ste
 }
 
 /// What PostgreSQL says while it starts or is still a replica: SQLSTATE 25006 and 57P03. Source: PostgreSQL's own messages.
-const WAKING: [&str; 5] = [
+const WAKING: [&str; 7] = [
     "read-only transaction",
     "during recovery",
     "the database system is starting up",
+    "the database system is in recovery mode",
     "the database system is not accepting connections",
+    "the database system is not yet accepting connections",
     "the database system is shutting down",
 ];
 
@@ -315,6 +317,17 @@ mod tests {
         };
         let replica = says("ERROR: cannot execute INSERT in a read-only transaction; SQLState: 25006");
         assert!(matches!(replica, Ok(Found::Missing(missing)) if missing.contains("read-only")));
+        for waking in [
+            "the database system is starting up",
+            "the database system is in recovery mode",
+            "the database system is not yet accepting connections",
+        ] {
+            let said = says(&format!("FATAL: {waking}; SQLState: 57P03"));
+            assert!(
+                matches!(&said, Ok(Found::Missing(missing)) if missing.contains(waking)),
+                "{said:?}"
+            );
+        }
         let link = Refusal {
             code: Some("BadRequestException".to_owned()),
             error: StepError::new(

@@ -17,8 +17,8 @@ use shared::sql::Checked;
 use shared::summary::{Summarise, Summary};
 
 use crate::history::History;
-use crate::roles::{Access, Roles};
 use crate::input::Input;
+use crate::roles::{Access, Roles};
 
 /// How far ahead of this clock a moment may be that somebody asks for: clocks differ.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(1);
@@ -580,7 +580,10 @@ mod tests {
             evidence.roles = Roles::from([("arn:role".to_owned(), Ok(lacks))]);
         };
         let narrow = blockers(Some(NOW - 300), narrow);
-        assert!(narrow.contains("role arn:role") && narrow.contains("shop-restored-*"), "{narrow}");
+        assert!(
+            narrow.contains("role arn:role") && narrow.contains("shop-restored-*"),
+            "{narrow}"
+        );
         let away = |evidence: &mut Evidence| {
             evidence.cluster = DbCluster::builder().status("deleting").build();
         };

@@ -59,7 +59,10 @@ pub(crate) async fn access(
 }
 
 async fn of_role(client: &Client, role: &str, damaged: &str, restored: &str) -> Result<Access, StepError> {
-    let (before, after) = (simulate(client, role, damaged).await?, simulate(client, role, restored).await?);
+    let (before, after) = (
+        simulate(client, role, damaged).await?,
+        simulate(client, role, restored).await?,
+    );
     Ok(compare(&before, &after))
 }
 
@@ -85,9 +88,9 @@ fn compare(before: &[EvaluationResult], after: &[EvaluationResult]) -> Access {
         .into_iter()
         .filter(|action| allowed(before, action) && !allowed(after, action))
         .collect();
-    let unclear = after.iter().any(|result| {
-        lacks.contains(&result.eval_action_name()) && !result.missing_context_values().is_empty()
-    });
+    let unclear = after
+        .iter()
+        .any(|result| lacks.contains(&result.eval_action_name()) && !result.missing_context_values().is_empty());
     match lacks.is_empty() {
         true => Access::Same,
         false if unclear => Access::Unclear,
@@ -116,8 +119,15 @@ mod tests {
     fn a_role_must_be_allowed_with_the_restored_cluster_what_it_is_with_the_damaged_one() {
         let execute = |is_allowed| result("rds-data:ExecuteStatement", is_allowed, None);
         let begin = |is_allowed| result("rds-data:BeginTransaction", is_allowed, None);
-        assert_eq!(compare(&[execute(true), begin(false)], &[execute(true), begin(false)]), Access::Same);
-        assert_eq!(compare(&[execute(false)], &[execute(false)]), Access::Same, "it reaches it another way");
+        assert_eq!(
+            compare(&[execute(true), begin(false)], &[execute(true), begin(false)]),
+            Access::Same
+        );
+        assert_eq!(
+            compare(&[execute(false)], &[execute(false)]),
+            Access::Same,
+            "it reaches it another way"
+        );
         let lacks = compare(&[execute(true), begin(true)], &[execute(false), begin(true)]);
         assert_eq!(lacks, Access::Lacks(vec!["rds-data:ExecuteStatement".to_owned()]));
         let by_tag = result("rds-data:ExecuteStatement", false, Some("aws:ResourceTag/team"));

@@ -28,7 +28,10 @@ pub(crate) async fn apply(
     let mut done = DoneAgain::default();
     for entry in entries {
         let Some(kind) = kinds.iter().find(|kind| kind.kind == entry.kind) else {
-            let unknown = format!("the ledger's entry {} is of kind {}, which the plan does not name", entry.key, entry.kind);
+            let unknown = format!(
+                "the ledger's entry {} is of kind {}, which the plan does not name",
+                entry.key, entry.kind
+            );
             done.hindrances.push(unknown);
             continue;
         };
@@ -40,7 +43,10 @@ pub(crate) async fn apply(
         match rows {
             Ok(remains) if remains.is_empty() => *done.counts.entry(entry.kind.clone()).or_default() += 1,
             Ok(_) => {
-                let text = format!("the ledger's entry {} was done again, and what it erased is still there", entry.key);
+                let text = format!(
+                    "the ledger's entry {} was done again, and what it erased is still there",
+                    entry.key
+                );
                 done.hindrances.push(text);
             }
             Err(refusal) if refusal.error.kind.is_retryable() => return Err(refusal.error),
@@ -81,11 +87,18 @@ mod tests {
             code: code.map(str::to_owned),
             error: StepError::new(ErrorKind::Internal, message),
         };
-        let duplicate = "ERROR: duplicate key; Detail: Key (email)=(someone@example.com) already exists.; SQLState: 23505";
+        let duplicate =
+            "ERROR: duplicate key; Detail: Key (email)=(someone@example.com) already exists.; SQLState: 23505";
         let why = without_values(&refusal(Some("DatabaseErrorException"), duplicate));
         assert_eq!(why, "the database refused it, SQLState 23505");
-        let why = without_values(&refusal(Some("BadRequestException"), "no parameter someone@example.com"));
+        let why = without_values(&refusal(
+            Some("BadRequestException"),
+            "no parameter someone@example.com",
+        ));
         assert_eq!(why, "the Data API answered BadRequestException");
-        assert_eq!(without_values(&refusal(None, "someone@example.com")), "there was no answer");
+        assert_eq!(
+            without_values(&refusal(None, "someone@example.com")),
+            "there was no answer"
+        );
     }
 }

@@ -84,7 +84,11 @@ fn done(output: &Output) -> Vec<String> {
     if !output.stopped.is_empty() {
         lines.push(format!("jobs stopped: {}", output.stopped.join(", ")));
     }
-    let again: Vec<String> = output.done_again.iter().map(|(kind, count)| format!("{count} of {kind}")).collect();
+    let again: Vec<String> = output
+        .done_again
+        .iter()
+        .map(|(kind, count)| format!("{count} of {kind}"))
+        .collect();
     if !again.is_empty() {
         lines.push(format!("done again from the ledger: {}", again.join(", ")));
     }
@@ -137,7 +141,10 @@ impl Step for PrepareDatabase {
         let mut shown = done(&output);
         let consumers = &input.after_restore.consumers;
         if !consumers.is_empty() {
-            shown.push(format!("these lose their place and need a new snapshot: {}", consumers.join(", ")));
+            shown.push(format!(
+                "these lose their place and need a new snapshot: {}",
+                consumers.join(", ")
+            ));
         }
         shown.extend(output.left.iter().cloned());
         output.ask.shown.extend(shown);
@@ -161,9 +168,15 @@ impl PrepareDatabase {
     }
 
     async fn do_again(&self, input: &Input, restored: Reached<'_>, output: &mut Output) -> Result<(), StepError> {
-        let entries = self.record.ledger_since(&input.recovery.workload, input.restore_to).await?;
+        let entries = self
+            .record
+            .ledger_since(&input.recovery.workload, input.restore_to)
+            .await?;
         if entries.len() > LEDGER_AT_MOST {
-            let text = format!("the ledger has more than {LEDGER_AT_MOST} entries since {}", input.restore_to);
+            let text = format!(
+                "the ledger has more than {LEDGER_AT_MOST} entries since {}",
+                input.restore_to
+            );
             output.blockers.push(text);
             return Ok(());
         }
@@ -192,7 +205,9 @@ impl PrepareDatabase {
                 );
                 let code = WarningCode::Other("sequences-unread".to_owned());
                 output.left.push(text.clone());
-                output.warnings.push(Warning::new(code, text).about(&input.here.region).because(error));
+                output
+                    .warnings
+                    .push(Warning::new(code, text).about(&input.here.region).because(error));
                 None
             }
         };

@@ -52,7 +52,10 @@ pub(crate) async fn list(client: &Client, database: Reached<'_>) -> Result<Vec<S
         let is_last = (rows.len() as i64) < A_PAGE;
         for row in rows {
             all.push(sequence(&row).ok_or_else(|| {
-                let text = format!("pg_sequences of {} has a row of another form: {row:?}", database.cluster_arn);
+                let text = format!(
+                    "pg_sequences of {} has a row of another form: {row:?}",
+                    database.cluster_arn
+                );
                 StepError::new(ErrorKind::VerificationFailed, text)
             })?);
         }
@@ -120,8 +123,13 @@ pub(crate) fn raise(restored: &Sequence, damaged: Option<&[Sequence]>, margin: u
 
 /// Raises sequences of the restored database. Raised twice, they are as high as raised once. Errors: the first one that was not.
 pub(crate) async fn set(client: &Client, restored: Reached<'_>, raised: &[(String, i64)]) -> Result<(), StepError> {
-    let each = raised.iter().map(|(name, to)| vec![text("sequence", name), number("number", *to)]);
-    restored.run_each(client, RAISE, each.collect()).await.map_err(|refusal| refusal.error)
+    let each = raised
+        .iter()
+        .map(|(name, to)| vec![text("sequence", name), number("number", *to)]);
+    restored
+        .run_each(client, RAISE, each.collect())
+        .await
+        .map_err(|refusal| refusal.error)
 }
 
 #[cfg(test)]
@@ -153,7 +161,11 @@ mod tests {
         assert_eq!(raised(&used(Some(40)), &used(Some(70))), Raise::To(170));
         assert_eq!(raised(&used(None), &used(Some(70))), Raise::To(170));
         assert_eq!(raised(&used(Some(40)), &used(None)), Raise::Not);
-        assert_eq!(raised(&used(Some(170)), &used(Some(70))), Raise::Not, "it was raised before");
+        assert_eq!(
+            raised(&used(Some(170)), &used(Some(70))),
+            Raise::Not,
+            "it was raised before"
+        );
         let down = |last| Sequence {
             step: -2,
             least: -10_000,
@@ -162,7 +174,11 @@ mod tests {
         };
         assert_eq!(raised(&down(-40), &down(-70)), Raise::To(-270));
         assert_eq!(raised(&down(-270), &down(-70)), Raise::Not);
-        assert_eq!(raise(&used(Some(40)), Some(&[]), 100), Raise::Not, "it was made after the moment");
+        assert_eq!(
+            raise(&used(Some(40)), Some(&[]), 100),
+            Raise::Not,
+            "it was made after the moment"
+        );
     }
 
     #[test]

@@ -47,7 +47,10 @@ pub struct Output {
 
 impl Summarise for Output {
     fn summarise(&self) -> Summary {
-        Summary::done(format!("the database in cluster {} takes no more writes; it is kept", self.cluster))
+        Summary::done(format!(
+            "the database in cluster {} takes no more writes; it is kept",
+            self.cluster
+        ))
     }
 }
 
@@ -76,14 +79,21 @@ impl Step for RetireCluster {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
         if input.cluster_arn == input.here.cluster_arn {
-            let text = format!("customers use cluster {}; it is not set to be read only", input.here.cluster);
+            let text = format!(
+                "customers use cluster {}; it is not set to be read only",
+                input.here.cluster
+            );
             return Err(StepError::refused(text));
         }
         let damaged = Reached::of(&input.here, &input.database);
         let changed = !self.is_read_only(damaged).await?;
         if changed {
             self.record.note_undos(&input.recovery, &[undo(&input)]).await?;
-            self.first_field(damaged, &setting(&input.database, "SET default_transaction_read_only = on")).await?;
+            let set = format!(
+                "ALTER DATABASE \"{}\" SET default_transaction_read_only = on",
+                input.database.name
+            );
+            self.first_field(damaged, &set).await?;
         }
         self.first_field(damaged, END_SESSIONS).await?;
         Ok(Output {
@@ -105,13 +115,12 @@ impl RetireCluster {
     }
 }
 
-fn setting(database: &DatabaseSlice, what: &str) -> String {
-    format!("ALTER DATABASE \"{}\" {what}", database.name)
-}
-
 fn undo(input: &Input) -> Undo {
     let (region, cluster) = (&input.here.region, &input.here.cluster);
-    let back = setting(&input.database, "RESET default_transaction_read_only");
+    let back = format!(
+        "ALTER DATABASE \"{}\" RESET default_transaction_read_only",
+        input.database.name
+    );
     Undo {
         step: RetireCluster::NAME.to_owned(),
         resource: Resource::cluster(cluster, region),

@@ -25,7 +25,7 @@ use crate::world::World;
 mod data;
 mod faults;
 mod invariants;
-mod since;
+pub mod since;
 
 use self::data::{are_right, run, stand_in};
 

@@ -311,7 +311,10 @@ fn only_reads(path: &str, sql: &str, problems: &mut Problems) {
         return;
     }
     if !READS.iter().any(|reads| verb.eq_ignore_ascii_case(reads)) {
-        problems.add(path, format!("begins with {verb}; give one SELECT, which changes nothing"));
+        problems.add(
+            path,
+            format!("begins with {verb}; give one SELECT, which changes nothing"),
+        );
     } else if let Some(word) = words.find(|word| WRITES.iter().any(|writes| word.eq_ignore_ascii_case(writes))) {
         let text = format!("has the word {word}, with which a statement can write; give one SELECT without it");
         problems.add(path, text);

@@ -32,7 +32,8 @@ impl Record {
     /// The entries that data of `moment` may lack, in the order of their times: no more than one above [`LEDGER_AT_MOST`].
     pub async fn ledger_since(&self, workload: &str, moment: Timestamp) -> Result<Vec<LedgerEntry>, StepError> {
         let from = (moment - EARLIER).to_string();
-        self.items_from(&Partition::Ledger.key(workload), &from, LEDGER_AT_MOST + 1).await
+        self.items_from(&Partition::Ledger.key(workload), &from, LEDGER_AT_MOST + 1)
+            .await
     }
 
     /// Writes an entry, as the platform does.

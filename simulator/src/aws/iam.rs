@@ -54,7 +54,10 @@ impl Iam {
             let each = parameters.iter().filter(|(name, _)| name.starts_with(prefix));
             each.map(|(_, value)| value).collect()
         };
-        let role = parameters.get("PolicySourceArn").map(String::as_str).unwrap_or_default();
+        let role = parameters
+            .get("PolicySourceArn")
+            .map(String::as_str)
+            .unwrap_or_default();
         let mut results = String::new();
         for action in list("ActionNames.member.") {
             for resource in list("ResourceArns.member.") {

@@ -503,6 +503,18 @@ async fn a_transaction_that_is_read_only_writes_nothing_and_ends() {
         call.transaction_id(&id).send()
     };
     end().await.unwrap();
-    assert!(end().await.unwrap_err().into_service_error().is_transaction_not_found_exception());
-    assert!(run("SELECT 1").await.unwrap_err().into_service_error().is_transaction_not_found_exception());
+    assert!(
+        end()
+            .await
+            .unwrap_err()
+            .into_service_error()
+            .is_transaction_not_found_exception()
+    );
+    assert!(
+        run("SELECT 1")
+            .await
+            .unwrap_err()
+            .into_service_error()
+            .is_transaction_not_found_exception()
+    );
 }

@@ -140,7 +140,10 @@ async fn databases_records_and_executions_are_seen() {
     let call = call
         .resource_arn(plan.cluster_arn(there))
         .secret_arn(&there.database_secret);
-    call.sql("INSERT INTO orders (written_ms) VALUES (1)").send().await.unwrap();
+    call.sql("INSERT INTO orders (written_ms) VALUES (1)")
+        .send()
+        .await
+        .unwrap();
     world.assert_changed(&before, "commits");
 
     let before = world.seen();

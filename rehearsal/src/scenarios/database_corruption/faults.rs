@@ -48,7 +48,10 @@ pub(super) static LATE_DETECTION: FaultKind = FaultKind {
             let late = said.time()?;
             match late.as_secs() <= LATEST_SECONDS {
                 true => Ok(Box::new(LateDetection(late))),
-                false => Err(format!("{}: no rehearsal waits so long for a recovery to start", said.name)),
+                false => Err(format!(
+                    "{}: no rehearsal waits so long for a recovery to start",
+                    said.name
+                )),
             }
         },
         |rng, _| Box::new(LateDetection(Duration::from_secs(60 * rng.u64(3..=25)))),

@@ -200,7 +200,11 @@ fn moved_customers<'a>(happened: &'a Happened<'_>) -> Option<(&'a Recorded, Time
 
 /// From the second question on no job runs in the restored database, until customers are let in; afterwards they run.
 fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
-    let (cloud, platform, plan) = (happened.simulation.cloud(), happened.simulation.platform(), happened.plan);
+    let (cloud, platform, plan) = (
+        happened.simulation.cloud(),
+        happened.simulation.platform(),
+        happened.plan,
+    );
     let Some((recorded, closed_at)) = moved_customers(happened) else {
         return Vec::new();
     };
@@ -220,7 +224,10 @@ fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
         .map(|at| (*at, format!("a job ran before {} let customers in", recorded.header.id)))
         .collect();
     // The world goes on for some minutes after the end.
-    if runs.last().is_none_or(|last| *last < closed_at - SignedDuration::from_secs(60)) {
+    if runs
+        .last()
+        .is_none_or(|last| *last < closed_at - SignedDuration::from_secs(60))
+    {
         breaches.push((closed_at, "jobs were not started again".to_owned()));
     }
     breaches
@@ -240,17 +247,20 @@ fn left_is_read_only(happened: &Happened<'_>) -> Vec<Seen> {
     let left = plan.cluster_arn(&plan.regions.primary);
     let region = &plan.regions.primary.region;
     match cloud.rds.execute(cloud, region, &left, setting, &BTreeMap::new()) {
-        Ok(rows) if rows.rows != [[Value::Text("on".to_owned())]] => vec![(
-            closed_at,
-            format!("{left} takes writes after {}", recorded.header.id),
-        )],
+        Ok(rows) if rows.rows != [[Value::Text("on".to_owned())]] => {
+            vec![(closed_at, format!("{left} takes writes after {}", recorded.header.id))]
+        }
         _ => Vec::new(),
     }
 }
 
 /// What the ledger has is not in the database that customers moved to.
 fn the_erased_stay_erased(happened: &Happened<'_>) -> Vec<Seen> {
-    let (cloud, platform, plan) = (happened.simulation.cloud(), happened.simulation.platform(), happened.plan);
+    let (cloud, platform, plan) = (
+        happened.simulation.cloud(),
+        happened.simulation.platform(),
+        happened.plan,
+    );
     let Some((recorded, closed_at)) = moved_customers(happened) else {
         return Vec::new();
     };

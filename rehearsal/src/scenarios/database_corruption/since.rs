@@ -21,7 +21,7 @@ const RUNS_EVERY: Duration = Duration::from_secs(10);
 pub(super) const ERASED: i64 = 7;
 
 /// Makes the tables, with everything on and nobody erased, and lets SQLite's statements stand in for the plan's. Errors: a text.
-pub(super) fn set_up(cloud: &Cloud, platform: &Platform, plan: &Plan) -> Result<(), String> {
+pub fn set_up(cloud: &Cloud, platform: &Platform, plan: &Plan) -> Result<(), String> {
     for sql in [
         "CREATE TABLE jobs (name TEXT PRIMARY KEY, active BIGINT)",
         "CREATE TABLE job_runs (ran_ms BIGINT)",
@@ -33,7 +33,12 @@ pub(super) fn set_up(cloud: &Cloud, platform: &Platform, plan: &Plan) -> Result<
     let after = &plan.database.after_restore;
     for job in &after.jobs {
         let name = job.name.replace('\'', "''");
-        run(cloud, platform, plan, &format!("INSERT INTO jobs (name, active) VALUES ('{name}', 1)"))?;
+        run(
+            cloud,
+            platform,
+            plan,
+            &format!("INSERT INTO jobs (name, active) VALUES ('{name}', 1)"),
+        )?;
         for (sql, active) in [(&job.stop, 0), (&job.start, 1)] {
             let instead = format!("UPDATE jobs SET active = {active} WHERE name = '{name}'");
             cloud.rds.stand_in(sql, &instead);
@@ -41,8 +46,12 @@ pub(super) fn set_up(cloud: &Cloud, platform: &Platform, plan: &Plan) -> Result<
     }
     for kind in &after.ledger {
         let one = "WHERE id = CAST(:id AS integer)";
-        cloud.rds.stand_in(&kind.statement, &format!("DELETE FROM accounts {one}"));
-        cloud.rds.stand_in(&kind.remains, &format!("SELECT id FROM accounts {one}"));
+        cloud
+            .rds
+            .stand_in(&kind.statement, &format!("DELETE FROM accounts {one}"));
+        cloud
+            .rds
+            .stand_in(&kind.remains, &format!("SELECT id FROM accounts {one}"));
     }
     Ok(())
 }

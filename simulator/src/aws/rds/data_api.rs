@@ -125,10 +125,7 @@ impl DataApi {
             Ok(sql) => sql,
             Err(refusal) => return refusal,
         };
-        match self
-            .rds
-            .execute(environment, &call.region, cluster, &sql, &parameters)
-        {
+        match self.rds.execute(environment, &call.region, cluster, &sql, &parameters) {
             Ok(rows) => Reply::json(200, &answer(&rows)),
             Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
         }
@@ -210,13 +207,24 @@ fn reads(call: &Call) -> bool {
 
 /// A member of the call that the simulator would not heed. A cluster has one database here, so its name says nothing.
 fn unknown(body: &Json) -> Option<&str> {
-    let known = ["resourceArn", "secretArn", "sql", "parameters", "database", "transactionId"];
+    let known = [
+        "resourceArn",
+        "secretArn",
+        "sql",
+        "parameters",
+        "database",
+        "transactionId",
+    ];
     let mut names = body.as_object()?.keys();
     names.find(|name| !known.contains(&name.as_str())).map(String::as_str)
 }
 
 fn no_transaction(id: &str) -> Reply {
-    Reply::json_error(404, "TransactionNotFoundException", &format!("Transaction {id} is not found"))
+    Reply::json_error(
+        404,
+        "TransactionNotFoundException",
+        &format!("Transaction {id} is not found"),
+    )
 }
 
 fn parameters(body: &Json) -> Result<BTreeMap<String, Value>, String> {

@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod approval;
 pub mod plays;
 pub mod trial;
+
+pub use self::approval::body;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -488,15 +491,6 @@ pub async fn with_impatient_recovery_machine(plan: Plan) -> World {
     tokio::time::sleep(Duration::from_secs(600)).await;
     world.before = world.cloud().snapshot();
     world
-}
-
-/// The body by which a question says that it is approved.
-pub fn body(text: &str) -> Option<Value> {
-    let bodies = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
-    let mut approving = bodies.filter(|body| body["answer"] == "approve");
-    approving.next()
 }
 
 /// The input of a step of the recovery that `open-recovery` answered, with these fields.

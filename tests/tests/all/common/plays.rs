@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use rehearsal::deployment::recovery_machine;
+use rehearsal::scenarios::database_corruption::since;
 use serde_json::json;
 use shared::plan::Plan;
 use shared::record::Record;
@@ -265,7 +266,10 @@ async fn restored() -> World {
             .rds
             .stand_in(&check.sql, &format!("SELECT '{}'", check.finds));
     }
-    let rds = &world.cloud().rds;
+    let (cloud, platform) = (world.cloud(), world.simulation.platform());
+    since::set_up(cloud, platform, &world.plan).unwrap();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let rds = &cloud.rds;
     let damaged = world.plan.cluster_arn(&world.plan.regions.primary);
     rds.set_settings(
         &damaged,

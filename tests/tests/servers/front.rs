@@ -1,0 +1,348 @@
+//! The way of steps into the world: to the simulated AWS, and to real servers where they send SQL or have a cluster restored.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::aws::{Aws, World};
+use shared::restore::cluster_arn;
+use simulator::aws::door::Door;
+use simulator::cloud::Cloud;
+use simulator::workload::Platform;
+use tokio_postgres::Config;
+
+use crate::data_api::{Refusal, Session, Statement};
+use crate::postgresql::{Folder, Server};
+
+/// The servers behind clusters, by the clusters' ARNs.
+pub struct Servers {
+    running: Mutex<BTreeMap<String, Arc<Server>>>,
+    /// What they stand in: it goes after they have.
+    pub folder: Folder,
+    /// ARN of the cluster that others are restored from.
+    production: String,
+    /// How far the simulated clock is ahead of the servers' one.
+    ahead: Mutex<SignedDuration>,
+    /// Of each restore that RDS took, whether whoever asked for it had the answer.
+    restores: Mutex<Vec<bool>>,
+    /// Transactions of the Data API, by id.
+    transactions: Mutex<BTreeMap<String, Arc<Session>>>,
+}
+
+impl Servers {
+    /// A production server, which is behind this cluster.
+    pub fn new(folder: Folder, production: &str, server: Server) -> Arc<Self> {
+        Arc::new(Self {
+            folder,
+            running: Mutex::new(BTreeMap::from([(production.to_owned(), Arc::new(server))])),
+            production: production.to_owned(),
+            ahead: Mutex::default(),
+            restores: Mutex::default(),
+            transactions: Mutex::default(),
+        })
+    }
+
+    /// The server behind a cluster, if there is one.
+    pub fn behind(&self, cluster_arn: &str) -> Option<Arc<Server>> {
+        self.running.lock().unwrap().get(cluster_arn).cloned()
+    }
+
+    /// From now on, this one is behind the production cluster; none, if there is none.
+    pub fn replace_production(&self, server: Option<Server>) {
+        let mut running = self.running.lock().unwrap();
+        running.remove(&self.production);
+        running.extend(server.map(|server| (self.production.clone(), Arc::new(server))));
+    }
+
+    pub fn production(&self) -> Arc<Server> {
+        self.behind(&self.production).unwrap()
+    }
+
+    /// ARN of the cluster that was restored, once there is a server behind it.
+    pub fn restored(&self) -> Option<String> {
+        let running = self.running.lock().unwrap();
+        running.keys().find(|arn| **arn != self.production).cloned()
+    }
+
+    /// Says what the simulated clock shows now.
+    pub fn set_clock(&self, shows: Timestamp) {
+        *self.ahead.lock().unwrap() = shows.duration_since(Timestamp::now());
+    }
+
+    /// What the servers' clock shows when the simulated one shows `at`.
+    pub fn by_their_clock(&self, at: Timestamp) -> Timestamp {
+        at - *self.ahead.lock().unwrap()
+    }
+
+    /// Of each restore that RDS took, whether whoever asked for it had the answer.
+    pub fn restores(&self) -> Vec<bool> {
+        self.restores.lock().unwrap().clone()
+    }
+
+    /// What RDS does when it makes a cluster with the data of then.
+    async fn restore(self: Arc<Self>, arn: String, to: Timestamp) {
+        self.production().archive_all(&self.folder).await;
+        let (servers, to) = (Arc::clone(&self), self.by_their_clock(to));
+        let restoring = tokio::task::spawn_blocking(move || Server::restored(&servers.folder, "restored", Some(to)));
+        let restored = restoring.await.unwrap();
+        self.running.lock().unwrap().insert(arn, Arc::new(restored));
+    }
+
+    async fn execute(&self, body: &Value) -> Result<Value, Refusal> {
+        let statement = Statement::deserialize(body).map_err(|error| Refusal {
+            status: 400,
+            code: "BadRequestException",
+            message: error.to_string(),
+        })?;
+        let transaction = body["transactionId"].as_str().unwrap_or_default();
+        let begun = self.transactions.lock().unwrap().get(transaction).cloned();
+        if let Some(session) = begun {
+            return session.execute(&statement).await;
+        }
+        let session = Session::begin(&self.config(body)?).await?;
+        let answer = session.execute(&statement).await;
+        session.end().await;
+        answer
+    }
+
+    /// Begins a transaction on a server that the simulated Data API has begun.
+    async fn begin_transaction(&self, body: &Value, id: &str) -> Result<(), Refusal> {
+        let session = Session::begin_transaction(&self.config(body)?).await?;
+        let mut transactions = self.transactions.lock().unwrap();
+        transactions.insert(id.to_owned(), Arc::new(session));
+        Ok(())
+    }
+
+    fn end_transaction(&self, body: &Value) {
+        let id = body["transactionId"].as_str().unwrap_or_default();
+        self.transactions.lock().unwrap().remove(id);
+    }
+
+    /// How the server behind a cluster is reached.
+    fn config(&self, body: &Value) -> Result<Config, Refusal> {
+        let text = |name: &str| body[name].as_str().unwrap_or_default();
+        let server = self.behind(text("resourceArn")).ok_or_else(|| Refusal {
+            status: 504,
+            code: "DatabaseUnavailableException",
+            message: "there is no server behind this cluster yet".to_owned(),
+        })?;
+        // The user of the platform is called like its database.
+        let database = text("database");
+        Ok(server.config(database, database))
+    }
+}
+
+/// The door of one caller.
+#[derive(Clone)]
+pub struct Front {
+    cloud: Arc<Cloud>,
+    platform: Arc<Platform>,
+    servers: Arc<Servers>,
+    function: String,
+    region: String,
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "front of {} in {}", self.function, self.region)
+    }
+}
+
+impl Front {
+    /// The door of `function` in a Region.
+    pub fn new(
+        cloud: &Arc<Cloud>,
+        platform: &Arc<Platform>,
+        servers: &Arc<Servers>,
+        function: &str,
+        region: &str,
+    ) -> Self {
+        Self {
+            cloud: Arc::clone(cloud),
+            platform: Arc::clone(platform),
+            servers: Arc::clone(servers),
+            function: function.to_owned(),
+            region: region.to_owned(),
+        }
+    }
+
+    /// The world as this caller sees it; `table` is the table of records.
+    pub fn aws(&self, table: &str) -> Aws {
+        let credentials = Credentials::new("TEST", "TEST", None, None, "test");
+        let world = World {
+            http_client: SharedHttpClient::new(self.clone()),
+            web: SharedHttpConnector::new(Web(self.clone())),
+            time: SharedTimeSource::new(self.cloud.clock),
+            sleep: SharedAsyncSleep::new(TokioSleep::new()),
+            credentials: SharedCredentialsProvider::new(credentials),
+        };
+        Aws::simulated(world, &self.region, table.to_owned())
+    }
+
+    fn door(&self) -> Door {
+        Door::new(&self.cloud, &self.platform, &self.function, &self.region)
+    }
+
+    /// The simulated Data API says whether the caller reaches the cluster, the server what it answers.
+    async fn statement(&self, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let body = request.body().bytes().unwrap_or_default();
+        let body: Value = serde_json::from_slice(body).map_err(|error| ConnectorError::user(error.into()))?;
+        let uri = request.uri().to_owned();
+        if uri.ends_with("/Execute") {
+            let mut plain = body.clone();
+            plain["sql"] = json!("SELECT 1");
+            plain["parameters"] = json!([]);
+            *request.body_mut() = SdkBody::from(plain.to_string());
+        }
+        let reached = self.door().call(request).await?;
+        if !reached.status().is_success() {
+            return Ok(reached);
+        }
+        let answer: Value = match reached.body().bytes() {
+            Some(answer) => serde_json::from_slice(answer).map_err(|error| ConnectorError::user(error.into()))?,
+            None => Value::Null,
+        };
+        let on_the_server = match uri.rsplit('/').next() {
+            Some("Execute") => self.servers.execute(&body).await,
+            Some("BeginTransaction") => {
+                let id = answer["transactionId"].as_str().unwrap_or_default();
+                self.servers.begin_transaction(&body, id).await.map(|()| answer)
+            }
+            _ => {
+                self.servers.end_transaction(&body);
+                Ok(answer)
+            }
+        };
+        match on_the_server {
+            Ok(answer) => response(200, None, &answer),
+            Err(refusal) => response(
+                refusal.status,
+                Some(refusal.code),
+                &json!({ "message": refusal.message }),
+            ),
+        }
+    }
+
+    /// The simulated RDS takes the call, and a server is made, whatever becomes of whoever called.
+    async fn restore(&self, request: HttpRequest, form: String) -> Result<HttpResponse, ConnectorError> {
+        let text = |name: &str| {
+            let mut fields = form.split('&').filter_map(|field| field.split_once('='));
+            fields
+                .find(|(field, _)| *field == name)
+                .map(|(_, value)| value.replace("%3A", ":"))
+        };
+        let to = text("RestoreToTime").and_then(|to| to.parse().ok());
+        let Some((id, to)) = text("DBClusterIdentifier").zip(to) else {
+            return Err(ConnectorError::user("it names no cluster and no time".into()));
+        };
+        let mut asked = Asked {
+            cloud: Arc::clone(&self.cloud),
+            servers: Arc::clone(&self.servers),
+            id,
+            to,
+            is_answered: false,
+        };
+        let answer = self.door().call(request).await;
+        asked.is_answered = true;
+        answer
+    }
+}
+
+/// A restore that RDS was asked for. It begins when that was answered, or when whoever asked is gone.
+struct Asked {
+    cloud: Arc<Cloud>,
+    servers: Arc<Servers>,
+    id: String,
+    to: Timestamp,
+    is_answered: bool,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let arn = cluster_arn(&self.servers.production, &self.id);
+        if self.cloud.rds.region_of(&arn).is_some() {
+            self.servers.restores.lock().unwrap().push(self.is_answered);
+            tokio::task::spawn_local(Arc::clone(&self.servers).restore(arn, self.to));
+        }
+    }
+}
+
+impl HttpConnector for Front {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let front = self.clone();
+        let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        if request.uri().starts_with("https://rds-data.") {
+            return HttpConnectorFuture::new(async move { front.statement(request).await });
+        }
+        if form.starts_with("Action=RestoreDBClusterToPointInTime&") {
+            return HttpConnectorFuture::new(async move { front.restore(request, form).await });
+        }
+        self.door().call(request)
+    }
+}
+
+impl HttpClient for Front {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+
+    fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
+        self.door().validate_final_config(components, config)
+    }
+}
+
+fn response(status: u16, error: Option<&'static str>, body: &Value) -> Result<HttpResponse, ConnectorError> {
+    let status = status
+        .try_into()
+        .map_err(|error| ConnectorError::user(Box::new(error)))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body.to_string()));
+    if let Some(code) = error {
+        response.headers_mut().insert("x-amzn-errortype", code);
+    }
+    Ok(response)
+}
+
+/// The public internet, which is the platform's names here.
+#[derive(Clone, Debug)]
+struct Web(Front);
+
+impl HttpConnector for Web {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Front {
+            cloud,
+            platform,
+            region,
+            ..
+        } = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let address = request.uri().strip_prefix("https://").unwrap_or_default().to_owned();
+            let (host, path) = address.split_at(address.find('/').unwrap_or(address.len()));
+            match platform.get_from(&cloud, &region, host, path).await {
+                Ok(answer) => {
+                    let status = answer
+                        .status
+                        .try_into()
+                        .map_err(|error| ConnectorError::user(Box::new(error)))?;
+                    Ok(HttpResponse::new(status, SdkBody::from(answer.body)))
+                }
+                Err(_) => Err(ConnectorError::io(format!("no such host: {host}").into())),
+            }
+        })
+    }
+}
