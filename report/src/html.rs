@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::commands::visible_lines;
 use crate::course::Course;
 use crate::page::{
-    Answer, Block, Exact, Figure, Gauge, Page, Piece, Place, Section, Table, Text, Todo, Tone, When, times_are,
+    Answer, Block, Exact, Figure, Gauge, Page, Piece, Place, Section, Spell, Table, Text, Todo, Tone, When, times_are,
 };
 use crate::plot::Plot;
 use crate::timeline::{Row, Segment, SegmentKind, Timeline, position};
@@ -159,6 +159,35 @@ fn course(course: &Course, day: &str) -> Markup {
     }
 }
 
+/// What customers met when, to scale. The list says it in words.
+fn spells(spells: &[Spell], note: Option<&Text>, day: &str) -> Markup {
+    let (Some(first), Some(last)) = (spells.first(), spells.last()) else {
+        return html! {};
+    };
+    let at = |moment| position(first.from, last.to, moment);
+    html! {
+        div.course {
+            p.name { "What customers met" }
+            svg.bar.spells width="100%" height="24" role="img" aria-label="The same times, drawn to scale. The list below says them." {
+                @for spell in spells {
+                    rect.(class(spell.tone)) x=(percent(at(spell.from))) y="0" width=(percent(at(spell.to) - at(spell.from))) height="24" {}
+                }
+                @for spell in &spells[1..] {
+                    line.turn x1=(percent(at(spell.from))) x2=(percent(at(spell.from))) y1="-4" y2="28" {}
+                }
+            }
+            ol.pieces.spells { @for spell in spells {
+                li.(class(spell.tone)) {
+                    span aria-hidden="true" { (spell.tone.sign()) " " }
+                    time datetime=(spell.from) { (moment(spell.from, day)) }
+                    ", " strong { (length(shared::measure::seconds_between(spell.from, spell.to))) } ": " (spell.met)
+                }
+            } }
+            @if let Some(note) = note { p.aside { (text(note, day)) } }
+        }
+    }
+}
+
 /// The kinds that are drawn, in the order of all kinds.
 fn used<'a>(segments: impl Iterator<Item = &'a Segment> + Clone) -> Vec<SegmentKind> {
     let is_used = |kind: &SegmentKind| segments.clone().any(|segment| segment.kind == *kind);
@@ -204,6 +233,7 @@ fn block(block: &Block, day: &str) -> Markup {
         Block::Todo(todos) => todo_list(todos, day),
         Block::Places(places) => html! { ul.places { @for item in places { (place(item, day)) } } },
         Block::Course(item) => course(item, day),
+        Block::Spells(items, note) => spells(items, note.as_ref(), day),
         Block::Facts(facts) => html! {
             dl.facts { @for (name, said) in facts { div { dt { (text(name, day)) } dd { (text(said, day)) } } } }
         },

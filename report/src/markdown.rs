@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::commands::visible_lines;
 use crate::course::Course;
-use crate::page::{Answer, Block, Page, Piece, Place, Table, Text, Todo, Tone, When, times_are};
+use crate::page::{Answer, Block, Page, Piece, Place, Spell, Table, Text, Todo, Tone, When, times_are};
 use crate::plot::Plot;
 use crate::timeline::{SegmentKind, Timeline};
 use crate::words::{length, moment, visible};
@@ -56,6 +56,13 @@ fn block(out: &mut String, block: &Block, day: &str) {
         Block::Todo(todos) => todo_list(out, todos, day),
         Block::Places(places) => list(out, places.iter().map(|item| place(item, day))),
         Block::Course(item) => course(out, item, day),
+        Block::Spells(items, note) => {
+            line(out, format_args!("What customers met:\n"));
+            list(out, items.iter().map(|item| spell(item, day)));
+            if let Some(note) = note {
+                line(out, format_args!("{}\n", text(note, day)));
+            }
+        }
         Block::Facts(facts) => {
             let facts = facts
                 .iter()
@@ -117,6 +124,14 @@ fn place(place: &Place, day: &str) -> String {
         escaped(&place.name),
         place.before,
         now.join("; ")
+    )
+}
+
+fn spell(spell: &Spell, day: &str) -> String {
+    let length = length(shared::measure::seconds_between(spell.from, spell.to));
+    judged(
+        spell.tone,
+        format!("from {}, {length}: {}", moment(spell.from, day), spell.met),
     )
 }
 

@@ -137,6 +137,8 @@ pub(crate) enum Block {
     Places(Vec<Place>),
     /// The time without service, in a few pieces.
     Course(Course),
+    /// What customers met when, to scale, and what is to be said to it.
+    Spells(Vec<Spell>, Option<Text>),
     /// Pairs of a name and what is said to it.
     Facts(Vec<(Text, Text)>),
     Figures(Vec<Figure>),
@@ -154,6 +156,19 @@ pub struct Place {
     pub before: &'static str,
     /// What is known of it now: whether that is as it should be, and what it is.
     pub now: Vec<(Tone, Text)>,
+}
+
+/// A time in which customers met the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spell {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end; where the record ends, that of what is known.
+    pub to: Timestamp,
+    /// Whether that was good for them.
+    pub tone: Tone,
+    /// What they met.
+    pub met: &'static str,
 }
 
 /// When something is to be done.

@@ -140,6 +140,26 @@ impl<'a> Reached<'a> {
         }
     }
 
+    /// The same database in another cluster, such as a restored one.
+    #[must_use]
+    pub fn in_cluster(self, cluster_arn: &'a str) -> Self {
+        Self { cluster_arn, ..self }
+    }
+
+    /// Runs one statement, and gives why it was refused for good, if it was. Errors: a refusal that may pass by itself.
+    pub async fn refused(
+        &self,
+        client: &Client,
+        sql: &str,
+        parameters: Vec<SqlParameter>,
+    ) -> Result<Option<Refusal>, StepError> {
+        match self.rows(client, sql, parameters).await {
+            Ok(_) => Ok(None),
+            Err(refusal) if refusal.error.kind.is_retryable() => Err(refusal.error),
+            Err(refusal) => Ok(Some(refusal)),
+        }
+    }
+
     /// Runs the plan's checks one after the other; those that are not run within that time have found nothing.
     pub async fn check_all(&self, client: &Client, checks: &[DatabaseCheck], within: Duration) -> Vec<Checked> {
         let until = Instant::now() + within;
@@ -192,7 +212,8 @@ impl<'a> Reached<'a> {
         let answer = self.read_only(client, &check.sql).await;
         let (found, error) = match answer {
             Ok(field) => (Some(shown(field.as_ref())), None),
-            Err(refusal) => (None, Some(refusal.error.to_string())),
+            // Whoever wrote the check needs the database's own words.
+            Err(Refusal { error, .. }) => (None, Some(error.answer.unwrap_or(error.message))),
         };
         Checked {
             name: check.name.clone(),

@@ -302,7 +302,7 @@ fn role_blockers(input: &Input, evidence: &Evidence) -> Vec<String> {
     each.collect()
 }
 
-/// The roles of which it is not known whether they may use a restored cluster.
+/// The roles that may or may not be allowed to use a restored cluster: IAM did not say.
 fn role_warnings(evidence: &Evidence) -> Vec<Warning> {
     let code = || other("role-unclear");
     let each = evidence.roles.iter().filter_map(|(role, access)| match access {

@@ -36,32 +36,30 @@ pub(crate) async fn apply(
             continue;
         };
         let values = || entry.values.iter().map(|(name, value)| text(name, value)).collect();
-        let mut rows = restored.rows(client, &kind.statement, values()).await;
-        if rows.is_ok() {
-            rows = restored.rows(client, &kind.remains, values()).await;
+        if let Some(refusal) = restored.refused(client, &kind.statement, values()).await? {
+            done.hindrances.push(not_done(entry, &refusal));
+            continue;
         }
-        match rows {
+        match restored.rows(client, &kind.remains, values()).await {
             Ok(remains) if remains.is_empty() => *done.counts.entry(entry.kind.clone()).or_default() += 1,
-            Ok(_) => {
-                let text = format!(
-                    "the ledger's entry {} was done again, and what it erased is still there",
-                    entry.key
-                );
-                done.hindrances.push(text);
-            }
+            Ok(_) => done.hindrances.push(format!(
+                "the ledger's entry {} ({}) was done again, and the plan's check still finds it; correct its statement",
+                entry.key, entry.kind
+            )),
             Err(refusal) if refusal.error.kind.is_retryable() => return Err(refusal.error),
-            Err(refusal) => {
-                let text = format!(
-                    "the ledger's entry {} ({}) could not be done again: {}; run the plan's statement by hand to see why",
-                    entry.key,
-                    entry.kind,
-                    without_values(&refusal)
-                );
-                done.hindrances.push(text);
-            }
+            Err(refusal) => done.hindrances.push(not_done(entry, &refusal)),
         }
     }
     Ok(done)
+}
+
+fn not_done(entry: &LedgerEntry, refusal: &Refusal) -> String {
+    format!(
+        "the ledger's entry {} ({}) could not be done again: {}; run the plan's statement by hand to see why",
+        entry.key,
+        entry.kind,
+        without_values(refusal)
+    )
 }
 
 /// Why a statement was refused. PostgreSQL's own sentence repeats the row, so that only its code is taken.

@@ -25,6 +25,9 @@ mod sequences;
 use crate::ledger::DoneAgain;
 use crate::sequences::Raise;
 
+/// How many reasons against the cut-over are named.
+const NAMED: usize = 10;
+
 /// What to prepare.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,8 +51,8 @@ pub struct Input {
 /// What was done.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Output {
-    /// How many sequences were raised.
-    pub raised: usize,
+    /// How many sequences are above what was given out since.
+    pub above: usize,
     /// How many there are.
     pub sequences: usize,
     /// The jobs that were stopped.
@@ -75,11 +78,20 @@ impl Summarise for Output {
     }
 }
 
+/// Names as many reasons as a person reads; all of them may not fit into what Step Functions hands on.
+fn shorten(blockers: &mut Vec<String>) {
+    let more = blockers.len().saturating_sub(NAMED);
+    blockers.truncate(NAMED);
+    if more > 0 {
+        blockers.push(format!("and {more} more"));
+    }
+}
+
 /// What was done, a line each.
 fn done(output: &Output) -> Vec<String> {
     let mut lines = vec![format!(
-        "{} of {} sequences raised, so that no number is given out twice",
-        output.raised, output.sequences
+        "{} of {} sequences were used, and are above what was given out since: no number comes twice",
+        output.above, output.sequences
     )];
     if !output.stopped.is_empty() {
         lines.push(format!("jobs stopped: {}", output.stopped.join(", ")));
@@ -120,12 +132,9 @@ impl Step for PrepareDatabase {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
-        let restored = Reached {
-            cluster_arn: &input.cluster_arn,
-            ..Reached::of(&input.here, &input.database)
-        };
+        let restored = Reached::of(&input.here, &input.database).in_cluster(&input.cluster_arn);
         let mut output = Output {
-            raised: 0,
+            above: 0,
             sequences: 0,
             stopped: Vec::new(),
             done_again: Vec::new(),
@@ -138,6 +147,7 @@ impl Step for PrepareDatabase {
         self.stop_jobs(&input, restored, &mut output).await?;
         self.do_again(&input, restored, &mut output).await?;
         self.raise(&input, restored, &mut output).await?;
+        shorten(&mut output.blockers);
         let mut shown = done(&output);
         let consumers = &input.after_restore.consumers;
         if !consumers.is_empty() {
@@ -155,10 +165,9 @@ impl Step for PrepareDatabase {
 impl PrepareDatabase {
     async fn stop_jobs(&self, input: &Input, restored: Reached<'_>, output: &mut Output) -> Result<(), StepError> {
         for job in &input.after_restore.jobs {
-            match restored.rows(&self.data, &job.stop, Vec::new()).await {
-                Ok(_) => output.stopped.push(job.name.clone()),
-                Err(refusal) if refusal.error.kind.is_retryable() => return Err(refusal.error),
-                Err(refusal) => {
+            match restored.refused(&self.data, &job.stop, Vec::new()).await? {
+                None => output.stopped.push(job.name.clone()),
+                Some(refusal) => {
                     let text = format!("job {} could not be stopped: {}", job.name, refusal.error);
                     output.blockers.push(text);
                 }
@@ -215,13 +224,34 @@ impl PrepareDatabase {
         for sequence in &here {
             match sequences::raise(sequence, there.as_deref(), margin) {
                 Raise::Not => {}
+                Raise::IsThere => output.above += 1,
                 Raise::To(number) => raised.push((sequence.name.clone(), number)),
                 Raise::Hindered(why) => output.blockers.push(why),
             }
         }
         sequences::set(&self.data, restored, &raised).await?;
         output.sequences = here.len();
-        output.raised = raised.len();
+        output.above += raised.len();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_as_many_reasons_are_named_as_fit() {
+        let named = |count: usize| {
+            let mut blockers: Vec<String> = (0..count).map(|number| format!("entry {number}")).collect();
+            shorten(&mut blockers);
+            blockers
+        };
+        assert_eq!(named(0), [""; 0]);
+        assert_eq!(named(NAMED).last().unwrap(), "entry 9");
+        assert_eq!(
+            (named(2000).len(), named(2000).pop().unwrap()),
+            (11, "and 1990 more".to_owned())
+        );
     }
 }

@@ -33,8 +33,10 @@ pub(crate) struct Sequence {
 /// What is to be done about a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Raise {
-    /// It goes on where it is.
+    /// It goes on where it is: nothing that it may give out was given out since.
     Not,
+    /// It is as high as it has to be.
+    IsThere,
     /// Its last number becomes this one.
     To(i64),
     /// Why it cannot be raised.
@@ -106,7 +108,7 @@ pub(crate) fn raise(restored: &Sequence, damaged: Option<&[Sequence]>, margin: u
         false => last <= to,
     };
     if damaged.is_some() && restored.last.is_some_and(is_there) {
-        return Raise::Not;
+        return Raise::IsThere;
     }
     if (restored.least..=restored.most).contains(&to) {
         return Raise::To(to);
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!(raised(&used(Some(40)), &used(None)), Raise::Not);
         assert_eq!(
             raised(&used(Some(170)), &used(Some(70))),
-            Raise::Not,
+            Raise::IsThere,
             "it was raised before"
         );
         let down = |last| Sequence {
@@ -173,7 +175,7 @@ mod tests {
             ..used(Some(last))
         };
         assert_eq!(raised(&down(-40), &down(-70)), Raise::To(-270));
-        assert_eq!(raised(&down(-270), &down(-70)), Raise::Not);
+        assert_eq!(raised(&down(-270), &down(-70)), Raise::IsThere);
         assert_eq!(
             raise(&used(Some(40)), Some(&[]), 100),
             Raise::Not,

@@ -73,19 +73,15 @@ impl Step for ResumeJobs {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
-        let restored = Reached {
-            cluster_arn: &input.cluster_arn,
-            ..Reached::of(&input.here, &input.database)
-        };
+        let restored = Reached::of(&input.here, &input.database).in_cluster(&input.cluster_arn);
         let mut output = Output {
             started: Vec::new(),
             failed: Vec::new(),
         };
         for job in &input.jobs {
-            match restored.rows(&self.data, &job.start, Vec::new()).await {
-                Ok(_) => output.started.push(job.name.clone()),
-                Err(refusal) if refusal.error.kind.is_retryable() => return Err(refusal.error),
-                Err(refusal) => output.failed.push(format!(
+            match restored.refused(&self.data, &job.start, Vec::new()).await? {
+                None => output.started.push(job.name.clone()),
+                Some(refusal) => output.failed.push(format!(
                     "job {} could not be started: {}; start it by hand",
                     job.name, refusal.error
                 )),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use shared::approval::Ask;
 use shared::aws::Aws;
 use shared::canary;
-use shared::error::StepError;
+use shared::error::{ErrorKind, StepError};
 use shared::measure::seconds_between;
 use shared::plan::{self, DatabaseCheck, Objective};
 use shared::record::{Record, Sighting, Warning, WarningCode};
@@ -117,11 +117,8 @@ impl Step for ValidateDatabase {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
-        let restored = Reached {
-            cluster_arn: &input.cluster_arn,
-            ..Reached::of(&input.here, &input.database)
-        };
-        if let Some(missing) = self.missing(&input, restored).await? {
+        let restored = Reached::of(&input.here, &input.database).in_cluster(&input.cluster_arn);
+        if let Some(missing) = self.missing(&input, restored).await.map_err(perhaps_too_late)? {
             return Ok(not_ready(missing));
         }
         let (checks, surviving, committed) = tokio::join!(
@@ -224,6 +221,14 @@ impl ValidateDatabase {
             }
         }
     }
+}
+
+/// A database that refuses every statement may be as it was in the middle of its end.
+fn perhaps_too_late(mut error: StepError) -> StepError {
+    if error.kind == ErrorKind::VerificationFailed {
+        error.message += "; the moment may be one within a DROP DATABASE: start again with an earlier one";
+    }
+    error
 }
 
 fn not_ready(missing: String) -> Output {

@@ -192,6 +192,31 @@ fn a_deploy_in_between_is_kept() {
     ends_as(&played(&["concurrent-deploy"], false, 6), "recovered", "");
 }
 
+/// Customers were served with wrong data until the service was stopped: that is not the same as no service.
+#[test]
+fn the_report_says_what_customers_met() {
+    let told = |faults: &[&str]| {
+        let rehearsal = played(faults, false, 1).remove(0);
+        report::markdown(&rehearsal.account.unwrap())
+    };
+    let recovered = told(&[]);
+    for line in [
+        "with wrong data or without it",
+        "right or wrong data: nothing checked them",
+        ": wrong data\n",
+        "no service: it was stopped, so that no more is lost",
+        ": the restored data",
+        "is only in the damaged database",
+    ] {
+        assert!(recovered.contains(line), "{line} is missing in {recovered}");
+    }
+    let stuck = told(&["restore-stuck"]);
+    assert!(stuck.contains("the wrong data again"), "{stuck}");
+    assert!(stuck.contains("The data have been wrong for"), "{stuck}");
+    assert!(!stuck.contains("No service seen from outside"), "{stuck}");
+    assert!(!stuck.contains("is only in the damaged database"), "{stuck}");
+}
+
 #[test]
 fn who_declines_or_sleeps_finds_everything_as_before() {
     ends_as(&played(&["approver-declines"], false, 4), "declined", "declined by");

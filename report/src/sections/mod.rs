@@ -27,6 +27,7 @@ pub(crate) fn page(tale: &Tale<'_>, state: &State, path: &CriticalPath, json_sha
     let disaster = header.scenario.definition().title;
     let todos = todo::todos(tale, state);
     let places = tale.story.places(account);
+    let (spells, note) = tale.story.spells(account);
     let course = Course::of(path, account.decided_at(), !account.undo.is_empty());
     let mode = match header.mode {
         Mode::Live => "REAL",
@@ -41,6 +42,7 @@ pub(crate) fn page(tale: &Tale<'_>, state: &State, path: &CriticalPath, json_sha
         pictures: [
             (!places.is_empty()).then_some(Block::Places(places)),
             course.map(Block::Course),
+            (spells.len() > 1).then_some(Block::Spells(spells, note)),
         ]
         .into_iter()
         .flatten()

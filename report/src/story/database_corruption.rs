@@ -8,7 +8,7 @@ use shared::scenario::database_corruption::Wants;
 use super::told::{HEARTBEAT, Moment, Story, Suffering, before_the_fence};
 use crate::account::Account;
 use crate::commands::is_plain;
-use crate::page::{Text, Todo};
+use crate::page::{Spell, Text, Todo, Tone};
 use crate::words::is_moment;
 
 /// The story.
@@ -32,6 +32,54 @@ fn restored(account: &Account) -> Option<&str> {
 impl Story for DatabaseCorruption {
     fn suffering(&self) -> Suffering {
         Suffering::WrongData
+    }
+
+    fn spells(&self, account: &Account) -> (Vec<Spell>, Option<Text>) {
+        let (stopped, opened) = (account.ended("stop-writes"), is_opened(&account.undo));
+        let served_again = match opened {
+            true => account.observed().healthy_at,
+            false => account.ended(OPENS),
+        };
+        let after = match opened {
+            true => (Tone::Good, "the restored data"),
+            false => (Tone::Bad, "the wrong data again"),
+        };
+        let history = |at: &str| moment(account, "assessment", at);
+        let turns = [
+            (
+                history("/history/last_good_at"),
+                Tone::Warn,
+                "right or wrong data: nothing checked them",
+            ),
+            (history("/history/first_bad_at"), Tone::Bad, "wrong data"),
+            (
+                stopped,
+                Tone::Bad,
+                "no service: it was stopped, so that no more is lost",
+            ),
+            (served_again, after.0, after.1),
+        ];
+        let known: Vec<_> = turns
+            .into_iter()
+            .filter_map(|(at, tone, met)| Some((at?, tone, met)))
+            .collect();
+        let ends = known.iter().skip(1).map(|(at, ..)| *at).chain([account.known_until()]);
+        let spells = known
+            .iter()
+            .zip(ends)
+            .map(|(&(from, tone, met), to)| Spell { from, to, tone, met });
+        let spells = spells.filter(|spell| spell.from < spell.to).collect();
+        let lost = moment(account, "assessment", "/restore_to")
+            .zip(stopped)
+            .filter(|_| opened);
+        let note = lost.map(|(from, to)| {
+            let text = Text::plain("What customers wrote from ")
+                .and_at(from)
+                .and(" to ")
+                .and_at(to);
+            text.and(" is only in the damaged database.")
+        });
+        (spells, note)
     }
 
     fn step(&self, account: &Account, name: &str) -> Option<String> {
@@ -163,7 +211,7 @@ impl Story for DatabaseCorruption {
             "cluster_arn" => "Its ARN".to_owned(),
             "instances" => "Its instances".to_owned(),
             "latest_at" => "Latest moment that AWS could restore to".to_owned(),
-            "raised" => "Sequences that were raised".to_owned(),
+            "above" => "Sequences above what was given out since".to_owned(),
             "sequences" => "Its sequences".to_owned(),
             "stopped" => "Jobs that were stopped".to_owned(),
             "started" => "Jobs that were started".to_owned(),

@@ -8,7 +8,7 @@ use shared::record::{Closing, Undo};
 
 use crate::account::Account;
 use crate::figures;
-use crate::page::{Figure, Place, Text, Todo};
+use crate::page::{Figure, Place, Spell, Text, Todo};
 use crate::steps;
 use crate::words::step_of;
 
@@ -39,6 +39,11 @@ pub trait Story: Sync {
     /// Its Regions, before and after, for people. Empty if it concerns no Region.
     fn places(&self, _account: &Account) -> Vec<Place> {
         Vec::new()
+    }
+
+    /// What customers met when, where that was more than no service; and what is to be said to it.
+    fn spells(&self, _account: &Account) -> (Vec<Spell>, Option<Text>) {
+        (Vec::new(), None)
     }
 
     /// The Region that serves customers once the service is back; nothing if the scenario moves nothing.

@@ -19,7 +19,7 @@ pub(super) const RATE_EXCEEDED: &str = "Rate exceeded";
 pub(super) const INTERNAL_FAILURE: &str =
     "The request processing has failed because of an unknown error, exception or failure.";
 /// How operations that change nothing are named.
-const READS: [&str; 8] = [
+const READS: [&str; 9] = [
     "BatchGet",
     "Describe",
     "Get",
@@ -28,6 +28,7 @@ const READS: [&str; 8] = [
     "Query",
     "Scan",
     "TransactGet",
+    "Simulate",
 ];
 
 /// What a service holds, by the kind of resource: a part of a snapshot.

@@ -15,7 +15,7 @@ use shared::error::StepError;
 use shared::step::Change;
 
 /// What a step may change more than once: the step, the kind of what it changes, and why that is meant.
-const CHANGED_AGAIN: [(&str, &str, &str); 15] = [
+const CHANGED_AGAIN: [(&str, &str, &str); 17] = [
     (
         "assess-region",
         "decision",
@@ -40,6 +40,11 @@ const CHANGED_AGAIN: [(&str, &str, &str); 15] = [
         "it publishes what it has just been answered",
     ),
     (
+        "prepare-database",
+        "commits",
+        "the plan's statements leave the same, however often they are run",
+    ),
+    (
         "probe-health",
         "minute",
         "it writes down what it has just been answered",
@@ -49,6 +54,11 @@ const CHANGED_AGAIN: [(&str, &str, &str); 15] = [
         "request-approval",
         "question",
         "it has the token of the Task that waits now",
+    ),
+    (
+        "resume-jobs",
+        "commits",
+        "the plan's statements leave the same, however often they are run",
     ),
     (
         "start-recovery",
@@ -95,7 +105,7 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 50] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 51] = [
     (
         "assess-region",
         "ask",
@@ -151,6 +161,7 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 50] = [
     ("restore-cluster", "status", WHAT_IT_DID),
     ("resume-writes", "given_back", WHAT_IT_DID),
     ("resume-writes", "of", WHAT_IT_DID),
+    ("retire-cluster", "changed", WHAT_IT_DID),
     ("snapshot-cluster", "changed", WHAT_IT_DID),
     ("start-recovery", "again", WHAT_IT_DID),
     ("stop-writes", "changed", WHAT_IT_DID),

@@ -308,7 +308,8 @@ impl World {
         self.simulation.ended().len() == self.cloud().executions.arns().len()
     }
 
-    fn messages(&self) -> Vec<String> {
+    /// What people were told.
+    pub fn messages(&self) -> Vec<String> {
         let messages = self
             .cloud()
             .sns

@@ -75,7 +75,7 @@ impl DataApi {
             let transaction = transactions.get_mut(id);
             let transaction = transaction.filter(|transaction| text("resourceArn") == Some(&transaction.cluster));
             let transaction = transaction.ok_or_else(|| no_transaction(id))?;
-            if sql == "SET TRANSACTION READ ONLY" {
+            if sql == READ_ONLY {
                 transaction.is_read_only = true;
                 return Ok("SELECT 1".to_owned());
             }
@@ -199,10 +199,14 @@ struct OfCluster {
     secret_arn: String,
 }
 
+/// What makes a transaction read only.
+const READ_ONLY: &str = "SET TRANSACTION READ ONLY";
+
 /// Whether a call's statement changes nothing.
 fn reads(call: &Call) -> bool {
     let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
-    only_reads(body.get("sql").and_then(Json::as_str).unwrap_or_default())
+    let sql = body.get("sql").and_then(Json::as_str).unwrap_or_default();
+    sql == READ_ONLY || only_reads(sql)
 }
 
 /// A member of the call that the simulator would not heed. A cluster has one database here, so its name says nothing.
