@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_sequence_goes_on_above_what_the_damaged_database_gave_out() {
-        let raised = |restored: &Sequence, damaged: &Sequence| raise(restored, Some(&[damaged.clone()]), 100);
+        let raised =
+            |restored: &Sequence, damaged: &Sequence| raise(restored, Some(std::slice::from_ref(damaged)), 100);
         assert_eq!(raised(&used(Some(40)), &used(Some(70))), Raise::To(170));
         assert_eq!(raised(&used(None), &used(Some(70))), Raise::To(170));
         assert_eq!(raised(&used(Some(40)), &used(None)), Raise::Not);

@@ -65,6 +65,7 @@ pub fn fault_values() -> Vec<(&'static str, String)> {
     let states = vocabulary(ALL.iter().copied()).states();
     let steps: Vec<&str> = steps.iter().map(|step| step.name).collect();
     vec![
+        ("<check>", "the name of one of the plan's checks".to_owned()),
         ("<duration>", "such as 30s, 10m, 1h30m; more than 0".to_owned()),
         ("<how>", standby::HOWS.map(standby::How::name).join(", ")),
         ("<n>", "a whole number from 1 on".to_owned()),

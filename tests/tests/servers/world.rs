@@ -26,7 +26,7 @@ use crate::front::{Front, Servers};
 use crate::postgresql::{Folder, Server, eventually};
 
 /// What the simulated clock shows when a test begins. Backups reach a time in steps of five minutes; the next one is near.
-const BEGINS_AT: &str = "2026-01-06T02:59:55Z";
+const BEGINS_AT: &str = "2026-01-06T02:59:45Z";
 /// The moment that the backup reaches from then on.
 const BACKED_UP_UNTIL: &str = "2026-01-06T03:00:00Z";
 /// How long what AWS does takes, compared with what it takes there: seconds for hours.
@@ -34,7 +34,7 @@ const SCALE: f64 = 0.0005;
 /// When each `Wait` of a machine ends, in place of its own time.
 const WAITS_UNTIL: &str = "{% $fromMillis($toMillis($states.context.State.EnteredTime) + 300) %}";
 /// How long a whole recovery may take.
-const RECOVERED_WITHIN: Duration = Duration::from_secs(45);
+const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
 const HEARTBEAT: plan::Duration = plan::Duration::from_secs(1);
 
 /// Who starts a recovery, and who answers.
