@@ -149,7 +149,8 @@ impl Step for PrepareDatabase {
         self.raise(&input, restored, &mut output).await?;
         shorten(&mut output.blockers);
         let mut shown = done(&output);
-        let consumers = &input.after_restore.consumers;
+        let consumers = input.after_restore.consumers.iter();
+        let consumers: Vec<&str> = consumers.map(|consumer| consumer.0.as_str()).collect();
         if !consumers.is_empty() {
             shown.push(format!(
                 "these lose their place and need a new snapshot: {}",

@@ -3,7 +3,7 @@
 use rehearsal::scenarios::database_corruption::DatabaseCorruption;
 use rehearsal::{Fault, Rehearsal, Script, compatible, rehearse};
 use shared::measure::seconds_between;
-use shared::plan::Function;
+use shared::plan::{Consumer, Function};
 
 use crate::PLAN;
 use crate::defects::Defect;
@@ -121,7 +121,7 @@ fn a_step_that_forgets_what_was_done_since_is_found() {
 #[test]
 fn who_follows_the_database_by_its_changes_is_named() {
     let mut plan = PLAN.clone();
-    plan.database.after_restore.consumers = vec!["search-index".to_owned()];
+    plan.database.after_restore.consumers = vec![Consumer("search-index".to_owned())];
     let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
     assert_eq!(rehearsal.breaches, []);
     assert_eq!(rehearsal.outcome, "partial");

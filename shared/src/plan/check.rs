@@ -341,7 +341,7 @@ fn after_restore(plan: &Plan, problems: &mut Problems) {
     problems.twice(names.map(|(i, name)| (path("jobs", i, "/name"), name)), "the job");
     let kinds = ledger.iter().map(|kind| kind.kind.as_str()).enumerate();
     problems.twice(kinds.map(|(i, kind)| (path("ledger", i, "/kind"), kind)), "the kind");
-    let consumers = consumers.iter().map(String::as_str).enumerate();
+    let consumers = consumers.iter().map(|consumer| consumer.0.as_str()).enumerate();
     problems.twice(
         consumers.map(|(i, consumer)| (path("consumers", i, ""), consumer)),
         "the consumer",

@@ -26,8 +26,8 @@ pub(super) const SCHEMA: &str =
     "a schema's name is 1 to 63 lower-case letters, digits and underscores, and does not begin with a digit";
 pub(super) const FUNCTION: &str = "a function's name (not its ARN) is 1 to 64 letters, digits, hyphens and underscores";
 pub(super) const ALIAS: &str = "an alias is 1 to 128 letters, digits, hyphens and underscores";
-pub(super) const CHECK: &str =
-    "a check's name is 1 to 40 lower-case letters, digits and hyphens, and begins and ends with a letter or digit";
+pub(super) const SHORT_NAME: &str =
+    "a name is 1 to 40 lower-case letters, digits and hyphens, and begins and ends with a letter or digit";
 pub(super) const HOSTED_ZONE: &str =
     "a hosted zone's id is a Z and 1 to 31 capital letters and digits, without /hostedzone/ before it";
 pub(super) const OBJECT_KEY: &str =

@@ -225,9 +225,16 @@ pub struct AfterRestore {
     #[schemars(length(max = 20))]
     pub ledger: Vec<LedgerKind>,
     /// What follows the database by its changes, such as a search index: its place is lost, and it needs a new snapshot.
-    #[schemars(length(max = 50), inner(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")))]
-    pub consumers: Vec<String>,
+    #[schemars(length(max = 50))]
+    pub consumers: Vec<Consumer>,
 }
+
+/// What follows the database by its changes, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Consumer(
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::SHORT_NAME))]
+    pub String,
+);
 
 impl Default for AfterRestore {
     fn default() -> Self {
@@ -245,7 +252,7 @@ impl Default for AfterRestore {
 #[serde(deny_unknown_fields)]
 pub struct DatabaseJob {
     /// Its name, for people.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::CHECK))]
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::SHORT_NAME))]
     pub name: String,
     /// One statement that stops it. It is run before customers reach the restored database, and may be run twice.
     #[schemars(length(min = 1, max = 2000))]
@@ -260,7 +267,7 @@ pub struct DatabaseJob {
 #[serde(deny_unknown_fields)]
 pub struct LedgerKind {
     /// The kind, as the entries name it.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::CHECK))]
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::SHORT_NAME))]
     pub kind: String,
     /// One statement that does it again, with an entry's values as parameters, like `:id`. It may be run twice.
     #[schemars(length(min = 1, max = 2000))]
@@ -275,7 +282,7 @@ pub struct LedgerKind {
 #[serde(deny_unknown_fields)]
 pub struct DatabaseCheck {
     /// Its name, for people.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::CHECK))]
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"), extend("patternErrorMessage" = form::SHORT_NAME))]
     pub name: String,
     /// One `SELECT` that gives one value, within 45 s. Values that the Data API does not know are cast to text.
     #[schemars(length(min = 1, max = 2000))]

@@ -247,6 +247,13 @@ async fn the_data_api_speaks_sql() {
         .await
         .unwrap_err()
         .into_service_error();
+    assert!(error.is_transaction_not_found_exception(), "{error:?}");
+    let error = run("SELECT 1")
+        .continue_after_timeout(true)
+        .send()
+        .await
+        .unwrap_err()
+        .into_service_error();
     assert_eq!(error.code(), Some("NotSimulated"));
     let error = run("SELECT 1")
         .resource_arn(&new)
