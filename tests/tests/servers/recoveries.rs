@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use restore_cluster::RestoreCluster;
 use serde_json::Value;
 use shared::plan::CLUSTER_VARIABLE;
@@ -17,6 +17,9 @@ use crate::world::{World, in_real_time};
 
 /// How long customers pay before anything goes wrong: some heartbeats, and some payments.
 const GOOD_TIMES: Duration = Duration::from_secs(2);
+
+/// How far the moment of a restore is from any commit.
+const APART: SignedDuration = SignedDuration::from_millis(8);
 
 /// A world whose data went wrong after this moment.
 struct Damaged {
@@ -34,10 +37,17 @@ impl Damaged {
     async fn by(accident: &str) -> Self {
         let world = World::with_backup().await;
         tokio::time::sleep(GOOD_TIMES).await;
-        let good_at = world.cloud().now();
-        world.more_are_paid(&world.cluster()).await;
         let production = world.connect(&world.cluster()).await;
-        let good = payments(&production, Some(world.servers.by_their_clock(good_at))).await;
+        // A moment at which nothing is being committed: AWS is told of it to the millisecond.
+        let (good_at, good) = loop {
+            let at = world.cloud().now();
+            world.more_are_paid(&world.cluster()).await;
+            let by = async |at| payments(&production, Some(world.servers.by_their_clock(at))).await;
+            let (before, after) = (by(at - APART).await, by(at + APART).await);
+            if before == after {
+                break (at, before);
+            }
+        };
         assert!(good.len() > 10, "{} payments", good.len());
         production.batch_execute(accident).await.unwrap();
         world.erase_account(&production).await;
