@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use restore_cluster::RestoreCluster;
 use serde_json::Value as Json;
 use shared::approval::Verdict;
@@ -198,7 +198,13 @@ fn moved_customers<'a>(happened: &'a Happened<'_>) -> Option<(&'a Recorded, Time
     moved.find_map(|(recorded, closing)| opening(recorded).map(|_| (recorded, closing.closed_at)))
 }
 
-/// From the second question on no job runs in the restored database, until customers are let in; afterwards they run.
+/// Whether nothing was left to people.
+fn recovered_wholly(recorded: &Recorded) -> bool {
+    let mut closings = recorded.closings();
+    closings.any(|closing| closing.outcome == Outcome::Recovered)
+}
+
+/// From the second question on no job runs in the restored database, until customers are let in; afterwards all are on.
 fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
     let (cloud, platform, plan) = (
         happened.simulation.cloud(),
@@ -223,11 +229,7 @@ fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
     let mut breaches: Vec<Seen> = too_early
         .map(|at| (*at, format!("a job ran before {} let customers in", recorded.header.id)))
         .collect();
-    // The world goes on for some minutes after the end.
-    if runs
-        .last()
-        .is_none_or(|last| *last < closed_at - SignedDuration::from_secs(60))
-    {
+    if since::jobs_are_off(cloud, platform, plan).is_ok_and(|off| off) && recovered_wholly(recorded) {
         breaches.push((closed_at, "jobs were not started again".to_owned()));
     }
     breaches
@@ -236,10 +238,7 @@ fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
 /// The database that customers left takes no more writes, where it is called recovered.
 fn left_is_read_only(happened: &Happened<'_>) -> Vec<Seen> {
     let (cloud, plan) = (happened.simulation.cloud(), happened.plan);
-    let moved = moved_customers(happened).filter(|(recorded, _)| {
-        let mut closings = recorded.closings();
-        closings.any(|closing| closing.outcome == Outcome::Recovered)
-    });
+    let moved = moved_customers(happened).filter(|(recorded, _)| recovered_wholly(recorded));
     let Some((recorded, closed_at)) = moved else {
         return Vec::new();
     };

@@ -107,6 +107,12 @@ pub(super) fn runs_since(
     Ok(all.filter(|at| *at > since).collect())
 }
 
+/// Whether a job is off in the database that customers use. Errors: a text, where it does not say.
+pub(super) fn jobs_are_off(cloud: &Cloud, platform: &Platform, plan: &Plan) -> Result<bool, String> {
+    let off = run(cloud, platform, plan, "SELECT name FROM jobs WHERE active = 0")?;
+    Ok(!off.rows.is_empty())
+}
+
 /// Whether the database that customers use holds the account that was erased. Errors: a text, where it does not say.
 pub(super) fn holds_the_erased(cloud: &Cloud, platform: &Platform, plan: &Plan) -> Result<bool, String> {
     let sql = format!("SELECT id FROM accounts WHERE id = {ERASED}");
