@@ -12,17 +12,23 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
 use crate::plan::DatabaseCheck;
 use crate::slices::{DatabaseSlice, SiteSlice};
 
 /// The Data API itself gives up after 45 s; a shorter limit would leave it open whether the statement was run.
-pub const STATEMENT: Duration = Duration::from_secs(47);
+const STATEMENT: Duration = Duration::from_secs(47);
 
 /// What makes a transaction read only, as its first statement.
 const READ_ONLY: &str = "SET TRANSACTION READ ONLY";
 /// How many statements are under way at once where there are many: few enough for the smallest instance's connections.
 const AT_ONCE: usize = 8;
+
+/// A client that runs each statement once, and waits for its end.
+pub fn client(aws: &Aws) -> Client {
+    Client::new(&aws.config_without_retries(STATEMENT))
+}
 
 /// A database, as the Data API reaches it.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +102,15 @@ impl Reached<'_> {
     }
 }
 
+/// What became of statements, by their names.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// Those that were run.
+    pub run: Vec<String>,
+    /// The others, and why.
+    pub refused: Vec<(String, StepError)>,
+}
+
 /// What one of the plan's checks found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
@@ -158,6 +173,22 @@ impl<'a> Reached<'a> {
             Err(refusal) if refusal.error.kind.is_retryable() => Err(refusal.error),
             Err(refusal) => Ok(Some(refusal)),
         }
+    }
+
+    /// Runs statements one after the other. Gives the names of those that were run, and why the others were refused for good.
+    pub async fn run_named(
+        &self,
+        client: &Client,
+        statements: impl Iterator<Item = (&str, &str)>,
+    ) -> Result<Ran, StepError> {
+        let mut ran = Ran::default();
+        for (name, sql) in statements {
+            match self.refused(client, sql, Vec::new()).await? {
+                None => ran.run.push(name.to_owned()),
+                Some(refusal) => ran.refused.push((name.to_owned(), refusal.error)),
+            }
+        }
+        Ok(ran)
     }
 
     /// Runs the plan's checks one after the other; those that are not run within that time have found nothing.

@@ -139,11 +139,26 @@ impl Database {
             self.keep(at, sql, parameters);
             return Ok(Rows::default());
         }
+        let may_write = *lock(&self.writable) && !*lock(&self.reads_by_default);
+        self.run_statement(at, sql, parameters, may_write)
+    }
+
+    /// Likewise, in a transaction that is read only.
+    pub fn read(&mut self, at: Timestamp, sql: &str, parameters: &BTreeMap<String, Value>) -> Result<Rows, String> {
+        self.run_statement(at, sql, parameters, false)
+    }
+
+    fn run_statement(
+        &mut self,
+        at: Timestamp,
+        sql: &str,
+        parameters: &BTreeMap<String, Value>,
+        may_write: bool,
+    ) -> Result<Rows, String> {
         let rows = {
             let mut statement = self.connection.prepare_cached(sql).map_err(|error| error.to_string())?;
-            let reads = statement.readonly() && only_reads(sql);
-            let is_read_only = !*lock(&self.writable) || *lock(&self.reads_by_default);
-            if !reads && is_read_only {
+            let reads = statement.readonly() && !moves_a_sequence(sql);
+            if !reads && !may_write {
                 let verb = sql.split_whitespace().next().unwrap_or_default();
                 return Err(format!(
                     "ERROR: cannot execute {verb} in a read-only transaction; SQLState: 25006"
@@ -209,11 +224,9 @@ fn second_word<'a>(sql: &'a str, verb: &str, kind: &str) -> Option<&'a str> {
     words.next().filter(|_| is_one && words.next().is_none())
 }
 
-/// Whether a statement changes nothing: a `SELECT` that moves no sequence.
-pub(crate) fn only_reads(sql: &str) -> bool {
-    let verb = sql.split_whitespace().next().unwrap_or_default();
-    let moves = ["nextval(", "setval("].iter().any(|function| sql.contains(function));
-    verb.eq_ignore_ascii_case("SELECT") && !moves
+/// Whether a statement changes a sequence, which SQLite takes for reading.
+pub(crate) fn moves_a_sequence(sql: &str) -> bool {
+    ["nextval(", "setval("].iter().any(|function| sql.contains(function))
 }
 
 /// Whether a statement sets its database to be read only for new sessions, or no longer so.

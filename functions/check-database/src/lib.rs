@@ -17,7 +17,7 @@ use shared::global_database::{GlobalDatabase, NotBegun, Promotion, describe_clus
 use shared::record::{Record, Sighting, Warning, WarningCode, go_on_without_record};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
-use shared::sql::{Found, Reached, Refusal, STATEMENT, number, text, unless_waking};
+use shared::sql::{self, Found, Reached, Refusal, number, text, unless_waking};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 
@@ -97,7 +97,7 @@ impl Step for CheckDatabase {
         Self {
             aws: aws.clone(),
             rds: aws_sdk_rds::Client::new(aws.config()),
-            data: aws_sdk_rdsdata::Client::new(&aws.config_without_retries(STATEMENT)),
+            data: sql::client(aws),
             patient_data: aws_sdk_rdsdata::Client::new(aws.config()),
             record: Record::new(aws),
         }

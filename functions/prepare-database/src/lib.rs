@@ -15,7 +15,7 @@ use shared::plan::AfterRestore;
 use shared::record::{LEDGER_AT_MOST, Record, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
-use shared::sql::{Reached, STATEMENT};
+use shared::sql::{self, Ran, Reached};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 
@@ -125,7 +125,7 @@ impl Step for PrepareDatabase {
     fn new(aws: &Aws) -> Self {
         Self {
             // Each statement may be run twice, but none may be given up while the database still works on it.
-            data: Client::new(&aws.config_without_retries(STATEMENT)),
+            data: sql::client(aws),
             record: Record::new(aws),
         }
     }
@@ -165,15 +165,13 @@ impl Step for PrepareDatabase {
 
 impl PrepareDatabase {
     async fn stop_jobs(&self, input: &Input, restored: Reached<'_>, output: &mut Output) -> Result<(), StepError> {
-        for job in &input.after_restore.jobs {
-            match restored.refused(&self.data, &job.stop, Vec::new()).await? {
-                None => output.stopped.push(job.name.clone()),
-                Some(refusal) => {
-                    let text = format!("job {} could not be stopped: {}", job.name, refusal.error);
-                    output.blockers.push(text);
-                }
-            }
-        }
+        let jobs = input.after_restore.jobs.iter();
+        let stops = jobs.map(|job| (job.name.as_str(), job.stop.as_str()));
+        let Ran { run, refused } = restored.run_named(&self.data, stops).await?;
+        output.stopped = run;
+        let refused = refused.iter();
+        let refused = refused.map(|(job, error)| format!("job {job} could not be stopped: {error}"));
+        output.blockers.extend(refused);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use shared::plan::DatabaseJob;
 use shared::record::Record;
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
-use shared::sql::{Reached, STATEMENT};
+use shared::sql::{self, Ran, Reached};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 
@@ -66,7 +66,7 @@ impl Step for ResumeJobs {
 
     fn new(aws: &Aws) -> Self {
         Self {
-            data: Client::new(&aws.config_without_retries(STATEMENT)),
+            data: sql::client(aws),
             record: Record::new(aws),
         }
     }
@@ -74,19 +74,13 @@ impl Step for ResumeJobs {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         self.record.still_ours(&input.recovery).await?;
         let restored = Reached::of(&input.here, &input.database).in_cluster(&input.cluster_arn);
-        let mut output = Output {
-            started: Vec::new(),
-            failed: Vec::new(),
-        };
-        for job in &input.jobs {
-            match restored.refused(&self.data, &job.start, Vec::new()).await? {
-                None => output.started.push(job.name.clone()),
-                Some(refusal) => output.failed.push(format!(
-                    "job {} could not be started: {}; start it by hand",
-                    job.name, refusal.error
-                )),
-            }
-        }
-        Ok(output)
+        let starts = input.jobs.iter().map(|job| (job.name.as_str(), job.start.as_str()));
+        let Ran { run, refused } = restored.run_named(&self.data, starts).await?;
+        let refused = refused.iter();
+        let failed = refused.map(|(job, error)| format!("job {job} could not be started: {error}; start it by hand"));
+        Ok(Output {
+            started: run,
+            failed: failed.collect(),
+        })
     }
 }

@@ -12,7 +12,7 @@ use shared::error::StepError;
 use shared::record::{Record, Resource, Undo};
 use shared::recovery::RecoveryRef;
 use shared::slices::{DatabaseSlice, SiteSlice};
-use shared::sql::{Reached, STATEMENT};
+use shared::sql::{self, Reached};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 
@@ -71,7 +71,7 @@ impl Step for RetireCluster {
 
     fn new(aws: &Aws) -> Self {
         Self {
-            data: Client::new(&aws.config_without_retries(STATEMENT)),
+            data: sql::client(aws),
             record: Record::new(aws),
         }
     }

@@ -19,7 +19,7 @@ use shared::plan::{self, DatabaseCheck, Objective};
 use shared::record::{Record, Sighting, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
 use shared::slices::{ApprovalSlice, DatabaseSlice, SiteSlice};
-use shared::sql::{Checked, Found, Reached, STATEMENT, number, text, unless_waking};
+use shared::sql::{self, Checked, Found, Reached, number, text, unless_waking};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 
@@ -109,7 +109,7 @@ impl Step for ValidateDatabase {
     fn new(aws: &Aws) -> Self {
         Self {
             aws: aws.clone(),
-            data: Client::new(&aws.config_without_retries(STATEMENT)),
+            data: sql::client(aws),
             patient_data: Client::new(aws.config()),
             record: Record::new(aws),
         }

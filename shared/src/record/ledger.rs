@@ -1,6 +1,7 @@
 //! What the platform has erased or revoked: a database that goes back in time has forgotten it, and the ledger has not.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ pub const LEDGER_AT_MOST: usize = 2000;
 const EARLIER: SignedDuration = SignedDuration::from_hours(1);
 
 /// One entry: the platform writes it in the Region that serves, when it does what must not come undone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
     /// The sort key: when, in RFC 3339 with Z, `#`, and what tells entries of one moment apart.
     #[serde(rename = "sk")]
@@ -26,6 +27,12 @@ pub struct LedgerEntry {
     /// The values of the parameters of that kind's statements. They are in no log.
     #[serde(default)]
     pub values: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for LedgerEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {} values)", self.key, self.kind, self.values.len())
+    }
 }
 
 impl Record {

@@ -59,9 +59,14 @@ impl Door {
 
     /// The simulated AWS as this caller sees it; `table` is the table of records.
     pub fn aws(&self, table: &str) -> Aws {
+        self.aws_through(SharedHttpClient::new(self.clone()), table)
+    }
+
+    /// Likewise, with another client in front of the door.
+    pub fn aws_through(&self, http_client: SharedHttpClient, table: &str) -> Aws {
         let credentials = Credentials::new("SIMULATED", "SIMULATED", None, None, "simulator");
         let world = World {
-            http_client: SharedHttpClient::new(self.clone()),
+            http_client,
             web: SharedHttpConnector::new(Web { door: self.clone() }),
             time: SharedTimeSource::new(FunctionClock(self.clone())),
             sleep: SharedAsyncSleep::new(TokioSleep::new()),

@@ -4,10 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -20,7 +16,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::aws::{Aws, World};
+use shared::aws::Aws;
 use shared::restore::cluster_arn;
 use simulator::aws::door::Door;
 use simulator::cloud::Cloud;
@@ -148,19 +144,17 @@ impl Servers {
     }
 }
 
-/// The door of one caller.
+/// The door of one caller, and the servers beside it.
 #[derive(Clone)]
 pub struct Front {
     cloud: Arc<Cloud>,
-    platform: Arc<Platform>,
     servers: Arc<Servers>,
-    function: String,
-    region: String,
+    door: Door,
 }
 
 impl fmt::Debug for Front {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "front of {} in {}", self.function, self.region)
+        write!(f, "front of {:?}", self.door)
     }
 }
 
@@ -175,28 +169,14 @@ impl Front {
     ) -> Self {
         Self {
             cloud: Arc::clone(cloud),
-            platform: Arc::clone(platform),
             servers: Arc::clone(servers),
-            function: function.to_owned(),
-            region: region.to_owned(),
+            door: Door::new(cloud, platform, function, region),
         }
     }
 
     /// The world as this caller sees it; `table` is the table of records.
     pub fn aws(&self, table: &str) -> Aws {
-        let credentials = Credentials::new("TEST", "TEST", None, None, "test");
-        let world = World {
-            http_client: SharedHttpClient::new(self.clone()),
-            web: SharedHttpConnector::new(Web(self.clone())),
-            time: SharedTimeSource::new(self.cloud.clock),
-            sleep: SharedAsyncSleep::new(TokioSleep::new()),
-            credentials: SharedCredentialsProvider::new(credentials),
-        };
-        Aws::simulated(world, &self.region, table.to_owned())
-    }
-
-    fn door(&self) -> Door {
-        Door::new(&self.cloud, &self.platform, &self.function, &self.region)
+        self.door.aws_through(SharedHttpClient::new(self.clone()), table)
     }
 
     /// The simulated Data API says whether the caller reaches the cluster, the server what it answers.
@@ -208,9 +188,10 @@ impl Front {
             let mut plain = body.clone();
             plain["sql"] = json!("SELECT 1");
             plain["parameters"] = json!([]);
+            plain["transactionId"] = Value::Null;
             *request.body_mut() = SdkBody::from(plain.to_string());
         }
-        let reached = self.door().call(request).await?;
+        let reached = self.door.call(request).await?;
         if !reached.status().is_success() {
             return Ok(reached);
         }
@@ -258,7 +239,7 @@ impl Front {
             to,
             is_answered: false,
         };
-        let answer = self.door().call(request).await;
+        let answer = self.door.call(request).await;
         asked.is_answered = true;
         answer
     }
@@ -293,7 +274,7 @@ impl HttpConnector for Front {
         if form.starts_with("Action=RestoreDBClusterToPointInTime&") {
             return HttpConnectorFuture::new(async move { front.restore(request, form).await });
         }
-        self.door().call(request)
+        self.door.call(request)
     }
 }
 
@@ -303,7 +284,7 @@ impl HttpClient for Front {
     }
 
     fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
-        self.door().validate_final_config(components, config)
+        self.door.validate_final_config(components, config)
     }
 }
 
@@ -316,33 +297,4 @@ fn response(status: u16, error: Option<&'static str>, body: &Value) -> Result<Ht
         response.headers_mut().insert("x-amzn-errortype", code);
     }
     Ok(response)
-}
-
-/// The public internet, which is the platform's names here.
-#[derive(Clone, Debug)]
-struct Web(Front);
-
-impl HttpConnector for Web {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Front {
-            cloud,
-            platform,
-            region,
-            ..
-        } = self.0.clone();
-        HttpConnectorFuture::new(async move {
-            let address = request.uri().strip_prefix("https://").unwrap_or_default().to_owned();
-            let (host, path) = address.split_at(address.find('/').unwrap_or(address.len()));
-            match platform.get_from(&cloud, &region, host, path).await {
-                Ok(answer) => {
-                    let status = answer
-                        .status
-                        .try_into()
-                        .map_err(|error| ConnectorError::user(Box::new(error)))?;
-                    Ok(HttpResponse::new(status, SdkBody::from(answer.body)))
-                }
-                Err(_) => Err(ConnectorError::io(format!("no such host: {host}").into())),
-            }
-        })
-    }
 }

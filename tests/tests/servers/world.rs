@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use shared::plan::{self, DatabaseCheck, Plan};
 use shared::record::{Closing, LedgerEntry, Record};
 use shared::scenario::Scenario;
-use shared::sql::STATEMENT;
 use simulator::cloud::Cloud;
 use simulator::simulation::{Conditions, Simulation, machine_arn};
 use simulator::timings::Timings;
@@ -206,7 +205,7 @@ impl World {
         let (cloud, platform) = (self.cloud(), self.simulation.platform());
         let front = Front::new(cloud, platform, &self.servers, "test", self.region());
         let aws = front.aws(&self.plan.automation.table);
-        aws_sdk_rdsdata::Client::new(&aws.config_without_retries(STATEMENT))
+        shared::sql::client(&aws)
     }
 
     /// A connection to the server behind a cluster, as the platform's user.

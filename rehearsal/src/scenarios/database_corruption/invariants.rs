@@ -206,30 +206,24 @@ fn recovered_wholly(recorded: &Recorded) -> bool {
 
 /// From the second question on no job runs in the restored database, until customers are let in; afterwards all are on.
 fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
-    let (cloud, platform, plan) = (
-        happened.simulation.cloud(),
-        happened.simulation.platform(),
-        happened.plan,
-    );
     let Some((recorded, closed_at)) = moved_customers(happened) else {
         return Vec::new();
     };
     let last_asked = recorded.questions.iter().map(|asked| asked.question.asked_at).max();
-    let Some(asked_at) = last_asked.filter(|_| !plan.database.after_restore.jobs.is_empty()) else {
+    let Some((asked_at, runs)) = last_asked.and_then(|at| Some((at, since::runs_since(happened, at).ok()?))) else {
         return Vec::new();
     };
-    let runs = match since::runs_since(cloud, platform, plan, asked_at) {
-        Ok(runs) => runs,
-        Err(_) => return Vec::new(),
-    };
     // Nobody wrote since the writes were stopped, so that the first one who does was let in.
-    let served = platform.acknowledged(asked_at, cloud.now());
+    let served = happened
+        .simulation
+        .platform()
+        .acknowledged(asked_at, happened.simulation.cloud().now());
     let let_in = served.first().map(|write| write.at);
     let too_early = runs.iter().filter(|at| let_in.is_none_or(|let_in| **at < let_in));
     let mut breaches: Vec<Seen> = too_early
         .map(|at| (*at, format!("a job ran before {} let customers in", recorded.header.id)))
         .collect();
-    if since::jobs_are_off(cloud, platform, plan).is_ok_and(|off| off) && recovered_wholly(recorded) {
+    if since::jobs_are_off(happened).is_ok_and(|off| off) && recovered_wholly(recorded) {
         breaches.push((closed_at, "jobs were not started again".to_owned()));
     }
     breaches
@@ -255,21 +249,14 @@ fn left_is_read_only(happened: &Happened<'_>) -> Vec<Seen> {
 
 /// What the ledger has is not in the database that customers moved to.
 fn the_erased_stay_erased(happened: &Happened<'_>) -> Vec<Seen> {
-    let (cloud, platform, plan) = (
-        happened.simulation.cloud(),
-        happened.simulation.platform(),
-        happened.plan,
-    );
-    let Some((recorded, closed_at)) = moved_customers(happened) else {
-        return Vec::new();
-    };
-    match since::holds_the_erased(cloud, platform, plan) {
-        Ok(true) if !plan.database.after_restore.ledger.is_empty() => vec![(
-            closed_at,
-            format!("{} brought account {} back", recorded.header.id, since::ERASED),
-        )],
-        _ => Vec::new(),
-    }
+    let has_ledger = !happened.plan.database.after_restore.ledger.is_empty();
+    let brought_back = moved_customers(happened)
+        .filter(|_| has_ledger && since::holds_the_erased(happened).is_ok_and(|held| held))
+        .map(|(recorded, closed_at)| {
+            let text = format!("{} brought account {} back", recorded.header.id, since::ERASED);
+            (closed_at, text)
+        });
+    brought_back.into_iter().collect()
 }
 
 /// Where it is called recovered, the data that customers use are right.

@@ -13,6 +13,7 @@ use simulator::database::{Rows, Value};
 use simulator::workload::Platform;
 
 use super::data::run;
+use crate::happened::Happened;
 use crate::world::World;
 
 /// How often a job that is on runs.
@@ -91,30 +92,29 @@ pub(super) async fn run_jobs(cloud: Arc<Cloud>, region: String) {
     }
 }
 
+/// What a statement finds in the database that customers use at the end. Errors: a text, where it does not say.
+fn found(happened: &Happened<'_>, sql: &str) -> Result<Vec<Value>, String> {
+    let (cloud, platform) = (happened.simulation.cloud(), happened.simulation.platform());
+    let Rows { rows, .. } = run(cloud, platform, happened.plan, sql)?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
 /// When jobs ran in the database that customers use, after `since`. Errors: a text, where it does not say.
-pub(super) fn runs_since(
-    cloud: &Cloud,
-    platform: &Platform,
-    plan: &Plan,
-    since: Timestamp,
-) -> Result<Vec<Timestamp>, String> {
-    let Rows { rows, .. } = run(cloud, platform, plan, "SELECT ran_ms FROM job_runs ORDER BY ran_ms")?;
-    let at = |value: Value| match value {
+pub(super) fn runs_since(happened: &Happened<'_>, since: Timestamp) -> Result<Vec<Timestamp>, String> {
+    let at = |value| match value {
         Value::Integer(ms) => Timestamp::from_millisecond(ms).ok(),
         _ => None,
     };
-    let all = rows.into_iter().flatten().filter_map(at);
-    Ok(all.filter(|at| *at > since).collect())
+    let all = found(happened, "SELECT ran_ms FROM job_runs ORDER BY ran_ms")?;
+    Ok(all.into_iter().filter_map(at).filter(|at| *at > since).collect())
 }
 
 /// Whether a job is off in the database that customers use. Errors: a text, where it does not say.
-pub(super) fn jobs_are_off(cloud: &Cloud, platform: &Platform, plan: &Plan) -> Result<bool, String> {
-    let off = run(cloud, platform, plan, "SELECT name FROM jobs WHERE active = 0")?;
-    Ok(!off.rows.is_empty())
+pub(super) fn jobs_are_off(happened: &Happened<'_>) -> Result<bool, String> {
+    Ok(!found(happened, "SELECT name FROM jobs WHERE active = 0")?.is_empty())
 }
 
 /// Whether the database that customers use holds the account that was erased. Errors: a text, where it does not say.
-pub(super) fn holds_the_erased(cloud: &Cloud, platform: &Platform, plan: &Plan) -> Result<bool, String> {
-    let sql = format!("SELECT id FROM accounts WHERE id = {ERASED}");
-    Ok(!run(cloud, platform, plan, &sql)?.rows.is_empty())
+pub(super) fn holds_the_erased(happened: &Happened<'_>) -> Result<bool, String> {
+    Ok(!found(happened, &format!("SELECT id FROM accounts WHERE id = {ERASED}"))?.is_empty())
 }

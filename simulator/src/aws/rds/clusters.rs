@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::resources::Instance;
 use super::settings::Settings;
 use super::state::{Cluster, Global, Rds};
@@ -95,11 +97,6 @@ impl Rds {
         lock(&self.state).stand_ins.insert(sql.to_owned(), instead.to_owned());
     }
 
-    /// What is run in place of a statement, if something is.
-    pub(super) fn instead_of(&self, sql: &str) -> Option<String> {
-        lock(&self.state).stand_ins.get(sql).cloned()
-    }
-
     /// Runs one statement on a cluster, as the Data API does.
     pub fn execute(
         &self,
@@ -108,6 +105,34 @@ impl Rds {
         cluster_arn: &str,
         sql: &str,
         parameters: &BTreeMap<String, Value>,
+    ) -> Result<Rows, SqlRefusal> {
+        self.reach(environment, region, cluster_arn, sql, |database, now, sql| {
+            database.execute(now, sql, parameters)
+        })
+    }
+
+    /// Likewise, in a transaction that is read only.
+    pub(super) fn read(
+        &self,
+        environment: &Environment,
+        region: &str,
+        cluster_arn: &str,
+        sql: &str,
+        parameters: &BTreeMap<String, Value>,
+    ) -> Result<Rows, SqlRefusal> {
+        self.reach(environment, region, cluster_arn, sql, |database, now, sql| {
+            database.read(now, sql, parameters)
+        })
+    }
+
+    /// Runs what is run in place of `sql` on a cluster's database, where the Data API reaches that.
+    fn reach(
+        &self,
+        environment: &Environment,
+        region: &str,
+        cluster_arn: &str,
+        sql: &str,
+        run: impl FnOnce(&mut Database, Timestamp, &str) -> Result<Rows, String>,
     ) -> Result<Rows, SqlRefusal> {
         let now = environment.now();
         let mut state = lock(&self.state);
@@ -157,14 +182,11 @@ impl Rds {
                 "The writer instance in the DB cluster isn't available",
             ));
         }
-        cluster
-            .database
-            .execute(now, sql, parameters)
-            .map_err(|message| SqlRefusal {
-                status: 400,
-                code: "DatabaseErrorException",
-                message,
-            })
+        run(&mut cluster.database, now, sql).map_err(|message| SqlRefusal {
+            status: 400,
+            code: "DatabaseErrorException",
+            message,
+        })
     }
 
     /// What a cluster's database holds, whether it answers anybody or not. Errors: a text, as for any statement.

@@ -11,7 +11,7 @@ use super::state::Rds;
 use crate::aws::resources::Resource;
 use crate::aws::service::{self, Parts, Service};
 use crate::aws::wire::{Call, Reply, UNKNOWN};
-use crate::database::{Rows, Value, only_reads};
+use crate::database::{Rows, Value, moves_a_sequence};
 use crate::environment::Environment;
 use crate::faults::CallEffect;
 use crate::lock::lock;
@@ -39,25 +39,23 @@ impl DataApi {
 
     /// Begins a transaction, where a statement could be run.
     fn begin(&self, environment: &Environment, call: &Call) -> Reply {
-        let begun = self.execute(environment, call, |_| Ok("SELECT 1".to_owned()));
+        let body = body_of(call);
+        let begun = self.run(environment, call, &body, NOTHING, Access::ReadOnly);
         if begun.status != 200 {
             return begun;
         }
-        let mut transactions = lock(&self.transactions);
         let id = format!("transaction-{}", environment.chance("transaction", |rng| rng.u64(..)));
-        let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
-        let cluster = body.get("resourceArn").and_then(Json::as_str).unwrap_or_default();
         let transaction = Transaction {
-            cluster: cluster.to_owned(),
+            cluster: text_in(&body, "resourceArn").to_owned(),
             is_read_only: false,
         };
-        transactions.insert(id.clone(), transaction);
+        lock(&self.transactions).insert(id.clone(), transaction);
         Reply::json(200, &json!({ "transactionId": id }))
     }
 
     fn roll_back(&self, call: &Call) -> Reply {
-        let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
-        let id = body.get("transactionId").and_then(Json::as_str).unwrap_or_default();
+        let body = body_of(call);
+        let id = text_in(&body, "transactionId");
         match lock(&self.transactions).remove(id) {
             Some(_) => Reply::json(200, &json!({ "transactionStatus": "Rollback Complete" })),
             None => no_transaction(id),
@@ -65,71 +63,62 @@ impl DataApi {
     }
 
     fn execute_statement(&self, environment: &Environment, call: &Call) -> Reply {
-        self.execute(environment, call, |body| {
-            let text = |name: &str| body.get(name).and_then(Json::as_str);
-            let sql = text("sql").unwrap_or_default();
-            let Some(id) = text("transactionId") else {
-                return Ok(sql.to_owned());
-            };
-            let mut transactions = lock(&self.transactions);
-            let transaction = transactions.get_mut(id);
-            let transaction = transaction.filter(|transaction| text("resourceArn") == Some(&transaction.cluster));
-            let transaction = transaction.ok_or_else(|| no_transaction(id))?;
-            if sql == READ_ONLY {
+        let body = body_of(call);
+        let (sql, id) = (text_in(&body, "sql"), text_in(&body, "transactionId"));
+        if id.is_empty() {
+            return self.run(environment, call, &body, sql, Access::Write);
+        }
+        let mut transactions = lock(&self.transactions);
+        let begun = transactions.get_mut(id);
+        match begun.filter(|transaction| transaction.cluster == text_in(&body, "resourceArn")) {
+            None => no_transaction(id),
+            Some(transaction) if sql == READ_ONLY => {
                 transaction.is_read_only = true;
-                return Ok("SELECT 1".to_owned());
+                self.run(environment, call, &body, NOTHING, Access::ReadOnly)
             }
-            let instead = self.rds.instead_of(sql);
-            match (only_reads(instead.as_deref().unwrap_or(sql)), transaction.is_read_only) {
-                (true, _) => Ok(sql.to_owned()),
-                (false, true) => Err(Reply::json_error(
-                    400,
-                    "DatabaseErrorException",
-                    "ERROR: cannot execute this in a read-only transaction; SQLState: 25006",
-                )),
-                (false, false) => {
-                    let message = "the simulated Data API has no transactions that write";
-                    Err(Reply::json_error(501, "NotSimulated", message))
-                }
+            Some(transaction) if transaction.is_read_only => self.run(environment, call, &body, sql, Access::ReadOnly),
+            Some(_) => {
+                let message = "the simulated Data API has no transactions but those that are read only";
+                Reply::json_error(501, "NotSimulated", message)
             }
-        })
+        }
     }
 
-    /// Runs the statement that `sql` takes from the call's body. Errors of it are answers.
-    fn execute(
-        &self,
-        environment: &Environment,
-        call: &Call,
-        sql: impl FnOnce(&Json) -> Result<String, Reply>,
-    ) -> Reply {
-        let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
-        let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default();
-        let cluster = text("resourceArn");
+    /// Runs a statement on the cluster that a call names, with the call's parameters.
+    fn run(&self, environment: &Environment, call: &Call, body: &Json, sql: &str, access: Access) -> Reply {
+        let cluster = text_in(body, "resourceArn");
         let is_here = self.rds.region_of(cluster).as_ref() == Some(&call.region);
-        if is_here && self.rds.secret_of(cluster).as_deref() != Some(text("secretArn")) {
+        if is_here && self.rds.secret_of(cluster).as_deref() != Some(text_in(body, "secretArn")) {
             return Reply::json_error(
                 400,
                 "InvalidSecretException",
                 "The Secrets Manager secret used with the request isn't valid: it is not the cluster's",
             );
         }
-        if let Some(name) = unknown(&body) {
+        if let Some(name) = unknown(body) {
             let message = format!("the simulated Data API does not know {name}");
             return Reply::json_error(501, "NotSimulated", &message);
         }
-        let parameters = match parameters(&body) {
+        let parameters = match parameters(body) {
             Ok(parameters) => parameters,
             Err(why) => return Reply::json_error(400, "BadRequestException", &why),
         };
-        let sql = match sql(&body) {
-            Ok(sql) => sql,
-            Err(refusal) => return refusal,
+        let found = match access {
+            Access::Write => self.rds.execute(environment, &call.region, cluster, sql, &parameters),
+            Access::ReadOnly => self.rds.read(environment, &call.region, cluster, sql, &parameters),
         };
-        match self.rds.execute(environment, &call.region, cluster, &sql, &parameters) {
+        match found {
             Ok(rows) => Reply::json(200, &answer(&rows)),
             Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
         }
     }
+}
+
+/// What a statement may do.
+#[derive(Clone, Copy)]
+enum Access {
+    Write,
+    ReadOnly,
 }
 
 impl Service for DataApi {
@@ -199,14 +188,25 @@ struct OfCluster {
     secret_arn: String,
 }
 
+fn body_of(call: &Call) -> Json {
+    serde_json::from_slice(&call.body).unwrap_or_default()
+}
+
+fn text_in<'a>(body: &'a Json, name: &str) -> &'a str {
+    body.get(name).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// A statement that asks nothing but whether one could be run.
+const NOTHING: &str = "SELECT 1";
 /// What makes a transaction read only.
 const READ_ONLY: &str = "SET TRANSACTION READ ONLY";
 
 /// Whether a call's statement changes nothing.
 fn reads(call: &Call) -> bool {
-    let body: Json = serde_json::from_slice(&call.body).unwrap_or_default();
-    let sql = body.get("sql").and_then(Json::as_str).unwrap_or_default();
-    sql == READ_ONLY || only_reads(sql)
+    let body = body_of(call);
+    let sql = text_in(&body, "sql");
+    let verb = sql.split_whitespace().next().unwrap_or_default();
+    sql == READ_ONLY || (verb.eq_ignore_ascii_case("SELECT") && !moves_a_sequence(sql))
 }
 
 /// A member of the call that the simulator would not heed. A cluster has one database here, so its name says nothing.
