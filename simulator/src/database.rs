@@ -362,6 +362,9 @@ mod tests {
             .execute(at(6), "SELECT CAST(pg_is_in_recovery() AS text)", &BTreeMap::new())
             .unwrap();
         assert_eq!(recovery.rows, [[Value::Text("true".to_owned())]]);
+        let with = "WITH beats AS (SELECT ms FROM dr.beat) SELECT max(ms) FROM beats";
+        let read = database.execute(at(6), with, &BTreeMap::new()).unwrap();
+        assert_eq!(read.rows, [[Value::Integer(5)]]);
         assert_eq!(newest(&mut database), Value::Integer(5));
     }
 

@@ -90,8 +90,13 @@ fn shorten(blockers: &mut Vec<String>) {
 /// What was done, a line each.
 fn done(output: &Output) -> Vec<String> {
     let mut lines = vec![format!(
-        "{} of {} sequences were used, and are above what was given out since: no number comes twice",
-        output.above, output.sequences
+        "{} of {} sequences were used, and are above what {}",
+        output.above,
+        output.sequences,
+        match output.left.is_empty() {
+            true => "was given out since: no number comes twice",
+            false => "is known to be given out since",
+        }
     )];
     if !output.stopped.is_empty() {
         lines.push(format!("jobs stopped: {}", output.stopped.join(", ")));
@@ -204,21 +209,27 @@ impl PrepareDatabase {
         );
         let here = here?;
         let margin = input.after_restore.numbers_margin;
-        let there = match there {
-            Ok(there) => Some(there),
+        let far =
+            format!("raised by {margin} steps above what is known of them, and more than that may have been given out");
+        let (there, unknown) = match there {
+            Ok(there) => {
+                let dropped = sequences::dropped(&here, &there);
+                let unknown = (!dropped.is_empty()).then(|| {
+                    let names = dropped.join(", ");
+                    format!("sequences that were dropped since in the damaged database were {far}: {names}")
+                });
+                (Some(there), unknown)
+            }
             Err(error) => {
-                let text = format!(
-                    "what the damaged database gave out as numbers could not be read: its sequences were raised by {margin} steps \
-                     above what is known of them, and more than that may have been given out"
-                );
+                let text =
+                    format!("the sequences of the damaged database could not be read; the restored ones were {far}");
                 let code = WarningCode::Other("sequences-unread".to_owned());
-                output.left.push(text.clone());
-                output
-                    .warnings
-                    .push(Warning::new(code, text).about(&input.here.region).because(error));
-                None
+                let warning = Warning::new(code, &text).about(&input.here.region).because(error);
+                output.warnings.push(warning);
+                (None, Some(text))
             }
         };
+        output.left.extend(unknown);
         let mut raised = Vec::new();
         for sequence in &here {
             match sequences::raise(sequence, there.as_deref(), margin) {

@@ -84,21 +84,19 @@ fn sequence(row: &[Field]) -> Option<Sequence> {
     })
 }
 
-/// What is to be done about a sequence of the restored database. Where the damaged one cannot be read, what it gave out is not known,
-/// and the margin counts from what the restored one knows.
+/// What is to be done about a sequence of the restored database. Where the damaged one cannot be read, or has dropped it since, what it
+/// gave out is not known, and the margin counts from what the restored one knows.
 pub(crate) fn raise(restored: &Sequence, damaged: Option<&[Sequence]>, margin: u32) -> Raise {
+    let damaged = damaged.and_then(|damaged| same_in(damaged, restored));
     let given_out = match damaged {
         None => restored.last,
-        Some(damaged) => match damaged.iter().find(|other| other.name == restored.name) {
-            None => return Raise::Not,
-            Some(other) if !other.is_seen => {
-                return Raise::Hindered(format!(
-                    "the database's user may not see sequence {} of the damaged database; grant it USAGE on all sequences",
-                    restored.name
-                ));
-            }
-            Some(other) => other.last,
-        },
+        Some(other) if !other.is_seen => {
+            return Raise::Hindered(format!(
+                "the database's user may not see sequence {} of the damaged database; grant it USAGE on all sequences",
+                restored.name
+            ));
+        }
+        Some(other) => other.last,
     };
     let Some(given_out) = given_out else { return Raise::Not };
     let far = i64::from(margin).saturating_mul(restored.step);
@@ -121,6 +119,17 @@ pub(crate) fn raise(restored: &Sequence, damaged: Option<&[Sequence]>, margin: u
             restored.name
         )),
     }
+}
+
+fn same_in<'a>(damaged: &'a [Sequence], restored: &Sequence) -> Option<&'a Sequence> {
+    damaged.iter().find(|other| other.name == restored.name)
+}
+
+/// The names of sequences of the restored database that gave out numbers, and that the damaged one has dropped since, as with a table.
+pub(crate) fn dropped<'a>(restored: &'a [Sequence], damaged: &[Sequence]) -> Vec<&'a str> {
+    let used = restored.iter().filter(|sequence| sequence.last.is_some());
+    let gone = used.filter(|sequence| same_in(damaged, sequence).is_none());
+    gone.map(|sequence| sequence.name.as_str()).collect()
 }
 
 /// Raises sequences of the restored database. Raised twice, they are as high as raised once. Errors: the first one that was not.
@@ -179,8 +188,8 @@ mod tests {
         assert_eq!(raised(&down(-270), &down(-70)), Raise::IsThere);
         assert_eq!(
             raise(&used(Some(40)), Some(&[]), 100),
-            Raise::Not,
-            "it was made after the moment"
+            Raise::To(140),
+            "it was dropped since"
         );
     }
 
@@ -188,6 +197,17 @@ mod tests {
     fn where_the_damaged_database_is_silent_the_margin_counts_from_what_is_known() {
         assert_eq!(raise(&used(Some(40)), None, 100), Raise::To(140));
         assert_eq!(raise(&used(None), None, 100), Raise::Not);
+    }
+
+    #[test]
+    fn a_sequence_that_was_dropped_since_is_named() {
+        let unused = Sequence {
+            name: "public.unused".to_owned(),
+            ..used(None)
+        };
+        let restored = [used(Some(40)), unused];
+        assert_eq!(dropped(&restored, &[]), ["public.order_ids"]);
+        assert_eq!(dropped(&restored, &[used(Some(70))]), [""; 0]);
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl ValidateDatabase {
 /// A database that refuses every statement may be as it was in the middle of its end.
 fn perhaps_too_late(mut error: StepError) -> StepError {
     if error.kind == ErrorKind::VerificationFailed {
-        error.message += "; the moment may be one within a DROP DATABASE: start again with an earlier one";
+        error.message += "; if the database was being dropped at that moment, start again with an earlier one";
     }
     error
 }
