@@ -163,6 +163,9 @@ pub(crate) struct RehearseArgs {
     /// The recovery plan
     #[arg(long, value_name = "FILE", default_value = "radiant.plan.yaml")]
     pub plan: PathBuf,
+    /// Durations that you measured, in the form of simulator/timings.yaml; what it does not have stays as it is built in
+    #[arg(long, value_name = "FILE")]
+    pub timings: Option<PathBuf>,
     /// Seed of chance: the same seed gives the same run [default: a new one each time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

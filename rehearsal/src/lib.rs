@@ -30,7 +30,7 @@ pub use fault::{Area, Fault, FaultKind, compatible};
 pub use found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum};
 pub use moment::Moment;
 pub use room::spawn_with_room;
-pub use script::{Replaced, Script};
+pub use script::{OwnTimings, Replaced, Script};
 pub use spread::Spread;
 pub use stage::rehearse;
 pub use truth::{Breach, Truth};

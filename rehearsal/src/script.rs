@@ -3,7 +3,9 @@
 use std::fmt;
 
 use serde_json::Value;
+use shared::digest::sha256_hex;
 use simulator::simulation::MakeHandler;
+use simulator::timings::Timings;
 
 use crate::disaster::Disaster;
 use crate::fault::Fault;
@@ -25,6 +27,8 @@ pub struct Script {
     pub account: bool,
     /// Steps in place of those that are deployed: for tests in which one is wrong.
     pub replaced: Vec<Replaced>,
+    /// How long things take, where it is not what is built in.
+    pub timings: Option<OwnTimings>,
 }
 
 impl Script {
@@ -38,7 +42,21 @@ impl Script {
             resume: false,
             account: false,
             replaced: Vec::new(),
+            timings: None,
         }
+    }
+
+    /// How long things take.
+    pub(crate) fn timings(&self) -> Result<Timings, String> {
+        self.timings
+            .as_ref()
+            .map_or_else(Timings::built_in, |own| Ok(own.timings.clone()))
+    }
+
+    /// The SHA-256 of the durations: of the file that is built in, and after it the team's own.
+    pub(crate) fn timings_sha256(&self) -> String {
+        let own = self.timings.as_ref().map_or("", |own| own.text.as_str());
+        sha256_hex(&format!("{}{own}", Timings::file()))
     }
 
     /// The command that plays it again, exactly, with the steps that are deployed; `plan` is its file, where that is not the
@@ -52,9 +70,32 @@ impl Script {
         words.extend(self.faults.iter().map(|fault| format!("--fault {fault}")));
         words.extend(self.stop_at.as_ref().map(|step| format!("--stop-at {step}")));
         words.extend(self.resume.then(|| "--resume".to_owned()));
+        words.extend(self.timings.as_ref().map(|own| format!("--timings {}", own.file)));
         words.extend(plan.map(|plan| format!("--plan {plan}")));
         words.push(format!("--seed {seed}"));
         words.join(" ")
+    }
+}
+
+/// A file with durations that a team measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnTimings {
+    /// Its name, as it was given.
+    pub file: String,
+    /// Its text.
+    text: String,
+    timings: Timings,
+}
+
+impl OwnTimings {
+    /// Reads the text of such a file. Errors: a text that says what is wrong with it.
+    pub fn read(file: &str, text: String) -> Result<Self, String> {
+        let timings = Timings::measured(&text)?;
+        Ok(Self {
+            file: file.to_owned(),
+            text,
+            timings,
+        })
     }
 }
 

@@ -12,7 +12,6 @@ use shared::record::Record;
 use shared::recovery::{Outcome, RECOVERY_MACHINE};
 use shared::step::Step;
 use simulator::simulation::{Conditions, Deployment, Observer, Simulation};
-use simulator::timings::Timings;
 
 use crate::deployment::ASKED_AGAIN_WITHIN;
 use crate::disaster::{Start, deployments, steps};
@@ -93,7 +92,7 @@ impl<'a> Stage<'a> {
         let conditions = Conditions {
             seed,
             began_at: begins_at(script)?,
-            timings: Timings::built_in()?,
+            timings: script.timings()?,
             services: disaster.services(),
         };
         let simulation = Simulation::begin_in(plan, deployments, conditions, observer).await?;

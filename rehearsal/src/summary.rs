@@ -5,14 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use report::{Account, Rehearsed};
 use serde::Deserialize;
 use serde_json::Value;
-use shared::digest::sha256_hex;
 use shared::measure::{Achieved, Met, MetObjectives, RpoStatus};
 use shared::plan::{Objective, Objectives, Plan};
 use shared::record::{Closing, Record, Reopened, Started};
 use shared::recovery::{Mode, Outcome};
 use simulator::cost::dollars;
 use simulator::simulation::Simulation;
-use simulator::timings::Timings;
 
 use crate::fault::Effect;
 use crate::found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum};
@@ -75,7 +73,14 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
     .breaches(COMMON.iter().chain(disaster.invariants()));
     let mut closed: Vec<Ending> = recoveries.iter().flat_map(Ending::of).collect();
     closed.sort_by_key(|ending| ending.closing.closed_at);
-    let last = closed.pop_if(|ending| ending.region == *region);
+    // Another one that a late alarm started, in the other Region or for another scenario, is not what is rehearsed.
+    let rehearsed = recoveries.iter().filter(|recorded| recorded.region == *region);
+    let rehearsed = rehearsed.map(|recorded| &recorded.header);
+    let rehearsed = rehearsed.filter(|header| header.scenario == disaster.scenario());
+    let newest = rehearsed.max_by_key(|header| header.opened_at);
+    let newest = newest.filter(|header| header.closing.is_some());
+    let last = newest.and_then(|header| closed.iter().rposition(|ending| ending.recovery == header.id));
+    let last = last.map(|place| closed.remove(place));
     let steps = last.as_ref().and_then(|last| {
         let of_last = recoveries.iter().find(|recorded| recorded.header.id == last.recovery);
         of_last.map(|recorded| recorded.timeline.clone())
@@ -320,6 +325,6 @@ fn rehearsed(script: &Script, seed: u64) -> Rehearsed {
     Rehearsed {
         seed,
         command: script.event.is_none().then(|| script.command(seed, None)),
-        timings_sha256: sha256_hex(Timings::file()),
+        timings_sha256: script.timings_sha256(),
     }
 }

@@ -10,7 +10,7 @@ const FILE: &str = include_str!("../timings.yaml");
 static BUILT_IN: LazyLock<Result<Timings, String>> = LazyLock::new(|| Timings::read(FILE));
 
 /// A range of durations and where it comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     /// The shortest.
     pub from: Duration,
@@ -52,16 +52,26 @@ impl<'de> Deserialize<'de> for Range {
 macro_rules! timings {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// The ranges. `timings.yaml` says what each means.
-        #[derive(Clone, Debug, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
         #[serde(deny_unknown_fields)]
         #[expect(missing_docs, reason = "documented where the figures are, in timings.yaml")]
         pub struct Timings { $(pub $name: Range),* }
+
+        /// What somebody measured: any of the ranges.
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        struct Measured { $($name: Option<Range>),* }
 
         impl Timings {
             /// All of them, times `scale`: for a clock that runs beside real servers.
             #[must_use]
             pub fn scaled(mut self, scale: f64) -> Self {
                 $(self.$name.scale(scale);)*
+                self
+            }
+
+            fn with(mut self, measured: Measured) -> Self {
+                $(if let Some(range) = measured.$name { self.$name = range })*
                 self
             }
         }
@@ -92,6 +102,7 @@ timings!(
     dns_change,
     function_update,
     event_source_change,
+    event_source_still_polls,
     health_event_delay,
     alarm_evaluation_delay,
     event_delivery,
@@ -101,8 +112,15 @@ timings!(
 
 impl Timings {
     /// Reads `timings.yaml`. Errors: a text that says what is wrong with it.
-    pub fn read(text: &str) -> Result<Self, String> {
+    fn read(text: &str) -> Result<Self, String> {
         serde_saphyr::from_str(text).map_err(|error| format!("timings.yaml: {error}"))
+    }
+
+    /// The ranges that this build carries, but for those that `text` has, in the form of `timings.yaml`: what a team measured.
+    /// Errors: a text that says what is wrong with it.
+    pub fn measured(text: &str) -> Result<Self, String> {
+        let measured = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        Ok(Self::built_in()?.with(measured))
     }
 
     /// The ranges that this build carries.
@@ -132,5 +150,27 @@ mod tests {
         assert!(Timings::read(&FILE.replace("from: 60s", "from: 60 parsecs")).is_err());
         assert!(Timings::read(&FILE.replace("from: 60s", "from: 600s")).is_err());
         assert!(Timings::read(&FILE.replace("global_failover:", "global_fallover:")).is_err());
+    }
+
+    #[test]
+    fn what_a_team_measured_takes_the_place_of_what_is_built_in() {
+        let measured = "global_failover: { from: 70s, to: 80s, source: our drill of 2026-11-12 }";
+        let timings = Timings::measured(measured).unwrap();
+        let built_in = Timings::built_in().unwrap();
+        assert_eq!(timings.global_failover.to, Duration::from_secs(80));
+        assert_eq!(
+            Timings {
+                global_failover: built_in.global_failover.clone(),
+                ..timings
+            },
+            built_in
+        );
+        for wrong in [
+            measured.replace("70s", "90s"),
+            measured.replace("failover", "fallover"),
+            measured.replace(", source: our drill of 2026-11-12", ""),
+        ] {
+            Timings::measured(&wrong).unwrap_err();
+        }
     }
 }

@@ -805,10 +805,10 @@ mod tests {
             ],
         );
         assert_eq!(status, 200);
-        // By a quarter of the longest switchover, the old side reads only.
-        tokio::time::sleep(Duration::from_secs(38)).await;
+        // When half of the longest switchover is over, the old side reads only.
+        tokio::time::sleep(world.cloud.timings.global_switchover.to / 2).await;
         assert_eq!(world.ask("/order").await.0, 503);
-        tokio::time::sleep(Duration::from_secs(200)).await;
+        tokio::time::sleep(world.cloud.timings.global_switchover.to).await;
         assert_eq!(world.ask("/order").await, (503, EAST.to_owned()));
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rehearsal::campaign::{Campaign, Drawn, Run, Totals, draw, play, shrink};
-use rehearsal::{Breach, Disaster};
+use rehearsal::{Breach, Disaster, OwnTimings, Script};
 use shared::digest::sha256_hex;
 use shared::plan::Plan;
 
@@ -26,6 +26,7 @@ pub fn run(
     args: &RehearseArgs,
     plan: &Plan,
     disasters: &[&'static dyn Disaster],
+    timings: Option<&OwnTimings>,
     runs: u32,
     seed: u64,
     output: &mut Output,
@@ -46,7 +47,10 @@ pub fn run(
     let file = (args.plan.as_os_str() != USUAL_PLAN).then(|| args.plan.display().to_string());
     let mut campaign = play(
         plan,
-        |seed| draw(disasters, seed),
+        |seed| Script {
+            timings: timings.cloned(),
+            ..draw(disasters, seed)
+        },
         runs,
         seed,
         &stop,

@@ -10,7 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rehearsal::scenarios::{ALL, fault_values, faults_by_area};
 use rehearsal::{
-    Disaster, FaultKind, Moment, Rehearsal, Script, Spread, compatible, deployments, rehearse, spawn_with_room,
+    Disaster, FaultKind, Moment, OwnTimings, Rehearsal, Script, Spread, compatible, deployments, rehearse,
+    spawn_with_room,
 };
 use report::Account;
 use serde::Serialize;
@@ -51,15 +52,22 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
             return Exit::WrongUse;
         }
     }
+    let timings = match args.timings.as_deref().map(own_timings).transpose() {
+        Ok(timings) => timings,
+        Err(why) => {
+            output.error(why);
+            return Exit::WrongUse;
+        }
+    };
     let seed = args.seed.unwrap_or_else(a_new_seed);
     if let Some(runs) = args.campaign {
-        return campaign::run(args, plan, &disasters, runs, seed, output);
+        return campaign::run(args, plan, &disasters, timings.as_ref(), runs, seed, output);
     }
     if let Err(error) = ctrlc::set_handler(interrupted) {
         output.error(format_args!("Ctrl-C ends this without a message: {error}"));
     }
     let script = match script(args, &disasters) {
-        Ok(script) => script,
+        Ok(script) => Script { timings, ..script },
         Err(why) => {
             output.error(why);
             return Exit::WrongUse;
@@ -80,6 +88,13 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
             Exit::Failure
         }
     }
+}
+
+/// The durations in a team's own file. Errors: it cannot be read, or is not in the form of `timings.yaml`.
+fn own_timings(file: &Path) -> Result<OwnTimings, String> {
+    let name = one_line(&file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+    OwnTimings::read(&file.display().to_string(), text).map_err(|why| format!("{name}: {}", one_line(&why)))
 }
 
 /// What is said of a scenario that a plan declares, and that no machine recovers from yet.

@@ -323,6 +323,35 @@ fn the_same_seed_gives_the_same_bytes() {
     assert_eq!(good(&["--runs", "3", "--seed", "5", "--json"]), runs);
 }
 
+/// A team's own durations count, in what is rehearsed and in the command that plays it again.
+#[test]
+fn durations_of_ones_own_take_the_place_of_those_that_are_built_in() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("drill.yaml");
+    let name = file.to_str().unwrap();
+    let with = |text: &str| fs::write(&file, text).unwrap();
+    with("person_answers: { from: 4m, to: 4m, source: our drill of 2026-11-12 }");
+    let asked = good_json(&["--seed", "7", "--json", "--fault", "no-lag-metric", "--timings", name]);
+    let at = |field: &str| asked["waits"][0][field].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let waited = at("ended_at").duration_since(at("asked_at")).as_secs();
+    assert!((240..245).contains(&waited), "{waited} s");
+
+    let report = folder.path().join("report.md");
+    good(&["--seed", "7", "--timings", name, "--report", report.to_str().unwrap()]);
+    let report = fs::read_to_string(report).unwrap();
+    assert!(report.contains(&format!("--timings {name}")), "{report}");
+
+    for (text, expected) in [
+        ("person_answers: { from: 5m, to: 4m, source: x }", "is longer than"),
+        ("person_answers: { from: 4m, to: 5m }", "source"),
+        ("nobody_answers: { from: 4m, to: 5m, source: x }", "nobody_answers"),
+    ] {
+        with(text);
+        wrong_use(rehearse(&["--timings", name]), expected);
+    }
+    wrong_use(rehearse(&["--timings", "none.yaml"]), "none.yaml: ");
+}
+
 #[test]
 fn different_seeds_differ() {
     let runs = good_json(&["--runs", "5", "--seed", "1", "--json"]);

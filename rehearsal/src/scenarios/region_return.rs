@@ -23,13 +23,13 @@ use crate::world::World;
 /// How long the lost Region stays away before a way back is looked for.
 const REGION_IS_AWAY: Duration = Duration::from_secs(2 * 3600);
 /// How long after a refusal a person tries again to go back.
-const TRIES_AGAIN_AFTER: Duration = Duration::from_secs(600);
+const TRIES_AGAIN_AFTER: Duration = Duration::from_secs(1200);
 /// How often a person tries to go back.
-const TRIES: usize = 24;
+const TRIES: usize = 15;
 /// How often, where something goes wrong that does not pass.
 const TRIES_WITH_FAULTS: usize = 3;
 /// How long to wait for the Regions to synchronise, and how often to check.
-const IN_SYNC_WITHIN: Duration = Duration::from_secs(3 * 3600);
+const IN_SYNC_WITHIN: Duration = Duration::from_secs(5 * 3600);
 const LOOKS_EVERY: Duration = Duration::from_secs(60);
 /// How often a switchover that hangs is drawn: as often as it and what becomes of a Region or a failover are on the way there.
 const SWITCHOVER_LOTS: u32 = 10;

@@ -6,7 +6,7 @@ use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::region_return::RegionReturn;
 use rehearsal::{Disaster, Rehearsal, Script, rehearse};
 
-use crate::PLAN;
+use crate::{PLAN, quick};
 
 const PARTS: [&str; 6] = ["functions", "event-sources", "stage", "switch", "data-api", "cluster"];
 const HOW: [&str; 3] = ["missing", "denied", "wrong"];
@@ -14,7 +14,7 @@ const HOW: [&str; 3] = ["missing", "denied", "wrong"];
 fn play(disaster: &'static dyn Disaster, faults: &[&str]) -> Rehearsal {
     let script = Script {
         faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
-        ..Script::new(disaster)
+        ..quick(disaster)
     };
     rehearse(&PLAN, &script, 7, |_| {}).unwrap_or_else(|why| panic!("{faults:?}: {why}"))
 }

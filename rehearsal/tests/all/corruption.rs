@@ -5,10 +5,10 @@ use rehearsal::{Fault, Rehearsal, Script, compatible, rehearse};
 use shared::measure::seconds_between;
 use shared::plan::{Consumer, Function};
 
-use crate::PLAN;
 use crate::defects::Defect;
+use crate::{PLAN, quick};
 
-/// Plays it with these faults in so many seeds; nothing is that must not be, and each fault applies.
+/// Plays it with these faults and short durations in so many seeds; nothing is that must not be, and each fault applies.
 #[track_caller]
 fn played(faults: &[&str], resume: bool, seeds: u64) -> Vec<Rehearsal> {
     let faults: Vec<Fault> = faults.iter().map(|spec| spec.parse().unwrap()).collect();
@@ -16,10 +16,15 @@ fn played(faults: &[&str], resume: bool, seeds: u64) -> Vec<Rehearsal> {
     let script = Script {
         faults,
         resume,
-        ..Script::new(&DatabaseCorruption)
+        ..quick(&DatabaseCorruption)
     };
+    each_of(&script, seeds)
+}
+
+#[track_caller]
+fn each_of(script: &Script, seeds: u64) -> Vec<Rehearsal> {
     let each = (1..=seeds).map(|seed| {
-        let rehearsal = rehearse(&PLAN, &script, seed, |_| {}).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let rehearsal = rehearse(&PLAN, script, seed, |_| {}).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         assert_eq!(rehearsal.breaches, [], "seed {seed}: {:?}", rehearsal.reason);
         let without: Vec<_> = rehearsal.without_effect().collect();
         assert!(
@@ -53,7 +58,7 @@ const RPO_TOLERANCE: f64 = 6.1;
 
 #[test]
 fn it_is_recovered_from_within_the_objectives_and_measured() {
-    for rehearsal in played(&[], false, 20) {
+    for rehearsal in each_of(&Script::new(&DatabaseCorruption), 20) {
         let (seed, achieved, truth) = (rehearsal.seed, &rehearsal.achieved, &rehearsal.truth);
         assert_eq!(rehearsal.outcome, "recovered", "seed {seed}: {:?}", rehearsal.reason);
         assert!(rehearsal.within_objectives, "seed {seed}: {:?}", rehearsal.met);
@@ -110,7 +115,7 @@ fn a_step_that_forgets_what_was_done_since_is_found() {
     ] {
         let script = Script {
             replaced: vec![defect.replaced()],
-            ..Script::new(&DatabaseCorruption)
+            ..quick(&DatabaseCorruption)
         };
         let rehearsal = rehearse(&PLAN, &script, 3, |_| {}).unwrap();
         let found: Vec<&str> = rehearsal.breaches.iter().map(|breach| breach.invariant).collect();
@@ -122,7 +127,7 @@ fn a_step_that_forgets_what_was_done_since_is_found() {
 fn who_follows_the_database_by_its_changes_is_named() {
     let mut plan = PLAN.clone();
     plan.database.after_restore.consumers = vec![Consumer("search-index".to_owned())];
-    let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
+    let rehearsal = rehearse(&plan, &quick(&DatabaseCorruption), 3, |_| {}).unwrap();
     assert_eq!(rehearsal.breaches, []);
     assert_eq!(rehearsal.outcome, "partial");
     let reason = rehearsal.reason.unwrap_or_default();
@@ -141,7 +146,7 @@ fn two_hundred_functions_are_pointed_in_seconds() {
             alias: alias.map(str::to_owned),
         };
         plan.functions = (0..200).map(function).collect();
-        let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
+        let rehearsal = rehearse(&plan, &quick(&DatabaseCorruption), 3, |_| {}).unwrap();
         assert_eq!(rehearsal.outcome, "recovered", "{:?}", rehearsal.reason);
         assert_eq!(rehearsal.breaches, []);
         let mut steps = rehearsal.steps.iter();
@@ -200,7 +205,7 @@ fn the_report_says_what_customers_met() {
         let script = Script {
             faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
             account: true,
-            ..Script::new(&DatabaseCorruption)
+            ..quick(&DatabaseCorruption)
         };
         let rehearsal = rehearse(&PLAN, &script, 1, |_| {}).unwrap();
         report::markdown(&rehearsal.account.unwrap())
@@ -239,7 +244,7 @@ fn what_was_stopped_and_pointed_is_resumed() {
     ] {
         let script = Script {
             stop_at: Some(stop_at.to_owned()),
-            ..Script::new(&DatabaseCorruption)
+            ..quick(&DatabaseCorruption)
         };
         let rehearsal = rehearse(&PLAN, &script, 5, |_| {}).unwrap();
         assert_eq!(rehearsal.breaches, [], "{stop_at}");
@@ -261,7 +266,7 @@ fn killed_after_any_call_it_makes_one_cluster() {
             let fault: Fault = format!("kill:{step}:{call}").parse().unwrap();
             let script = Script {
                 faults: vec![fault],
-                ..Script::new(&DatabaseCorruption)
+                ..quick(&DatabaseCorruption)
             };
             let rehearsal = rehearse(&PLAN, &script, call, |_| {}).unwrap();
             let what = format!("{step} {call}: {:?}", rehearsal.reason);

@@ -17,7 +17,7 @@ use shared::measure::RpoStatus;
 use shared::plan::Plan;
 use shared::step::Handler;
 
-use crate::PLAN;
+use crate::{PLAN, quick};
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=12;
 
@@ -691,7 +691,7 @@ fn script_of(way: Way, more: &[&str]) -> (Plan, Script) {
     let faults = faults.iter().chain(more).map(|spec| spec.parse().unwrap());
     let mut script = Script {
         faults: faults.collect(),
-        ..Script::new(disaster)
+        ..quick(disaster)
     };
     let mut plan = PLAN.clone();
     change(&mut plan, &mut script);

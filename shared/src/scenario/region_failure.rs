@@ -69,7 +69,7 @@ impl Module for RegionFailure {
             "Until a switchover without loss has ended; after it, people are asked whether to fail over with loss.",
             Duration::from_secs(30 * 60),
         )
-        .or(Duration::from_secs(10 * 60)),
+        .or(Duration::from_secs(15 * 60)),
         Deadline::of_machine(
             "dns",
             "Until a changed record has reached every name server; after that the health check decides.",

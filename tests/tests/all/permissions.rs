@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use crate::common::plays::{PLAYS, usual};
-use crate::common::{in_virtual_time, plan};
+use crate::common::{QUICK, in_virtual_time, plan};
 use drctl::parameters::{Parameters, observer_parameters, parameters};
 use rehearsal::deployment::{DeployedStep, STEPS};
 use rehearsal::scenarios::database_corruption::DatabaseCorruption;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::{self, region_return::RegionReturn};
-use rehearsal::{Disaster, Fault, Script, rehearse};
+use rehearsal::{Disaster, Fault, OwnTimings, Script, rehearse};
 use shared::plan::Plan;
 use simulator::cloud::Touched;
 use simulator::simulation::{Invoked, InvokedBy, hole, machine_hole};
@@ -99,6 +99,14 @@ fn script(disaster: &'static dyn Disaster, faults: &[&str]) -> Script {
     Script {
         faults: faults.iter().map(|spec| spec.parse::<Fault>().unwrap()).collect(),
         resume: true,
+        ..quick(disaster)
+    }
+}
+
+/// As the tests of rehearsals have it: what a step may do is no matter of how long something takes.
+fn quick(disaster: &'static dyn Disaster) -> Script {
+    Script {
+        timings: Some(OwnTimings::read("quick.timings.yaml", QUICK.to_owned()).unwrap()),
         ..Script::new(disaster)
     }
 }
@@ -112,7 +120,7 @@ pub static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
     std::mem::swap(&mut by_record.regions.primary, &mut by_record.regions.standby);
     let mut recorded = Recorded::default();
     for disaster in scenarios::ALL {
-        recorded.play(&usual, &Script::new(*disaster), 1);
+        recorded.play(&usual, &quick(*disaster), 1);
     }
     for faults in FAULTS {
         recorded.play(&usual, &script(&RegionFailure, faults), 1);
@@ -137,7 +145,7 @@ pub static RECORDED: LazyLock<[(Plan, Recorded); 2]> = LazyLock::new(|| {
     record_plays(&mut recorded);
     let mut recorded_by_record = Recorded::default();
     for disaster in scenarios::ALL {
-        recorded_by_record.play(&by_record, &Script::new(*disaster), 1);
+        recorded_by_record.play(&by_record, &quick(*disaster), 1);
     }
     [(usual, recorded), (by_record, recorded_by_record)]
 });

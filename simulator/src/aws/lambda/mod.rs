@@ -81,6 +81,8 @@ struct Mapping {
     enabled: bool,
     /// When it was asked for, and when it holds; nothing before the first update.
     change: Option<(Timestamp, Timestamp)>,
+    /// Until when it reads although it is disabled.
+    still_polls_until: Option<Timestamp>,
 }
 
 impl Mapping {
@@ -161,6 +163,7 @@ impl Lambda {
             source_arn: source_arn.to_owned(),
             enabled,
             change: None,
+            still_polls_until: None,
         };
         lock(&self.event_sources).insert((region.to_owned(), uuid.to_owned()), mapping);
     }
@@ -178,12 +181,14 @@ impl Lambda {
         each.collect()
     }
 
-    /// Whether an event source mapping of a Region reads from `source_arn` at `now`; one that is being disabled still does.
+    /// Whether an event source mapping of a Region reads from `source_arn` at `now`; one that is being disabled still does, and for
+    /// a while one that says that it is.
     pub fn polls(&self, region: &str, source_arn: &str, now: Timestamp) -> bool {
         lock(&self.event_sources).iter().any(|((its_region, _), mapping)| {
             its_region == region
                 && mapping.source_arn == source_arn
-                && matches!(mapping.state(now), "Enabled" | "Disabling")
+                && (matches!(mapping.state(now), "Enabled" | "Disabling")
+                    || mapping.still_polls_until.is_some_and(|until| now < until))
         })
     }
 
@@ -321,7 +326,10 @@ impl Lambda {
         if enabled != mapping.enabled {
             mapping.enabled = enabled;
             let takes = environment.draw("event-source-change", &environment.timings.event_source_change);
-            mapping.change = Some((now, now.checked_add(takes).unwrap_or(now)));
+            let holds_at = now.checked_add(takes).unwrap_or(now);
+            mapping.change = Some((now, holds_at));
+            let still_polls = environment.draw("event-source-change", &environment.timings.event_source_still_polls);
+            mapping.still_polls_until = (!enabled).then(|| holds_at.checked_add(still_polls).unwrap_or(holds_at));
         }
         Reply::json(202, &described(environment, region, uuid, mapping))
     }

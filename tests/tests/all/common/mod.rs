@@ -35,6 +35,8 @@ use simulator::simulation::{Conditions, Deployment, Simulation};
 use simulator::timings::Timings;
 use states_language::{EventKind, ExecutionStatus};
 
+/// Durations as the tests of rehearsals have them, for what must hold however long something takes.
+pub const QUICK: &str = include_str!("../../../../rehearsal/tests/quick.timings.yaml");
 pub const MACHINE: &str = "recovery";
 /// ARN of the machine that recovers from the loss of a Region, with its version.
 pub const SCENARIO_MACHINE: &str = "arn:aws:states:us-west-2:123456789012:stateMachine:region-switch:1";
@@ -106,7 +108,7 @@ impl World {
         let conditions = Conditions {
             seed,
             began_at: "2026-01-06T02:50:00Z".parse().unwrap(),
-            timings: Timings::built_in().unwrap(),
+            timings: Timings::measured(QUICK).unwrap(),
             services,
         };
         let simulation = Simulation::begin_in(&plan, deployments, conditions, observer)

@@ -286,7 +286,7 @@ async fn a_switchover_that_hangs_is_cancelled_in_the_end_or_never() {
     cloud.rds.hang_next_switchover(&cloud, Some(Duration::from_secs(300)));
     switch_over(&cloud).unwrap();
     sell(&cloud, OLD, &[9.0]).await;
-    for second in [10.0, 100.0, 309.0] {
+    for second in [18.5, 100.0, 318.0] {
         cloud.clock.wait_until(at(second)).await;
         assert_eq!(
             seen(&cloud),
@@ -296,7 +296,7 @@ async fn a_switchover_that_hangs_is_cancelled_in_the_end_or_never() {
         assert!(sql(&cloud, OLD, "INSERT INTO sales VALUES (0)").is_err());
         assert!(is_invalid(&fail_over(&cloud)) && is_invalid(&switch_over(&cloud)));
     }
-    cloud.clock.wait_until(at(310.0)).await;
+    cloud.clock.wait_until(at(318.5)).await;
     assert_eq!(seen(&cloud), state("", "available", false, "connected"));
     sell(&cloud, OLD, &[311.0]).await;
     // The next one does not hang.
@@ -465,33 +465,33 @@ async fn what_a_failover_keeps_does_not_depend_on_what_becomes_of_the_region_lat
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_switchover_stops_writes_at_its_beginning_and_loses_nothing() {
+async fn a_switchover_stops_writes_before_its_half_and_loses_nothing() {
     let cloud = world();
     cloud.clock.wait_until(at(100.0)).await;
     let accepted = switch_over(&cloud).unwrap();
     assert_eq!(within(&accepted, "Status").unwrap(), "switching-over");
     assert_eq!(within(&accepted, "IsDataLossAllowed").unwrap(), "false");
     assert_eq!(seen(&cloud), state("pending", "available", false, "connected"));
-    sell(&cloud, OLD, &[109.75]).await;
-    cloud.clock.wait_until(at(110.0)).await;
+    sell(&cloud, OLD, &[118.25]).await;
+    cloud.clock.wait_until(at(118.5)).await;
     assert_eq!(seen(&cloud), state("switching-over", "promoting", false, "connected"));
-    let refused = sql(&cloud, OLD, "INSERT INTO sales VALUES (110)").unwrap_err();
+    let refused = sql(&cloud, OLD, "INSERT INTO sales VALUES (119)").unwrap_err();
     assert_eq!((refused.status, refused.code), (400, "DatabaseErrorException"));
     assert!(refused.message.contains("read-only transaction"), "{}", refused.message);
-    assert_eq!(sold(&cloud, OLD), [109.75]);
+    assert_eq!(sold(&cloud, OLD), [118.25]);
     cloud.clock.wait_until(at(139.999)).await;
     assert!(!seen(&cloud).2);
     cloud.clock.wait_until(at(140.0)).await;
     assert_eq!(seen(&cloud), state("", "available", true, "connected"));
     assert_eq!(code(sql(&cloud, OLD, "SELECT 1")), NOT_AVAILABLE);
     cloud.clock.wait_until(at(145.0)).await;
-    assert_eq!(sold(&cloud, NEW), [109.75]);
+    assert_eq!(sold(&cloud, NEW), [118.25]);
     // And back, from the other Region.
     assert!(is_invalid(&move_to(&cloud, EAST, OLD, "SwitchoverGlobalCluster", &[])));
     move_to(&cloud, WEST, OLD, "SwitchoverGlobalCluster", &[]).unwrap();
     sell(&cloud, NEW, &[150.0]).await;
     cloud.clock.wait_until(at(190.0)).await;
-    assert_eq!(sold(&cloud, OLD), [109.75, 150.0]);
+    assert_eq!(sold(&cloud, OLD), [118.25, 150.0]);
 }
 
 #[tokio::test(start_paused = true)]
