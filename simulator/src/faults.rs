@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use states_language::ExecutionStatus;
 
+use crate::aws::service::is_read;
 use crate::chance::Chance;
 use crate::lock::lock;
 
@@ -353,7 +354,7 @@ impl Faults {
             service,
             region,
             operation,
-            can_change: true,
+            can_change: !is_read(operation),
         };
         is_deployed.then(|| state.effect_on(now, chance, &call)).flatten()
     }

@@ -10,7 +10,7 @@ pub(super) fn cbor_reply(status: u16, body: &Cbor) -> Reply {
     // Writing to memory does not fail.
     let _ = ciborium::into_writer(body, &mut bytes);
     let mut reply = Reply::new(status, "application/cbor", bytes);
-    reply.headers.push(("smithy-protocol", "rpc-v2-cbor".to_owned()));
+    reply.headers.push(("smithy-protocol".into(), "rpc-v2-cbor".to_owned()));
     reply
 }
 

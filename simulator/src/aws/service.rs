@@ -90,7 +90,7 @@ pub trait Service: Send + Sync {
     /// Whether a call of this operation can change something.
     fn can_change(&self, call: &Call, operation: &str) -> bool {
         let _ = call;
-        !READS.iter().any(|beginning| operation.starts_with(beginning))
+        !is_read(operation)
     }
 
     /// What a call touches, as IAM names it: what its caller has to be allowed. Nothing, if the call names its resources in
@@ -154,6 +154,11 @@ pub trait Service: Send + Sync {
         let _ = environment;
         Parts::new()
     }
+}
+
+/// Whether operations with such a name change nothing.
+pub(crate) fn is_read(operation: &str) -> bool {
+    READS.iter().any(|beginning| operation.starts_with(beginning))
 }
 
 /// What a service says to whoever may not make a call.

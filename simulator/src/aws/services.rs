@@ -166,7 +166,7 @@ mod tests {
             ("rds-data", "ExecuteStatement", "/Execute", r#"{"resourceArn":"c"}"#),
             ("route53", "GetChange", "/2013-04-01/change", ""),
             ("s3", "GetObject", "/bucket", ""),
-            ("s3", "GetObject", "/bucket/a%20key", ""),
+            ("s3", "PutBucketPolicy", "/bucket/key", ""),
             ("sns", "Publish", "/", "Message=m"),
             ("states", "StartExecution", "/", "{}"),
         ] {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// One call, as it came over the wire.
@@ -33,7 +34,7 @@ pub struct Reply {
     /// The status.
     pub status: u16,
     /// The headers.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -43,7 +44,7 @@ impl Reply {
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
-            headers: vec![("content-type", content_type.to_owned())],
+            headers: vec![("content-type".into(), content_type.to_owned())],
             body: body.into(),
         }
     }
@@ -59,7 +60,7 @@ impl Reply {
             status,
             &json!({ "__type": code, "message": message, "Message": message }),
         );
-        reply.headers.push(("x-amzn-errortype", code.to_owned()));
+        reply.headers.push(("x-amzn-errortype".into(), code.to_owned()));
         reply
     }
 
@@ -108,6 +109,11 @@ pub fn target_operation(headers: &HeaderMap) -> Option<&str> {
     let target = headers.get("x-amz-target")?.to_str().ok()?;
     let operation = target.rsplit('.').next()?;
     (!operation.is_empty()).then_some(operation)
+}
+
+/// A moment as HTTP headers have it.
+pub fn http_date(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// Text as XML.

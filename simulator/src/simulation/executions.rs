@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::arn;
 use states_language::{
-    AbortHandle, Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, HistoryEvent, Host, ItemReaderCall,
-    ResultWriterCall, StateMachine, TaskCall, TaskFailure, names,
+    AbortHandle, Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, HistoryEvent, Host, ListCall,
+    ListedObject, ObjectCall, ObjectReader, ObjectWriter, StateMachine, TaskCall, TaskFailure, names,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::deployed::region_and_name;
 use super::functions::{Invoker, invoke};
 use super::running::{EndedExecution, Inner, InvokedBy, in_region};
-use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid};
+use crate::aws::s3;
+use crate::aws::states::{ExecutionRecord, Order, Refusal, uuid, uuid_of};
+use crate::aws::wire::http_date;
 use crate::cloud::Cloud;
 use crate::faults::CallEffect;
 
@@ -145,7 +148,36 @@ impl StepFunctions {
         self.0.invoked_by_machines.borrow_mut().insert(name.to_owned());
         let payload = call.arguments.get("Payload").cloned().unwrap_or_default();
         let answer = invoke(&self.0, Invoker::Machine, region, name, payload).await?;
-        Ok(json!({ "ExecutedVersion": "1", "Payload": answer, "StatusCode": 200 }))
+        Ok(with_metadata(&self.0.cloud, answer))
+    }
+
+    /// Asks S3 for something that a distributed Map needs, in the Region of its execution, which it gives. For a listing
+    /// there is no key.
+    fn storage(&self, execution_arn: &str, operation: &str, bucket: &str, key: &str) -> Result<String, TaskFailure> {
+        let cloud = &self.0.cloud;
+        let machine = machine_of(execution_arn);
+        let region = arn::region(execution_arn);
+        let effect = cloud
+            .faults
+            .touch_task(cloud.now(), &cloud.chance, region, arn::name(&machine), "s3", operation);
+        let how = format!("s3:{}{}", operation[..1].to_lowercase(), &operation[1..]);
+        let target = match key {
+            "" => format!("arn:aws:s3:::{bucket}"),
+            key => format!("arn:aws:s3:::{bucket}/{key}"),
+        };
+        self.0.note_invocation(InvokedBy::Machine(machine), &how, &target);
+        match effect {
+            None => Ok(region.to_owned()),
+            Some(CallEffect::Throttled) => Err(TaskFailure::new(
+                "S3.SlowDownException",
+                "Please reduce your request rate.",
+            )),
+            Some(CallEffect::Denied) => Err(TaskFailure::new("S3.AccessDeniedException", "Access Denied")),
+            Some(CallEffect::ServerError | CallEffect::NoAnswer | CallEffect::LostReply) => {
+                let cause = "We encountered an internal error. Please try again.";
+                Err(TaskFailure::new("S3.InternalErrorException", cause))
+            }
+        }
     }
 
     /// Starts an execution in the Region of the one that asks; gives its ARN and when it started.
@@ -201,7 +233,7 @@ impl StepFunctions {
         tokio::time::sleep(cloud.draw("nested-execution-end", &cloud.timings.nested_execution_end)).await;
         drop(waited_for);
         let child = child.ok_or_else(|| TaskFailure::new(names::RUNTIME, format!("{arn} is gone")))?;
-        let description = description(&arn, &child, parsed);
+        let description = description(&arn, &child, parsed, cloud.now());
         if child.status == "SUCCEEDED" {
             Ok(description)
         } else {
@@ -209,6 +241,87 @@ impl StepFunctions {
             Err(TaskFailure::new(names::TASK_FAILED, cause))
         }
     }
+}
+
+/// How much of an object is read at once, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// An object that is read piece by piece.
+struct InChunks(Bytes);
+
+impl ObjectReader for InChunks {
+    fn next_chunk(&mut self) -> LocalBoxFuture<'_, Result<Option<Vec<u8>>, TaskFailure>> {
+        let chunk = self.0.split_to(self.0.len().min(CHUNK_BYTES));
+        Box::pin(async move { Ok((!chunk.is_empty()).then(|| chunk.to_vec())) })
+    }
+}
+
+/// An object that is written piece by piece: S3 has it when it is complete.
+struct Writing {
+    inner: Rc<Inner>,
+    region: String,
+    call: ObjectCall,
+    body: Vec<u8>,
+}
+
+impl ObjectWriter for Writing {
+    fn write(&mut self, chunk: Vec<u8>) -> LocalBoxFuture<'_, Result<(), TaskFailure>> {
+        self.body.extend(chunk);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn finish(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), TaskFailure>> {
+        let Self {
+            inner,
+            region,
+            call,
+            body,
+        } = *self;
+        let cloud = &inner.cloud;
+        let written = cloud
+            .s3
+            .write(cloud, &region, &call.bucket, &call.key, "application/json", body);
+        let written = written.map_err(|refusal| s3_failure(&refusal));
+        Box::pin(async { written })
+    }
+}
+
+/// How a Map sees an error of S3.
+fn s3_failure(refusal: &s3::Refusal) -> TaskFailure {
+    let s3::Refusal {
+        status, code, message, ..
+    } = refusal;
+    let cause = format!("{message} (Service: S3, Status Code: {status}, Request ID: simulated)");
+    TaskFailure::new(format!("S3.{code}Exception"), cause)
+}
+
+/// What `lambda:invoke` gives besides the function's answer, as the SDK for Java that Step Functions uses tells of HTTP.
+fn with_metadata(cloud: &Cloud, answer: Value) -> Value {
+    let request_id = uuid_of(cloud, "lambda-request");
+    let now = cloud.now();
+    let trace = request_id.replace('-', "");
+    let headers = [
+        ("Connection", "keep-alive".to_owned()),
+        ("Content-Length", answer.to_string().len().to_string()),
+        ("Content-Type", "application/json".to_owned()),
+        ("Date", http_date(now)),
+        ("X-Amz-Executed-Version", "1".to_owned()),
+        (
+            "X-Amzn-Trace-Id",
+            format!("Root=1-{:08x}-{};Sampled=0", now.as_second(), &trace[..24]),
+        ),
+        ("x-amzn-Remapped-Content-Length", "0".to_owned()),
+        ("x-amzn-RequestId", request_id.clone()),
+    ];
+    let all: BTreeMap<&str, [&String; 1]> = headers.iter().map(|(name, value)| (*name, [value])).collect();
+    let each: BTreeMap<&str, &String> = headers.iter().map(|(name, value)| (*name, value)).collect();
+    json!({
+        "ExecutedVersion": "1",
+        "Payload": answer,
+        "SdkHttpMetadata": { "AllHttpHeaders": all, "HttpHeaders": each, "HttpStatusCode": 200 },
+        "SdkResponseMetadata": { "RequestId": request_id },
+        "StatusCode": 200,
+    })
 }
 
 /// An execution that another one waits for. Step Functions stops it when that one does not wait any more ("best
@@ -232,20 +345,29 @@ fn start_answer(arn: &str, started_at: Timestamp) -> Value {
 }
 
 /// What a Task with `.sync` gets: the answer of `DescribeExecution`, in Pascal case, times in milliseconds.
-fn description(arn: &str, execution: &ExecutionRecord, parsed: bool) -> Value {
+fn description(arn: &str, execution: &ExecutionRecord, parsed: bool, now: Timestamp) -> Value {
     let json_text = |text: &str| match serde_json::from_str(text) {
         Ok(value) if parsed => value,
         _ => Value::from(text),
     };
+    let redrive_status = execution.redrive_status(now);
     let mut fields = json!({
         "ExecutionArn": arn,
         "Input": json_text(&execution.input),
         "InputDetails": { "Included": true },
         "Name": execution.name,
+        "RedriveCount": execution.redrives,
+        "RedriveStatus": redrive_status.name(),
         "StartDate": execution.started_at.as_millisecond(),
         "StateMachineArn": execution.state_machine_arn,
         "Status": execution.status,
     });
+    if let Some(reason) = redrive_status.reason() {
+        fields["RedriveStatusReason"] = reason.into();
+    }
+    if let Some(at) = execution.redriven_at {
+        fields["RedriveDate"] = at.as_millisecond().into();
+    }
     if let Some(at) = execution.stopped_at {
         fields["StopDate"] = at.as_millisecond().into();
     }
@@ -324,17 +446,52 @@ impl Host for StepFunctions {
         })
     }
 
-    fn read_items(&self, call: ItemReaderCall) -> LocalBoxFuture<'_, Result<Vec<Value>, TaskFailure>> {
-        Box::pin(async move {
-            let why = format!("the simulator reads no items from {}", call.resource);
-            Err(TaskFailure::new(names::ITEM_READER_FAILED, why))
-        })
+    fn get_object(&self, call: ObjectCall) -> LocalBoxFuture<'_, Result<Box<dyn ObjectReader>, TaskFailure>> {
+        let read = self.storage(&call.execution_arn, "GetObject", &call.bucket, &call.key);
+        let body = read.and_then(|region| {
+            let s3 = &self.0.cloud.s3;
+            let read = s3.read(&region, &call.bucket, &call.key, call.version_id.as_deref());
+            read.map_err(|refusal| s3_failure(&refusal))
+        });
+        Box::pin(async { Ok(Box::new(InChunks(body?)) as Box<dyn ObjectReader>) })
     }
 
-    fn write_results(&self, call: ResultWriterCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>> {
-        Box::pin(async move {
-            let why = format!("the simulator writes no results to {}", call.resource);
-            Err(TaskFailure::new(names::RESULT_WRITER_FAILED, why))
+    fn list_objects(&self, call: ListCall) -> LocalBoxFuture<'_, Result<Vec<ListedObject>, TaskFailure>> {
+        let listed = self.storage(&call.execution_arn, "ListObjectsV2", &call.bucket, "");
+        let listed = listed.and_then(|region| {
+            let s3 = &self.0.cloud.s3;
+            let listed = s3.list(&region, &call.bucket, &call.prefix, call.after.as_deref());
+            listed.map_err(|refusal| s3_failure(&refusal))
+        });
+        let listed = listed.map(|page| {
+            let each = page.into_iter().map(|listed| ListedObject {
+                etag: listed.etag,
+                key: listed.key,
+                last_modified: listed.last_modified,
+                size: listed.size as u64,
+                storage_class: "STANDARD".to_owned(),
+            });
+            each.collect()
+        });
+        Box::pin(async { listed })
+    }
+
+    fn put_object(&self, call: ObjectCall) -> LocalBoxFuture<'_, Result<Box<dyn ObjectWriter>, TaskFailure>> {
+        let region = self.storage(&call.execution_arn, "PutObject", &call.bucket, &call.key);
+        let region = region.and_then(|region| {
+            let found = self.0.cloud.s3.find(&region, &call.bucket);
+            found.map(|()| region).map_err(|refusal| s3_failure(&refusal))
+        });
+        let inner = Rc::clone(&self.0);
+        Box::pin(async {
+            let region = region?;
+            let writing = Writing {
+                inner,
+                region,
+                call,
+                body: Vec::new(),
+            };
+            Ok(Box::new(writing) as Box<dyn ObjectWriter>)
         })
     }
 

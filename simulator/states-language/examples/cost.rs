@@ -12,8 +12,8 @@ use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use states_language::{
-    Execution, ExecutionIdentity, HistoryEvent, Host, ItemReaderCall, ResultWriterCall, StateMachine, TaskCall,
-    TaskFailure, TaskTokens,
+    Execution, ExecutionIdentity, HistoryEvent, Host, ListCall, ListedObject, ObjectCall, ObjectReader, ObjectWriter,
+    StateMachine, TaskCall, TaskFailure, TaskTokens,
 };
 
 struct Instantly;
@@ -31,11 +31,14 @@ impl Host for Instantly {
     fn task(&self, call: TaskCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>> {
         Box::pin(async move { Ok(json!({"Payload": {"status": "pending", "n": call.arguments["Payload"]["n"]}})) })
     }
-    fn read_items(&self, _: ItemReaderCall) -> LocalBoxFuture<'_, Result<Vec<Value>, TaskFailure>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn get_object(&self, call: ObjectCall) -> LocalBoxFuture<'_, Result<Box<dyn ObjectReader>, TaskFailure>> {
+        unreachable!("there is no distributed Map, yet {call:?}")
     }
-    fn write_results(&self, _: ResultWriterCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>> {
-        Box::pin(async { Ok(Value::Null) })
+    fn list_objects(&self, call: ListCall) -> LocalBoxFuture<'_, Result<Vec<ListedObject>, TaskFailure>> {
+        unreachable!("there is no distributed Map, yet {call:?}")
+    }
+    fn put_object(&self, call: ObjectCall) -> LocalBoxFuture<'_, Result<Box<dyn ObjectWriter>, TaskFailure>> {
+        unreachable!("there is no distributed Map, yet {call:?}")
     }
     fn observe(&self, _: &HistoryEvent) {}
 }

@@ -307,12 +307,34 @@ pub enum ExecutionType {
 /// Where a distributed Map reads its items.
 #[derive(Debug)]
 pub struct ItemReader {
-    /// What is called to read them.
+    /// What is called to read them: `s3:getObject` or `s3:listObjectsV2`.
     pub resource: String,
-    /// `Arguments`: bucket, key, prefix.
+    /// `Arguments`: `Bucket`, and `Key` with `VersionId`, or `Prefix`.
     pub arguments: Option<Template>,
-    /// `ReaderConfig`: format, headers, `MaxItems`.
-    pub reader_config: Option<Template>,
+    /// What the items are.
+    pub format: ItemFormat,
+    /// `MaxItems` of `ReaderConfig`; 0 and none mean all.
+    pub max_items: Option<Template>,
+}
+
+/// What the items of an `ItemReader` are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemFormat {
+    /// The objects of a bucket, as `ListObjectsV2` tells them.
+    Objects,
+    /// The elements of a JSON array.
+    Json,
+    /// The lines of an object of JSON Lines.
+    JsonLines,
+    /// The records of delimited text.
+    Csv {
+        /// What separates fields: one of `,`, `|`, `;`, the space and the tabulator.
+        delimiter: u8,
+        /// `CSVHeaders`; none with `FIRST_ROW`.
+        headers: Option<Vec<String>>,
+    },
+    /// The records of the objects that the manifest of an S3 inventory names.
+    Inventory,
 }
 
 /// How items are put into batches.
@@ -326,15 +348,44 @@ pub struct ItemBatcher {
     pub input: Option<Template>,
 }
 
-/// Where a distributed Map writes its results.
+/// What becomes of the results of a distributed Map.
 #[derive(Debug)]
 pub struct ResultWriter {
-    /// What is called to write them.
+    /// Where they are written; without it they are the state's result.
+    pub destination: Option<ResultDestination>,
+    /// `Transformation` of `WriterConfig`.
+    pub transformation: Transformation,
+    /// `OutputType` of `WriterConfig`.
+    pub output_type: OutputType,
+}
+
+/// Where a distributed Map writes its results.
+#[derive(Debug)]
+pub struct ResultDestination {
+    /// What is called to write them: `s3:putObject`.
     pub resource: String,
-    /// `Arguments`: bucket and prefix.
+    /// `Arguments`: `Bucket` and `Prefix`.
     pub arguments: Option<Template>,
-    /// `WriterConfig`.
-    pub writer_config: Option<Template>,
+}
+
+/// What is written of each child execution that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transformation {
+    /// Its record, with input and output as texts.
+    None,
+    /// Its output.
+    Compact,
+    /// Its output, or each element of it if that is an array.
+    Flatten,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputType {
+    /// As one array.
+    Json,
+    /// As JSON Lines.
+    JsonLines,
 }
 
 /// The variables that a state sets when it is left, in the order of their names.

@@ -10,6 +10,7 @@ use crate::errors::TaskFailure;
 use crate::history::HistoryEvent;
 use crate::integration::Integration;
 use crate::status::ExecutionStatus;
+use crate::storage::{ListCall, ListedObject, ObjectCall, ObjectReader, ObjectWriter};
 use crate::told::Told;
 
 /// Everything outside of the machine: clock, chance, and whatever Tasks call.
@@ -36,17 +37,23 @@ pub trait Host {
     /// started does; a host that says nothing of the start counts as having started what ends well.
     fn task(&self, call: TaskCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>>;
 
-    /// Reads and parses the items of a distributed Map.
+    /// Opens an object that a distributed Map reads.
     ///
     /// # Errors
     /// Any failure; the machine sees it as `States.ItemReaderFailed`.
-    fn read_items(&self, call: ItemReaderCall) -> LocalBoxFuture<'_, Result<Vec<Value>, TaskFailure>>;
+    fn get_object(&self, call: ObjectCall) -> LocalBoxFuture<'_, Result<Box<dyn ObjectReader>, TaskFailure>>;
 
-    /// Writes the results of a distributed Map; answers what becomes `ResultWriterDetails`.
+    /// A page of the objects that a distributed Map lists, in the order of their keys; none after the last.
+    ///
+    /// # Errors
+    /// Likewise.
+    fn list_objects(&self, call: ListCall) -> LocalBoxFuture<'_, Result<Vec<ListedObject>, TaskFailure>>;
+
+    /// Begins an object that a distributed Map writes.
     ///
     /// # Errors
     /// Any failure; the machine sees it as `States.ResultWriterFailed`.
-    fn write_results(&self, call: ResultWriterCall) -> LocalBoxFuture<'_, Result<Value, TaskFailure>>;
+    fn put_object(&self, call: ObjectCall) -> LocalBoxFuture<'_, Result<Box<dyn ObjectWriter>, TaskFailure>>;
 
     /// Is told of every history event, child executions' included, when it happens.
     fn observe(&self, event: &HistoryEvent);
@@ -100,38 +107,4 @@ pub struct TaskCall {
     pub task_token: Option<String>,
     /// With `.sync`, where the host says that the job has started.
     pub submission: Submission,
-}
-
-/// What an `ItemReader` asks for.
-#[derive(Clone, Debug)]
-pub struct ItemReaderCall {
-    /// The execution that asks.
-    pub execution_arn: String,
-    /// The Map state.
-    pub state_name: String,
-    /// The `Resource`.
-    pub resource: String,
-    /// The evaluated `Arguments` (null without).
-    pub arguments: Value,
-    /// The evaluated `ReaderConfig` (null without); its `MaxItems` is applied by the interpreter.
-    pub reader_config: Value,
-}
-
-/// What a `ResultWriter` asks for.
-#[derive(Clone, Debug)]
-pub struct ResultWriterCall {
-    /// The execution that asks.
-    pub execution_arn: String,
-    /// The Map state.
-    pub state_name: String,
-    /// The ARN of the Map run.
-    pub map_run_arn: String,
-    /// The `Resource`.
-    pub resource: String,
-    /// The evaluated `Arguments` (null without).
-    pub arguments: Value,
-    /// The evaluated `WriterConfig` (null without).
-    pub writer_config: Value,
-    /// What each child execution ended with, in the order of the items or batches.
-    pub results: Vec<Result<Value, TaskFailure>>,
 }

@@ -28,7 +28,10 @@ impl Place {
 pub(crate) struct Journal {
     execution_arn: Arc<str>,
     host: Rc<dyn Host>,
-    events: RefCell<Vec<HistoryEvent>>,
+    /// How many there are.
+    written: Cell<u64>,
+    /// None of those that are only observed.
+    kept: Option<RefCell<Vec<HistoryEvent>>>,
     /// After the last event nothing more is written, whatever is still being dropped.
     closed: Cell<bool>,
 }
@@ -39,14 +42,26 @@ impl Journal {
         Self {
             execution_arn,
             host,
-            events: RefCell::new(events),
+            written: Cell::new(events.len() as u64),
+            kept: Some(RefCell::new(events)),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// One whose events are observed and counted, and not kept.
+    pub(crate) fn observed(execution_arn: Arc<str>, host: Rc<dyn Host>) -> Self {
+        Self {
+            execution_arn,
+            host,
+            written: Cell::new(0),
+            kept: None,
             closed: Cell::new(false),
         }
     }
 
     /// The number of the last event; 0 before the first.
     pub(crate) fn last(&self) -> u64 {
-        self.events.borrow().len() as u64
+        self.written.get()
     }
 
     /// Writes an event and moves `previous` on to it, if other events follow from its type.
@@ -60,8 +75,7 @@ impl Journal {
         kind: EventKind,
         details: EventDetails,
     ) -> Result<(), TaskFailure> {
-        let written = self.events.borrow().len() as u64;
-        if written + 1 >= HISTORY_LIMIT {
+        if self.written.get() + 1 >= HISTORY_LIMIT {
             return Err(TaskFailure::runtime(format!(
                 "The execution reached the maximum number of history events ({HISTORY_LIMIT})."
             )));
@@ -81,14 +95,15 @@ impl Journal {
     }
 
     pub(crate) fn take(&self) -> Vec<HistoryEvent> {
-        std::mem::take(&mut self.events.borrow_mut())
+        self.kept.as_ref().map(RefCell::take).unwrap_or_default()
     }
 
     fn write(&self, previous: &Cell<u64>, place: &Place, kind: EventKind, details: EventDetails) {
         if self.closed.get() {
             return;
         }
-        let id = self.events.borrow().len() as u64 + 1;
+        let id = self.written.get() + 1;
+        self.written.set(id);
         let led_to_it = previous.get();
         if kind.is_followed() {
             previous.set(id);
@@ -103,8 +118,10 @@ impl Journal {
             path: Arc::clone(&place.path),
             details,
         };
-        // Observed before it is stored, and with no borrow held: an observer may look around.
+        // With no borrow held: an observer may look around.
         self.host.observe(&event);
-        self.events.borrow_mut().push(event);
+        if let Some(kept) = &self.kept {
+            kept.borrow_mut().push(event);
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::{Map as Object, Value};
 
 use crate::definition::{
-    Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, ItemBatcher, ItemReader, Map, MapMode,
-    Parallel, ResultWriter, Retrier, State, StateKind, StateMachine, Task, Transition, Wait, Workflow,
+    Assign, Catcher, Choice, ChoiceRule, Distributed, ExecutionType, Fail, ItemBatcher, ItemFormat, ItemReader, Map,
+    MapMode, OutputType, Parallel, ResultDestination, ResultWriter, Retrier, State, StateKind, StateMachine, Task,
+    Transformation, Transition, Wait, Workflow,
 };
 use crate::errors::{LoadError, LoadErrors, names};
 use crate::expression::{self, Moment, Template, Text};
@@ -784,29 +785,8 @@ impl Loader<'_> {
                 if fields.has("Items") {
                     self.error_in(fields, "Items", "a Map has either `Items` or `ItemReader`");
                 }
-                let mut reader = self.object(value, &fields.state.clone(), "ItemReader")?;
-                let resource = self.resource(&mut reader);
-                let arguments = self.template(&mut reader, "Arguments", Moment::Before, uses);
-                let reader_config = self.template(&mut reader, "ReaderConfig", Moment::Before, uses);
-                self.known_keys(
-                    &reader,
-                    "ReaderConfig",
-                    &[
-                        "InputType",
-                        "Transformation",
-                        "ManifestType",
-                        "CSVDelimiter",
-                        "CSVHeaderLocation",
-                        "CSVHeaders",
-                        "MaxItems",
-                    ],
-                );
-                self.finish(&reader);
-                Some(ItemReader {
-                    resource: resource?,
-                    arguments,
-                    reader_config,
-                })
+                let reader = self.object(value, &fields.state.clone(), "ItemReader")?;
+                Some(self.item_reader(reader, uses)?)
             }
         };
         let item_batcher = match fields.get("ItemBatcher") {
@@ -832,17 +812,8 @@ impl Loader<'_> {
         let result_writer = match fields.get("ResultWriter") {
             None => None,
             Some(value) => {
-                let mut writer = self.object(value, &fields.state.clone(), "ResultWriter")?;
-                let resource = self.resource(&mut writer);
-                let arguments = self.template(&mut writer, "Arguments", Moment::Before, uses);
-                let writer_config = self.template(&mut writer, "WriterConfig", Moment::Before, uses);
-                self.known_keys(&writer, "WriterConfig", &["OutputType", "Transformation"]);
-                self.finish(&writer);
-                Some(ResultWriter {
-                    resource: resource?,
-                    arguments,
-                    writer_config,
-                })
+                let writer = self.object(value, &fields.state.clone(), "ResultWriter")?;
+                Some(self.result_writer(writer, uses)?)
             }
         };
         Some(Distributed {
@@ -866,11 +837,170 @@ impl Loader<'_> {
         self.whole_template(fields, FIELD, 0, 100, uses)
     }
 
-    fn known_keys(&mut self, fields: &Fields<'_>, field: &str, known: &[&str]) {
-        if let Some(Value::Object(object)) = fields.object.get(field) {
-            for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
-                self.error_in(fields, &format!("{field}/{key}"), "is no known field");
+    fn item_reader(&mut self, mut reader: Fields<'_>, uses: &mut Uses) -> Option<ItemReader> {
+        let resource = self.resource(&mut reader);
+        let action = resource.as_deref().and_then(s3_action);
+        let arguments = self.template(&mut reader, "Arguments", Moment::Before, uses);
+        let (required, optional): (&[&str], _) = match action {
+            Some("getObject") => (&["Bucket", "Key"], "VersionId"),
+            Some("listObjectsV2") => (&["Bucket"], "Prefix"),
+            _ => {
+                if resource.is_some() {
+                    self.error_in(&reader, "Resource", "must be s3:getObject or s3:listObjectsV2");
+                }
+                return None;
             }
+        };
+        self.known_arguments(&reader, required, optional);
+        let none = Value::Object(Object::new());
+        let config = reader.get("ReaderConfig").unwrap_or(&none);
+        let mut config = self.object(config, &reader.state.clone(), "ItemReader/ReaderConfig")?;
+        let max_items = match config.get("MaxItems") {
+            Some(Value::String(_)) => self.template(&mut config, "MaxItems", Moment::Before, uses),
+            Some(number) => Some(Template::Literal(number.clone())),
+            None => None,
+        };
+        let format = match action {
+            Some("listObjectsV2") => {
+                self.choice_of(&mut config, "Transformation", &["NONE"]);
+                Some(ItemFormat::Objects)
+            }
+            _ => self.item_format(&mut config),
+        };
+        self.finish(&config);
+        self.finish(&reader);
+        Some(ItemReader {
+            resource: resource?,
+            arguments,
+            format: format?,
+            max_items,
+        })
+    }
+
+    fn item_format(&mut self, config: &mut Fields<'_>) -> Option<ItemFormat> {
+        let manifest = self.choice_of(config, "ManifestType", &["S3_INVENTORY"]);
+        if !config.has("InputType") && manifest.is_some() {
+            return Some(ItemFormat::Inventory);
+        }
+        if !config.has("InputType") {
+            self.error_in(config, "InputType", "is missing");
+        }
+        let input_type = self.choice_of(config, "InputType", &["CSV", "JSON", "JSONL", "MANIFEST"])?;
+        if manifest.is_some() && input_type != "MANIFEST" {
+            self.error_in(config, "InputType", "with ManifestType S3_INVENTORY it is left out");
+        }
+        match input_type {
+            "JSON" => Some(ItemFormat::Json),
+            "JSONL" => Some(ItemFormat::JsonLines),
+            "MANIFEST" => Some(ItemFormat::Inventory),
+            _ => self.csv(config),
+        }
+    }
+
+    fn csv(&mut self, config: &mut Fields<'_>) -> Option<ItemFormat> {
+        const DELIMITERS: [&str; 5] = ["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"];
+        let delimiter = match self.choice_of(config, "CSVDelimiter", &DELIMITERS) {
+            Some("PIPE") => b'|',
+            Some("SEMICOLON") => b';',
+            Some("SPACE") => b' ',
+            Some("TAB") => b'\t',
+            _ => b',',
+        };
+        if !config.has("CSVHeaderLocation") {
+            self.error_in(config, "CSVHeaderLocation", "is missing");
+        }
+        let location = self.choice_of(config, "CSVHeaderLocation", &["FIRST_ROW", "GIVEN"])?;
+        let headers = config.get("CSVHeaders");
+        if location == "FIRST_ROW" {
+            if headers.is_some() {
+                self.error_in(config, "CSVHeaders", "is only for CSVHeaderLocation GIVEN");
+            }
+            return Some(ItemFormat::Csv {
+                delimiter,
+                headers: None,
+            });
+        }
+        let names = headers.and_then(Value::as_array).filter(|names| !names.is_empty());
+        let names = names.and_then(|names| names.iter().map(|name| name.as_str().map(str::to_owned)).collect());
+        if names.is_none() {
+            self.error_in(config, "CSVHeaders", "must be an array of strings, at least one");
+        }
+        Some(ItemFormat::Csv {
+            delimiter,
+            headers: Some(names?),
+        })
+    }
+
+    fn result_writer(&mut self, mut writer: Fields<'_>, uses: &mut Uses) -> Option<ResultWriter> {
+        let destination = match writer.has("Resource") || writer.has("Arguments") {
+            false => None,
+            true => {
+                let resource = self.resource(&mut writer)?;
+                if s3_action(&resource) != Some("putObject") {
+                    self.error_in(&writer, "Resource", "must be s3:putObject");
+                }
+                let arguments = self.template(&mut writer, "Arguments", Moment::Before, uses);
+                self.known_arguments(&writer, &["Bucket"], "Prefix");
+                Some(ResultDestination { resource, arguments })
+            }
+        };
+        let (mut transformation, mut output_type) = (Transformation::None, OutputType::Json);
+        match writer.get("WriterConfig") {
+            None if destination.is_none() => {
+                self.error_in(&writer, "WriterConfig", "one of Resource and WriterConfig is needed");
+            }
+            None => {}
+            Some(value) => {
+                let mut config = self.object(value, &writer.state.clone(), "ResultWriter/WriterConfig")?;
+                match self.choice_of(&mut config, "Transformation", &["NONE", "COMPACT", "FLATTEN"]) {
+                    Some("COMPACT") => transformation = Transformation::Compact,
+                    Some("FLATTEN") => transformation = Transformation::Flatten,
+                    _ => {}
+                }
+                if self.choice_of(&mut config, "OutputType", &["JSON", "JSONL"]) == Some("JSONL") {
+                    output_type = OutputType::JsonLines;
+                    if destination.is_none() {
+                        self.error_in(&config, "OutputType", "JSONL is not supported without Resource");
+                    }
+                }
+                self.finish(&config);
+            }
+        }
+        self.finish(&writer);
+        Some(ResultWriter {
+            destination,
+            transformation,
+            output_type,
+        })
+    }
+
+    /// A constant that is one of these.
+    fn choice_of<'k>(&mut self, fields: &mut Fields<'_>, name: &'static str, known: &[&'k str]) -> Option<&'k str> {
+        let value = fields.get(name)?;
+        let found = known.iter().find(|known| value == **known).copied();
+        if found.is_none() {
+            let known = known.join(", ");
+            self.error_in(fields, name, format!("{value} is not supported; it can be: {known}"));
+        }
+        found
+    }
+
+    /// Refuses `Arguments` that Step Functions does not take, as far as they are written out.
+    fn known_arguments(&mut self, fields: &Fields<'_>, required: &[&str], optional: &str) {
+        match fields.object.get("Arguments") {
+            None => self.error_in(fields, "Arguments", "is missing"),
+            Some(Value::Object(arguments)) => {
+                for key in arguments
+                    .keys()
+                    .filter(|key| *key != optional && !required.contains(&key.as_str()))
+                {
+                    self.error_in(fields, &format!("Arguments/{key}"), "is not supported");
+                }
+                for missing in required.iter().filter(|key| !arguments.contains_key(**key)) {
+                    self.error_in(fields, &format!("Arguments/{missing}"), "is missing");
+                }
+            }
+            Some(_) => {}
         }
     }
 
@@ -1190,6 +1320,12 @@ impl Loader<'_> {
             self.error_in(fields, name, message);
         }
     }
+}
+
+/// What a `Resource` asks of S3: `getObject` in `arn:aws:states:::s3:getObject`.
+fn s3_action(resource: &str) -> Option<&str> {
+    let (partition, action) = resource.split_once(":states:::s3:")?;
+    partition.starts_with("arn:aws").then_some(action)
 }
 
 /// What the ending of a `Resource` asks for.

@@ -1,9 +1,9 @@
 //! Futures polled side by side, always in the order in which they were added, so that what is due
 //! at the same virtual instant happens in the same order in every run.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -11,27 +11,39 @@ use futures::future::LocalBoxFuture;
 
 /// A set of running futures, each with a number.
 pub(crate) struct Ordered<'a, T> {
-    running: Vec<Entry<'a, T>>,
-    parent: Arc<Mutex<Option<Waker>>>,
+    running: BTreeMap<usize, Entry<'a, T>>,
+    woken: Arc<Mutex<Woken>>,
 }
 
 struct Entry<'a, T> {
-    number: usize,
     future: LocalBoxFuture<'a, T>,
-    flag: Arc<Flag>,
     waker: Waker,
+}
+
+/// Which futures were woken, and who polls the set.
+#[derive(Default)]
+struct Woken {
+    numbers: BTreeSet<usize>,
+    parent: Option<Waker>,
 }
 
 /// Remembers that its future was woken, and wakes whoever polls the set.
 struct Flag {
-    woken: AtomicBool,
-    parent: Arc<Mutex<Option<Waker>>>,
+    number: usize,
+    woken: Arc<Mutex<Woken>>,
+}
+
+fn lock(woken: &Mutex<Woken>) -> std::sync::MutexGuard<'_, Woken> {
+    woken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        let parent = self.parent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let parent = {
+            let mut woken = lock(&self.woken);
+            woken.numbers.insert(self.number);
+            woken.parent.clone()
+        };
         if let Some(parent) = parent {
             parent.wake();
         }
@@ -41,24 +53,19 @@ impl Wake for Flag {
 impl<'a, T> Ordered<'a, T> {
     pub(crate) fn new() -> Self {
         Self {
-            running: Vec::new(),
-            parent: Arc::default(),
+            running: BTreeMap::new(),
+            woken: Arc::default(),
         }
     }
 
     /// Adds a future under a number, which must be larger than those before it.
     pub(crate) fn push(&mut self, number: usize, future: LocalBoxFuture<'a, T>) {
-        let flag = Arc::new(Flag {
-            woken: AtomicBool::new(true),
-            parent: Arc::clone(&self.parent),
-        });
-        let waker = Waker::from(Arc::clone(&flag));
-        self.running.push(Entry {
+        lock(&self.woken).numbers.insert(number);
+        let waker = Waker::from(Arc::new(Flag {
             number,
-            future,
-            flag,
-            waker,
-        });
+            woken: Arc::clone(&self.woken),
+        }));
+        self.running.insert(number, Entry { future, waker });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -82,18 +89,28 @@ impl<T> Future for Next<'_, '_, T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let set = &mut *self.0;
-        *set.parent.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
-        for i in 0..set.running.len() {
-            let entry = &mut set.running[i];
-            if !entry.flag.woken.swap(false, Ordering::AcqRel) {
+        lock(&set.woken).parent = Some(context.waker().clone());
+        let mut from = 0;
+        loop {
+            // What is woken meanwhile and stands before the one that is polled has its turn in the next poll.
+            let number = {
+                let mut woken = lock(&set.woken);
+                let next = woken.numbers.range(from..).next().copied();
+                let Some(number) = next else {
+                    return Poll::Pending;
+                };
+                woken.numbers.remove(&number);
+                number
+            };
+            from = number + 1;
+            let Some(entry) = set.running.get_mut(&number) else {
                 continue;
-            }
+            };
             let mut child = Context::from_waker(&entry.waker);
             if let Poll::Ready(output) = entry.future.as_mut().poll(&mut child) {
-                let number = set.running.remove(i).number;
+                set.running.remove(&number);
                 return Poll::Ready((number, output));
             }
         }
-        Poll::Pending
     }
 }

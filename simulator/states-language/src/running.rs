@@ -100,6 +100,15 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// A child of a distributed Map, whose events are not kept.
+    pub(crate) fn child(identity: ExecutionIdentity, input: &Value, host: Rc<dyn Host>, tokens: TaskTokens) -> Self {
+        let journal = Journal::observed(Arc::from(identity.arn.as_str()), Rc::clone(&host));
+        Self {
+            journal,
+            ..Self::new(identity, input, host, tokens, Vec::new())
+        }
+    }
+
     /// `history` has the events before a redrive; it is empty unless the execution is redriven.
     pub(crate) fn new(
         identity: ExecutionIdentity,

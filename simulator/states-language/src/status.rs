@@ -27,3 +27,15 @@ pub enum ExecutionStatus {
         cause: String,
     },
 }
+
+impl ExecutionStatus {
+    /// The status as AWS writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Succeeded { .. } => "SUCCEEDED",
+            Self::Failed { .. } => "FAILED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Aborted { .. } => "ABORTED",
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod faults;
 mod functions;
 mod rds;
 mod retry_quota;
+mod s3;
 mod services;
 mod snapshots;
 mod touched;

@@ -49,7 +49,7 @@ fn whoever_hides_or_deletes_the_switch_object_is_found_out_from_the_region_that_
         tokio::time::sleep(30 * MINUTE).await;
         assert_eq!(pages(&world, RECOVERY), paged, "it leads here again");
 
-        cloud.s3.delete(&switch.bucket.0, &switch.key);
+        cloud.s3.delete(cloud, &switch.bucket.0, &switch.key);
         tokio::time::sleep(11 * MINUTE).await;
         assert!(pages(&world, RECOVERY) > paged);
         assert_eq!(pages(&world, PRIMARY), 0);

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use shared::scenario::Scenario;
 use shared::slices::longest_deadlines;
 use states_language::{
-    Execution, ExecutionIdentity, ExecutionStatus, HistoryEvent, Host, ItemReaderCall, ResultWriterCall, StateMachine,
-    TaskCall, TaskFailure, TaskTokens,
+    Execution, ExecutionIdentity, ExecutionStatus, HistoryEvent, Host, ListCall, ListedObject, ObjectCall,
+    ObjectReader, ObjectWriter, StateMachine, TaskCall, TaskFailure, TaskTokens,
 };
 use tests::contract::{self, OTHER_HOLES};
 use tests::step_input::{StepInput, pascal_case};
@@ -121,11 +121,15 @@ impl Host for Worst {
         ))
     }
 
-    fn read_items(&self, _: ItemReaderCall) -> Answer<'_, Vec<Value>> {
+    fn get_object(&self, _: ObjectCall) -> Answer<'_, Box<dyn ObjectReader>> {
         unreachable!("there is no Map")
     }
 
-    fn write_results(&self, _: ResultWriterCall) -> Answer<'_, Value> {
+    fn list_objects(&self, _: ListCall) -> Answer<'_, Vec<ListedObject>> {
+        unreachable!("there is no Map")
+    }
+
+    fn put_object(&self, _: ObjectCall) -> Answer<'_, Box<dyn ObjectWriter>> {
         unreachable!("there is no Map")
     }
 

@@ -53,7 +53,9 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
     );
     let who = if status < 500 { "Sender" } else { "Receiver" };
     // CloudWatch spoke the query protocol before, and still tells that protocol's code.
-    reply.headers.push(("x-amzn-query-error", format!("{code};{who}")));
+    reply
+        .headers
+        .push(("x-amzn-query-error".into(), format!("{code};{who}")));
     reply
 }
 

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{S3, error};
-use crate::aws::resources::{Resource, is_plain};
+use super::requests::{Request, copy_source, deleted};
+use super::{Refusal, S3};
+use crate::aws::resources::Resource;
 use crate::aws::service::{Answer, Parts, Service, parts};
 use crate::aws::wire::{Call, Reply};
 use crate::environment::Environment;
@@ -26,33 +27,63 @@ impl Service for S3 {
     }
 
     fn operation<'a>(&self, call: &'a Call) -> Option<Cow<'a, str>> {
-        let operation = match call.method.as_str() {
-            "PUT" => "PutObject",
-            "GET" => "GetObject",
-            "HEAD" if bucket_alone(&call.path).is_some() => "HeadBucket",
-            "HEAD" => "HeadObject",
-            "DELETE" => "DeleteObject",
-            _ => return None,
-        };
-        Some(Cow::Borrowed(operation))
+        Request::of(call).operation(call).map(Cow::Borrowed)
     }
 
     /// An object, and for reads its bucket too: whoever may not list it is told 403 and not 404 of an object that is not
     /// there. Source: S3 API Reference, GetObject and HeadObject, "Permissions".
     fn touched(&self, _: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>> {
-        if operation == "HeadBucket" {
-            return bucket_alone(&call.path).map(|bucket| vec![Resource::new(format!("arn:aws:s3:::{bucket}"))]);
-        }
-        let (bucket, key) = call.path.trim_start_matches('/').split_once('/')?;
-        if key.is_empty() || !is_plain(key) {
+        let request = Request::of(call);
+        let bucket = format!("arn:aws:s3:::{}", request.bucket);
+        let object = |key: &str| Resource::new(format!("{bucket}/{key}"));
+        let of_version = |resource: Resource, part| match request.version_id() {
+            Some(_) => Resource {
+                part: Some(part),
+                ..resource
+            },
+            None => resource,
+        };
+        let is_of_object =
+            !operation.contains("Bucket") && !operation.starts_with("List") && operation != "DeleteObjects";
+        if request.bucket.is_empty() || is_of_object == request.key.is_empty() {
             return None;
         }
-        let bucket = format!("arn:aws:s3:::{bucket}");
-        let mut touched = vec![Resource::new(format!("{bucket}/{key}"))];
-        if matches!(operation, "GetObject" | "HeadObject") {
-            touched.push(Resource::new(bucket));
-        }
-        Some(touched)
+        Some(match operation {
+            "PutObject" => vec![object(&request.key)],
+            "GetObject" | "HeadObject" => vec![
+                of_version(object(&request.key), "GetObjectVersion"),
+                Resource::new(bucket),
+            ],
+            "DeleteObject" => vec![of_version(object(&request.key), "DeleteObjectVersion")],
+            "DeleteObjects" => deleted(call)?
+                .into_iter()
+                .map(|(key, has_version)| Resource {
+                    part: Some(if has_version {
+                        "DeleteObjectVersion"
+                    } else {
+                        "DeleteObject"
+                    }),
+                    ..object(&key)
+                })
+                .collect(),
+            "CopyObject" => {
+                let source = copy_source(call)?;
+                let read = Resource {
+                    part: Some(if source.version_id.is_some() {
+                        "GetObjectVersion"
+                    } else {
+                        "GetObject"
+                    }),
+                    ..Resource::new(format!("arn:aws:s3:::{}/{}", source.bucket, source.key))
+                };
+                let written = Resource {
+                    part: Some("PutObject"),
+                    ..object(&request.key)
+                };
+                vec![read, written]
+            }
+            _ => vec![Resource::new(bucket)],
+        })
     }
 
     fn throttled(&self, call: &Call) -> Reply {
@@ -68,12 +99,12 @@ impl Service for S3 {
         refusal(call, 500, "InternalError", message)
     }
 
-    fn answer<'a>(&'a self, _: &'a Arc<Environment>, call: &'a Call, operation: &'a str) -> Answer<'a> {
-        self.reply_to(call, operation).into()
+    fn answer<'a>(&'a self, environment: &'a Arc<Environment>, call: &'a Call, operation: &'a str) -> Answer<'a> {
+        self.reply_to(environment, call, operation).into()
     }
 
     fn snapshot(&self, _: &Environment) -> Parts {
-        parts([("objects", self.tags(false))])
+        parts([("objects", self.tags(false)), ("bucket_settings", self.settings())])
     }
 
     fn journal(&self, _: &Environment) -> Parts {
@@ -81,14 +112,8 @@ impl Service for S3 {
     }
 }
 
-/// The bucket of a path that names no object.
-fn bucket_alone(path: &str) -> Option<&str> {
-    let bucket = path.trim_matches('/');
-    (!bucket.is_empty() && !bucket.contains('/')).then_some(bucket)
-}
-
-fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Reply {
-    let mut reply = error(status, code, message);
+fn refusal(call: &Call, status: u16, code: &'static str, message: &str) -> Reply {
+    let mut reply = Refusal::new(status, code, message).reply();
     if call.method == "HEAD" {
         reply.body.clear();
     }

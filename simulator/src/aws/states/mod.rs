@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use shared::arn::{self, Arn};
 use states_language::{ExecutionStatus, PAYLOAD_LIMIT_BYTES, StateMachine, TaskTokens, TokenError, names};
@@ -27,6 +27,8 @@ const NOT_IN_NAMES: &str = "<>{}[]?*\"#%\\^|~`$&,;:/";
 const ERROR_LIMIT: usize = 256;
 /// The longest cause, in characters (API Reference, SendTaskFailure and StopExecution).
 const CAUSE_LIMIT: usize = 32_768;
+/// How long after its end an execution can be redriven (Developer Guide, "Redriving executions").
+const REDRIVABLE_PERIOD: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// How much of an execution's input and output goes into an event, in bytes of escaped text (Developer Guide, "Execution
 /// Status Change").
 const IN_EVENT_LIMIT: usize = 248 * 1024;
@@ -72,6 +74,35 @@ pub struct ExecutionRecord {
     pub error: Option<String>,
     /// The explanation, likewise.
     pub cause: Option<String>,
+    /// How often it was redriven.
+    pub redrives: usize,
+    /// When it was redriven last.
+    pub redriven_at: Option<Timestamp>,
+}
+
+/// Whether an execution can be redriven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RedriveStatus {
+    Redrivable,
+    /// Why it cannot, in AWS's words (API Reference, DescribeExecution).
+    NotRedrivable(String),
+}
+
+impl RedriveStatus {
+    /// The status as AWS writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Redrivable => "REDRIVABLE",
+            Self::NotRedrivable(_) => "NOT_REDRIVABLE",
+        }
+    }
+
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Redrivable => None,
+            Self::NotRedrivable(reason) => Some(reason),
+        }
+    }
 }
 
 /// What the control plane wants done with executions.
@@ -139,7 +170,23 @@ impl ExecutionRecord {
             output: None,
             error: None,
             cause: None,
+            redrives: 0,
+            redriven_at: None,
         }
+    }
+
+    /// Whether it can be redriven at a moment. How many events its history has is not looked at.
+    pub(crate) fn redrive_status(&self, now: Timestamp) -> RedriveStatus {
+        if matches!(self.status, "RUNNING" | "SUCCEEDED") {
+            return RedriveStatus::NotRedrivable(format!("Execution is {} and cannot be redriven", self.status));
+        }
+        let is_over = self
+            .stopped_at
+            .is_some_and(|at| now.duration_since(at) > REDRIVABLE_PERIOD);
+        if is_over {
+            return RedriveStatus::NotRedrivable("Execution redrivable period exceeded".to_owned());
+        }
+        RedriveStatus::Redrivable
     }
 
     fn end(&mut self, at: Timestamp, how: &ExecutionStatus) {
@@ -198,7 +245,7 @@ impl ExecutionRecord {
         })
     }
 
-    fn describe(&self, arn: &str) -> Value {
+    fn describe(&self, arn: &str, now: Timestamp) -> Value {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
         put("executionArn", arn.into());
@@ -223,6 +270,15 @@ impl ExecutionRecord {
         }
         if let Some(cause) = &self.cause {
             put("cause", cause.as_str().into());
+        }
+        put("redriveCount", self.redrives.into());
+        if let Some(at) = self.redriven_at {
+            put("redriveDate", seconds(at));
+        }
+        let redrive_status = self.redrive_status(now);
+        put("redriveStatus", redrive_status.name().into());
+        if let Some(reason) = redrive_status.reason() {
+            put("redriveStatusReason", reason.into());
         }
         Value::Object(fields)
     }
@@ -382,11 +438,13 @@ impl Executions {
     fn redrive(&self, environment: &Arc<Environment>, arn: &str) -> Result<Timestamp, Refusal> {
         let mut executions = lock(&self.executions);
         let execution = executions.get_mut(arn).ok_or_else(|| no_execution(arn))?;
-        if matches!(execution.status, "RUNNING" | "SUCCEEDED") {
-            let message = format!("Execution is {}, and cannot be redriven: '{arn}'", execution.status);
+        if let RedriveStatus::NotRedrivable(reason) = execution.redrive_status(environment.now()) {
+            let message = format!("Execution Not Redrivable: '{arn}' ({reason})");
             return Err(Refusal::new("ExecutionNotRedrivable", message));
         }
         execution.status = "RUNNING";
+        execution.redrives += 1;
+        execution.redriven_at = Some(environment.now());
         (execution.stopped_at, execution.error, execution.cause) = (None, None, None);
         let execution = execution.clone();
         drop(executions);
@@ -472,7 +530,7 @@ impl Executions {
         let given = |name: &str| parameters.get(name).and_then(Value::as_str);
         let text = |name: &str| given(name).unwrap_or_default();
         let answer = match operation {
-            "DescribeExecution" => self.describe_execution(region, text("executionArn")),
+            "DescribeExecution" => self.describe_execution(environment, region, text("executionArn")),
             "StartExecution" => {
                 let input = given("input").unwrap_or("{}");
                 self.start(environment, region, text("stateMachineArn"), given("name"), input)
@@ -498,11 +556,11 @@ impl Executions {
         }
     }
 
-    fn describe_execution(&self, region: &str, arn: &str) -> Result<Value, Refusal> {
+    fn describe_execution(&self, environment: &Environment, region: &str, arn: &str) -> Result<Value, Refusal> {
         // An execution is known in its own Region only.
         let execution = self.get(arn).filter(|_| is_in(arn, region));
         execution
-            .map(|execution| execution.describe(arn))
+            .map(|execution| execution.describe(arn, environment.now()))
             .ok_or_else(|| no_execution(arn))
     }
 
@@ -560,7 +618,7 @@ pub(crate) fn uuid(environment: &Environment) -> String {
 }
 
 /// Likewise, from a stream of chance of its own.
-fn uuid_of(environment: &Environment, stream: &'static str) -> String {
+pub(crate) fn uuid_of(environment: &Environment, stream: &'static str) -> String {
     let bits = environment.chance(stream, |rng| rng.u128(..));
     let hex = format!(
         "{:032x}",

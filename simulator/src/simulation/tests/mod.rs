@@ -17,6 +17,7 @@ mod early_ends;
 mod execution_events;
 mod faults;
 mod invoked;
+mod maps;
 mod nested;
 mod regions;
 mod urls;

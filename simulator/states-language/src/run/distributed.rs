@@ -1,18 +1,21 @@
 //! Map in mode DISTRIBUTED: child executions with histories of their own.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
 use super::map::item_context;
 use super::{Extra, Visit};
-use crate::definition::{Distributed, ExecutionType, ItemBatcher, Map};
+use crate::definition::{Distributed, ExecutionType, ItemBatcher, ItemReader, Map, Transformation};
 use crate::errors::{TaskFailure, names};
+use crate::export::{Child, Destination, Export};
 use crate::expression::Template;
 use crate::history::{EventDetails, EventKind};
-use crate::host::{ItemReaderCall, ResultWriterCall};
+use crate::items::{Items, Place};
 use crate::json::{PAYLOAD_LIMIT_BYTES, size};
 use crate::ordered::Ordered;
 use crate::running::{AbortHandle, Begin, ExecutionIdentity, MapRun, Run};
@@ -38,7 +41,7 @@ struct Tolerance {
 }
 
 impl Tolerance {
-    /// Whether so many failures fail the Map; without any tolerance the first one does.
+    /// Whether so many failures fail the Map; without any tolerance the first one does. `total` is the number of all items.
     fn is_exceeded(self, failed: usize, total: usize) -> bool {
         if self.count.is_none() && self.percentage.is_none() {
             return failed > 0;
@@ -77,19 +80,15 @@ impl Visit<'_> {
         )?;
         self.log(EventKind::MapRunStarted, EventDetails::default())?;
         let outcome = async {
-            let items = match own {
-                Some(items) => items,
-                None => self.read_items(distributed).await?,
-            };
-            let batches = self.batches(map, distributed, items)?;
-            let ran = Children {
+            let feed = self.feed(map, distributed, own, tolerance).await?;
+            let results = self.results(distributed, &arn)?;
+            let how = Children {
                 machine: &machine,
                 arn: &arn,
                 concurrency,
                 tolerance,
             };
-            let results = self.run_children(map, distributed, &ran, batches).await?;
-            self.results(distributed, &arn, results).await
+            self.run_children(map, distributed, &how, feed, results).await
         };
         match outcome.await {
             Ok(result) => {
@@ -124,27 +123,61 @@ impl Visit<'_> {
         Ok(Tolerance { count, percentage })
     }
 
-    async fn read_items(&self, distributed: &Distributed) -> Result<Vec<Value>, TaskFailure> {
-        let Some(reader) = &distributed.item_reader else {
-            return Ok(Vec::new());
+    /// The batches that children are given, in order. With a tolerated percentage, the items are counted before.
+    async fn feed(
+        &self,
+        map: &Map,
+        distributed: &Distributed,
+        own: Option<Vec<Value>>,
+        tolerance: Tolerance,
+    ) -> Result<Feed, TaskFailure> {
+        let batching = match &distributed.item_batcher {
+            Some(batcher) => Some(self.batching(batcher)?),
+            None => None,
         };
+        let (items, most, total) = match (own, &distributed.item_reader) {
+            (Some(own), _) => {
+                let total = own.len();
+                (Items::Given(own.into_iter()), usize::MAX, Some(total))
+            }
+            (None, Some(reader)) => {
+                let most = self.most_items(reader)?;
+                let total = match tolerance.percentage {
+                    Some(_) => Some(count(self.open(reader).await?, most).await?),
+                    None => None,
+                };
+                (self.open(reader).await?, most, total)
+            }
+            (None, None) => (Items::Given(Vec::new().into_iter()), usize::MAX, Some(0)),
+        };
+        Ok(Feed {
+            items,
+            most,
+            total,
+            read: 0,
+            has_selector: map.item_selector.is_some(),
+            batching,
+            ahead: None,
+        })
+    }
+
+    async fn open(&self, reader: &ItemReader) -> Result<Items, TaskFailure> {
         let run = &self.frame.run;
-        let reader_config = self.optional(reader.reader_config.as_ref(), "ReaderConfig")?;
-        let most = most_items(&reader_config)?;
-        let call = ItemReaderCall {
+        let arguments = self.optional(reader.arguments.as_ref(), "ItemReader/Arguments")?;
+        let failed = |why: String| TaskFailure::new(names::ITEM_READER_FAILED, why);
+        let key = match reader.resource.ends_with(":listObjectsV2") {
+            true => text(&arguments, "Prefix").map(Option::unwrap_or_default),
+            false => text(&arguments, "Key").and_then(|key| key.ok_or_else(|| "Arguments need a Key".to_owned())),
+        };
+        let place = Place {
+            host: Rc::clone(&run.host),
             execution_arn: run.identity.arn.clone(),
             state_name: self.state.name.clone(),
-            resource: reader.resource.clone(),
-            arguments: self.optional(reader.arguments.as_ref(), "ItemReader/Arguments")?,
-            reader_config,
+            bucket: bucket(&arguments).map_err(failed)?,
+            key: key.map_err(failed)?,
+            version_id: text(&arguments, "VersionId").map_err(failed)?,
         };
-        let mut items = run
-            .host
-            .read_items(call)
-            .await
-            .map_err(|failure| TaskFailure::new(names::ITEM_READER_FAILED, failure.to_string()))?;
-        items.truncate(most);
-        Ok(items)
+        Items::open(place, &reader.format).await
     }
 
     fn optional(&self, template: Option<&Template>, field: &str) -> Result<Value, TaskFailure> {
@@ -154,19 +187,24 @@ impl Visit<'_> {
         }
     }
 
-    fn batches(&self, map: &Map, distributed: &Distributed, items: Vec<Value>) -> Result<Vec<Batch>, TaskFailure> {
-        let mut selected = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            let context = item_context(index, &item);
-            selected.push(self.select(map, item, &context)?);
-        }
-        match &distributed.item_batcher {
-            Some(batcher) => self.put_together(batcher, selected),
-            None => Ok(selected.into_iter().map(|input| Batch { input, items: 1 }).collect()),
+    /// How many items are read at most.
+    fn most_items(&self, reader: &ItemReader) -> Result<usize, TaskFailure> {
+        let Some(template) = &reader.max_items else {
+            return Ok(usize::MAX);
+        };
+        let most = self.bench(Extra::Nothing).evaluate(template, "MaxItems")?;
+        match most.as_u64() {
+            // 0 means all, as without it.
+            Some(0) => Ok(usize::MAX),
+            Some(most) => Ok(usize::try_from(most).unwrap_or(usize::MAX)),
+            None => Err(TaskFailure::new(
+                names::ITEM_READER_FAILED,
+                format!("field MaxItems must be positive, is {most}"),
+            )),
         }
     }
 
-    fn put_together(&self, batcher: &ItemBatcher, items: Vec<Value>) -> Result<Vec<Batch>, TaskFailure> {
+    fn batching(&self, batcher: &ItemBatcher) -> Result<Batching, TaskFailure> {
         let mut bench = self.bench(Extra::Nothing);
         let most_items = match &batcher.max_items {
             Some(template) => bench.whole(template, "ItemBatcher/MaxItemsPerBatch", 1)?,
@@ -180,107 +218,225 @@ impl Visit<'_> {
             Some(template) => Some(bench.evaluate(template, "ItemBatcher/BatchInput")?),
             None => None,
         };
-        let overhead = size(&batch(shared.as_ref(), Vec::new()));
-        let mut batches = Vec::new();
-        let mut current = Vec::new();
-        let mut bytes = overhead;
-        for item in items {
-            // One byte for the comma.
-            let more = size(&item) + 1;
-            let full = current.len() as u64 >= most_items || (bytes + more) as u64 > most_bytes;
-            if full && !current.is_empty() {
-                batches.push(std::mem::take(&mut current));
-                bytes = overhead;
-            }
-            bytes += more;
-            current.push(item);
-        }
-        if !current.is_empty() {
-            batches.push(current);
-        }
-        Ok(batches
-            .into_iter()
-            .map(|items| Batch {
-                items: items.len(),
-                input: batch(shared.as_ref(), items),
-            })
-            .collect())
+        Ok(Batching {
+            most_items,
+            most_bytes,
+            overhead: size(&batch(shared.as_ref(), Vec::new())),
+            shared,
+        })
     }
 
-    /// Runs the children; what each ended with, in the order of the batches.
+    /// The next item, selected.
+    async fn next_item(&self, map: &Map, feed: &mut Feed) -> Result<Option<Value>, TaskFailure> {
+        if let Some(item) = feed.ahead.take() {
+            return Ok(Some(item));
+        }
+        if feed.read >= feed.most {
+            return Ok(None);
+        }
+        let Some(item) = feed.items.next().await? else {
+            return Ok(None);
+        };
+        let index = feed.read;
+        feed.read += 1;
+        if !feed.has_selector {
+            return Ok(Some(item));
+        }
+        let context = item_context(index, &item);
+        self.select(map, item, &context).map(Some)
+    }
+
+    /// What the next child is given; none after the last.
+    async fn next_batch(&self, map: &Map, feed: &mut Feed) -> Result<Option<Batch>, TaskFailure> {
+        let Some(first) = self.next_item(map, feed).await? else {
+            return Ok(None);
+        };
+        let Some(batching) = feed.batching.clone() else {
+            return Ok(Some(Batch { input: first, items: 1 }));
+        };
+        // One byte for the comma.
+        let mut bytes = batching.overhead + size(&first) + 1;
+        let mut items = vec![first];
+        while (items.len() as u64) < batching.most_items
+            && let Some(item) = self.next_item(map, feed).await?
+        {
+            let more = size(&item) + 1;
+            if (bytes + more) as u64 > batching.most_bytes {
+                feed.ahead = Some(item);
+                break;
+            }
+            bytes += more;
+            items.push(item);
+        }
+        Ok(Some(Batch {
+            items: items.len(),
+            input: batch(batching.shared.as_ref(), items),
+        }))
+    }
+
+    /// Runs the children; their results, in the order of the batches or in the files of the `ResultWriter`.
     async fn run_children(
         &self,
         map: &Map,
         distributed: &Distributed,
         how: &Children<'_>,
-        batches: Vec<Batch>,
-    ) -> Result<Vec<Result<Value, TaskFailure>>, TaskFailure> {
+        feed: Feed,
+        mut results: Results,
+    ) -> Result<Value, TaskFailure> {
         let parent = &self.frame.run;
-        let total: usize = batches.iter().map(|batch| batch.items).sum();
         let mut summary = MapRun {
             arn: how.arn.to_owned(),
             path: self.place.path.to_string(),
-            items: total,
+            items: 0,
             succeeded: 0,
             failed: 0,
             children: 0,
             longest_history: 0,
         };
-        let sizes: Vec<usize> = batches.iter().map(|batch| batch.items).collect();
-        let mut results: Vec<Option<Result<Value, TaskFailure>>> = vec![None; batches.len()];
-        let mut waiting = batches.into_iter().enumerate();
+        let next = |mut feed: Feed| -> LocalBoxFuture<'_, (Feed, Result<Option<Batch>, TaskFailure>)> {
+            Box::pin(async move {
+                let batch = self.next_batch(map, &mut feed).await;
+                (feed, batch)
+            })
+        };
+        let mut total = feed.total;
+        let mut first_failure = None;
+        // What runs, by its number.
+        let mut started: BTreeMap<usize, Started> = BTreeMap::new();
         let mut running = Ordered::new();
-        let mut exceeded = false;
-        loop {
-            while running.len() < how.concurrency
-                && let Some((index, batch)) = waiting.next()
+        // Either it is being read, or it is idle, or it has ended.
+        let mut reading = None;
+        let mut idle = Some(feed);
+        let ended = loop {
+            if running.len() < how.concurrency
+                && let Some(feed) = idle.take()
             {
-                summary.children += 1;
-                let child = self.start_child(map, distributed, how.machine, index, batch.input);
-                running.push(index, child);
+                reading = Some(next(feed));
             }
-            if running.is_empty() {
-                break;
+            if reading.is_none() && running.is_empty() {
+                break Ok(());
             }
-            let (index, (child, status)) = running.next().await;
-            summary.longest_history = summary.longest_history.max(child.journal.take().len());
-            parent
-                .transitions
-                .set(parent.transitions.get() + child.transitions.get());
-            parent.map_runs.borrow_mut().append(&mut child.map_runs.take());
-            let result = match status {
-                ExecutionStatus::Succeeded { output } => Ok(output),
-                ExecutionStatus::Failed { error, cause } | ExecutionStatus::Aborted { error, cause } => {
-                    Err(TaskFailure::new(error, cause))
+            let read = async {
+                match &mut reading {
+                    Some(reading) => reading.await,
+                    None => std::future::pending().await,
                 }
-                ExecutionStatus::TimedOut => Err(TaskFailure::timeout()),
             };
-            match &result {
-                Ok(_) => summary.succeeded += sizes[index],
-                Err(_) => summary.failed += sizes[index],
+            tokio::select! {
+                biased;
+                (feed, batch) = read => {
+                    reading = None;
+                    summary.items = feed.total.unwrap_or(feed.read);
+                    match batch {
+                        Ok(Some(batch)) => {
+                            let index = summary.children;
+                            summary.children += 1;
+                            let (child, future) = self.start_child(map, distributed, how.machine, index, batch);
+                            started.insert(index, child);
+                            running.push(index, future);
+                            idle = Some(feed);
+                        }
+                        Ok(None) => total = Some(feed.total.unwrap_or(feed.read)),
+                        Err(failure) => break Err(failure),
+                    }
+                }
+                (index, (child, status)) = running.next(), if !running.is_empty() => {
+                    summary.longest_history = summary.longest_history.max(usize::try_from(child.journal.last()).unwrap_or(usize::MAX));
+                    parent.transitions.set(parent.transitions.get() + child.transitions.get());
+                    parent.map_runs.borrow_mut().append(&mut child.map_runs.take());
+                    let Some(Started { input, items, .. }) = started.remove(&index) else {
+                        continue;
+                    };
+                    match &status {
+                        ExecutionStatus::Succeeded { .. } => summary.succeeded += items,
+                        failed => {
+                            summary.failed += items;
+                            first_failure.get_or_insert_with(|| failure_of(failed).to_string());
+                        }
+                    }
+                    let told = Child {
+                        identity: &child.identity,
+                        input: &input,
+                        execution_type: distributed.execution_type,
+                        stopped_at: parent.host.now(),
+                        status: &status,
+                    };
+                    if let Err(failure) = results.add(index, &told).await {
+                        break Err(failure);
+                    }
+                    if how.tolerance.is_exceeded(summary.failed, total.unwrap_or(usize::MAX)) {
+                        let first = first_failure.take().unwrap_or_default();
+                        break Err(TaskFailure::new(
+                            names::EXCEED_TOLERATED_FAILURE_THRESHOLD,
+                            format!(
+                                "The specified tolerated failure threshold was exceeded: {} of {} items failed, the first \
+                                 with {first}",
+                                summary.failed, summary.items
+                            ),
+                        ));
+                    }
+                }
             }
-            results[index] = Some(result);
-            if how.tolerance.is_exceeded(summary.failed, total) {
-                exceeded = true;
-                break;
-            }
-        }
+        };
         // Whatever still runs is stopped before the Map is reported.
         drop(running);
-        let failed = summary.failed;
         parent.map_runs.borrow_mut().push(summary);
-        if exceeded {
-            let first = results.iter().flatten().find_map(|r| r.as_ref().err());
-            return Err(TaskFailure::new(
-                names::EXCEED_TOLERATED_FAILURE_THRESHOLD,
-                format!(
-                    "The specified tolerated failure threshold was exceeded: {failed} of {total} \
-                     items failed, the first with {}",
-                    first.map(ToString::to_string).unwrap_or_default()
-                ),
-            ));
+        let Err(failure) = ended else {
+            return results.finish(self).await;
+        };
+        if matches!(
+            failure.error.as_deref(),
+            Some(names::EXCEED_TOLERATED_FAILURE_THRESHOLD)
+        ) {
+            let unstarted = match (idle, reading) {
+                (Some(feed), _) => Some((feed, Ok(None))),
+                (None, Some(reading)) => Some(reading.await),
+                (None, None) => None,
+            };
+            self.export_unfinished(map, distributed, started, unstarted, results)
+                .await?;
         }
-        Ok(results.into_iter().flatten().collect())
+        Err(failure)
+    }
+
+    /// Writes what came of a Map that failed: beside what has ended, what was stopped and what was never started.
+    async fn export_unfinished(
+        &self,
+        map: &Map,
+        distributed: &Distributed,
+        stopped: BTreeMap<usize, Started>,
+        unstarted: Option<(Feed, Result<Option<Batch>, TaskFailure>)>,
+        results: Results,
+    ) -> Result<(), TaskFailure> {
+        let Results::Exported(mut export) = results else {
+            return Ok(());
+        };
+        for Started { identity, input, .. } in stopped.values() {
+            let stopped = Child {
+                identity,
+                input,
+                execution_type: distributed.execution_type,
+                stopped_at: self.frame.run.host.now(),
+                status: &ExecutionStatus::Aborted {
+                    error: String::new(),
+                    cause: String::new(),
+                },
+            };
+            export.add(&stopped).await?;
+        }
+        if let Some((mut feed, batch)) = unstarted {
+            let mut next = batch?;
+            loop {
+                if let Some(batch) = next {
+                    export.add_pending(&batch.input).await?;
+                }
+                next = self.next_batch(map, &mut feed).await?;
+                if next.is_none() {
+                    break;
+                }
+            }
+        }
+        export.finish().await.map(drop)
     }
 
     fn start_child<'m>(
@@ -289,8 +445,8 @@ impl Visit<'_> {
         distributed: &'m Distributed,
         machine: &str,
         index: usize,
-        input: Value,
-    ) -> futures::future::LocalBoxFuture<'m, (Rc<Run>, ExecutionStatus)> {
+        batch: Batch,
+    ) -> (Started, LocalBoxFuture<'m, (Rc<Run>, ExecutionStatus)>) {
         let parent = &self.frame.run;
         let name = parent.host.uuid();
         let identity = ExecutionIdentity {
@@ -301,57 +457,58 @@ impl Visit<'_> {
             state_machine_name: parent.identity.state_machine_name.clone(),
             start_time: parent.host.now(),
         };
-        let context = item_context(index, &input);
+        let context = item_context(index, &batch.input);
         let prefix = format!("{}.item[{index}].", self.place.path);
-        let input = Arc::new(input);
-        let run = Rc::new(Run::new(
+        let input = Arc::new(batch.input);
+        let started = Started {
+            identity: identity.clone(),
+            input: Arc::clone(&input),
+            items: batch.items,
+        };
+        let run = Rc::new(Run::child(
             identity,
             &input,
             Rc::clone(&parent.host),
             parent.tokens.clone(),
-            Vec::new(),
         ));
         let limit = match distributed.execution_type {
             ExecutionType::Standard => None,
             ExecutionType::Express => Some(EXPRESS_LIMIT),
         };
-        Box::pin(async move {
+        let future = Box::pin(async move {
             let abort = AbortHandle::default();
             let place = (prefix, Some(context));
             let begin = Begin { input, from: None };
             let status = run.drive(&map.processor, begin, limit, &abort, place).await;
             (run, status)
-        })
+        });
+        (started, future)
     }
 
-    async fn results(
-        &self,
-        distributed: &Distributed,
-        arn: &str,
-        results: Vec<Result<Value, TaskFailure>>,
-    ) -> Result<Value, TaskFailure> {
+    /// Where results go.
+    fn results(&self, distributed: &Distributed, arn: &str) -> Result<Results, TaskFailure> {
         let Some(writer) = &distributed.result_writer else {
-            let outputs = results.into_iter().filter_map(Result::ok).collect();
-            let outputs = Value::Array(outputs);
-            self.check_size("the result", &outputs)?;
-            return Ok(outputs);
+            return Ok(Results::Kept(Kept::default()));
+        };
+        let Some(destination) = &writer.destination else {
+            return Ok(Results::Kept(Kept {
+                transformation: Some(writer.transformation),
+                ..Kept::default()
+            }));
         };
         let run = &self.frame.run;
-        let call = ResultWriterCall {
+        let arguments = self.optional(destination.arguments.as_ref(), "ResultWriter/Arguments")?;
+        let failed = |why: String| TaskFailure::new(names::RESULT_WRITER_FAILED, why);
+        Ok(Results::Exported(Box::new(Export::new(Destination {
+            host: Rc::clone(&run.host),
             execution_arn: run.identity.arn.clone(),
             state_name: self.state.name.clone(),
             map_run_arn: arn.to_owned(),
-            resource: writer.resource.clone(),
-            arguments: self.optional(writer.arguments.as_ref(), "ResultWriter/Arguments")?,
-            writer_config: self.optional(writer.writer_config.as_ref(), "WriterConfig")?,
-            results,
-        };
-        let details = run
-            .host
-            .write_results(call)
-            .await
-            .map_err(|failure| TaskFailure::new(names::RESULT_WRITER_FAILED, failure.to_string()))?;
-        Ok(json!({"MapRunArn": arn, "ResultWriterDetails": details}))
+            bucket: bucket(&arguments).map_err(failed)?,
+            prefix: text(&arguments, "Prefix").map_err(failed)?.unwrap_or_default(),
+            transformation: writer.transformation,
+            output_type: writer.output_type,
+        }))))
     }
 }
 
@@ -363,20 +520,139 @@ struct Children<'a> {
     tolerance: Tolerance,
 }
 
-/// How many items are read at most.
-fn most_items(reader_config: &Value) -> Result<usize, TaskFailure> {
-    let Some(most) = reader_config.get("MaxItems") else {
-        return Ok(usize::MAX);
-    };
-    match most.as_u64() {
-        // 0 means all, as without it.
-        Some(0) => Ok(usize::MAX),
-        Some(most) => Ok(usize::try_from(most).unwrap_or(usize::MAX)),
-        None => Err(TaskFailure::new(
-            names::ITEM_READER_FAILED,
-            format!("field MaxItems must be positive, is {most}"),
-        )),
+/// A child that runs.
+struct Started {
+    identity: ExecutionIdentity,
+    input: Arc<Value>,
+    items: usize,
+}
+
+/// How items are put into batches.
+#[derive(Clone)]
+struct Batching {
+    most_items: u64,
+    most_bytes: u64,
+    /// The size of a batch without items, in bytes.
+    overhead: usize,
+    shared: Option<Value>,
+}
+
+/// What children are to be given.
+struct Feed {
+    items: Items,
+    /// How many items are read at most.
+    most: usize,
+    /// How many items there are, if that is known.
+    total: Option<usize>,
+    /// How many items have been read.
+    read: usize,
+    has_selector: bool,
+    batching: Option<Batching>,
+    /// An item that did not fit into the batch before.
+    ahead: Option<Value>,
+}
+
+async fn count(mut items: Items, most: usize) -> Result<usize, TaskFailure> {
+    let mut counted = 0;
+    while counted < most && items.next().await?.is_some() {
+        counted += 1;
     }
+    Ok(counted)
+}
+
+/// What becomes of the results.
+enum Results {
+    /// They are the state's result.
+    Kept(Kept),
+    /// They are written as they come.
+    Exported(Box<Export>),
+}
+
+/// Results as long as they can be the state's: their size is limited, so no more than that is kept.
+#[derive(Default)]
+struct Kept {
+    /// None without a `ResultWriter`.
+    transformation: Option<Transformation>,
+    results: Vec<(usize, Vec<Value>)>,
+    bytes: usize,
+}
+
+impl Results {
+    async fn add(&mut self, index: usize, child: &Child<'_>) -> Result<(), TaskFailure> {
+        match self {
+            Self::Kept(kept) => {
+                kept.add(index, child);
+                Ok(())
+            }
+            Self::Exported(export) => export.add(child).await,
+        }
+    }
+
+    async fn finish(self, visit: &Visit<'_>) -> Result<Value, TaskFailure> {
+        match self {
+            Self::Kept(kept) => kept.finish(&visit.state.name),
+            Self::Exported(export) => export.finish().await,
+        }
+    }
+}
+
+impl Kept {
+    fn add(&mut self, index: usize, child: &Child<'_>) {
+        let results = match (self.transformation, child.status) {
+            (Some(transformation), _) => child.transformed(transformation),
+            (None, ExecutionStatus::Succeeded { output }) => vec![output.clone()],
+            (None, _) => return,
+        };
+        // One byte for each comma.
+        self.bytes += results.iter().map(|result| size(result) + 1).sum::<usize>();
+        if self.is_too_large() {
+            self.results.clear();
+        } else {
+            self.results.push((index, results));
+        }
+    }
+
+    /// The size of the array, in bytes: its brackets, and no comma behind the last.
+    fn size(&self) -> usize {
+        self.bytes.saturating_sub(1) + 2
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.size() > PAYLOAD_LIMIT_BYTES
+    }
+
+    fn finish(mut self, state: &str) -> Result<Value, TaskFailure> {
+        if self.is_too_large() {
+            return Err(TaskFailure::too_large(
+                &format!("the result of the state `{state}`"),
+                self.size(),
+            ));
+        }
+        self.results.sort_by_key(|(index, _)| *index);
+        Ok(self.results.into_iter().flat_map(|(_, results)| results).collect())
+    }
+}
+
+fn failure_of(status: &ExecutionStatus) -> TaskFailure {
+    match status {
+        ExecutionStatus::Failed { error, cause } | ExecutionStatus::Aborted { error, cause } => {
+            TaskFailure::new(error, cause)
+        }
+        ExecutionStatus::TimedOut | ExecutionStatus::Succeeded { .. } => TaskFailure::timeout(),
+    }
+}
+
+/// A text among arguments. Errors: a text, if it is something else.
+fn text(arguments: &Value, name: &str) -> Result<Option<String>, String> {
+    match arguments.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(other) => Err(format!("{name} must be a string, is {other}")),
+    }
+}
+
+fn bucket(arguments: &Value) -> Result<String, String> {
+    text(arguments, "Bucket")?.ok_or_else(|| "Arguments need a Bucket".to_owned())
 }
 
 fn batch(shared: Option<&Value>, items: Vec<Value>) -> Value {

@@ -11,8 +11,8 @@ use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use states_language::{
-    Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, HistoryEvent, Host, ItemReaderCall, LoadErrors,
-    ResultWriterCall, StateMachine, TaskCall, TaskFailure, TaskTokens,
+    Execution, ExecutionIdentity, ExecutionResult, ExecutionStatus, HistoryEvent, Host, ListCall, ListedObject,
+    LoadErrors, ObjectCall, ObjectReader, ObjectWriter, StateMachine, TaskCall, TaskFailure, TaskTokens,
 };
 use tokio::time::{Instant, sleep};
 
@@ -56,10 +56,12 @@ pub struct Scripted {
     script: RefCell<BTreeMap<String, VecDeque<Answer>>>,
     pub calls: RefCell<Vec<Call>>,
     pub events: RefCell<Vec<HistoryEvent>>,
-    pub items: RefCell<Outcome>,
-    pub reads: RefCell<Vec<ItemReaderCall>>,
-    pub writes: RefCell<Vec<ResultWriterCall>>,
-    pub write_outcome: RefCell<Outcome>,
+    /// What S3 holds, by `BUCKET/KEY`.
+    pub objects: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
+    pub reads: RefCell<Vec<ObjectCall>>,
+    pub lists: RefCell<Vec<ListCall>>,
+    /// What S3 answers to whoever writes.
+    pub write_failure: RefCell<Option<TaskFailure>>,
     pub tokens: TaskTokens,
     /// What the call that starts a job answers; a host without it says nothing of the start.
     pub job: RefCell<Option<Value>>,
@@ -76,10 +78,10 @@ impl Scripted {
             script: RefCell::default(),
             calls: RefCell::default(),
             events: RefCell::default(),
-            items: RefCell::new(Ok(json!([]))),
+            objects: Rc::default(),
             reads: RefCell::default(),
-            writes: RefCell::default(),
-            write_outcome: RefCell::new(Ok(json!({"Bucket": "b", "Key": "k"}))),
+            lists: RefCell::default(),
+            write_failure: RefCell::default(),
             tokens: TaskTokens::new(),
             job: RefCell::default(),
             ends_at: RefCell::default(),
@@ -92,6 +94,17 @@ impl Scripted {
             .borrow_mut()
             .insert(format!("arn:test:{name}"), answers.into());
         self
+    }
+
+    /// S3 holds this, as `BUCKET/KEY`.
+    pub fn holds(self: Rc<Self>, path: &str, body: impl Into<Vec<u8>>) -> Rc<Self> {
+        self.objects.borrow_mut().insert(path.to_owned(), body.into());
+        self
+    }
+
+    /// The JSON that S3 holds.
+    pub fn object(&self, path: &str) -> Value {
+        serde_json::from_slice(&self.objects.borrow()[path]).expect("JSON")
     }
 
     pub fn elapsed_ms(&self) -> u128 {
@@ -111,6 +124,35 @@ impl Scripted {
 
     pub fn token(&self, call: usize) -> String {
         self.calls.borrow()[call].call.task_token.clone().expect("a token")
+    }
+}
+
+/// An object that comes seven bytes at a time.
+struct InChunks(Vec<u8>);
+
+impl ObjectReader for InChunks {
+    fn next_chunk(&mut self) -> LocalBoxFuture<'_, Result<Option<Vec<u8>>, TaskFailure>> {
+        let rest = self.0.split_off(self.0.len().min(7));
+        let chunk = std::mem::replace(&mut self.0, rest);
+        Box::pin(async { Ok((!chunk.is_empty()).then_some(chunk)) })
+    }
+}
+
+struct Written {
+    path: String,
+    body: Vec<u8>,
+    objects: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
+}
+
+impl ObjectWriter for Written {
+    fn write(&mut self, chunk: Vec<u8>) -> LocalBoxFuture<'_, Result<(), TaskFailure>> {
+        self.body.extend(chunk);
+        Box::pin(async { Ok(()) })
+    }
+    fn finish(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), TaskFailure>> {
+        let before = self.objects.borrow_mut().insert(self.path, self.body);
+        assert_eq!(before, None, "nothing is written twice");
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -151,15 +193,53 @@ impl Host for Scripted {
             answer.outcome
         })
     }
-    fn read_items(&self, call: ItemReaderCall) -> LocalBoxFuture<'_, Result<Vec<Value>, TaskFailure>> {
+    fn get_object(&self, call: ObjectCall) -> LocalBoxFuture<'_, Result<Box<dyn ObjectReader>, TaskFailure>> {
+        let found = self
+            .objects
+            .borrow()
+            .get(&format!("{}/{}", call.bucket, call.key))
+            .cloned();
         self.reads.borrow_mut().push(call);
-        let items = self.items.borrow().clone();
-        Box::pin(async move { items.map(|items| items.as_array().cloned().expect("an array")) })
+        Box::pin(async move {
+            let body = found.ok_or_else(|| TaskFailure::new("S3.NoSuchKey", "gone"))?;
+            Ok(Box::new(InChunks(body)) as Box<dyn ObjectReader>)
+        })
     }
-    fn write_results(&self, call: ResultWriterCall) -> LocalBoxFuture<'_, Outcome> {
-        self.writes.borrow_mut().push(call);
-        let outcome = self.write_outcome.borrow().clone();
-        Box::pin(async move { outcome })
+    /// Pages of two.
+    fn list_objects(&self, call: ListCall) -> LocalBoxFuture<'_, Result<Vec<ListedObject>, TaskFailure>> {
+        let objects = self.objects.borrow();
+        let keys = objects
+            .iter()
+            .filter_map(|(path, body)| Some((path.strip_prefix(&format!("{}/", call.bucket))?, body)));
+        let after = call.after.as_deref().unwrap_or_default();
+        let listed = keys
+            .filter(|(key, _)| key.starts_with(&call.prefix) && *key > after)
+            .take(2);
+        let page = listed.map(|(key, body)| ListedObject {
+            etag: "\"e\"".to_owned(),
+            key: key.to_owned(),
+            last_modified: "2022-11-17T15:44:41.5Z".parse().expect("a timestamp"),
+            size: body.len() as u64,
+            storage_class: "STANDARD".to_owned(),
+        });
+        let page = page.collect();
+        drop(objects);
+        self.lists.borrow_mut().push(call);
+        Box::pin(async { Ok(page) })
+    }
+    fn put_object(&self, call: ObjectCall) -> LocalBoxFuture<'_, Result<Box<dyn ObjectWriter>, TaskFailure>> {
+        let failure = self.write_failure.borrow().clone();
+        let written = Written {
+            path: format!("{}/{}", call.bucket, call.key),
+            body: Vec::new(),
+            objects: Rc::clone(&self.objects),
+        };
+        Box::pin(async move {
+            match failure {
+                Some(failure) => Err(failure),
+                None => Ok(Box::new(written) as Box<dyn ObjectWriter>),
+            }
+        })
     }
     fn ends_at(&self, _: &str, state_name: &str) -> Option<ExecutionStatus> {
         let ends_at = self.ends_at.borrow();
