@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, FromRedisValue, ProtocolVersion, RedisConnectionInfo};
 use shared::dial::{Dial, Endpoint, Sockets};
@@ -31,6 +31,8 @@ impl Folder {
         let folder = TempDir::with_prefix("redis-").unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes what has the name of its issuer for its own authority.
+        params.distinguished_name.push(DnType::CommonName, "the authority of a test");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
         let server = CertificateParams::new([HOST.to_owned()]).unwrap();
