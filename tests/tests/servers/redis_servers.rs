@@ -32,7 +32,9 @@ impl Folder {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // OpenSSL takes what has the name of its issuer for its own authority.
-        params.distinguished_name.push(DnType::CommonName, "the authority of a test");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "the authority of a test");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
         let server = CertificateParams::new([HOST.to_owned()]).unwrap();
