@@ -13,6 +13,8 @@ CHROMIUM := $(firstword $(shell command -v chromium chromium-browser google-chro
 FONT := $(wildcard /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf)
 # Recoveries are played on real servers of it.
 POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/postgres))
+# Caches are emptied on real servers of it.
+REDIS := $(wildcard /usr/bin/redis-server)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # A cache of what was compiled before is used where there is one; it knows nothing of incremental compilation.
@@ -31,8 +33,8 @@ TARGET := $(TARGET_$(ARCHITECTURE))
 # What Amazon Linux 2023 has. A function that needs a newer one ends at its start; zig links with whichever is named.
 GLIBC := 2.34
 
-.PHONY: test lint browser postgresql release tools e2e e2e-programs try bench-init
-test: $(NODE_MODULES) browser postgresql tools
+.PHONY: test lint browser postgresql redis release tools e2e e2e-programs try bench-init
+test: $(NODE_MODULES) browser postgresql redis tools
 	python3 benches/init/test_server.py
 	cargo test --workspace --locked
 
@@ -47,6 +49,12 @@ postgresql:
 ifeq ($(POSTGRESQL),)
 	$(SUDO) apt-get update
 	$(SUDO) apt-get install -y --no-install-recommends postgresql
+endif
+
+redis:
+ifeq ($(REDIS),)
+	$(SUDO) apt-get update
+	$(SUDO) apt-get install -y --no-install-recommends redis-server
 endif
 
 # Where clippy's driver has compiled what was tested, it has linted that.

@@ -1,10 +1,10 @@
 //! What a plan says to the template `infra/template.yaml`: its parameters, for each Region.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use shared::fence::STAYS_UNRESERVED;
-use shared::plan::{Plan, Site, SiteName};
+use shared::plan::{Emptying, Plan, Site, SiteName};
 use shared::scenario::Scenario;
 use shared::slices::OutsideSlice;
 
@@ -92,6 +92,12 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     let watch = plan.alarm(Scenario::REGION_FAILURE, SiteName::Standby);
     let policy = plan.scenarios.get(&Scenario::REGION_FAILURE);
     let rpo = policy.and_then(|policy| policy.objectives.rpo);
+    // Where no cache is emptied, no function needs the network.
+    let network = here.network.as_ref().filter(|_| emptied(here).next().is_some());
+    let subnets = network.into_iter().flat_map(|network| &network.subnets);
+    let subnets: Vec<&str> = subnets.map(|subnet| subnet.0.as_str()).collect();
+    let security_groups = network.into_iter().flat_map(|network| &network.security_groups);
+    let security_groups: Vec<&str> = security_groups.map(|group| group.0.as_str()).collect();
     let mut parameters = BTreeMap::from(
         [
             ("Prefix", json!(prefix(plan))),
@@ -111,6 +117,9 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
             ("Cluster", json!(here.cluster)),
             ("OtherCluster", json!(other.cluster)),
             ("DatabaseSecret", json!(here.database_secret)),
+            ("CacheSecrets", json!(cache_secrets(here).join(","))),
+            ("Subnets", json!(subnets.join(","))),
+            ("SecurityGroups", json!(security_groups.join(","))),
             ("RestApi", json!(here.api.rest_api)),
             ("Stage", json!(here.api.stage)),
             ("OtherRestApi", json!(other.api.rest_api)),
@@ -147,6 +156,16 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
         }
     }
     Ok(parameters)
+}
+
+fn emptied(site: &Site) -> impl Iterator<Item = &Emptying> {
+    site.caches.iter().filter_map(|cache| cache.empty.as_ref())
+}
+
+/// ARNs of the secrets with the caches' passwords, each once.
+fn cache_secrets(site: &Site) -> Vec<String> {
+    let secrets: BTreeSet<String> = emptied(site).filter_map(|emptying| emptying.secret.clone()).collect();
+    secrets.into_iter().collect()
 }
 
 fn function_arns(plan: &Plan, site: &Site) -> Vec<String> {

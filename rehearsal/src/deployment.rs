@@ -28,6 +28,7 @@ pub const STEPS: &[DeployedStep] = &[
     step::<fence_region::FenceRegion>(),
     step::<find_corruption::FindCorruption>(),
     step::<finish_cluster::FinishCluster>(),
+    step::<flush_cache::FlushCache>(),
     step::<open_recovery::OpenRecovery>(),
     step::<point_back::PointBack>(),
     step::<prepare_database::PrepareDatabase>(),

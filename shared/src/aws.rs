@@ -1,6 +1,8 @@
 //! How a step reaches the world: AWS, the public internet, the clock.
 
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -21,6 +23,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use jiff::Timestamp;
 
+use crate::dial::{Dial, Endpoint, Sockets, Stream};
 use crate::recovery::Mode;
 use crate::waiting::{MeteredSleep, Waiting};
 
@@ -52,6 +55,7 @@ pub struct Aws {
     config: SdkConfig,
     time: SharedTimeSource,
     web: SharedHttpConnector,
+    network: Arc<dyn Dial>,
     table: String,
     is_simulated: bool,
 }
@@ -72,6 +76,8 @@ pub struct World {
     pub http_client: SharedHttpClient,
     /// Carries requests to the public internet.
     pub web: SharedHttpConnector,
+    /// Opens connections to servers inside the platform's network.
+    pub network: Arc<dyn Dial>,
     /// Tells the time.
     pub time: SharedTimeSource,
     /// Waits, for time limits and the SDK's own back-off.
@@ -155,6 +161,7 @@ impl Aws {
             config,
             time,
             web: SharedHttpConnector::new(web),
+            network: Arc::new(Sockets::default()),
             table,
             is_simulated: false,
         }
@@ -176,6 +183,7 @@ impl Aws {
             config,
             time: world.time,
             web: world.web,
+            network: world.network,
             table,
             is_simulated: true,
         }
@@ -286,6 +294,18 @@ impl Aws {
     pub fn now(&self) -> Timestamp {
         let now = Timestamp::try_from(self.time.now()).unwrap_or_default();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// Opens a connection to a server inside the platform's network. Errors: those of [`Dial::dial`], and `TimedOut` after `limit`.
+    pub async fn connect(&self, to: &Endpoint, limit: Duration) -> io::Result<Box<dyn Stream>> {
+        let _waiting = Waiting::begin();
+        let dialled = tokio::time::timeout(limit, self.network.dial(to.clone())).await;
+        dialled.unwrap_or_else(|_| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no answer within {limit:?}"),
+            ))
+        })
     }
 
     /// Asks the public internet for `url`, over a new connection, so that the name is resolved anew. Errors: a text

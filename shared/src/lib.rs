@@ -8,6 +8,7 @@ mod calls;
 pub mod canary;
 #[cfg(feature = "fence")]
 pub mod cluster_variable;
+pub mod dial;
 pub mod digest;
 pub mod error;
 #[cfg(feature = "sfn")]

@@ -58,11 +58,15 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub fn count(&mut self, call: AwsCall) {
-        match self.by_function.get_mut(&call.function) {
+    pub fn count_by(&mut self, function: &str) {
+        match self.by_function.get_mut(function) {
             Some(made) => *made += 1,
-            None => drop(self.by_function.insert(call.function.clone(), 1)),
+            None => drop(self.by_function.insert(function.to_owned(), 1)),
         }
+    }
+
+    pub fn count(&mut self, call: AwsCall) {
+        self.count_by(&call.function);
         *self.by_kind.entry(call).or_default() += 1;
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::aws::apigateway::ApiGateway;
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::dynamodb::DynamoDb;
+use crate::aws::elasticache::ElastiCache;
 use crate::aws::events::Events;
 use crate::aws::health::Health;
 use crate::aws::iam::Iam;
@@ -18,6 +19,7 @@ use crate::aws::rds::data_api::DataApi;
 use crate::aws::retry_quota::RetryQuotas;
 use crate::aws::route53::Route53;
 use crate::aws::s3::S3;
+use crate::aws::secretsmanager::SecretsManager;
 use crate::aws::service::Service;
 use crate::aws::services::Services;
 use crate::aws::sns::Sns;
@@ -88,6 +90,8 @@ services! {
     cloudwatch: CloudWatch = CloudWatch::new(&events),
     /// DynamoDB tables.
     dynamodb: DynamoDb = DynamoDb::default(),
+    /// Caches.
+    elasticache: ElastiCache = ElastiCache::default(),
     /// What AWS Health says about Regions.
     health: Health = Health::default(),
     /// Roles, and what they may do.
@@ -102,6 +106,8 @@ services! {
     s3: S3 = S3::default(),
     /// Route 53 records and health checks.
     route53: Route53 = Route53::new(&s3),
+    /// Secrets.
+    secretsmanager: SecretsManager = SecretsManager::default(),
     /// SNS topics.
     sns: Sns = Sns::default(),
     /// Step Functions executions.
@@ -156,6 +162,11 @@ impl Cloud {
     /// Counts a call.
     pub(crate) fn count(&self, call: AwsCall) {
         lock(&self.calls).count(call);
+    }
+
+    /// Counts a command to a server that is none of AWS's services, by who gave it.
+    pub(crate) fn count_command(&self, function: &str) {
+        lock(&self.calls).count_by(function);
     }
 
     /// Keeps what a call touches.

@@ -83,6 +83,7 @@ timings!(
     cross_region_latency,
     function_start,
     function_cold_start,
+    cache_answer,
     web_answer,
     person_answers,
     replication_lag,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
-use shared::plan::{self, Plan};
+use shared::plan::{self, CacheKeys, Emptying, Plan};
 use shared::record::committed_heartbeat;
 
 use crate::aws::apigateway::{ALL_METHODS, MethodSettings};
@@ -34,6 +34,14 @@ const ORDER: &str = "/order";
 /// How an order is kept. Its number comes from a sequence, as ids in PostgreSQL do.
 const ORDERS: &str = "INSERT INTO orders (id, written_ms) VALUES (nextval('order_ids'), :now) RETURNING id";
 const ORDER_IDS: &str = "order_ids";
+/// Each of so many orders is kept in the cache.
+const CACHED_EACH: i64 = 10;
+/// How many of those that are kept there are newer than the one that a customer is shown.
+const SHOWN_AFTER: usize = 3;
+/// The password of the caches.
+const CACHE_PASSWORD: &str = "simulated-password";
+/// A key in each cache that is none of the database's.
+pub const SESSION: &str = "session:1";
 /// Observations in a row after which the switch object's health check changes its status. Route 53's default is 3.
 const HEALTH_CHECK_THRESHOLD: u32 = 3;
 /// Its identifier, as the stack made it.
@@ -56,6 +64,7 @@ pub struct Platform {
     troubles: Mutex<BTreeMap<String, (Trouble, u64)>>,
     asked: Mutex<Vec<Asked>>,
     acknowledged: Mutex<Vec<Acknowledged>>,
+    from_cache: Mutex<Vec<FromCache>>,
     /// The messages that customers do not wait for.
     pub queues: Queues,
 }
@@ -67,6 +76,8 @@ struct Site {
     domain: String,
     rest_api: String,
     stage: String,
+    /// The first cache that the plan says how to empty.
+    cache: Option<Emptying>,
 }
 
 /// One customer's request.
@@ -85,6 +96,17 @@ pub struct Acknowledged {
     pub region: String,
     /// The number of the order, by which the customer and everybody who was told of it know it.
     pub id: i64,
+}
+
+/// An order that a customer was shown as a cache holds it, whatever the database does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FromCache {
+    /// When it was shown.
+    pub at: Timestamp,
+    /// The number of the order.
+    pub id: i64,
+    /// When the order was written, as the cache has it.
+    pub written_at: Timestamp,
 }
 
 /// What is wrong with how a Region of the platform answers, while everything of AWS works.
@@ -150,6 +172,7 @@ impl Platform {
             cloud.sns.create_topic(&plan.topic_arn(site));
             cloud.s3.create_journal_bucket(&site.region, &site.reports.0);
             deploy_entrances(cloud, plan, site, index == 0);
+            deploy_caches(cloud, site);
             for function in &plan.functions {
                 let environment = BTreeMap::from([
                     (plan::CLUSTER_VARIABLE.to_owned(), plan.cluster_arn(site)),
@@ -200,6 +223,7 @@ impl Platform {
                     domain: site.api.domain.clone(),
                     rest_api: site.api.rest_api.clone(),
                     stage: site.api.stage.clone(),
+                    cache: site.caches.iter().find_map(|cache| cache.empty.clone()),
                 })
                 .into(),
             others: plan
@@ -211,6 +235,7 @@ impl Platform {
             troubles: Mutex::default(),
             asked: Mutex::default(),
             acknowledged: Mutex::default(),
+            from_cache: Mutex::default(),
             queues: Queues::default(),
         };
         platform.create_tables(cloud)?;
@@ -385,7 +410,13 @@ impl Platform {
             ORDERS
         };
         match self.write(cloud, &site.region, sql, now) {
-            Ok(order) => with(200, "ok", order),
+            Ok(order) => {
+                if let Some(order) = order {
+                    site.keep_in_cache(cloud, order, now);
+                    self.show_from_cache(cloud, site);
+                }
+                with(200, "ok", order)
+            }
             Err(Unserved::FunctionOff) => answer(502, "a function does not run"),
             Err(Unserved::Database) => answer(503, "the database takes no writes"),
         }
@@ -415,6 +446,25 @@ impl Platform {
                 _ => None,
             })
             .map_err(|_| Unserved::Database)
+    }
+
+    /// Shows a customer an order of before, as the cache has it: the newest of those that are kept there and were told of a while ago.
+    fn show_from_cache(&self, cloud: &Cloud, site: &Site) {
+        let acknowledged = lock(&self.acknowledged);
+        let mut kept = acknowledged.iter().rev().filter(|write| write.id % CACHED_EACH == 0);
+        let Some(write) = kept.nth(SHOWN_AFTER) else { return };
+        if let Some(written_at) = site.cached(cloud, write.id) {
+            lock(&self.from_cache).push(FromCache {
+                at: cloud.now(),
+                id: write.id,
+                written_at,
+            });
+        }
+    }
+
+    /// What customers were shown from caches, in their order.
+    pub fn shown_from_cache(&self) -> Vec<FromCache> {
+        lock(&self.from_cache).clone()
     }
 
     /// When customers were served again for good: the first served request after the last one that was not. Nothing, if
@@ -514,6 +564,50 @@ fn deploy_entrances(cloud: &Cloud, plan: &Plan, site: &plan::Site, serves: bool)
 fn queue_arn(plan: &Plan, site: &plan::Site) -> String {
     let (partition, region) = (site.partition(), &site.region);
     format!("arn:{partition}:sqs:{region}:{}:{}-orders", plan.account, plan.workload)
+}
+
+impl Site {
+    /// Where an order is kept in the cache, as the functions name the key.
+    fn key_of(&self, cloud: &Cloud, order: i64) -> Option<(&str, String)> {
+        let Emptying { endpoint, keys, .. } = self.cache.as_ref()?;
+        let key = match keys {
+            CacheKeys::All => format!("order:{order}"),
+            CacheKeys::Prefix(prefix) => format!("{prefix}order:{order}"),
+            CacheKeys::Epoch(key) => {
+                let epoch = cloud.elasticache.get(endpoint, key).unwrap_or_default();
+                format!("{epoch}:order:{order}")
+            }
+        };
+        Some((endpoint, key))
+    }
+
+    /// Keeps an order in the cache, where it is one of those that are kept there.
+    fn keep_in_cache(&self, cloud: &Cloud, order: i64, written_ms: i64) {
+        if order % CACHED_EACH == 0
+            && let Some((endpoint, key)) = self.key_of(cloud, order)
+        {
+            cloud.elasticache.set(endpoint, &key, &written_ms.to_string());
+        }
+    }
+
+    /// When an order was written, as the cache has it.
+    fn cached(&self, cloud: &Cloud, order: i64) -> Option<Timestamp> {
+        let (endpoint, key) = self.key_of(cloud, order)?;
+        let written_ms = cloud.elasticache.get(endpoint, &key)?.parse().ok()?;
+        Timestamp::from_millisecond(written_ms).ok()
+    }
+}
+
+/// Makes the caches of a Region, each with something in it that is none of the database's.
+fn deploy_caches(cloud: &Cloud, site: &plan::Site) {
+    for emptying in site.caches.iter().filter_map(|cache| cache.empty.as_ref()) {
+        let password = emptying.secret.as_ref().map(|_| CACHE_PASSWORD);
+        cloud.elasticache.create(&site.region, &emptying.endpoint, password);
+        cloud.elasticache.set(&emptying.endpoint, SESSION, "signed in");
+        if let Some(secret) = &emptying.secret {
+            cloud.secretsmanager.put(secret, CACHE_PASSWORD);
+        }
+    }
 }
 
 /// The settings of the primary's stage: some for all methods, and others for the one that customers use most.

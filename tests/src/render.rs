@@ -2,7 +2,7 @@
 //!
 //! A function's `deploy.yaml` has its IAM statements, and where it needs them: `Record` and `RecordThere`, what it does with the
 //! tables of records here and in the other Region, of which the partitions follow from the items that the step changes; `MemorySize`; `MaximumRetryAttempts`, of
-//! what calls it asynchronously; `PlatformFunctions`, the Region (`Here`, `Other`) whose functions of the platform it stops
+//! what calls it asynchronously; `Network`, for one that is attached to the platform's network; `PlatformFunctions`, the Region (`Here`, `Other`) whose functions of the platform it stops
 //! and starts, or what it does with those here: `Seen`, it looks at them; `Read`, also at their versions; `Pointed`, it changes their
 //! variables; `Observes`, for one that the observer's Region has too; `Rules` and `Schedules`, which call it. What a machine calls is read from its definition; a `<machine>.deploy.yaml` beside that has the
 //! IAM statements that its calls do not tell. In both, `scenario_machines` are the machines of scenarios.
@@ -155,6 +155,7 @@ fn step(file: &str, function: &Function, entry: &str) -> Result<Value, String> {
     let optional = [
         "MemorySize",
         "MaximumRetryAttempts",
+        "Network",
         "Observes",
         "PlatformFunctions",
         "Record",

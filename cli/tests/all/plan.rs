@@ -358,10 +358,28 @@ fn names_that_aws_would_refuse() {
             "a user pool's id is its Region, ",
         ),
         (
-            "[radiant-cache]",
-            "[radiant-cache-]",
-            "/regions/primary/caches/0",
+            "id: radiant-cache",
+            "id: radiant-cache-",
+            "/regions/primary/caches/0/id",
             "a replication group's identifier is 1 to 40 ",
+        ),
+        (
+            "endpoint: master.",
+            "endpoint: https://master.",
+            "/regions/primary/caches/0/empty/endpoint",
+            "an endpoint is a host ",
+        ),
+        (
+            "[subnet-0a1b2c3d4e5f60718,",
+            "[0a1b2c3d4e5f60718,",
+            "/regions/primary/network/subnets/0",
+            "a subnet's identifier is written ",
+        ),
+        (
+            "[sg-0a1b2c3d4e5f60718]",
+            "[default]",
+            "/regions/primary/network/security_groups/0",
+            "a security group's identifier is written ",
         ),
         (
             "topic: radiant-recoveries",

@@ -170,7 +170,7 @@ fn quota_warnings(input: &Input, concurrency: Concurrency) -> Vec<Warning> {
 }
 
 /// What the recovery's own functions in a Region reserve together, where the account allows it. A test holds it to what is rendered.
-pub const OWN_CONCURRENCY: i32 = 185;
+pub const OWN_CONCURRENCY: i32 = 190;
 
 /// What the public name moves by, and whether it is there.
 async fn the_name(aws: &Aws, input: &Input) -> (String, Result<(), StepError>) {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use shared::plan::{AfterRestore, DatabaseCheck, Function, Objective};
+use shared::record::Warning;
 use shared::recovery::RecoveryRef;
 use shared::slices::{ApprovalSlice, DatabaseSlice, SiteSlice};
 
@@ -30,6 +31,19 @@ pub struct Input {
     pub alarms: Vec<String>,
     /// What the restored database would do wrong, and what keeps it from that.
     pub after_restore: AfterRestore,
+    /// What was found when the caches were looked at.
+    pub caches: Caches,
     /// The platform's functions, which are pointed to the restored database.
     pub functions: Vec<Function>,
+}
+
+/// What was found when the caches were looked at.
+#[derive(Debug, Default, Deserialize)]
+pub struct Caches {
+    /// Why the recovery cannot begin.
+    pub blockers: Vec<String>,
+    /// What becomes of them, for people.
+    pub shown: Vec<String>,
+    /// What people should know.
+    pub warnings: Vec<Warning>,
 }

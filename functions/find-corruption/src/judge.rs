@@ -157,6 +157,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         warnings.push(Warning::new(other("nothing-wrong-found"), text));
     }
     warnings.extend(role_warnings(evidence));
+    warnings.extend(input.caches.warnings.iter().cloned());
     let blockers = match evidence.is_opened {
         true => Vec::new(),
         false => blockers(input, evidence, restore_to),
@@ -248,6 +249,7 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
         blockers.extend(why.map(|why| format!("function {name} could not be pointed to a restored database: {why}")));
     }
     blockers.extend(role_blockers(input, evidence));
+    blockers.extend(input.caches.blockers.iter().cloned());
     blockers.extend(ledger_blockers(input, &evidence.ledger));
     let Some(to) = restore_to else {
         blockers.push(
@@ -393,6 +395,7 @@ fn ask(
     if evidence.checked.is_empty() {
         shown.push("the plan has no checks: only you can tell whether the restored data are right".to_owned());
     }
+    shown.extend(input.caches.shown.iter().cloned());
     shown.extend(warnings.iter().map(ToString::to_string));
     let is_within = |loss: f64| {
         let rpo = input.rpo.map(|rpo| rpo.maximum.as_secs() as f64);
@@ -446,6 +449,7 @@ mod tests {
             "checks": [],
             "after_restore": { "ledger": [{ "kind": "erased-user", "statement": "DELETE", "remains": "SELECT" }] },
             "alarms": ["wrong"],
+            "caches": { "blockers": [], "shown": ["cache shop is emptied"], "warnings": [] },
             "functions": [],
         });
         serde_json::from_value(input).unwrap()
@@ -588,6 +592,26 @@ mod tests {
             evidence.cluster = DbCluster::builder().status("deleting").build();
         };
         assert!(blockers(Some(NOW - 300), away).contains("is deleting"));
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_emptied_is_refused_and_one_that_was_not_seen_is_told() {
+        let mut input = input(Some(NOW - 300));
+        let found = assess(&input, &evidence(None), None);
+        assert!(found.ask.shown.contains(&"cache shop is emptied".to_owned()));
+        input.caches.blockers.push("it does not know FLUSHALL".to_owned());
+        assert!(
+            assess(&input, &evidence(None), None)
+                .blockers
+                .contains(&input.caches.blockers[0])
+        );
+        input.caches.blockers.clear();
+        input
+            .caches
+            .warnings
+            .push(Warning::new(other("cache-unseen"), "unseen"));
+        let found = assess(&input, &evidence(None), None);
+        assert!(found.blockers.is_empty() && found.ask.needs_reason);
     }
 
     #[test]

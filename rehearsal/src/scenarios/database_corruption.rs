@@ -22,6 +22,7 @@ use crate::scenarios::watching;
 use crate::truth::Truth;
 use crate::world::World;
 
+pub(crate) mod caches;
 mod data;
 mod faults;
 mod invariants;
@@ -39,7 +40,7 @@ const BAD_MINUTES: u32 = 2;
 /// The metric by which the platform says whether its data are right: 1, or 0.
 const METRIC: &str = "IntegrityCheck";
 
-static FAULTS: [&FaultKind; 9] = [
+static FAULTS: [&FaultKind; 12] = [
     &restore::STUCK,
     &restore::FAILED,
     &restore::REFUSED,
@@ -49,10 +50,13 @@ static FAULTS: [&FaultKind; 9] = [
     &restore::CONCURRENT_DEPLOY,
     &faults::VALIDATION_FAILS,
     &faults::LATE_DETECTION,
+    &caches::REFUSES,
+    &caches::AWAY,
+    &caches::CUTS,
 ];
 
 /// Operations of its steps.
-const OPERATIONS: [&str; 23] = [
+const OPERATIONS: [&str; 24] = [
     "BeginTransaction",
     "CreateDBClusterSnapshot",
     "CreateDBInstance",
@@ -67,6 +71,7 @@ const OPERATIONS: [&str; 23] = [
     "ExecuteStatement",
     "GetFunction",
     "GetMetricData",
+    "GetSecretValue",
     "ModifyDBCluster",
     "PutFunctionConcurrency",
     "RestoreDBClusterToPointInTime",

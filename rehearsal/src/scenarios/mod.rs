@@ -84,6 +84,10 @@ pub fn fault_values() -> Vec<(&'static str, String)> {
         ("<parameter>", restore::PARAMETERS.join(", ")),
         ("<what>", restore::QUOTAS.map(|(name, _)| name).join(", ")),
         ("<rate>", "more than 0, at most 1; 0.2 is one of five".to_owned()),
+        (
+            "<refusal>",
+            database_corruption::caches::REFUSALS.map(|(name, _)| name).join(", "),
+        ),
         ("<service>", services.join(", ")),
         ("<state>", states.join(", ")),
         ("<step>", steps.join(", ")),

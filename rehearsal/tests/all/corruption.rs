@@ -3,7 +3,7 @@
 use rehearsal::scenarios::database_corruption::DatabaseCorruption;
 use rehearsal::{Fault, Rehearsal, Script, compatible, rehearse};
 use shared::measure::seconds_between;
-use shared::plan::{Consumer, Function};
+use shared::plan::{CacheKeys, Consumer, Function};
 
 use crate::defects::Defect;
 use crate::{PLAN, quick};
@@ -112,6 +112,7 @@ fn a_step_that_forgets_what_was_done_since_is_found() {
         (Defect::ForgetsTheNumbers, "numbers-come-once"),
         (Defect::ForgetsTheJobs, "jobs-stay-off"),
         (Defect::ForgetsTheLedger, "the-erased-stay-erased"),
+        (Defect::ForgetsTheCache, "nothing-gone-is-shown"),
     ] {
         let script = Script {
             replaced: vec![defect.replaced()],
@@ -194,6 +195,51 @@ fn a_role_that_could_not_use_the_restored_database_is_found_before_anything_is_s
 }
 
 #[test]
+fn a_cache_that_cannot_be_emptied_is_found_before_anything_is_stopped() {
+    for (refusal, why) in [
+        ("command", "does not know UNLINK"),
+        ("password", "does not accept the password"),
+        ("replica", "is a replica"),
+    ] {
+        let refused = played(&[&format!("cache-refuses:{refusal}")], false, 2);
+        ends_as(&refused, "refused", why);
+        let stopped = |rehearsal: &Rehearsal| calls(rehearsal, "PutFunctionConcurrency");
+        assert!(refused.iter().all(|rehearsal| stopped(rehearsal) == 0));
+    }
+}
+
+#[test]
+fn no_customer_is_let_in_with_a_cache_that_was_not_emptied() {
+    ends_as(&played(&["cache-away"], false, 3), "rolled-back", "FlushCache");
+    ends_as(&played(&["cache-cuts"], false, 3), "recovered", "");
+}
+
+#[test]
+fn every_way_of_emptying_a_cache_keeps_what_is_gone_from_customers() {
+    for keys in [CacheKeys::All, CacheKeys::Epoch("epoch".to_owned())] {
+        let mut plan = PLAN.clone();
+        let emptying = plan.regions.primary.caches[0].empty.as_mut().unwrap();
+        emptying.keys = keys;
+        let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
+        assert_eq!((rehearsal.outcome, rehearsal.breaches), ("recovered", vec![]));
+    }
+}
+
+#[test]
+fn a_cache_that_people_empty_is_named_before_and_after() {
+    let mut plan = PLAN.clone();
+    plan.regions.primary.caches[0].empty = None;
+    let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
+    assert_eq!(rehearsal.breaches, []);
+    assert_eq!(rehearsal.outcome, "partial");
+    let reason = rehearsal.reason.unwrap_or_default();
+    assert!(
+        reason.contains("does not say how cache radiant-cache is emptied"),
+        "{reason}"
+    );
+}
+
+#[test]
 fn a_deploy_in_between_is_kept() {
     ends_as(&played(&["concurrent-deploy"], false, 6), "recovered", "");
 }
@@ -241,6 +287,7 @@ fn what_was_stopped_and_pointed_is_resumed() {
         "create-instance",
         "validate-database",
         "repoint-function",
+        "flush-cache",
     ] {
         let script = Script {
             stop_at: Some(stop_at.to_owned()),
@@ -260,6 +307,7 @@ fn killed_after_any_call_it_makes_one_cluster() {
         "create-instance",
         "finish-cluster",
         "repoint-function",
+        "flush-cache",
         "resume-writes",
     ] {
         for call in 1..=12 {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Statistic};
+use flush_cache::FlushCache;
 use jiff::{SignedDuration, Timestamp};
 use prepare_database::PrepareDatabase;
 use rehearsal::Replaced;
@@ -40,6 +41,8 @@ pub enum Defect {
     ForgetsTheJobs,
     /// What was erased is not erased again.
     ForgetsTheLedger,
+    /// Caches keep what the restored database does not hold.
+    ForgetsTheCache,
 }
 
 impl Defect {
@@ -56,6 +59,7 @@ impl Defect {
             Self::ForgetsTheNumbers => "forgets-the-numbers",
             Self::ForgetsTheJobs => "forgets-the-jobs",
             Self::ForgetsTheLedger => "forgets-the-ledger",
+            Self::ForgetsTheCache => "forgets-the-cache",
         }
     }
 
@@ -92,6 +96,7 @@ impl Defect {
             Self::ForgetsTheLedger => (PrepareDatabase::NAME, |aws| {
                 wrong::<PrepareDatabase>(aws, Self::ForgetsTheLedger)
             }),
+            Self::ForgetsTheCache => (FlushCache::NAME, |aws| wrong::<FlushCache>(aws, Self::ForgetsTheCache)),
         }
     }
 
@@ -155,6 +160,11 @@ impl Handler for Wrong {
                 Defect::ForgetsTheLedger => {
                     let mut input = input;
                     input["restore_to"] = json!(self.aws.now() + SignedDuration::from_hours(2));
+                    self.right.invoke(input).await
+                }
+                Defect::ForgetsTheCache => {
+                    let mut input = input;
+                    input["caches"] = json!([]);
                     self.right.invoke(input).await
                 }
                 Defect::EnablesTooEarly => {

@@ -97,6 +97,7 @@ impl Story for DatabaseCorruption {
             "validate-database" => "checks the restored data while no customer can reach them".to_owned(),
             "prepare-database" => "keeps the restored database from doing again what was done since".to_owned(),
             "repoint-function" => "points the functions to the restored cluster".to_owned(),
+            "flush-cache" => "looks at the caches at first, and empties them before customers come".to_owned(),
             OPENS => format!("lets {here} take writes again"),
             "resume-jobs" => "starts the jobs of the restored database".to_owned(),
             "retire-cluster" => "leaves the damaged database to be read only".to_owned(),
@@ -218,6 +219,9 @@ impl Story for DatabaseCorruption {
             "done_again" => "Done again from the ledger".to_owned(),
             "left" => "What is left to you".to_owned(),
             "pointed" => "Functions that use the restored cluster".to_owned(),
+            "caches" => "Caches".to_owned(),
+            "emptied" => "They were emptied".to_owned(),
+            "removed" => "Keys that were removed by a prefix".to_owned(),
             "given_back" => "Resources that take writes again".to_owned(),
             _ => return None,
         })
@@ -233,6 +237,7 @@ impl Story for DatabaseCorruption {
             "retired" => "the damaged cluster",
             "cut_over" => "the answer to the second question",
             "functions" => "the functions",
+            "caches" => "the caches",
             "writes" => "the writes",
             _ => return None,
         })

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
-use super::{AfterRestore, Duration, Objective, Outside, Plan, ScenarioPolicy, Site, SiteName, Start, partition_of};
+use super::{
+    AfterRestore, Duration, Emptying, Objective, Outside, Plan, ScenarioPolicy, Site, SiteName, Start, partition_of,
+};
 use crate::arn::Arn;
 use crate::scenario::Scenario;
 use crate::scenario::module::SetBy;
@@ -194,9 +196,35 @@ fn site(plan: &Plan, name: &str, site: &Site, problems: &mut Problems) {
     );
     let caches = site.caches.iter().enumerate();
     problems.twice(
-        caches.map(|(i, cache)| (at(&format!("caches/{i}")), cache.0.as_str())),
+        caches.map(|(i, cache)| (at(&format!("caches/{i}/id")), cache.id.as_str())),
         "the cache",
     );
+    for (i, cache) in site.caches.iter().enumerate() {
+        let Some(emptying) = &cache.empty else { continue };
+        let at = |field: &str| at(&format!("caches/{i}/empty/{field}"));
+        emptied(plan, site, &at, emptying, problems);
+    }
+    let is_emptied = site.caches.iter().any(|cache| cache.empty.is_some());
+    if is_emptied && site.network.is_none() {
+        let message = "a cache of this Region is emptied by a recovery, and is reached from inside its network only; give the subnets and \
+                       security groups from which it is";
+        problems.add(at("network"), message);
+    }
+}
+
+/// How a cache is emptied.
+fn emptied(plan: &Plan, site: &Site, at: &dyn Fn(&str) -> String, emptying: &Emptying, problems: &mut Problems) {
+    if let Some(arn) = &emptying.secret {
+        secret(plan, site, &at("secret"), arn, problems);
+        if !emptying.tls {
+            let message = "is false, and the password would go over the network in clear; leave it out, and let the cache take TLS";
+            problems.add(at("tls"), message);
+        }
+    }
+    let port = emptying.endpoint.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !port.is_some_and(|port| port.is_ok_and(|port| port > 0)) {
+        problems.add(at("endpoint"), "has no port from 1 to 65535; Redis has 6379");
+    }
 }
 
 fn secret(plan: &Plan, site: &Site, path: &str, arn: &str, problems: &mut Problems) {
@@ -707,7 +735,15 @@ mod tests {
                 },
                 "buckets": [bucket],
                 "user_pools": [format!("{region}_AbCdEfGhI")],
-                "caches": ["cache"],
+                "caches": [{
+                    "id": "cache",
+                    "empty": {
+                        "endpoint": "master.cache.example.com:6379",
+                        "secret": format!("arn:aws:secretsmanager:{region}:123456789012:secret:cache-AbCdEf"),
+                        "keys": { "prefix": "shop:" },
+                    },
+                }],
+                "network": { "subnets": ["subnet-0a1b2c3d"], "security_groups": ["sg-0a1b2c3d"] },
                 "topic": "recoveries",
                 "reports": format!("{bucket}-reports"),
             })
@@ -786,6 +822,15 @@ mod tests {
                 assert_eq!(places(&[$(($path, json!($value))),+]), [$place]);
             }
         )+};
+    }
+
+    #[test]
+    fn a_plan_of_before_names_caches_and_does_not_say_how_to_empty_them() {
+        let mut plan = sound();
+        plan["regions"]["primary"]["caches"] = json!(["cache"]);
+        let plan: Plan = serde_json::from_value(plan).unwrap();
+        let cache = &plan.regions.primary.caches[0];
+        assert_eq!((cache.id.as_str(), &cache.empty), ("cache", &None));
     }
 
     #[test]
@@ -886,6 +931,7 @@ mod tests {
                 json!("arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:db-AbCdEf"),
             ),
             ("/regions/standby/secrets", json!([])),
+            ("/regions/standby/caches", json!([])),
             ("/regions/standby/user_pools", json!([])),
             (
                 "/regions/standby/api/domain",
@@ -981,7 +1027,15 @@ mod tests {
             ["/regions/standby/user_pools/0" = "us-east-1_AbCdEfGhI"] => "/regions/standby/user_pools/0";
         a_user_pool_twice:
             ["/regions/standby/user_pools/-" = "us-west-2_AbCdEfGhI"] => "/regions/standby/user_pools/1";
-        a_cache_twice: ["/regions/primary/caches/-" = "cache"] => "/regions/primary/caches/1";
+        a_cache_twice: ["/regions/primary/caches/-" = json!({ "id": "cache" })] => "/regions/primary/caches/1/id";
+        a_password_in_clear: ["/regions/primary/caches/0/empty/tls" = false] => "/regions/primary/caches/0/empty/tls";
+        a_cache_without_a_port:
+            ["/regions/primary/caches/0/empty/endpoint" = "cache.example.com:65536"]
+            => "/regions/primary/caches/0/empty/endpoint";
+        a_password_of_another_region:
+            ["/regions/primary/caches/0/empty/secret" = "arn:aws:secretsmanager:us-west-2:123456789012:secret:cache-AbCdEf"]
+            => "/regions/primary/caches/0/empty/secret";
+        a_cache_without_a_way_to_it: ["/regions/primary/network" = Value::Null] => "/regions/primary/network";
         one_api_domain_for_both:
             ["/regions/primary/api/domain" = "d-1.example.net", "/regions/standby/api/domain" = "d-1.example.net"]
             => "/regions/standby/api/domain";

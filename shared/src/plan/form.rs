@@ -16,6 +16,10 @@ pub(super) const USER_POOL: &str =
     "a user pool's id is its Region, an underscore, and letters and digits, like us-east-1_AbCdEfGhI";
 pub(super) const CACHE: &str = "a replication group's identifier is 1 to 40 lower-case letters, digits and hyphens; it begins with \
      a letter, does not end with a hyphen and has no two hyphens in a row";
+pub(super) const ENDPOINT: &str =
+    "an endpoint is a host in lower case, a colon and a port, like master.cache.abc123.use1.cache.amazonaws.com:6379";
+pub(super) const SUBNET: &str = "a subnet's identifier is written like subnet-0a1b2c3d4e5f60718";
+pub(super) const SECURITY_GROUP: &str = "a security group's identifier is written like sg-0a1b2c3d4e5f60718";
 pub(super) const REST_API: &str = "a REST API's identifier is 10 lower-case letters and digits";
 pub(super) const STAGE: &str = "a stage is 1 to 128 letters, digits, hyphens and underscores";
 pub(super) const DOMAIN: &str = "a domain name is lower-case letters, digits and hyphens in parts of 1 to 63 joined by dots, 253 \

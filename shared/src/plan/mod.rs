@@ -124,9 +124,13 @@ pub struct Site {
     /// Cognito user pools.
     #[serde(default)]
     pub user_pools: Vec<UserPoolId>,
-    /// ElastiCache replication groups.
-    #[serde(default)]
-    pub caches: Vec<CacheId>,
+    /// What holds copies of the database's data: Redis or Valkey, as ElastiCache runs them.
+    #[serde(default, deserialize_with = "caches")]
+    pub caches: Vec<Cache>,
+    /// Where the automation's function that empties caches is attached, so that it reaches them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Network")]
+    pub network: Option<Network>,
     /// The SNS topic on which recoveries are announced.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,256}$"), extend("patternErrorMessage" = form::TOPIC))]
     pub topic: String,
@@ -165,11 +169,93 @@ pub struct UserPoolId(
     pub String,
 );
 
-/// The identifier of an ElastiCache replication group.
+/// A cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CacheId(
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Its name, for people, such as the replication group's identifier.
     #[schemars(regex(pattern = r"^[a-z](-?[a-z0-9])*$"), length(max = 40), extend("patternErrorMessage" = form::CACHE))]
-    pub String,
+    pub id: String,
+    /// How a recovery empties it once the database went back in time. Left out, people empty it before they approve that customers move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Emptying")]
+    pub empty: Option<Emptying>,
+}
+
+/// Caches as a plan has them. One that an earlier version stored has the identifiers alone, and still opens recoveries.
+fn caches<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Cache>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Id(String),
+        Whole(Cache),
+    }
+    let written = Vec::<Written>::deserialize(deserializer)?.into_iter();
+    let each = written.map(|cache| match cache {
+        Written::Id(id) => Cache { id, empty: None },
+        Written::Whole(cache) => cache,
+    });
+    Ok(each.collect())
+}
+
+/// How a cache is reached and emptied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Emptying {
+    /// Host and port of the primary, or of a cluster's configuration endpoint.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?:[0-9]{1,5}$"), extend("patternErrorMessage" = form::ENDPOINT))]
+    pub endpoint: String,
+    /// ARN of the secret with the password: the password alone, or JSON with `password` and, for a user of its own, `username`. Left
+    /// out, the cache asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = SECRET_ARN), extend("patternErrorMessage" = form::SECRET))]
+    pub secret: Option<String>,
+    /// Whether it is reached by TLS.
+    #[serde(default = "yes")]
+    pub tls: bool,
+    /// Which keys must be gone.
+    pub keys: CacheKeys,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Which keys of a cache must be gone, or no longer be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum CacheKeys {
+    /// All of them, of every database in it.
+    All,
+    /// Those that begin with this, of database 0. Everything else stays.
+    Prefix(#[schemars(length(min = 1, max = 200))] String),
+    /// None: this key of database 0 is set to the recovery's id, which the platform puts into the name of each key that it reads.
+    Epoch(#[schemars(length(min = 1, max = 200))] String),
+}
+
+/// Where a function is attached to the platform's network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Private subnets, in more than one Availability Zone, with a way to DynamoDB and Secrets Manager.
+    #[schemars(length(min = 1, max = 16))]
+    pub subnets: Vec<SubnetId>,
+    /// Security groups that the caches let in.
+    #[schemars(length(min = 1, max = 5))]
+    pub security_groups: Vec<SecurityGroupId>,
+}
+
+/// The identifier of a subnet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubnetId(
+    #[schemars(regex(pattern = r"^subnet-[0-9a-f]{8,17}$"), extend("patternErrorMessage" = form::SUBNET))] pub String,
+);
+
+/// The identifier of a security group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecurityGroupId(
+    #[schemars(regex(pattern = r"^sg-[0-9a-f]{8,17}$"), extend("patternErrorMessage" = form::SECURITY_GROUP))]
+    pub  String,
 );
 
 /// A REST API's stage in one Region.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Scenario;
 use super::module::{DATABASE, Deadline, HEALTH, Module};
-use crate::plan::{AfterRestore, DatabaseCheck, Duration, Function, Plan, Site, Start};
+use crate::plan::{AfterRestore, Cache, DatabaseCheck, Duration, Function, Plan, Site, Start};
 use crate::slices::DatabaseSlice;
 
 /// What can be asked for.
@@ -28,6 +28,8 @@ pub struct Slice {
     pub checks: Vec<DatabaseCheck>,
     /// What it would do wrong once it went back in time, and what keeps it from that.
     pub after_restore: AfterRestore,
+    /// What holds copies of the database's data in this Region.
+    pub caches: Vec<Cache>,
     /// The alarms in this Region whose metrics say since when the data are wrong.
     pub alarms: Vec<String>,
 }
@@ -81,6 +83,7 @@ impl Module for DatabaseCorruption {
             functions: plan.functions.clone(),
             checks: plan.database.checks.clone(),
             after_restore: plan.database.after_restore.clone(),
+            caches: here.caches.clone(),
             alarms: ours.map(|alarm| alarm.name.clone()).collect(),
         }
     }

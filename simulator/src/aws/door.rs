@@ -19,7 +19,9 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
 use shared::aws::{Aws, World};
+use shared::dial::Dial;
 
+use super::inside::Inside;
 use super::resources;
 use super::service::Service;
 use super::services::Services;
@@ -64,10 +66,17 @@ impl Door {
 
     /// Likewise, with another client in front of the door.
     pub fn aws_through(&self, http_client: SharedHttpClient, table: &str) -> Aws {
+        let inside = Inside::new(&self.cloud, &self.function, &self.region);
+        self.aws_on(Arc::new(inside), http_client, table)
+    }
+
+    /// Likewise, with another network inside the platform.
+    pub fn aws_on(&self, network: Arc<dyn Dial>, http_client: SharedHttpClient, table: &str) -> Aws {
         let credentials = Credentials::new("SIMULATED", "SIMULATED", None, None, "simulator");
         let world = World {
             http_client,
             web: SharedHttpConnector::new(Web { door: self.clone() }),
+            network,
             time: SharedTimeSource::new(FunctionClock(self.clone())),
             sleep: SharedAsyncSleep::new(TokioSleep::new()),
             credentials: SharedCredentialsProvider::new(credentials),

@@ -27,11 +27,12 @@ const ALARM: &str = "radiant-unhealthy-from-outside";
 /// The plays in which each step runs by which a database goes back in time.
 const BACK_IN_TIME: [&str; 2] = ["back in time", "restored and declined"];
 /// Steps whose input names what is not there: a change of Route 53, a restored cluster, the Region whose database is damaged.
-const OF_ANOTHER_WORLD: [&str; 12] = [
+const OF_ANOTHER_WORLD: [&str; 13] = [
     "check-dns",
     "create-instance",
     "find-corruption",
     "finish-cluster",
+    "flush-cache",
     "prepare-database",
     "repoint-function",
     "restore-cluster",

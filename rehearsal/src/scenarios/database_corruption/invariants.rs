@@ -6,19 +6,20 @@ use jiff::Timestamp;
 use restore_cluster::RestoreCluster;
 use serde_json::Value as Json;
 use shared::approval::Verdict;
-use shared::plan::CLUSTER_VARIABLE;
+use shared::plan::{CLUSTER_VARIABLE, CacheKeys};
 use shared::record::{Closing, OPENS, Undo};
 use shared::recovery::Outcome;
 use shared::restore::cluster_id;
 use shared::step::Step;
 use simulator::database::Value;
+use simulator::workload::SESSION;
 
 use super::data::are_right;
 use super::since;
 use crate::happened::{Happened, Invariant, Recorded, Seen};
 
 /// All of it.
-pub(super) const ALL: [Invariant; 9] = [
+pub(super) const ALL: [Invariant; 11] = [
     Invariant {
         name: "one-database",
         check: one_database,
@@ -46,6 +47,14 @@ pub(super) const ALL: [Invariant; 9] = [
     Invariant {
         name: "the-erased-stay-erased",
         check: the_erased_stay_erased,
+    },
+    Invariant {
+        name: "nothing-gone-is-shown",
+        check: nothing_gone_is_shown,
+    },
+    Invariant {
+        name: "other-keys-stay",
+        check: other_keys_stay,
     },
     Invariant {
         name: "left-is-read-only",
@@ -227,6 +236,49 @@ fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
         breaches.push((closed_at, "jobs were not started again".to_owned()));
     }
     breaches
+}
+
+/// No customer of the restored database is shown from a cache what that database does not hold.
+fn nothing_gone_is_shown(happened: &Happened<'_>) -> Vec<Seen> {
+    let (cloud, platform) = (happened.simulation.cloud(), happened.simulation.platform());
+    let moved = happened.recoveries.iter().find(|recorded| opening(recorded).is_some());
+    let Some(recorded) = moved else { return Vec::new() };
+    let last_asked = recorded.questions.iter().map(|asked| asked.question.asked_at).max();
+    // Nobody wrote since the writes were stopped, so that the first one who does was let in.
+    let since = last_asked.map(|asked_at| platform.acknowledged(asked_at, cloud.now()));
+    let Some(let_in) = since.and_then(|writes| writes.first().map(|write| write.at)) else {
+        return Vec::new();
+    };
+    let gone: BTreeSet<Timestamp> = platform
+        .acknowledged_and_lost(cloud, Timestamp::UNIX_EPOCH, let_in)
+        .into_iter()
+        .collect();
+    let shown = platform.shown_from_cache();
+    let mut shown = shown
+        .iter()
+        .filter(|shown| shown.at >= let_in && gone.contains(&shown.written_at));
+    let first = shown.next().map(|shown| {
+        let text = format!(
+            "a cache showed order {} of {}, which {} took away",
+            shown.id, shown.written_at, recorded.header.id
+        );
+        (shown.at, text)
+    });
+    first.into_iter().collect()
+}
+
+/// What does not begin with the plan's prefix is still in the cache.
+fn other_keys_stay(happened: &Happened<'_>) -> Vec<Seen> {
+    let cloud = happened.simulation.cloud();
+    let sites = [&happened.plan.regions.primary, &happened.plan.regions.standby];
+    let caches = sites.into_iter().flat_map(|site| &site.caches);
+    let emptied = caches.filter_map(|cache| cache.empty.as_ref());
+    let by_prefix = emptied.filter(
+        |emptying| matches!(&emptying.keys, CacheKeys::Prefix(prefix) if !SESSION.starts_with(prefix.as_str())),
+    );
+    let gone = by_prefix.filter(|emptying| cloud.elasticache.get(&emptying.endpoint, SESSION).is_none());
+    gone.map(|emptying| (cloud.now(), format!("{SESSION} is gone from {}", emptying.endpoint)))
+        .collect()
 }
 
 /// The database that customers left takes no more writes, where it is called recovered.

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use rehearsal::deployment::recovery_machine;
 use rehearsal::scenarios::database_corruption::since;
 use serde_json::json;
-use shared::plan::Plan;
+use shared::plan::{Cache, CacheKeys, Emptying, Plan};
 use shared::record::Record;
 use shared::resume::resume;
 use simulator::aws::rds::Settings;
@@ -65,9 +65,24 @@ pub const PLAYS: [Play; 17] = [
     Play::new("pointed back and resumed", || Box::pin(pointed_back_and_resumed())),
 ];
 
-/// The example plan, with a function that has a reserved concurrency, and one that customers reach by an alias.
+/// The example plan, with a function that has a reserved concurrency, one that customers reach by an alias, and a cache for each way of
+/// emptying one.
 pub fn usual() -> Plan {
     let mut plan = plan();
+    let others = [
+        ("all", CacheKeys::All),
+        ("epochs", CacheKeys::Epoch("epoch:shop".to_owned())),
+    ];
+    let others = others.map(|(id, keys)| Cache {
+        id: id.to_owned(),
+        empty: Some(Emptying {
+            endpoint: format!("{id}.cache.example.com:6379"),
+            secret: None,
+            tls: true,
+            keys,
+        }),
+    });
+    plan.regions.primary.caches.extend(others);
     plan.functions[0].reserved_concurrency = Some(50);
     plan.functions[1].alias = Some("live".to_owned());
     plan
