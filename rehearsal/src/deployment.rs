@@ -9,8 +9,9 @@ use shared::aws::Aws;
 use shared::plan::Plan;
 use shared::recovery::RECOVERY_MACHINE;
 use shared::step::{Caller, Change, Handler, Step, handler};
-use simulator::aws::cloudwatch::{Alarm, CompositeAlarm, Metric};
+use simulator::aws::cloudwatch::{Alarm, CompositeAlarm, Metric, StateValue};
 use simulator::aws::events::{InputTransformer, Rule, Schedule, Target, TargetInput};
+use simulator::cloud::Cloud;
 use simulator::simulation::{Deployment, MakeHandler, function_arn, machine_arn, machine_hole};
 
 /// Every step. A test holds this equal to the folders under `functions/`.
@@ -160,6 +161,25 @@ pub struct Watching {
     pub rule: Rule,
     /// The alarm that can go to OK by itself for a moment.
     pub flapping: String,
+}
+
+impl Watching {
+    /// The outside probe has found the service healthy for as long as its alarm looks back: the alarm is not new when the world
+    /// begins. Errors: the alarm was not made.
+    pub(crate) fn has_been_well(&self, cloud: &Cloud, plan: &Plan) -> Result<(), String> {
+        let (now, probed) = (cloud.now(), own_metric(plan, &plan.probe.metric));
+        for alarm in self.alarms.iter().filter(|alarm| alarm.metric == probed) {
+            for periods in 1..=alarm.evaluation_periods {
+                let at = now.checked_sub(alarm.period * periods).unwrap_or(now);
+                cloud.cloudwatch.publish(&self.region, &probed, at, 1.0);
+            }
+            let (environment, why) = (cloud.environment(), "the service was healthy");
+            cloud
+                .cloudwatch
+                .set_alarm_state(&environment, &self.region, &alarm.name, StateValue::Ok, why)?;
+        }
+        Ok(())
+    }
 }
 
 /// A metric of the automation's own, such as the probe's.

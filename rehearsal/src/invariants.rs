@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use check_health::CheckHealth;
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::approval::{Settled, Verdict};
@@ -266,9 +267,18 @@ fn measured_is_true(happened: &Happened<'_>) -> Vec<Seen> {
     // What is said to be the least may be less than the truth, and no more.
     // What an execution saw while the record was away is nowhere where the machine that waited for it died too: whoever goes on
     // measures from what they see first, which may be too long.
-    let lost_sight = !happened.can_close && !recorded.header.resumed.is_empty();
+    let is_resumed = !recorded.header.resumed.is_empty();
+    let lost_sight = !happened.can_close && is_resumed;
+    // Each execution measures by what it sees itself: one that was resumed sees nothing of before its own first look.
+    let first_look = recorded
+        .timeline
+        .iter()
+        .filter(|step| step.name == CheckHealth::NAME && step.execution == arn::name(&closing.execution));
+    let first_look = first_look.map(|step| seconds_between(happened.disaster_at, step.started_at));
+    let seen_from = first_look.reduce(f64::min).filter(|_| is_resumed).unwrap_or_default();
     let truth = match (measured.rto_seconds, happened.truth.rto_seconds) {
         (Some(most), Some(truth)) if lost_sight => Some(truth.max(most)),
+        (Some(most), Some(truth)) if truth < seen_from => Some(seen_from.min(most)),
         (Some(least), Some(truth)) if measured.rto_is_at_least => Some(truth.min(least)),
         (_, truth) => truth,
     };

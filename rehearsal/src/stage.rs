@@ -123,6 +123,9 @@ impl<'a> Stage<'a> {
             simulation,
         };
         disaster.set_up(&world).await?;
+        for watching in disaster.watching(plan)? {
+            watching.has_been_well(world.cloud(), plan)?;
+        }
         let mut people = effects(script).filter_map(Effect::people);
         let people = people.next().unwrap_or_default();
         let answered: people::Watch = {

@@ -74,10 +74,10 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
     let mut closed: Vec<Ending> = recoveries.iter().flat_map(Ending::of).collect();
     closed.sort_by_key(|ending| ending.closing.closed_at);
     // Another one that a late alarm started, in the other Region or for another scenario, is not what is rehearsed.
-    let rehearsed = recoveries.iter().filter(|recorded| recorded.region == *region);
-    let rehearsed = rehearsed.map(|recorded| &recorded.header);
-    let rehearsed = rehearsed.filter(|header| header.scenario == disaster.scenario());
-    let newest = rehearsed.max_by_key(|header| header.opened_at);
+    let here = recoveries.iter().filter(|recorded| recorded.region == *region);
+    let of_the_scenario = here.filter(|recorded| recorded.header.scenario == disaster.scenario());
+    let headers = of_the_scenario.map(|recorded| &recorded.header);
+    let newest = headers.max_by_key(|header| header.opened_at);
     let newest = newest.filter(|header| header.closing.is_some());
     let last = newest.and_then(|header| closed.iter().rposition(|ending| ending.recovery == header.id));
     let last = last.map(|place| closed.remove(place));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use states_language::ExecutionStatus;
 
-use crate::aws::service::is_read;
+use crate::aws::operations::is_read;
 use crate::chance::Chance;
 use crate::lock::lock;
 

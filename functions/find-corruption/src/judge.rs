@@ -45,6 +45,8 @@ pub(crate) struct Evidence {
     pub(crate) ledger: Vec<LedgerEntry>,
     /// Whether this recovery has opened a restored database to customers.
     pub(crate) is_opened: bool,
+    /// When this recovery last let customers write to the damaged database again, after it had stopped them.
+    pub(crate) given_back_at: Option<Timestamp>,
 }
 
 /// What was decided, for whoever resumes the recovery.
@@ -402,7 +404,11 @@ fn ask(
         rpo.is_some_and(|maximum| loss <= maximum)
     };
     Ask {
-        id: format!("restore-to-{to}"),
+        // What was written since people were asked is lost too: who let customers write again asks again.
+        id: match evidence.given_back_at {
+            Some(at) => format!("restore-to-{to}-given-back-{at}"),
+            None => format!("restore-to-{to}"),
+        },
         headline: format!(
             "restore cluster {} to {to}, which loses what customers wrote since ({lost} so far)",
             here.cluster
@@ -485,6 +491,7 @@ mod tests {
             served_from: None,
             ledger: Vec::new(),
             is_opened: false,
+            given_back_at: None,
         }
     }
 
@@ -619,6 +626,13 @@ mod tests {
         let first = assess(&input(None), &evidence(Some((NOW - 600, NOW - 540))), None);
         let later = assess(&input(None), &evidence(Some((NOW - 100, NOW - 40))), first.decision());
         assert_eq!((later.restore_to, &later.ask.id), (first.restore_to, &first.ask.id));
+        let given_back = Evidence {
+            given_back_at: Some(at(NOW - 50)),
+            ..evidence(Some((NOW - 100, NOW - 40)))
+        };
+        let again = assess(&input(None), &given_back, first.decision());
+        assert_eq!(again.restore_to, first.restore_to);
+        assert_ne!(again.ask.id, first.ask.id, "more is lost than people approved");
         assert_eq!((later.impact_at, later.decided_at), (first.impact_at, first.decided_at));
         let opened = Evidence {
             is_opened: true,

@@ -17,7 +17,7 @@ use shared::aws::Aws;
 use shared::cluster_variable::{Functions, Seen};
 use shared::error::{ErrorKind, StepError, refused_for_good};
 use shared::global_database::{GlobalDatabase, describe_cluster};
-use shared::record::{Record, Sighting, is_opened};
+use shared::record::{Record, Sighting, Undo, is_opened};
 use shared::restore::{cluster_arn, cluster_id};
 use shared::sql::Reached;
 use shared::step::{Change, Step};
@@ -33,6 +33,9 @@ const READS_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long IAM may take to say what roles may do. Without it people are warned.
 const ROLES_WITHIN: Duration = Duration::from_secs(10);
+
+/// The step that stops customers' writes.
+const STOPS: &str = "stop-writes";
 
 /// The step: finds out since when the data are wrong.
 #[derive(Debug)]
@@ -94,6 +97,7 @@ impl Step for FindCorruption {
             roles,
             served_from: served_from?,
             is_opened: is_opened(&notes),
+            given_back_at: given_back_at(&notes),
         };
         let output = judge::assess(&input, &evidence, before);
         if let Some(decision) = output.decision() {
@@ -109,6 +113,12 @@ impl Step for FindCorruption {
         self.record.keep_observed(&input.recovery, sighting).await;
         Ok(output)
     }
+}
+
+/// When customers' writes were last given back, if they were.
+fn given_back_at(notes: &[Undo]) -> Option<Timestamp> {
+    let stops = notes.iter().filter(|note| note.step == STOPS);
+    stops.filter_map(|note| note.taken_back_at).max()
 }
 
 impl FindCorruption {

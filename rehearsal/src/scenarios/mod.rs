@@ -120,6 +120,7 @@ mod tests {
                 .replace("<state>", "PromoteDatabase")
                 .replace("<duration>", "15m")
                 .replace("<parameter>", "KmsKeyId")
+                .replace("<refusal>", "replica")
                 .replace("<what>", "clusters")
                 .replace("<part>:<how>", "stage:missing")
                 .replace("<part>", "stage")

@@ -10,7 +10,7 @@ use rehearsal::scenarios::ALL;
 use rehearsal::scenarios::database_corruption::DatabaseCorruption;
 use rehearsal::scenarios::region_failure::RegionFailure;
 use rehearsal::scenarios::region_return::RegionReturn;
-use rehearsal::{Disaster, Fault, Moment, Rehearsal, Replaced, Script, compatible, rehearse, vocabulary};
+use rehearsal::{Disaster, Earlier, Fault, Moment, Rehearsal, Replaced, Script, compatible, rehearse, vocabulary};
 use serde_json::Value;
 use shared::error::StepError;
 use shared::measure::RpoStatus;
@@ -70,8 +70,14 @@ fn ends_as(rehearsal: &Rehearsal, outcome: &str, why: &str) {
 fn recovers(rehearsal: &Rehearsal) {
     ends_as(rehearsal, "recovered", "");
     assert!(rehearsal.within_objectives, "seed {}", rehearsal.seed);
+    // An alarm can be late by minutes: the other Region's then finds the service healthy, and changes nothing.
+    let mut others = rehearsal.earlier.iter();
+    let is_of_a_late_alarm = |other: &Earlier| {
+        let reason = other.reason.as_deref().unwrap_or_default();
+        other.outcome == "refused" && reason.contains("there is nothing to recover")
+    };
     assert!(
-        rehearsal.earlier.is_empty(),
+        others.all(is_of_a_late_alarm),
         "seed {}: {:?}",
         rehearsal.seed,
         rehearsal.earlier

@@ -11,6 +11,7 @@ pub mod health;
 pub mod iam;
 mod inside;
 pub mod lambda;
+pub(crate) mod operations;
 pub mod quota;
 pub mod rds;
 pub mod resources;

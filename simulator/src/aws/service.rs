@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
+use super::operations::is_read;
 use super::quota::Quota;
 use super::resources::Resource;
 use super::wire::{Call, Reply};
@@ -18,18 +19,6 @@ pub(super) const RATE_EXCEEDED: &str = "Rate exceeded";
 /// What most services say when they fail.
 pub(super) const INTERNAL_FAILURE: &str =
     "The request processing has failed because of an unknown error, exception or failure.";
-/// How operations that change nothing are named.
-const READS: [&str; 9] = [
-    "BatchGet",
-    "Describe",
-    "Get",
-    "Head",
-    "List",
-    "Query",
-    "Scan",
-    "TransactGet",
-    "Simulate",
-];
 
 /// What a service holds, by the kind of resource: a part of a snapshot.
 pub type Parts = Map<String, Value>;
@@ -154,11 +143,6 @@ pub trait Service: Send + Sync {
         let _ = environment;
         Parts::new()
     }
-}
-
-/// Whether operations with such a name change nothing.
-pub(crate) fn is_read(operation: &str) -> bool {
-    READS.iter().any(|beginning| operation.starts_with(beginning))
 }
 
 /// What a service says to whoever may not make a call.

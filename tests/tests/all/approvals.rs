@@ -614,7 +614,8 @@ fn with_enough_approvals_the_machine_goes_on() {
         let late = asking.approves(THIRD).await;
         assert_answer(&late, 409, "ended", &format!("approved by {ON_CALL} and {SECOND}"));
         asking.wait().await;
-        assert_eq!(asking.closing().await.outcome, Outcome::Recovered);
+        let closing = asking.closing().await;
+        assert_eq!(closing.outcome, Outcome::Recovered, "{:?}", closing.reason);
         let late = asking.answer(&asking.question, THIRD, "decline", None).await;
         assert_answer(&late, 409, "ended", "approved by");
         assert_eq!((asking.verdicts(), asking.questions().len()), (1, 1));

@@ -13,6 +13,7 @@ use shared::restore::cluster_id;
 use shared::step::Step;
 use simulator::database::Value;
 use simulator::workload::SESSION;
+use stop_writes::StopWrites;
 
 use super::data::are_right;
 use super::since;
@@ -213,21 +214,31 @@ fn recovered_wholly(recorded: &Recorded) -> bool {
     closings.any(|closing| closing.outcome == Outcome::Recovered)
 }
 
+/// From when on no customer was served any more before the restored database was: writes had been stopped, for the last time, and
+/// nothing was left to ask.
+fn closed_since(recorded: &Recorded) -> Option<Timestamp> {
+    let asked = recorded.questions.iter().map(|asked| asked.question.asked_at);
+    let stops = recorded.timeline.iter().filter(|step| step.name == StopWrites::NAME);
+    asked.chain(stops.filter_map(|step| step.ended_at)).max()
+}
+
+/// When the first customer was let in: nobody wrote while the service was closed.
+fn let_in(happened: &Happened<'_>, closed_since: Timestamp) -> Option<Timestamp> {
+    let (cloud, platform) = (happened.simulation.cloud(), happened.simulation.platform());
+    let writes = platform.acknowledged(closed_since, cloud.now());
+    writes.first().map(|write| write.at)
+}
+
 /// From the second question on no job runs in the restored database, until customers are let in; afterwards all are on.
 fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
     let Some((recorded, closed_at)) = moved_customers(happened) else {
         return Vec::new();
     };
-    let last_asked = recorded.questions.iter().map(|asked| asked.question.asked_at).max();
-    let Some((asked_at, runs)) = last_asked.and_then(|at| Some((at, since::runs_since(happened, at).ok()?))) else {
+    let closed_since = closed_since(recorded);
+    let Some((since, runs)) = closed_since.and_then(|at| Some((at, since::runs_since(happened, at).ok()?))) else {
         return Vec::new();
     };
-    // Nobody wrote since the writes were stopped, so that the first one who does was let in.
-    let served = happened
-        .simulation
-        .platform()
-        .acknowledged(asked_at, happened.simulation.cloud().now());
-    let let_in = served.first().map(|write| write.at);
+    let let_in = let_in(happened, since);
     let too_early = runs.iter().filter(|at| let_in.is_none_or(|let_in| **at < let_in));
     let mut breaches: Vec<Seen> = too_early
         .map(|at| (*at, format!("a job ran before {} let customers in", recorded.header.id)))
@@ -243,10 +254,7 @@ fn nothing_gone_is_shown(happened: &Happened<'_>) -> Vec<Seen> {
     let (cloud, platform) = (happened.simulation.cloud(), happened.simulation.platform());
     let moved = happened.recoveries.iter().find(|recorded| opening(recorded).is_some());
     let Some(recorded) = moved else { return Vec::new() };
-    let last_asked = recorded.questions.iter().map(|asked| asked.question.asked_at).max();
-    // Nobody wrote since the writes were stopped, so that the first one who does was let in.
-    let since = last_asked.map(|asked_at| platform.acknowledged(asked_at, cloud.now()));
-    let Some(let_in) = since.and_then(|writes| writes.first().map(|write| write.at)) else {
+    let Some(let_in) = closed_since(recorded).and_then(|since| let_in(happened, since)) else {
         return Vec::new();
     };
     let gone: BTreeSet<Timestamp> = platform

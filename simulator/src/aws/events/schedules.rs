@@ -54,7 +54,6 @@ impl Events {
         for ((region, name), planned) in schedules.iter_mut() {
             while planned.due() <= now {
                 planned.next += i64::try_from(planned.schedule.every.as_secs()).unwrap_or(i64::MAX);
-                planned.delay = environment.draw("schedule-delay", &environment.timings.schedule_delay);
                 if environment.apis_answer(region) {
                     due.push(Delivery {
                         region: region.clone(),

@@ -52,7 +52,7 @@ pub struct Schedule {
 /// A schedule that runs.
 pub(super) struct Planned {
     pub(super) schedule: Schedule,
-    /// How long after the next full multiple it calls. Nothing says that calls are evenly spaced.
+    /// How long after the full multiple it calls. Drawn once, so that calls are evenly spaced.
     pub(super) delay: Duration,
     /// The next full multiple, in seconds since the epoch.
     pub(super) next: i64,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// The ID of a version that was put while versioning was not enabled.
 pub(super) const NULL: &str = "null";

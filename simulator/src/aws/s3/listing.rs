@@ -2,8 +2,8 @@
 
 use std::ops::Bound;
 
-use super::Refusal;
 use super::bucket::{Bucket, Version};
+use super::refusal::Refusal;
 
 /// The most keys, versions and common prefixes of one page.
 pub(super) const PAGE_LIMIT: usize = 1000;

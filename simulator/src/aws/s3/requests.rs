@@ -9,7 +9,8 @@ use percent_encoding::percent_decode_str;
 
 use super::bucket::{Bucket, Content, Deleted, Versioning};
 use super::listing::{self, Asked, Entry, PAGE_LIMIT};
-use super::{Refusal, S3, check_id, content, find, new_id};
+use super::refusal::Refusal;
+use super::state::{S3, check_id, content, find, new_id};
 use crate::aws::wire::{Call, Reply, element, http_date};
 use crate::aws::xml::Element;
 use crate::environment::Environment;

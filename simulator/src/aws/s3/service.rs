@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::refusal::Refusal;
 use super::requests::{Request, copy_source, deleted};
-use super::{Refusal, S3};
+use super::state::S3;
 use crate::aws::resources::Resource;
 use crate::aws::service::{Answer, Parts, Service, parts};
 use crate::aws::wire::{Call, Reply};
