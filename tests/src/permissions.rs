@@ -168,13 +168,12 @@ pub fn not_named(
                         .filter(|known| known.action == *action)
                         .map(|known| known.resource.as_str())
                         .collect();
-                    let is_right = match resource.as_str() {
-                        "*" => forms == BTreeSet::from(["*"]),
-                        resource => exceptions.patterns.iter().any(|pattern| {
+                    let is_for_all = resource == "*" && forms == BTreeSet::from(["*"]);
+                    let is_right = is_for_all
+                        || exceptions.patterns.iter().any(|pattern| {
                             let before = resource.strip_suffix(pattern.ends.as_str());
                             pattern.actions.contains(action) && before.is_some_and(|before| !before.contains('*'))
-                        }),
-                    };
+                        });
                     if !is_right {
                         wrong.push(format!("{role} may {action} on {resource}: name the resource"));
                     }

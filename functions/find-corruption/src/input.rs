@@ -39,6 +39,7 @@ pub struct Input {
 
 /// What was found when the caches were looked at.
 #[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Caches {
     /// Why the recovery cannot begin.
     pub blockers: Vec<String>,

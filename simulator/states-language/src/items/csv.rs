@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{ByteOrderMark, Parser, add, each_byte, reader_failed};
+use super::parser::{ByteOrderMark, Parser, add, each_byte};
+use super::place::reader_failed;
 use crate::errors::TaskFailure;
 
 /// The largest header, in bytes.
@@ -175,7 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::items::parsed;
+    use crate::items::parser::parsed;
 
     fn given(headers: &[&str], delimiter: u8, text: &str) -> Result<Vec<Value>, String> {
         let headers = headers.iter().map(|&header| header.to_owned()).collect();

@@ -8,7 +8,8 @@ use futures::future::LocalBoxFuture;
 use serde::Deserialize;
 
 use super::csv::Csv;
-use super::{ITEM_LIMIT_BYTES, Parser, Place, reader_failed};
+use super::parser::{ITEM_LIMIT_BYTES, Parser};
+use super::place::{Place, reader_failed};
 use crate::errors::TaskFailure;
 use crate::storage::ObjectReader;
 

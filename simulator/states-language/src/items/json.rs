@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ByteOrderMark, Parser, add, each_byte};
+use super::parser::{ByteOrderMark, Parser, add, each_byte};
 
 #[derive(Default)]
 pub(super) struct JsonArray {
@@ -99,7 +99,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::items::parsed;
+    use crate::items::parser::parsed;
 
     #[test]
     fn each_element_is_an_item() {

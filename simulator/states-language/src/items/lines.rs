@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ByteOrderMark, Parser, add};
+use super::parser::{ByteOrderMark, Parser, add};
 
 #[derive(Default)]
 pub(super) struct JsonLines {
@@ -52,7 +52,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::items::parsed;
+    use crate::items::parser::parsed;
 
     #[test]
     fn each_line_is_an_item() {

@@ -4,9 +4,10 @@ mod csv;
 mod inventory;
 mod json;
 mod lines;
+mod parser;
+mod place;
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 
 use serde_json::{Value, json as value};
 
@@ -14,46 +15,12 @@ use self::csv::Csv;
 use self::inventory::{Inventory, Unpacked};
 use self::json::JsonArray;
 use self::lines::JsonLines;
+use self::parser::Parser;
+pub(crate) use self::place::Place;
+use self::place::reader_failed;
 use crate::definition::ItemFormat;
-use crate::errors::{TaskFailure, names};
-use crate::host::Host;
-use crate::storage::{ListCall, ListedObject, ObjectCall, ObjectReader};
-
-/// The largest item that Step Functions reads, in bytes.
-const ITEM_LIMIT_BYTES: usize = 8 * 1024 * 1024;
-
-/// Where items come from: the place that `Arguments` name, and who reads it.
-pub(crate) struct Place {
-    pub host: Rc<dyn Host>,
-    pub execution_arn: String,
-    pub state_name: String,
-    pub bucket: String,
-    /// The key; for a listing, the prefix.
-    pub key: String,
-    pub version_id: Option<String>,
-}
-
-impl Place {
-    fn object(&self, bucket: &str, key: &str, version_id: Option<&str>) -> ObjectCall {
-        ObjectCall {
-            execution_arn: self.execution_arn.clone(),
-            state_name: self.state_name.clone(),
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            version_id: version_id.map(str::to_owned),
-        }
-    }
-
-    async fn open(
-        &self,
-        bucket: &str,
-        key: &str,
-        version_id: Option<&str>,
-    ) -> Result<Box<dyn ObjectReader>, TaskFailure> {
-        let opened = self.host.get_object(self.object(bucket, key, version_id)).await;
-        opened.map_err(|failure| reader_failed(&failure.to_string()))
-    }
-}
+use crate::errors::TaskFailure;
+use crate::storage::{ListCall, ListedObject, ObjectReader};
 
 /// Items, of which the next can be had.
 pub(crate) enum Items {
@@ -136,15 +103,6 @@ impl Listing {
     }
 }
 
-/// Makes items of bytes.
-trait Parser {
-    /// Takes as many bytes as the next item needs, or all; gives how many, and the item if they end one.
-    fn feed(&mut self, bytes: &[u8]) -> Result<(usize, Option<Value>), String>;
-
-    /// There are no more bytes; gives the item that ends with them.
-    fn end(&mut self) -> Result<Option<Value>, String>;
-}
-
 /// One object after another, as they are parsed.
 pub(crate) struct Reading {
     place: Place,
@@ -225,58 +183,4 @@ impl ObjectReader for Nothing {
     fn next_chunk(&mut self) -> futures::future::LocalBoxFuture<'_, Result<Option<Vec<u8>>, TaskFailure>> {
         Box::pin(async { Ok(None) })
     }
-}
-
-fn reader_failed(why: &str) -> TaskFailure {
-    TaskFailure::new(names::ITEM_READER_FAILED, why)
-}
-
-/// Feeds a parser that looks at each byte.
-fn each_byte(
-    bytes: &[u8],
-    mut feed: impl FnMut(u8) -> Result<Option<Value>, String>,
-) -> Result<(usize, Option<Value>), String> {
-    for (before, &byte) in bytes.iter().enumerate() {
-        if let Some(item) = feed(byte)? {
-            return Ok((before + 1, Some(item)));
-        }
-    }
-    Ok((bytes.len(), None))
-}
-
-/// Adds bytes to an item that is not complete.
-fn add(item: &mut Vec<u8>, bytes: &[u8]) -> Result<(), String> {
-    if item.len() + bytes.len() > ITEM_LIMIT_BYTES {
-        return Err(format!("an item is larger than {ITEM_LIMIT_BYTES} bytes"));
-    }
-    item.extend_from_slice(bytes);
-    Ok(())
-}
-
-/// Leaves out the mark that a text of UTF-8 may begin with.
-#[derive(Default)]
-struct ByteOrderMark(usize);
-
-impl ByteOrderMark {
-    const BYTES: [u8; 3] = [0xef, 0xbb, 0xbf];
-
-    /// Whether the byte belongs to the mark.
-    fn skips(&mut self, byte: u8) -> bool {
-        let belongs = Self::BYTES.get(self.0) == Some(&byte);
-        self.0 = if belongs { self.0 + 1 } else { usize::MAX };
-        belongs
-    }
-}
-
-#[cfg(test)]
-fn parsed(mut parser: impl Parser, text: &str) -> Result<Vec<Value>, String> {
-    let mut items = Vec::new();
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        let (taken, item) = parser.feed(rest)?;
-        items.extend(item);
-        rest = &rest[taken..];
-    }
-    items.extend(parser.end()?);
-    Ok(items)
 }
