@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use prepare_database::PrepareDatabase;
 use restore_cluster::RestoreCluster;
 use serde_json::Value as Json;
 use shared::approval::Verdict;
@@ -218,8 +219,12 @@ fn recovered_wholly(recorded: &Recorded) -> bool {
 /// nothing was left to ask.
 fn closed_since(recorded: &Recorded) -> Option<Timestamp> {
     let asked = recorded.questions.iter().map(|asked| asked.question.asked_at);
-    let stops = recorded.timeline.iter().filter(|step| step.name == StopWrites::NAME);
-    asked.chain(stops.filter_map(|step| step.ended_at)).max()
+    asked.chain(last_end_of(recorded, StopWrites::NAME)).max()
+}
+
+fn last_end_of(recorded: &Recorded, step: &str) -> Option<Timestamp> {
+    let ends = recorded.timeline.iter().filter(|line| line.name == step);
+    ends.filter_map(|line| line.ended_at).max()
 }
 
 /// When the first customer was let in: nobody wrote while the service was closed.
@@ -229,13 +234,13 @@ fn let_in(happened: &Happened<'_>, closed_since: Timestamp) -> Option<Timestamp>
     writes.first().map(|write| write.at)
 }
 
-/// From the second question on no job runs in the restored database, until customers are let in; afterwards all are on.
+/// Once the restored database is prepared no job runs in it, until customers are let in; afterwards all are on.
 fn jobs_stay_off(happened: &Happened<'_>) -> Vec<Seen> {
     let Some((recorded, closed_at)) = moved_customers(happened) else {
         return Vec::new();
     };
-    let closed_since = closed_since(recorded);
-    let Some((since, runs)) = closed_since.and_then(|at| Some((at, since::runs_since(happened, at).ok()?))) else {
+    let prepared = closed_since(recorded).max(last_end_of(recorded, PrepareDatabase::NAME));
+    let Some((since, runs)) = prepared.and_then(|at| Some((at, since::runs_since(happened, at).ok()?))) else {
         return Vec::new();
     };
     let let_in = let_in(happened, since);
