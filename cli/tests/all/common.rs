@@ -15,6 +15,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// The file of short durations, for what is said of a certain seed however long AWS takes.
+pub fn quick() -> String {
+    root().join("rehearsal/tests/quick.timings.yaml").display().to_string()
+}
+
 /// What a command answered. Panics if a signal ended it, or if it wrote no UTF-8.
 pub fn answer(output: Output) -> Answer {
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -421,7 +421,8 @@ fn a_hundred_seeds_recover_and_measure_truly() {
 #[test]
 fn what_recovers_too_late_is_said_and_exits_with_3() {
     let folder = in_too_much_haste();
-    let seed_7 = ["--seed", "7"];
+    let quick = common::quick();
+    let seed_7 = ["--seed", "7", "--timings", &quick];
     let (code, stdout, stderr) = answer(rehearse_in(&folder, &seed_7));
     assert_eq!((code, stderr.as_str()), (3, ""), "{stdout}");
     assert!(
@@ -431,7 +432,7 @@ fn what_recovers_too_late_is_said_and_exits_with_3() {
     let rto = stdout.lines().find(|line| line.starts_with("RTO")).unwrap();
     assert!(rto.ends_with("  MAXIMUM MISSED"), "{rto}");
 
-    let (code, stdout, _) = answer(rehearse_in(&folder, &["--seed", "7", "--json"]));
+    let (code, stdout, _) = answer(rehearse_in(&folder, &["--seed", "7", "--json", "--timings", &quick]));
     let rehearsal: Value = serde_json::from_str(&stdout).unwrap();
     is_as_specified(&rehearsal);
     assert_eq!(code, 3);
@@ -440,7 +441,10 @@ fn what_recovers_too_late_is_said_and_exits_with_3() {
     assert_eq!(rehearsal["within_objectives"], false);
 
     // One run that misses its objectives is enough, and its line says so without colours. Seed 6 is late, too.
-    let (code, stdout, _) = answer(rehearse_in(&folder, &["--seed", "6", "--runs", "2"]));
+    let (code, stdout, _) = answer(rehearse_in(
+        &folder,
+        &["--seed", "6", "--runs", "2", "--timings", &quick],
+    ));
     assert_eq!(code, 3, "{stdout}");
     let late = stdout
         .lines()

@@ -110,7 +110,7 @@ fn it_is_of_the_cluster_that_takes_writes_wherever_that_is() {
             moving.kind == ErrorKind::Conflict && moving.message.contains("wait until it has ended"),
             "{moving}"
         );
-        tokio::time::sleep(Duration::from_secs(300)).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
         let (snapshot, _) = taken(aws, plan).await.unwrap();
         assert_eq!(
             (snapshot.name.as_str(), snapshot.region.as_str()),

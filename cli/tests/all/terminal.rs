@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{self, Answer, root};
+use crate::common::{self, Answer, quick, root};
 
 /// Marks of the lines of the live view.
 const MARKS: [&str; 6] = ["✓", "…", "✗", "▶", "■", "?"];
@@ -55,7 +55,7 @@ fn row<'a>(text: &'a str, state: &str) -> &'a str {
 
 #[test]
 fn people_and_their_answers_are_shown_once_each_without_a_terminal() {
-    let (code, text) = rehearse(&["--seed", "7", "--fault", "lag:10m"]);
+    let (code, text) = rehearse(&["--seed", "7", "--fault", "lag:10m", "--timings", &quick()]);
     assert_eq!(code, 0, "{text}");
     let said = said_of(&text, "RequestApproval");
     let [asked, first, second, end] = said.as_slice() else {
@@ -148,7 +148,9 @@ fn retries(told: &str) -> usize {
 
 #[test]
 fn attempts_of_a_step_are_one_line_and_each_has_one_with_verbose() {
+    let quick = quick();
     let faults = ["--seed", "3", "--fault", "throttle:rds", "--fault", "kill:switch-dns"];
+    let faults = [&faults[..], &["--timings", &quick]].concat();
     let (_, text) = rehearse(&faults);
     assert!(
         !text.contains("✗ CheckDatabase") && !text.contains("✗ SwitchDns"),
@@ -172,7 +174,8 @@ fn attempts_of_a_step_are_one_line_and_each_has_one_with_verbose() {
 
 #[test]
 fn a_step_that_fails_for_good_is_one_line_and_an_sdks_timeout_is_no_paragraph() {
-    let args = ["--seed", "2", "--fault", "both-databases"];
+    let quick = quick();
+    let args = ["--seed", "2", "--fault", "both-databases", "--timings", &quick];
     let (code, text) = rehearse(&args);
     assert_eq!(code, 4, "{text}");
     let said = said_of(&text, "AssessRegion");
@@ -203,7 +206,8 @@ fn a_step_that_fails_for_good_is_one_line_and_an_sdks_timeout_is_no_paragraph() 
 #[test]
 fn the_summary_begins_with_what_customers_have() {
     let first = |args: &[&str]| {
-        let args: Vec<&str> = args.iter().copied().chain(["-q"]).collect();
+        let quick = quick();
+        let args: Vec<&str> = args.iter().copied().chain(["-q", "--timings", &quick]).collect();
         let (_, text) = rehearse(&args);
         text.lines().next().unwrap().to_owned()
     };
