@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use shared::fence::STAYS_UNRESERVED;
-use shared::plan::{Emptying, Plan, Site, SiteName};
+use shared::plan::{Plan, Site, SiteName};
 use shared::scenario::Scenario;
 use shared::slices::OutsideSlice;
 
@@ -93,7 +93,7 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     let policy = plan.scenarios.get(&Scenario::REGION_FAILURE);
     let rpo = policy.and_then(|policy| policy.objectives.rpo);
     // Where no cache is emptied, no function needs the network.
-    let network = here.network.as_ref().filter(|_| emptied(here).next().is_some());
+    let network = here.network.as_ref().filter(|_| here.emptied_caches().next().is_some());
     let subnets = network.into_iter().flat_map(|network| &network.subnets);
     let subnets: Vec<&str> = subnets.map(|subnet| subnet.0.as_str()).collect();
     let security_groups = network.into_iter().flat_map(|network| &network.security_groups);
@@ -158,13 +158,12 @@ fn in_region(plan: &Plan, name: SiteName, here: &Site, other: &Site) -> Result<P
     Ok(parameters)
 }
 
-fn emptied(site: &Site) -> impl Iterator<Item = &Emptying> {
-    site.caches.iter().filter_map(|cache| cache.empty.as_ref())
-}
-
 /// ARNs of the secrets with the caches' passwords, each once.
 fn cache_secrets(site: &Site) -> Vec<String> {
-    let secrets: BTreeSet<String> = emptied(site).filter_map(|emptying| emptying.secret.clone()).collect();
+    let secrets: BTreeSet<String> = site
+        .emptied_caches()
+        .filter_map(|emptying| emptying.secret.clone())
+        .collect();
     secrets.into_iter().collect()
 }
 

@@ -366,6 +366,15 @@ impl Said<'_> {
         given.ok_or_else(|| format!("give its value: {}:<{what}>", self.name))
     }
 
+    /// What must be said after the colon, by its name. Errors: a text, if it is not, or is none of these.
+    pub fn one_of<T: Copy>(&self, what: &str, all: &[(&'static str, T)]) -> Result<(&'static str, T), String> {
+        let given = self.text(what)?;
+        all.iter().copied().find(|(name, _)| *name == given).ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+            format!("{given} is none of {}", names.join(", "))
+        })
+    }
+
     /// A time that must be said after the colon. Errors: a text, if it is not, or is none at all.
     pub fn time(&self) -> Result<plan::Duration, String> {
         let name = self.name;

@@ -74,12 +74,11 @@ pub(crate) async fn summarise(plan: &Plan, script: &Script, seed: u64, played: &
     let mut closed: Vec<Ending> = recoveries.iter().flat_map(Ending::of).collect();
     closed.sort_by_key(|ending| ending.closing.closed_at);
     // Another one that a late alarm started, in the other Region or for another scenario, is not what is rehearsed.
-    let here = recoveries.iter().filter(|recorded| recorded.region == *region);
-    let of_the_scenario = here.filter(|recorded| recorded.header.scenario == disaster.scenario());
-    let headers = of_the_scenario.map(|recorded| &recorded.header);
-    let newest = headers.max_by_key(|header| header.opened_at);
-    let newest = newest.filter(|header| header.closing.is_some());
-    let last = newest.and_then(|header| closed.iter().rposition(|ending| ending.recovery == header.id));
+    let is_rehearsed = |of: &&Recorded| of.region == *region && of.header.scenario == disaster.scenario();
+    let of_these = recoveries.iter().filter(is_rehearsed);
+    let newest = of_these.max_by_key(|recorded| recorded.header.opened_at);
+    let newest = newest.filter(|recorded| recorded.header.closing.is_some());
+    let last = newest.and_then(|of| closed.iter().rposition(|ending| ending.recovery == of.header.id));
     let last = last.map(|place| closed.remove(place));
     let steps = last.as_ref().and_then(|last| {
         let of_last = recoveries.iter().find(|recorded| recorded.header.id == last.recovery);

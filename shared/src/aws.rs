@@ -25,7 +25,7 @@ use jiff::Timestamp;
 
 use crate::dial::{Dial, Endpoint, Sockets, Stream};
 use crate::recovery::Mode;
-use crate::waiting::{MeteredSleep, Waiting};
+use crate::waiting::{MeteredSleep, awaited};
 
 /// Time to open a connection in the function's own Region.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -298,8 +298,7 @@ impl Aws {
 
     /// Opens a connection to a server inside the platform's network. Errors: those of [`Dial::dial`], and `TimedOut` after `limit`.
     pub async fn connect(&self, to: &Endpoint, limit: Duration) -> io::Result<Box<dyn Stream>> {
-        let _waiting = Waiting::begin();
-        let dialled = tokio::time::timeout(limit, self.network.dial(to.clone())).await;
+        let dialled = awaited(tokio::time::timeout(limit, self.network.dial(to.clone()))).await;
         dialled.unwrap_or_else(|_| {
             Err(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -364,8 +363,7 @@ impl Aws {
     }
 
     async fn ask(&self, request: HttpRequest, url: &str, limit: Duration) -> Result<WebAnswer, String> {
-        let asked = async {
-            let _waiting = Waiting::begin();
+        let asked = awaited(async {
             let response = self
                 .web
                 .call(request)
@@ -379,7 +377,7 @@ impl Aws {
             let mut body = body.to_vec();
             body.truncate(WEB_BODY_LIMIT);
             Ok(WebAnswer { status, body })
-        };
+        });
         tokio::time::timeout(limit, asked)
             .await
             .unwrap_or_else(|_| Err(format!("no answer from {url} within {limit:?}")))

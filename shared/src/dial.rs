@@ -11,7 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-use crate::waiting::Waiting;
+pub use crate::waiting::awaited;
 
 /// A connection.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -84,10 +84,4 @@ impl Dial for Sockets {
             Ok(Box::new(secured) as Box<dyn Stream>)
         })
     }
-}
-
-/// Waits for a server as for AWS: what it takes is not counted as the step's own time.
-pub async fn awaited<T>(work: impl Future<Output = T>) -> T {
-    let _waiting = Waiting::begin();
-    work.await
 }

@@ -51,6 +51,12 @@ impl Waiting {
     }
 }
 
+/// Waits for a server as for AWS: what it takes is not counted as the step's own time.
+pub async fn awaited<T>(work: impl Future<Output = T>) -> T {
+    let _waiting = Waiting::begin();
+    work.await
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.change(|state, now| {

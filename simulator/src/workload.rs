@@ -223,7 +223,7 @@ impl Platform {
                     domain: site.api.domain.clone(),
                     rest_api: site.api.rest_api.clone(),
                     stage: site.api.stage.clone(),
-                    cache: site.caches.iter().find_map(|cache| cache.empty.clone()),
+                    cache: site.emptied_caches().next().cloned(),
                 })
                 .into(),
             others: plan
@@ -600,7 +600,7 @@ impl Site {
 
 /// Makes the caches of a Region, each with something in it that is none of the database's.
 fn deploy_caches(cloud: &Cloud, site: &plan::Site) {
-    for emptying in site.caches.iter().filter_map(|cache| cache.empty.as_ref()) {
+    for emptying in site.emptied_caches() {
         let password = emptying.secret.as_ref().map(|_| CACHE_PASSWORD);
         cloud.elasticache.create(&site.region, &emptying.endpoint, password);
         cloud.elasticache.set(&emptying.endpoint, SESSION, "signed in");

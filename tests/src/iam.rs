@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use simulator::aws::elasticache::REDIS;
 use simulator::aws::resources::{ANY, Resource};
 use simulator::cloud::Touched;
 use simulator::simulation::{Invoked, InvokedBy};
@@ -13,9 +14,6 @@ const TABLE: &str = include_str!("../iam/operations.yaml");
 /// Placeholders in ARNs whose value may hold colons and slashes: functions with a version or an alias, keys of objects, secrets' and log groups'
 /// names.
 const NAMES_WITH_SLASHES: [&str; 4] = ["FunctionAndQualifier", "LogGroupName", "ObjectName", "SecretId"];
-
-/// What is no service of AWS: who may run its commands is for the server to say, and IAM is not asked.
-const REDIS: &str = "redis";
 
 /// One row: what an operation takes of whoever asks for it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -128,6 +126,7 @@ pub fn row<'a>(table: &'a [Operation], by: By, service: &str, operation: &str) -
 /// Every permission that a recorded call needs. Errors: a text, if it is not known what the call touched, if the operation is
 /// not in the table, or if the table's resources are not those that were touched.
 pub fn required(touched: &Touched, table: &[Operation]) -> Result<Vec<Required>, String> {
+    // Who may run its commands is for the server to say: IAM is not asked.
     if touched.service == REDIS {
         return Ok(Vec::new());
     }

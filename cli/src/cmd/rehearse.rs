@@ -92,9 +92,15 @@ pub fn run(args: &RehearseArgs, plan: &Plan, output: &mut Output) -> Exit {
 
 /// The durations in a team's own file. Errors: it cannot be read, or is not in the form of `timings.yaml`.
 fn own_timings(file: &Path) -> Result<OwnTimings, String> {
+    let (name, text) = read(file)?;
+    OwnTimings::read(&file.display().to_string(), text).map_err(|why| format!("{name}: {}", one_line(&why)))
+}
+
+/// The name of a file, as it is printed, and its text. Errors: it cannot be read.
+fn read(file: &Path) -> Result<(String, String), String> {
     let name = one_line(&file.display());
     let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
-    OwnTimings::read(&file.display().to_string(), text).map_err(|why| format!("{name}: {}", one_line(&why)))
+    Ok((name, text))
 }
 
 /// What is said of a scenario that a plan declares, and that no machine recovers from yet.
@@ -196,8 +202,7 @@ fn script(args: &RehearseArgs, disasters: &[&'static dyn Disaster]) -> Result<Sc
     script.account = args.report.is_some();
     script.stop_at.clone_from(&args.stop_at);
     if let Some(file) = &args.event {
-        let name = one_line(&file.display());
-        let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+        let (name, text) = read(file)?;
         let event = serde_json::from_str(&text).map_err(|error| format!("{name} is not JSON: {error}"))?;
         script.event = Some(event);
     }

@@ -17,7 +17,7 @@ use shared::aws::Aws;
 use shared::cluster_variable::{Functions, Seen};
 use shared::error::{ErrorKind, StepError, refused_for_good};
 use shared::global_database::{GlobalDatabase, describe_cluster};
-use shared::record::{Record, Sighting, Undo, is_opened};
+use shared::record::{Record, STOPS, Sighting, Undo, is_opened};
 use shared::restore::{cluster_arn, cluster_id};
 use shared::sql::Reached;
 use shared::step::{Change, Step};
@@ -33,9 +33,6 @@ const READS_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long IAM may take to say what roles may do. Without it people are warned.
 const ROLES_WITHIN: Duration = Duration::from_secs(10);
-
-/// The step that stops customers' writes.
-const STOPS: &str = "stop-writes";
 
 /// The step: finds out since when the data are wrong.
 #[derive(Debug)]

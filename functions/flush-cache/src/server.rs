@@ -73,14 +73,13 @@ impl<'a> Servers<'a> {
 
     /// Every primary: those of a cluster, as it says itself, or the one server.
     pub(crate) async fn primaries(&self) -> Result<Vec<Endpoint>, StepError> {
-        let invalid = || {
+        let (host, port) = self.emptying.host_and_port().ok_or_else(|| {
             let text = format!("cache {}: {} has no host and port", self.cache, self.emptying.endpoint);
             StepError::new(ErrorKind::InvalidInput, text)
-        };
-        let (host, port) = self.emptying.endpoint.rsplit_once(':').ok_or_else(invalid)?;
+        })?;
         let seed = Endpoint {
             host: host.to_owned(),
-            port: port.parse().map_err(|_| invalid())?,
+            port,
             tls: self.emptying.tls,
         };
         let asked = self.at(&seed, |connection| primaries(connection, &seed)).await;

@@ -11,14 +11,12 @@ use serde_json::json;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::fence::{Fence, standing};
-use shared::record::{Missing, OPENS, Record, Resource, ServedFrom, Undo, tried};
+use shared::record::{Missing, OPENS, Record, Resource, STOPS, ServedFrom, Undo, tried};
 use shared::recovery::RecoveryRef;
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 
-/// The step whose changes are given back.
-const STOPS: &str = "stop-writes";
 /// How long looking and changing may take, together: with 200 functions, three calls for each.
 const LIMIT: Duration = Duration::from_secs(85);
 /// How long the word to the other Region may take.

@@ -95,10 +95,8 @@ pub static QUOTA: FaultKind = FaultKind {
         "the account can have no more clusters, or no more instances",
         "ends as rolled-back, and names the quota",
         |said| {
-            let what = said.text("what")?;
-            let found = QUOTAS.iter().find(|(name, _)| *name == what);
-            let (_, quota) = found.ok_or_else(|| format!("{what} is none of clusters, instances"))?;
-            Ok(Box::new(Exhausted(*quota)))
+            let (_, quota) = said.one_of("what", &QUOTAS)?;
+            Ok(Box::new(Exhausted(quota)))
         },
         |rng, _| Box::new(Exhausted(QUOTAS[rng.usize(..QUOTAS.len())].1)),
     )

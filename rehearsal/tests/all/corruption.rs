@@ -220,7 +220,7 @@ fn every_way_of_emptying_a_cache_keeps_what_is_gone_from_customers() {
         let mut plan = PLAN.clone();
         let emptying = plan.regions.primary.caches[0].empty.as_mut().unwrap();
         emptying.keys = keys;
-        let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
+        let rehearsal = rehearse(&plan, &quick(&DatabaseCorruption), 3, |_| {}).unwrap();
         assert_eq!((rehearsal.outcome, rehearsal.breaches), ("recovered", vec![]));
     }
 }
@@ -229,7 +229,7 @@ fn every_way_of_emptying_a_cache_keeps_what_is_gone_from_customers() {
 fn a_cache_that_people_empty_is_named_before_and_after() {
     let mut plan = PLAN.clone();
     plan.regions.primary.caches[0].empty = None;
-    let rehearsal = rehearse(&plan, &Script::new(&DatabaseCorruption), 3, |_| {}).unwrap();
+    let rehearsal = rehearse(&plan, &quick(&DatabaseCorruption), 3, |_| {}).unwrap();
     assert_eq!(rehearsal.breaches, []);
     assert_eq!(rehearsal.outcome, "partial");
     let reason = rehearsal.reason.unwrap_or_default();

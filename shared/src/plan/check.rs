@@ -204,8 +204,7 @@ fn site(plan: &Plan, name: &str, site: &Site, problems: &mut Problems) {
         let at = |field: &str| at(&format!("caches/{i}/empty/{field}"));
         emptied(plan, site, &at, emptying, problems);
     }
-    let is_emptied = site.caches.iter().any(|cache| cache.empty.is_some());
-    if is_emptied && site.network.is_none() {
+    if site.emptied_caches().next().is_some() && site.network.is_none() {
         let message = "a cache of this Region is emptied by a recovery, and is reached from inside its network only; give the subnets and \
                        security groups from which it is";
         problems.add(at("network"), message);
@@ -221,8 +220,7 @@ fn emptied(plan: &Plan, site: &Site, at: &dyn Fn(&str) -> String, emptying: &Emp
             problems.add(at("tls"), message);
         }
     }
-    let port = emptying.endpoint.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-    if !port.is_some_and(|port| port.is_ok_and(|port| port > 0)) {
+    if emptying.host_and_port().is_none() {
         problems.add(at("endpoint"), "has no port from 1 to 65535; Redis has 6379");
     }
 }

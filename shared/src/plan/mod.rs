@@ -182,6 +182,21 @@ pub struct Cache {
     pub empty: Option<Emptying>,
 }
 
+impl Site {
+    /// How caches are emptied, of those that a recovery empties.
+    pub fn emptied_caches(&self) -> impl Iterator<Item = &Emptying> {
+        self.caches.iter().filter_map(|cache| cache.empty.as_ref())
+    }
+}
+
+impl Emptying {
+    /// The host and the port of the endpoint; nothing, if it has none that can be.
+    pub fn host_and_port(&self) -> Option<(&str, u16)> {
+        let (host, port) = self.endpoint.rsplit_once(':')?;
+        Some((host, port.parse().ok().filter(|port| *port > 0)?))
+    }
+}
+
 /// Caches as a plan has them. One that an earlier version stored has the identifiers alone, and still opens recoveries.
 fn caches<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Cache>, D::Error> {
     #[derive(Deserialize)]

@@ -59,7 +59,7 @@ pub use observed::Sighting;
 pub use partition::Partition;
 pub use probed::Probed;
 pub use resource::{Missing, Resource, ResourceKind};
-pub use served::{OPENS, ServedFrom, Stopped, is_opened};
+pub use served::{OPENS, STOPS, ServedFrom, Stopped, is_opened};
 pub use table::Record;
 pub use timeline::{Announced, Message, StepEnd, StepRun, TimelineStep};
 pub use tried::tried;

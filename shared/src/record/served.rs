@@ -13,6 +13,8 @@ use crate::recovery::RecoveryRef;
 const SERVED: &str = "served";
 const STOPPED: &str = "stopped";
 
+/// The step that stops customers' writes.
+pub const STOPS: &str = "stop-writes";
 /// The step that lets customers into a restored database. Its note comes before it does, and from then on there is no way back.
 pub const OPENS: &str = "resume-writes";
 

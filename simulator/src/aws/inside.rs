@@ -13,7 +13,7 @@ use shared::dial::{Dial, Endpoint, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::elasticache::{Outcome, Session, can_change, parse};
+use super::elasticache::{Outcome, REDIS, Session, can_change, parse};
 use crate::cloud::{AwsCall, Cloud, Moment, Touched};
 
 /// The network inside the platform, as a function sees it.
@@ -61,9 +61,6 @@ impl Dial for Inside {
         })
     }
 }
-
-/// What the counts call it: Redis is no service of AWS, and IAM does not know its commands.
-const SERVICE: &str = "redis";
 
 struct Connection {
     inside: Inside,
@@ -121,7 +118,7 @@ impl Connection {
         let call = AwsCall {
             function: function.clone(),
             region: region.clone(),
-            service: SERVICE.to_owned(),
+            service: REDIS.to_owned(),
             operation: command.clone(),
         };
         let can_change = can_change(&command);
@@ -129,7 +126,7 @@ impl Connection {
             function: function.clone(),
             from_region: region.clone(),
             region: region.clone(),
-            service: SERVICE.to_owned(),
+            service: REDIS.to_owned(),
             operation: command.clone(),
             can_change,
             resources: Ok(BTreeSet::new()),

@@ -58,8 +58,10 @@ pub enum Protocol {
 /// A simulated service. The errors that are given here are those that most services have in common.
 pub trait Service: Send + Sync {
     /// The prefix of its endpoints, by which faults and counts name it too: `rds`, `monitoring`. Nothing, if its API is not
-    /// simulated.
-    fn endpoint(&self) -> Option<&'static str>;
+    /// simulated, as it is where this is left out.
+    fn endpoint(&self) -> Option<&'static str> {
+        None
+    }
 
     /// The Region of one of its endpoints; nothing, if the host is none of them.
     fn region_of<'a>(&self, host: &'a str) -> Option<&'a str> {
@@ -74,7 +76,10 @@ pub trait Service: Send + Sync {
     }
 
     /// The operation that a call asks for; nothing, if the service has none such.
-    fn operation<'a>(&self, call: &'a Call) -> Option<Cow<'a, str>>;
+    fn operation<'a>(&self, call: &'a Call) -> Option<Cow<'a, str>> {
+        let _ = call;
+        None
+    }
 
     /// Whether a call of this operation can change something.
     fn can_change(&self, call: &Call, operation: &str) -> bool {
@@ -84,7 +89,10 @@ pub trait Service: Send + Sync {
 
     /// What a call touches, as IAM names it: what its caller has to be allowed. Nothing, if the call names its resources in
     /// no way that the service knows; for what IAM has no resource, it is [`ANY`](super::resources::ANY).
-    fn touched(&self, environment: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>>;
+    fn touched(&self, environment: &Environment, call: &Call, operation: &str) -> Option<Vec<Resource>> {
+        let _ = (environment, call, operation);
+        None
+    }
 
     /// How many calls it answers in a time, of those that share this operation's quota. One that exceeds it gets
     /// [`Service::throttled`].
@@ -133,7 +141,11 @@ pub trait Service: Send + Sync {
 
     /// Does what a call asks for. `operation` is what [`Service::operation`] said, or
     /// [`UNKNOWN`](super::wire::UNKNOWN).
-    fn answer<'a>(&'a self, environment: &'a Arc<Environment>, call: &'a Call, operation: &'a str) -> Answer<'a>;
+    fn answer<'a>(&'a self, environment: &'a Arc<Environment>, call: &'a Call, operation: &'a str) -> Answer<'a> {
+        let _ = (environment, operation);
+        let message = format!("the simulator has no service {}", call.service);
+        Reply::json_error(501, "NotSimulated", &message).into()
+    }
 
     /// What a recovery could change and take back: two of these are equal if nothing has changed in between.
     fn snapshot(&self, environment: &Environment) -> Parts;

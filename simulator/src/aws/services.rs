@@ -1,11 +1,8 @@
 //! The services of an account, as the door finds them.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::resources::Resource;
-use super::service::{Answer, Parts, Service};
-use super::wire::{Call, Reply};
+use super::service::{Parts, Service};
 use crate::environment::Environment;
 
 /// The services of an account.
@@ -76,23 +73,6 @@ fn together(parts: impl Iterator<Item = Parts>) -> Parts {
 struct NotSimulated;
 
 impl Service for NotSimulated {
-    fn endpoint(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn operation<'a>(&self, _: &'a Call) -> Option<Cow<'a, str>> {
-        None
-    }
-
-    fn touched(&self, _: &Environment, _: &Call, _: &str) -> Option<Vec<Resource>> {
-        None
-    }
-
-    fn answer<'a>(&'a self, _: &'a Arc<Environment>, call: &'a Call, _: &'a str) -> Answer<'a> {
-        let message = format!("the simulator has no service {}", call.service);
-        Reply::json_error(501, "NotSimulated", &message).into()
-    }
-
     fn snapshot(&self, _: &Environment) -> Parts {
         Parts::new()
     }
@@ -102,6 +82,7 @@ impl Service for NotSimulated {
 mod tests {
     use super::*;
     use crate::aws::resources::{self, Resources};
+    use crate::aws::wire::Call;
     use crate::clock::Clock;
     use crate::cloud::Cloud;
     use crate::timings::Timings;

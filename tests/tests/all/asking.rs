@@ -442,7 +442,7 @@ fn a_switchover_that_aws_cancels_is_asked_about_at_once() {
         );
         let header = world.only_header().await;
         let after = question.published_at.duration_since(header.opened_at).as_secs();
-        assert!(after < 600, "{after} s, where the deadline is 15 minutes");
+        assert!(after < 300, "{after} s, where the deadline is 15 minutes");
     });
 }
 

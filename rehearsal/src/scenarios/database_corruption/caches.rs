@@ -8,8 +8,7 @@ use crate::world::World;
 
 /// The first cache of the primary Region that the plan says how to empty.
 fn cache<'a>(world: &'a World<'_>) -> Option<&'a Emptying> {
-    let mut caches = world.plan.regions.primary.caches.iter();
-    caches.find_map(|cache| cache.empty.as_ref())
+    world.plan.regions.primary.emptied_caches().next()
 }
 
 /// Something is wrong with it from the beginning; counts how often somebody had to do with that.
@@ -44,9 +43,7 @@ pub(super) static REFUSES: FaultKind = FaultKind {
         "the first cache has another password, has the commands renamed, or is a replica",
         "ends as refused before anything is changed, and names the cache",
         |said| {
-            let what = said.text("refusal")?;
-            let found = REFUSALS.into_iter().find(|(name, _)| *name == what);
-            let (name, trouble) = found.ok_or_else(|| format!("{what} is none of command, password, replica"))?;
+            let (name, trouble) = said.one_of("refusal", &REFUSALS)?;
             Ok(Box::new(Refuses(name, trouble)))
         },
         |rng, _| {

@@ -284,8 +284,7 @@ fn nothing_gone_is_shown(happened: &Happened<'_>) -> Vec<Seen> {
 fn other_keys_stay(happened: &Happened<'_>) -> Vec<Seen> {
     let cloud = happened.simulation.cloud();
     let sites = [&happened.plan.regions.primary, &happened.plan.regions.standby];
-    let caches = sites.into_iter().flat_map(|site| &site.caches);
-    let emptied = caches.filter_map(|cache| cache.empty.as_ref());
+    let emptied = sites.into_iter().flat_map(|site| site.emptied_caches());
     let by_prefix = emptied.filter(
         |emptying| matches!(&emptying.keys, CacheKeys::Prefix(prefix) if !SESSION.starts_with(prefix.as_str())),
     );

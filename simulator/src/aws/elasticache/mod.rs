@@ -4,21 +4,21 @@
 
 mod redis;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use serde_json::json;
 
 use self::redis::Redis;
-use super::resources::Resource;
-use super::service::{Answer, Parts, Service, parts};
-use super::wire::{Call, Reply};
+use super::service::{Parts, Service, parts};
 use crate::environment::Environment;
 use crate::lock::lock;
 
 pub use self::redis::Trouble;
 pub(super) use self::redis::{Outcome, Session, can_change, parse};
+
+/// What the counts call its servers: Redis is no service of AWS, and IAM does not know its commands.
+pub const REDIS: &str = "redis";
 
 /// Caches, by host and port.
 #[derive(Default)]
@@ -88,23 +88,6 @@ impl ElastiCache {
 }
 
 impl Service for ElastiCache {
-    fn endpoint(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn operation<'a>(&self, _: &'a Call) -> Option<Cow<'a, str>> {
-        None
-    }
-
-    fn touched(&self, _: &Environment, _: &Call, _: &str) -> Option<Vec<Resource>> {
-        None
-    }
-
-    fn answer<'a>(&'a self, _: &'a Arc<Environment>, _: &'a Call, operation: &'a str) -> Answer<'a> {
-        let message = format!("the simulated ElastiCache has no {operation}");
-        Reply::json_error(501, "NotSimulated", &message).into()
-    }
-
     /// What is removed from a cache is never put back.
     fn snapshot(&self, _: &Environment) -> Parts {
         Parts::new()

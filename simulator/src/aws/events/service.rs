@@ -1,36 +1,15 @@
 //! EventBridge and its Scheduler as a service. Their APIs are not simulated: nothing calls them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::json;
 
 use super::state::Events;
-use crate::aws::resources::Resource;
-use crate::aws::service::{Answer, Parts, Service, parts};
-use crate::aws::wire::{Call, Reply};
+use crate::aws::service::{Parts, Service, parts};
 use crate::environment::Environment;
 use crate::lock::lock;
 
 impl Service for Events {
-    fn endpoint(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn operation<'a>(&self, _: &'a Call) -> Option<Cow<'a, str>> {
-        None
-    }
-
-    fn touched(&self, _: &Environment, _: &Call, _: &str) -> Option<Vec<Resource>> {
-        None
-    }
-
-    fn answer<'a>(&'a self, _: &'a Arc<Environment>, _: &'a Call, operation: &'a str) -> Answer<'a> {
-        let message = format!("the simulated EventBridge has no {operation}");
-        Reply::json_error(501, "NotSimulated", &message).into()
-    }
-
     /// The patterns and targets of rules, and the schedules, by Region and name.
     fn snapshot(&self, _: &Environment) -> Parts {
         let rules = lock(&self.rules);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
 
@@ -45,13 +46,28 @@ pub(super) struct Version {
     pub is_held: bool,
 }
 
-/// What a deletion without a version did.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Deleted {
-    /// The object is gone, or there was none.
-    Object,
-    /// It has this delete marker.
-    Marked { id: String },
+impl Content {
+    pub fn new(body: Bytes, headers: Vec<(String, String)>) -> Self {
+        let etag = etag(&body);
+        Self { body, etag, headers }
+    }
+}
+
+impl Versioning {
+    /// As `GetBucketVersioning` tells it; nothing, if it was never enabled.
+    pub fn status(self) -> Option<&'static str> {
+        match self {
+            Self::Unversioned => None,
+            Self::Enabled => Some("Enabled"),
+            Self::Suspended => Some("Suspended"),
+        }
+    }
+}
+
+/// AWS promises only that an entity tag changes with the content.
+fn etag(body: &[u8]) -> String {
+    let hash = format!("{:x}", Sha256::digest(body));
+    format!("\"{}\"", &hash[..32])
 }
 
 #[derive(Default)]
@@ -109,13 +125,13 @@ impl Bucket {
         self.add(key, Some(content), now, new_id)
     }
 
-    pub fn delete(&mut self, key: &str, now: Timestamp, new_id: impl FnOnce() -> String) -> Deleted {
+    /// Deletes an object; gives the ID of the delete marker that it has now, where versions are kept.
+    pub fn delete(&mut self, key: &str, now: Timestamp, new_id: impl FnOnce() -> String) -> Option<String> {
         if self.versioning == Versioning::Unversioned {
             self.keys.remove(key);
-            return Deleted::Object;
+            return None;
         }
-        let id = self.add(key, None, now, new_id);
-        Deleted::Marked { id }
+        Some(self.add(key, None, now, new_id))
     }
 
     /// Deletes a version for good; says whether it was a delete marker. One that is not there is deleted already.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
-use super::bucket::{Bucket, Content, Deleted, Versioning};
+use super::bucket::{Bucket, Content, Versioning};
 use super::listing::{self, Asked, Entry, PAGE_LIMIT};
 use super::refusal::Refusal;
 use super::state::{S3, check_id, content, find, new_id};
@@ -256,22 +256,29 @@ fn get(bucket: &Bucket, key: &str, id: Option<&str>) -> Result<Reply, Refusal> {
     })
 }
 
+/// Deletes an object, or a version of it for good; gives the ID of the delete marker that was made or deleted, if one was.
+fn remove(
+    bucket: &mut Bucket,
+    environment: &Environment,
+    key: &str,
+    id: Option<&str>,
+) -> Result<Option<String>, Refusal> {
+    match id {
+        None => Ok(bucket.delete(key, environment.now(), || new_id(environment))),
+        Some(id) => Ok(bucket.delete_version(key, id)?.then(|| id.to_owned())),
+    }
+}
+
 fn delete(bucket: &mut Bucket, environment: &Environment, key: &str, id: Option<&str>) -> Result<Reply, Refusal> {
-    let reply = xml(204, "");
-    let Some(id) = id else {
-        let deleted = bucket.delete(key, environment.now(), || new_id(environment));
-        return Ok(match deleted {
-            Deleted::Object => reply,
-            Deleted::Marked { id } => reply.with("x-amz-delete-marker", "true").with("x-amz-version-id", id),
-        });
-    };
-    check_id(id)?;
-    let was_marker = bucket.delete_version(key, id)?;
-    let reply = reply.with("x-amz-version-id", id);
-    Ok(if was_marker {
-        reply.with("x-amz-delete-marker", "true")
-    } else {
-        reply
+    id.map_or(Ok(()), check_id)?;
+    let marker = remove(bucket, environment, key, id)?;
+    let mut reply = xml(204, "");
+    if marker.is_some() {
+        reply = reply.with("x-amz-delete-marker", "true");
+    }
+    Ok(match id.map(str::to_owned).or(marker) {
+        Some(id) => reply.with("x-amz-version-id", id),
+        None => reply,
     })
 }
 
@@ -302,15 +309,10 @@ fn delete_all(bucket: &mut Bucket, environment: &Environment, body: &Bytes) -> R
         if let Some(id) = id {
             told += &element("VersionId", id);
         }
-        let deleted = match id {
-            None => Ok(match bucket.delete(key, environment.now(), || new_id(environment)) {
-                Deleted::Object => None,
-                Deleted::Marked { id } => Some(id),
-            }),
-            Some(id) => check_id(id)
-                .map_err(|_| Refusal::no_such_version())
-                .and_then(|()| bucket.delete_version(key, id))
-                .map(|was_marker| was_marker.then(|| id.to_owned())),
+        let is_no_id = id.is_some_and(|id| check_id(id).is_err());
+        let deleted = match is_no_id {
+            true => Err(Refusal::no_such_version()),
+            false => remove(bucket, environment, key, id),
         };
         match deleted {
             Ok(_) if is_quiet => {}

@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::bucket::{self, Bucket, Content, Version, Versioning};
 use super::listing::{self, Asked};
@@ -194,24 +193,6 @@ impl S3 {
     }
 }
 
-impl Content {
-    pub(super) fn new(body: Bytes, headers: Vec<(String, String)>) -> Self {
-        let etag = etag(&body);
-        Self { body, etag, headers }
-    }
-}
-
-impl Versioning {
-    /// As `GetBucketVersioning` tells it; nothing, if it was never enabled.
-    pub(super) fn status(self) -> Option<&'static str> {
-        match self {
-            Self::Unversioned => None,
-            Self::Enabled => Some("Enabled"),
-            Self::Suspended => Some("Suspended"),
-        }
-    }
-}
-
 /// A bucket that is asked for in `region`.
 pub(super) fn find<'b>(
     buckets: &'b mut BTreeMap<String, Bucket>,
@@ -280,10 +261,4 @@ pub(super) fn check_id(id: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(400, "InvalidArgument", "Invalid version id specified"))
-}
-
-/// AWS promises only that an entity tag changes with the content.
-fn etag(body: &[u8]) -> String {
-    let hash = format!("{:x}", Sha256::digest(body));
-    format!("\"{}\"", &hash[..32])
 }
