@@ -38,6 +38,8 @@ pub mod restore;
 pub mod resume;
 pub mod scenario;
 pub mod scenario_run;
+#[cfg(feature = "secrets")]
+pub mod secret;
 pub mod slices;
 #[cfg(feature = "rds")]
 pub mod snapshot;

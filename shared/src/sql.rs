@@ -277,6 +277,13 @@ pub struct Refusal {
     pub error: StepError,
 }
 
+impl Refusal {
+    /// Whether the database did not take the secret's password. Source: PostgreSQL, SQLSTATE 28P01.
+    pub fn is_of_the_password(&self) -> bool {
+        self.error.message.contains("28P01") || self.error.message.contains("password authentication failed")
+    }
+}
+
 /// What a statement found.
 #[derive(Debug)]
 pub enum Found {

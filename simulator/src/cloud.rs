@@ -98,16 +98,16 @@ services! {
     iam: Iam = Iam::default(),
     /// Lambda functions of the platform and their event sources.
     lambda: Lambda = Lambda::default(),
+    /// Secrets.
+    secretsmanager: SecretsManager = SecretsManager::default(),
     /// RDS clusters and their databases.
     rds: Rds = Rds::new(&cloudwatch),
     /// The way to the databases by SQL.
-    data_api: DataApi = DataApi::new(&rds),
+    data_api: DataApi = DataApi::new(&rds, &secretsmanager),
     /// S3 buckets.
     s3: S3 = S3::default(),
     /// Route 53 records and health checks.
     route53: Route53 = Route53::new(&s3),
-    /// Secrets.
-    secretsmanager: SecretsManager = SecretsManager::default(),
     /// SNS topics.
     sns: Sns = Sns::default(),
     /// Step Functions executions.

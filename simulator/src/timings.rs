@@ -96,6 +96,7 @@ timings!(
     snapshot_creation,
     first_backup,
     instance_creation,
+    password_reset,
     deletion,
     data_api_ready,
     health_check_interval,

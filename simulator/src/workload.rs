@@ -11,8 +11,9 @@ use shared::record::committed_heartbeat;
 
 use crate::aws::apigateway::{ALL_METHODS, MethodSettings};
 use crate::aws::lambda::{Alias, Function};
-use crate::aws::rds::NewCluster;
+use crate::aws::rds::{Access, NewCluster, Statement};
 use crate::aws::route53::{FailoverRecord, HealthCheck, PlainRecord, Resolver};
+use crate::aws::secretsmanager::Login;
 use crate::cloud::Cloud;
 use crate::database::Value;
 use crate::lock::lock;
@@ -40,6 +41,10 @@ const CACHED_EACH: i64 = 10;
 const SHOWN_AFTER: usize = 3;
 /// The password of the caches.
 const CACHE_PASSWORD: &str = "simulated-password";
+/// The master user of the database, whom the platform's functions sign in as.
+const DATABASE_USER: &str = "platform";
+/// The password that it is deployed with.
+pub const FIRST_PASSWORD: &str = "simulated-first";
 /// A key in each cache that is none of the database's.
 pub const SESSION: &str = "session:1";
 /// Observations in a row after which the switch object's health check changes its status. Route 53's default is 3.
@@ -159,7 +164,7 @@ impl Platform {
             arn: plan.cluster_arn(site),
             id: site.cluster.clone(),
             region: site.region.clone(),
-            secret_arn: site.database_secret.clone(),
+            master: database_login(FIRST_PASSWORD),
         });
         cloud
             .rds
@@ -171,6 +176,9 @@ impl Platform {
                 .await?;
             cloud.sns.create_topic(&plan.topic_arn(site));
             cloud.s3.create_journal_bucket(&site.region, &site.reports.0);
+            cloud
+                .secretsmanager
+                .put(cloud, &site.database_secret, &database_login(FIRST_PASSWORD).secret());
             deploy_entrances(cloud, plan, site, index == 0);
             deploy_caches(cloud, site);
             for function in &plan.functions {
@@ -425,22 +433,32 @@ impl Platform {
     /// A write by the function of `region` that answers customers, to the cluster that its environment names.
     /// Gives the number that the statement returns, if it returns one.
     fn write(&self, cloud: &Cloud, region: &str, sql: &str, now: i64) -> Result<Option<i64>, Unserved> {
-        let cluster = cloud
+        let (cluster, secret) = cloud
             .lambda
             .look_at(region, &self.function, |function| match function.reserved_concurrency {
                 Some(0) => Err(Unserved::FunctionOff),
                 _ => function
                     .environment_of_customers()
-                    .and_then(|environment| environment.get(plan::CLUSTER_VARIABLE))
-                    .filter(|cluster| cloud.iam.may(&function.role, cluster))
-                    .cloned()
+                    .and_then(|environment| {
+                        environment
+                            .get(plan::CLUSTER_VARIABLE)
+                            .zip(environment.get(plan::SECRET_VARIABLE))
+                    })
+                    .filter(|(cluster, _)| cloud.iam.may(&function.role, cluster))
+                    .map(|(cluster, secret)| (cluster.clone(), secret.clone()))
                     .ok_or(Unserved::Database),
             })
             .ok_or(Unserved::FunctionOff)??;
+        let login = cloud.secretsmanager.login(&secret).map_err(|_| Unserved::Database)?;
         let parameters = BTreeMap::from([("now".to_owned(), Value::Integer(now))]);
+        let statement = Statement {
+            sql,
+            parameters: &parameters,
+            access: Access::Write,
+        };
         cloud
             .rds
-            .execute(cloud, region, &cluster, sql, &parameters)
+            .execute_as(cloud, region, &cluster, &login, &statement)
             .map(|rows| match rows.rows.first().and_then(|row| row.first()) {
                 Some(Value::Integer(number)) => Some(*number),
                 _ => None,
@@ -598,6 +616,14 @@ impl Site {
     }
 }
 
+/// How the platform's functions sign in to its database, with this password.
+pub fn database_login(password: &str) -> Login {
+    Login {
+        user: DATABASE_USER.to_owned(),
+        password: password.to_owned(),
+    }
+}
+
 /// Makes the caches of a Region, each with something in it that is none of the database's.
 fn deploy_caches(cloud: &Cloud, site: &plan::Site) {
     for emptying in site.emptied_caches() {
@@ -605,7 +631,7 @@ fn deploy_caches(cloud: &Cloud, site: &plan::Site) {
         cloud.elasticache.create(&site.region, &emptying.endpoint, password);
         cloud.elasticache.set(&emptying.endpoint, SESSION, "signed in");
         if let Some(secret) = &emptying.secret {
-            cloud.secretsmanager.put(secret, CACHE_PASSWORD);
+            cloud.secretsmanager.put(cloud, secret, CACHE_PASSWORD);
         }
     }
 }

@@ -96,7 +96,7 @@ fn it_is_of_the_cluster_that_takes_writes_wherever_that_is() {
             arn: "arn:aws:rds:eu-west-1:123456789012:cluster:other".into(),
             id: "other".into(),
             region: "eu-west-1".into(),
-            secret_arn: "arn:s".into(),
+            master: simulator::workload::database_login("of-no-use"),
         };
         let aws_of_rds = aws_sdk_rds::Client::new(&aws.config_in("us-east-1"));
         let switch = aws_of_rds

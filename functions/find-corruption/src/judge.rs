@@ -18,6 +18,7 @@ use shared::summary::{Summarise, Summary};
 
 use crate::history::History;
 use crate::input::Input;
+use crate::login::{Login, Password};
 use crate::roles::{Access, Roles};
 
 /// How far ahead of this clock a moment may be that somebody asks for: clocks differ.
@@ -39,6 +40,8 @@ pub(crate) struct Evidence {
     pub(crate) functions: Vec<Result<Seen, StepError>>,
     /// What the roles of these may do with the cluster that is to be restored.
     pub(crate) roles: Roles,
+    /// How the platform signs in to the database.
+    pub(crate) login: Result<Login, StepError>,
     /// The restored cluster that customers use in place of the plan's, if they do.
     pub(crate) served_from: Option<ServedFrom>,
     /// What the platform has erased or revoked since that moment.
@@ -159,6 +162,10 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         warnings.push(Warning::new(other("nothing-wrong-found"), text));
     }
     warnings.extend(role_warnings(evidence));
+    if let Err(error) = &evidence.login {
+        let text = "whether the platform's password was changed since that moment could not be read: the restored database may not take it";
+        warnings.push(Warning::new(other("password-unread"), text).because(error));
+    }
     warnings.extend(input.caches.warnings.iter().cloned());
     let blockers = match evidence.is_opened {
         true => Vec::new(),
@@ -283,6 +290,9 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
         )),
         Some(_) => {}
     }
+    if let Password::Lost(why) = password(evidence, restore_to) {
+        blockers.push(why);
+    }
     blockers
 }
 
@@ -320,6 +330,15 @@ fn role_warnings(evidence: &Evidence) -> Vec<Warning> {
         ),
     });
     each.collect()
+}
+
+/// What will be with the platform's password in a database with the data of then.
+fn password(evidence: &Evidence, to: Option<Timestamp>) -> Password {
+    let master = evidence.cluster.master_username().unwrap_or_default();
+    match (&evidence.login, to) {
+        (Ok(login), Some(to)) => login.as_of(to, master),
+        _ => Password::Fits,
+    }
 }
 
 /// What of the ledger could not be done again in a restored database.
@@ -397,6 +416,11 @@ fn ask(
     if evidence.checked.is_empty() {
         shown.push("the plan has no checks: only you can tell whether the restored data are right".to_owned());
     }
+    if let Password::IsSet(changed_at) = password(evidence, restore_to) {
+        shown.push(format!(
+            "the platform's password was changed at {changed_at}, after that moment; the restored cluster gets the new one"
+        ));
+    }
     shown.extend(input.caches.shown.iter().cloned());
     shown.extend(warnings.iter().map(ToString::to_string));
     let is_within = |loss: f64| {
@@ -431,6 +455,7 @@ mod tests {
     use serde_json::json;
     use shared::error::ErrorKind;
     use shared::global_database::Member;
+    use shared::secret::DatabaseUser;
 
     use super::*;
 
@@ -488,11 +513,44 @@ mod tests {
             checked: Vec::new(),
             functions: Vec::new(),
             roles: Roles::new(),
+            login: Ok(changed_at(NOW - 90_000)),
             served_from: None,
             ledger: Vec::new(),
             is_opened: false,
             given_back_at: None,
         }
+    }
+
+    fn changed_at(second: i64) -> Login {
+        Login {
+            user: DatabaseUser {
+                name: "platform".to_owned(),
+                password: "hunter22".to_owned(),
+            },
+            changed_at: Some(at(second)),
+        }
+    }
+
+    #[test]
+    fn a_password_of_later_is_told_and_refused_where_nothing_can_set_it() {
+        let with = |master: &str, login| {
+            let mut evidence = evidence(None);
+            evidence.cluster.master_username = Some(master.to_owned());
+            evidence.login = login;
+            assess(&input(Some(NOW - 300)), &evidence, None)
+        };
+        let says = |found: &Output, what: &str| found.ask.shown.iter().any(|line| line.contains(what));
+        let is_set = with("platform", Ok(changed_at(NOW - 100)));
+        assert!(
+            is_set.blockers.is_empty() && says(&is_set, "gets the new one"),
+            "{is_set:?}"
+        );
+        let lost = with("another", Ok(changed_at(NOW - 100)));
+        assert!(lost.blockers.join(" ").contains("would let no function in"), "{lost:?}");
+        let fits = with("another", Ok(changed_at(NOW - 400)));
+        assert!(fits.blockers.is_empty() && !says(&fits, "password"), "{fits:?}");
+        let unread = with("platform", Err(StepError::new(ErrorKind::Unavailable, "no answer")));
+        assert!(unread.blockers.is_empty() && unread.ask.needs_reason && says(&unread, "may not take it"));
     }
 
     fn entry(kind: &str) -> LedgerEntry {

@@ -7,6 +7,7 @@
 mod history;
 mod input;
 mod judge;
+mod login;
 mod roles;
 
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ pub use input::Input;
 pub use judge::Output;
 
 use judge::{Decision, Evidence};
+use login::Login;
 use roles::Roles;
 
 /// How long reading the metrics, and asking the damaged database, may take at most. Both are evidence, and people can do without.
@@ -42,6 +44,7 @@ pub struct FindCorruption {
     rds: aws_sdk_rds::Client,
     data: aws_sdk_rdsdata::Client,
     iam: aws_sdk_iam::Client,
+    secrets: aws_sdk_secretsmanager::Client,
     record: Record,
 }
 
@@ -60,6 +63,7 @@ impl Step for FindCorruption {
             rds: aws_sdk_rds::Client::new(aws.config()),
             data: aws_sdk_rdsdata::Client::new(&aws.config_without_retries(READS_WITHIN)),
             iam: aws_sdk_iam::Client::new(aws.config()),
+            secrets: aws_sdk_secretsmanager::Client::new(aws.config()),
             record: Record::new(aws),
         }
     }
@@ -67,13 +71,14 @@ impl Step for FindCorruption {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let now = self.aws.now();
         let damaged = Reached::of(&input.here, &input.database);
-        let (global, cluster, history, checked, (functions, roles), served_from, notes, before) = tokio::join!(
+        let (global, cluster, history, checked, (functions, roles), login, served_from, notes, before) = tokio::join!(
             biased;
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region),
             describe_cluster(&self.rds, &input.here),
             self.history(&input, now),
             damaged.check_all(&self.data, &input.checks, READS_WITHIN),
             self.look_at_functions(&input),
+            Login::read(&self.secrets, &input.here.secret_arn),
             self.record.served_from(&input.recovery.workload),
             self.record.undo_notes(&input.recovery.id),
             self.record.decision::<Decision>(&input.recovery),
@@ -92,6 +97,7 @@ impl Step for FindCorruption {
             checked,
             functions,
             roles,
+            login,
             served_from: served_from?,
             is_opened: is_opened(&notes),
             given_back_at: given_back_at(&notes),

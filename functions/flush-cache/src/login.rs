@@ -6,6 +6,7 @@ use aws_sdk_secretsmanager::Client;
 use redis::{ProtocolVersion, RedisConnectionInfo};
 use serde::Deserialize;
 use shared::error::{ErrorKind, StepError};
+use shared::secret::Secret;
 
 /// Who connects.
 #[derive(Default)]
@@ -34,14 +35,8 @@ impl Login {
         let Some(arn) = secret else {
             return Ok(Self::default());
         };
-        let value = client
-            .get_secret_value()
-            .secret_id(arn)
-            .send()
-            .await
-            .map_err(|error| StepError::aws("secretsmanager:GetSecretValue", arn, error))?;
-        let text = value.secret_string().unwrap_or_default();
-        Self::of(text).ok_or_else(|| {
+        let secret = Secret::read(client, arn).await?;
+        Self::of(secret.text()).ok_or_else(|| {
             let text =
                 format!("secret {arn} has no password: store the password alone, or JSON with password and username");
             StepError::new(ErrorKind::InvalidInput, text)

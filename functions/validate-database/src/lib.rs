@@ -19,7 +19,7 @@ use shared::plan::{self, DatabaseCheck, Objective};
 use shared::record::{Record, Sighting, Warning, WarningCode};
 use shared::recovery::RecoveryRef;
 use shared::slices::{ApprovalSlice, DatabaseSlice, SiteSlice};
-use shared::sql::{self, Checked, Found, Reached, number, text, unless_waking};
+use shared::sql::{self, Checked, Found, Reached, Refusal, number, text, unless_waking};
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
 
@@ -59,6 +59,8 @@ pub struct Output {
     pub ready: bool,
     /// What is missing where it does not.
     pub waiting_for: Option<String>,
+    /// Whether that is the password of the secret: the database has the one of that moment.
+    pub password_refused: bool,
     /// What each of the plan's checks found.
     pub checks: Vec<Checked>,
     /// Why customers must not come; nothing where they may.
@@ -119,7 +121,7 @@ impl Step for ValidateDatabase {
         self.record.still_ours(&input.recovery).await?;
         let restored = Reached::of(&input.here, &input.database).in_cluster(&input.cluster_arn);
         if let Some(missing) = self.missing(&input, restored).await.map_err(perhaps_too_late)? {
-            return Ok(not_ready(missing));
+            return Ok(missing);
         }
         let (checks, surviving, committed) = tokio::join!(
             biased;
@@ -157,6 +159,7 @@ impl Step for ValidateDatabase {
         Ok(Output {
             ready: true,
             waiting_for: None,
+            password_refused: false,
             ask: Some(ask(&input, &checks, lost, &warnings)),
             checks,
             blockers,
@@ -169,18 +172,25 @@ impl Step for ValidateDatabase {
 
 impl ValidateDatabase {
     /// What keeps the restored database from taking reads and writes through the Data API, if anything.
-    async fn missing(&self, input: &Input, restored: Reached<'_>) -> Result<Option<String>, StepError> {
+    async fn missing(&self, input: &Input, restored: Reached<'_>) -> Result<Option<Output>, StepError> {
         let in_recovery = "SELECT CAST(pg_is_in_recovery() AS text)";
-        match unless_waking(restored.first_field(&self.data, in_recovery, vec![]).await)? {
-            Found::Missing(missing) => return Ok(Some(missing)),
+        let asked = restored.first_field(&self.data, in_recovery, vec![]).await;
+        if asked.as_ref().is_err_and(Refusal::is_of_the_password) {
+            return Ok(Some(password_refused(input.restore_to)));
+        }
+        match unless_waking(asked)? {
+            Found::Missing(missing) => return Ok(Some(not_ready(missing))),
             Found::Field(Some(Field::StringValue(text))) if text == "false" => {}
-            Found::Field(_) => return Ok(Some("the restored database is still in recovery".to_owned())),
+            Found::Field(_) => {
+                let missing = "the restored database is still in recovery";
+                return Ok(Some(not_ready(missing.to_owned())));
+            }
         }
         let now = self.aws.now().as_millisecond();
         let row = vec![text("recovery", &input.recovery.id), number("now", now)];
         let write = canary::write(&input.database.schema);
         match unless_waking(restored.first_field(&self.data, &write, row).await)? {
-            Found::Missing(missing) => Ok(Some(missing)),
+            Found::Missing(missing) => Ok(Some(not_ready(missing))),
             Found::Field(_) => Ok(None),
         }
     }
@@ -235,12 +245,21 @@ fn not_ready(missing: String) -> Output {
     Output {
         ready: false,
         waiting_for: Some(missing),
+        password_refused: false,
         checks: Vec::new(),
         blockers: Vec::new(),
         ask: None,
         last_surviving_at: None,
         last_committed_at: None,
         warnings: Vec::new(),
+    }
+}
+
+fn password_refused(restore_to: Timestamp) -> Output {
+    let missing = format!("the restored database does not take the secret's password: it has the one of {restore_to}");
+    Output {
+        password_refused: true,
+        ..not_ready(missing)
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use shared::plan;
 use simulator::aws::rds::NewCluster;
+use simulator::workload::{FIRST_PASSWORD, database_login};
 
 use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied, calls, in_one_word};
 use crate::world::World;
@@ -277,7 +278,7 @@ impl Effect for ThirdWriter {
             arn: format!("arn:aws:rds:{THIRD_REGION}:{}:cluster:third", world.plan.account),
             id: "third".to_owned(),
             region: THIRD_REGION.to_owned(),
-            secret_arn: "of-no-use-here".to_owned(),
+            master: database_login(FIRST_PASSWORD),
         };
         let moved = cloud.rds.move_to_a_third_cluster(cloud, global, &third);
         moved.ok().map(applied)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simulator::aws::rds::{Quota, RestoreFate};
+use simulator::workload::database_login;
 
 use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied, calls};
 use crate::world::World;
@@ -186,6 +187,71 @@ impl Effect for NarrowRole {
         if let Some(role) = last_role(world) {
             world.cloud().iam.limit(&role, &[]);
         }
+    }
+}
+
+/// The master user's password is changed after the moment to go back to.
+pub static WRONG_PASSWORD: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHOSE_PASSWORD],
+    ..FaultKind::plain::<WrongPassword>(
+        Area::Database,
+        "wrong-password",
+        "the password of the database's master user is changed right after the data are spoilt",
+        "ends as recovered: RDS sets the new password in the restored database",
+    )
+};
+
+/// The password of somebody else is changed.
+pub static UNSETTABLE_PASSWORD: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[WHOSE_PASSWORD],
+    ..FaultKind::plain::<UnsettablePassword>(
+        Area::Database,
+        "unsettable-password",
+        "the same, of a user who is not the master user: nothing can set it in a restored database",
+        "ends as refused before anything is changed, and names the user",
+    )
+};
+
+/// What those say that decide whose password is another one in the restored database.
+const WHOSE_PASSWORD: &str = "whose password is changed";
+
+#[derive(Default)]
+struct WrongPassword;
+
+impl Effect for WrongPassword {
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        change_password(world);
+        Some(calls(|call| call.operation == "RestoreDBClusterToPointInTime"))
+    }
+}
+
+#[derive(Default)]
+struct UnsettablePassword;
+
+impl Effect for UnsettablePassword {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        let cluster = world.plan.cluster_arn(&world.plan.regions.primary);
+        world.cloud().rds.set_master(&cluster, "administrator");
+        None
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        change_password(world);
+        Some(calls(|call| call.operation == "GetSecretValue"))
+    }
+}
+
+/// Somebody changes the password that the platform signs in with, in the database and in the secrets of both Regions.
+fn change_password(world: &World<'_>) {
+    let (cloud, regions) = (world.cloud(), &world.plan.regions);
+    let login = database_login("simulated-second");
+    cloud
+        .rds
+        .set_password(cloud, &world.plan.cluster_arn(&regions.primary), &login);
+    for site in [&regions.primary, &regions.standby] {
+        cloud.secretsmanager.put(cloud, &site.database_secret, &login.secret());
     }
 }
 

@@ -40,7 +40,7 @@ const BAD_MINUTES: u32 = 2;
 /// The metric by which the platform says whether its data are right: 1, or 0.
 const METRIC: &str = "IntegrityCheck";
 
-static FAULTS: [&FaultKind; 12] = [
+static FAULTS: [&FaultKind; 14] = [
     &restore::STUCK,
     &restore::FAILED,
     &restore::REFUSED,
@@ -48,6 +48,8 @@ static FAULTS: [&FaultKind; 12] = [
     &restore::ENCRYPTED_VARIABLES,
     &restore::NARROW_ROLE,
     &restore::CONCURRENT_DEPLOY,
+    &restore::WRONG_PASSWORD,
+    &restore::UNSETTABLE_PASSWORD,
     &faults::VALIDATION_FAILS,
     &faults::LATE_DETECTION,
     &caches::REFUSES,

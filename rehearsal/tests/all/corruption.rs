@@ -240,6 +240,17 @@ fn a_cache_that_people_empty_is_named_before_and_after() {
 }
 
 #[test]
+fn a_password_of_later_is_set_or_refused_before_anything_is_stopped() {
+    let set = played(&["wrong-password"], false, 4);
+    ends_as(&set, "recovered", "");
+    assert!(set.iter().all(|rehearsal| calls(rehearsal, "ModifyDBCluster") == 1));
+    let refused = played(&["unsettable-password"], false, 4);
+    ends_as(&refused, "refused", "the password of user platform was changed");
+    let stopped = |rehearsal: &Rehearsal| calls(rehearsal, "PutFunctionConcurrency");
+    assert!(refused.iter().all(|rehearsal| stopped(rehearsal) == 0));
+}
+
+#[test]
 fn a_deploy_in_between_is_kept() {
     ends_as(&played(&["concurrent-deploy"], false, 6), "recovered", "");
 }

@@ -93,7 +93,9 @@ impl Story for DatabaseCorruption {
             "restore-cluster" => "makes a second cluster with the data of that moment".to_owned(),
             "check-cluster" => "looks whether the restored cluster and its instances work".to_owned(),
             "create-instance" => "creates the instances of the restored cluster".to_owned(),
-            "finish-cluster" => "turns on the Data API of the restored cluster".to_owned(),
+            "finish-cluster" => {
+                "turns on the Data API of the restored cluster, and sets a password that was changed since".to_owned()
+            },
             "validate-database" => "checks the restored data while no customer can reach them".to_owned(),
             "prepare-database" => "keeps the restored database from doing again what was done since".to_owned(),
             "repoint-function" => "points the functions to the restored cluster".to_owned(),

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::resources::Resource;
@@ -15,22 +17,87 @@ use crate::lock::lock;
 /// Secrets, by ARN.
 #[derive(Default)]
 pub struct SecretsManager {
-    secrets: Mutex<BTreeMap<String, String>>,
+    secrets: Mutex<BTreeMap<String, Current>>,
+}
+
+/// The current version of a secret.
+#[derive(Clone)]
+struct Current {
+    value: String,
+    created_at: Timestamp,
+    number: u32,
+    login: Option<Login>,
+}
+
+/// A user with a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl Login {
+    /// The secret of this user, as Secrets Manager keeps it.
+    pub fn secret(&self) -> String {
+        json!({ "username": self.user, "password": self.password }).to_string()
+    }
+}
+
+/// A secret of a database's user. Source: Secrets Manager User Guide, "JSON structure of secrets".
+#[derive(Deserialize)]
+struct OfDatabase {
+    username: String,
+    password: String,
 }
 
 impl SecretsManager {
     /// Keeps a secret, in place of what it was before.
-    pub fn put(&self, arn: &str, value: &str) {
-        lock(&self.secrets).insert(arn.to_owned(), value.to_owned());
+    pub fn put(&self, environment: &Environment, arn: &str, value: &str) {
+        let of_database: Option<OfDatabase> = serde_json::from_str(value).ok();
+        let mut secrets = lock(&self.secrets);
+        let number = secrets.get(arn).map_or(1, |before| before.number + 1);
+        let current = Current {
+            value: value.to_owned(),
+            created_at: environment.now(),
+            number,
+            login: of_database.map(|OfDatabase { username, password }| Login {
+                user: username,
+                password,
+            }),
+        };
+        secrets.insert(arn.to_owned(), current);
+    }
+
+    /// Who signs in with a secret. Errors: the Data API's code for one that is missing, or is none of a database.
+    pub fn login(&self, arn: &str) -> Result<Login, &'static str> {
+        let secrets = lock(&self.secrets);
+        let secret = secrets.get(arn).ok_or("SecretsErrorException")?;
+        secret.login.clone().ok_or("InvalidSecretException")
     }
 
     fn get(&self, call: &Call) -> Reply {
+        let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        if body.get("VersionId").or(body.get("VersionStage")).is_some() {
+            let message = "the simulated Secrets Manager has current versions alone";
+            return Reply::json_error(501, "NotSimulated", message);
+        }
         let secret = named_in(call).and_then(|arn| {
-            let value = lock(&self.secrets).get(&arn).cloned()?;
-            Some((arn, value))
+            let current = lock(&self.secrets).get(&arn).cloned()?;
+            Some((arn, current))
         });
         match secret {
-            Some((arn, value)) => Reply::json(200, &json!({ "ARN": arn, "SecretString": value })),
+            Some((arn, current)) => {
+                let shown = json!({
+                    "ARN": arn,
+                    "SecretString": current.value,
+                    "CreatedDate": current.created_at.as_millisecond() as f64 / 1000.0,
+                    "VersionId": format!("{:032}", current.number),
+                    "VersionStages": ["AWSCURRENT"],
+                });
+                Reply::json(200, &shown)
+            }
             None => Reply::json_error(
                 400,
                 "ResourceNotFoundException",

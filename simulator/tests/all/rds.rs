@@ -240,7 +240,16 @@ async fn the_data_api_speaks_sql() {
         .await
         .unwrap_err()
         .into_service_error();
-    assert!(error.is_invalid_secret_exception(), "{error:?}");
+    assert!(error.is_secrets_error_exception(), "{error:?}");
+    world.cloud.secretsmanager.put(&world.cloud, "another", "no user");
+    let error = run("SELECT 1").secret_arn("another").send().await.unwrap_err();
+    assert!(error.into_service_error().is_invalid_secret_exception());
+    let wrong = simulator::workload::database_login("wrong").secret();
+    world.cloud.secretsmanager.put(&world.cloud, "another", &wrong);
+    let error = run("SELECT 1").secret_arn("another").send().await.unwrap_err();
+    let error = error.into_service_error();
+    assert!(error.is_bad_request_exception(), "{error:?}");
+    assert!(error.to_string().contains("28P01"), "{error:?}");
     let error = run("SELECT 1")
         .transaction_id("t")
         .send()

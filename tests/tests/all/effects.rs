@@ -105,7 +105,7 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 52] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 53] = [
     (
         "assess-region",
         "ask",
@@ -144,6 +144,7 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 52] = [
     ),
     ("find-corruption", "warnings", "the database may answer by then"),
     ("finish-cluster", "changed", WHAT_IT_DID),
+    ("finish-cluster", "password", WHAT_IT_DID),
     ("flush-cache", "removed", WHAT_IT_DID),
     (
         "open-recovery",

@@ -40,7 +40,7 @@ impl World {
         let timings = Timings::built_in().unwrap().scaled(0.02);
         let cloud = Cloud::new(&plan.account, 1, clock, timings);
         let platform = Platform::deploy(&cloud, &plan).await.unwrap();
-        cloud.secretsmanager.put(SECRET, PASSWORD);
+        cloud.secretsmanager.put(&cloud, SECRET, PASSWORD);
         let door = Door::new(&cloud, &platform, STEP, &plan.regions.primary.region);
         let client = SharedHttpClient::new(door.clone());
         let aws = door.aws_on(Arc::new(network), client, &plan.automation.table);
@@ -168,7 +168,10 @@ async fn who_may_not_is_told_what_to_allow() {
     let () = server.ask(&folder, &allow(rules)).await;
     let world = World::new(folder.network()).await;
     let of_user = json!({ "username": "dr", "password": "dr-password" });
-    world.cloud.secretsmanager.put(SECRET, &of_user.to_string());
+    world
+        .cloud
+        .secretsmanager
+        .put(&world.cloud, SECRET, &of_user.to_string());
     blocked(
         &world.look(&server.endpoint(), prefix()).await,
         "may not run UNLINK there",
@@ -185,7 +188,7 @@ async fn who_may_not_is_told_what_to_allow() {
         "may not run",
     );
 
-    world.cloud.secretsmanager.put(SECRET, "wrong");
+    world.cloud.secretsmanager.put(&world.cloud, SECRET, "wrong");
     blocked(
         &world.look(&server.endpoint(), prefix()).await,
         "does not accept the password",

@@ -33,6 +33,8 @@ pub struct Servers {
     pub folder: Folder,
     /// ARN of the cluster that others are restored from.
     production: String,
+    /// The platform's user.
+    user: String,
     /// How far the simulated clock is ahead of the servers' one.
     ahead: Mutex<SignedDuration>,
     /// Of each restore that RDS took, whether whoever asked for it had the answer.
@@ -42,10 +44,11 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// A production server, which is behind this cluster.
-    pub fn new(folder: Folder, production: &str, server: Server) -> Arc<Self> {
+    /// A production server, which is behind this cluster, and who the platform is in it.
+    pub fn new(folder: Folder, production: &str, server: Server, user: &str) -> Arc<Self> {
         Arc::new(Self {
             folder,
+            user: user.to_owned(),
             running: Mutex::new(BTreeMap::from([(production.to_owned(), Arc::new(server))])),
             production: production.to_owned(),
             ahead: Mutex::default(),
@@ -100,7 +103,7 @@ impl Servers {
         self.running.lock().unwrap().insert(arn, Arc::new(restored));
     }
 
-    async fn execute(&self, body: &Value) -> Result<Value, Refusal> {
+    async fn execute(&self, body: &Value, password: &str) -> Result<Value, Refusal> {
         let statement = Statement::deserialize(body).map_err(|error| Refusal {
             status: 400,
             code: "BadRequestException",
@@ -111,18 +114,37 @@ impl Servers {
         if let Some(session) = begun {
             return session.execute(&statement).await;
         }
-        let session = Session::begin(&self.config(body)?).await?;
+        let session = Session::begin(&self.config(body, password)?).await?;
         let answer = session.execute(&statement).await;
         session.end().await;
         answer
     }
 
     /// Begins a transaction on a server that the simulated Data API has begun.
-    async fn begin_transaction(&self, body: &Value, id: &str) -> Result<(), Refusal> {
-        let session = Session::begin_transaction(&self.config(body)?).await?;
+    async fn begin_transaction(&self, body: &Value, password: &str, id: &str) -> Result<(), Refusal> {
+        let session = Session::begin_transaction(&self.config(body, password)?).await?;
         let mut transactions = self.transactions.lock().unwrap();
         transactions.insert(id.to_owned(), Arc::new(session));
         Ok(())
+    }
+
+    /// Why the server behind a cluster lets nobody in with a password that the simulated database refuses.
+    async fn refuses(&self, body: &Value, password: &str) -> Refusal {
+        let begun = match self.config(body, password) {
+            Ok(config) => Session::begin(&config).await,
+            Err(refusal) => Err(refusal),
+        };
+        match begun {
+            Ok(_) => panic!("the server takes a password that the simulated database refuses"),
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Sets the password of the platform's user in a server.
+    pub async fn set_password(&self, server: &Server, password: &str) {
+        let superuser = server.superuser().await.unwrap();
+        let sql = format!("ALTER ROLE {} PASSWORD '{password}'", self.user);
+        superuser.batch_execute(&sql).await.unwrap();
     }
 
     fn end_transaction(&self, body: &Value) {
@@ -131,7 +153,7 @@ impl Servers {
     }
 
     /// How the server behind a cluster is reached.
-    fn config(&self, body: &Value) -> Result<Config, Refusal> {
+    fn config(&self, body: &Value, password: &str) -> Result<Config, Refusal> {
         let text = |name: &str| body[name].as_str().unwrap_or_default();
         let server = self.behind(text("resourceArn")).ok_or_else(|| Refusal {
             status: 504,
@@ -140,7 +162,9 @@ impl Servers {
         })?;
         // The user of the platform is called like its database.
         let database = text("database");
-        Ok(server.config(database, database))
+        let mut config = server.config(database, database);
+        config.password(password);
+        Ok(config)
     }
 }
 
@@ -192,18 +216,33 @@ impl Front {
             *request.body_mut() = SdkBody::from(plain.to_string());
         }
         let reached = self.door.call(request).await?;
-        if !reached.status().is_success() {
+        // Whether a password fits is for the server to say.
+        let is_refused = says(&reached, "28P01");
+        if !reached.status().is_success() && !is_refused {
             return Ok(reached);
+        }
+        let secret = body["secretArn"].as_str().unwrap_or_default();
+        let login = self.cloud.secretsmanager.login(secret);
+        let password = login.map_err(|code| ConnectorError::user(code.into()))?.password;
+        if is_refused {
+            let refusal = self.servers.refuses(&body, &password).await;
+            return match refusal.message.contains("28P01") {
+                true => Ok(reached),
+                false => refused(&refusal),
+            };
         }
         let answer: Value = match reached.body().bytes() {
             Some(answer) => serde_json::from_slice(answer).map_err(|error| ConnectorError::user(error.into()))?,
             None => Value::Null,
         };
         let on_the_server = match uri.rsplit('/').next() {
-            Some("Execute") => self.servers.execute(&body).await,
+            Some("Execute") => self.servers.execute(&body, &password).await,
             Some("BeginTransaction") => {
                 let id = answer["transactionId"].as_str().unwrap_or_default();
-                self.servers.begin_transaction(&body, id).await.map(|()| answer)
+                self.servers
+                    .begin_transaction(&body, &password, id)
+                    .await
+                    .map(|()| answer)
             }
             _ => {
                 self.servers.end_transaction(&body);
@@ -212,24 +251,27 @@ impl Front {
         };
         match on_the_server {
             Ok(answer) => response(200, None, &answer),
-            Err(refusal) => response(
-                refusal.status,
-                Some(refusal.code),
-                &json!({ "message": refusal.message }),
-            ),
+            Err(refusal) => refused(&refusal),
         }
+    }
+
+    /// The simulated RDS takes the call, and the server has the new password at once.
+    async fn modify(&self, request: HttpRequest, form: String) -> Result<HttpResponse, ConnectorError> {
+        let answer = self.door.call(request).await?;
+        let id = text_in(&form, "DBClusterIdentifier").unwrap_or_default();
+        let server = self.servers.behind(&cluster_arn(&self.servers.production, &id));
+        if let Some((server, password)) = server.zip(text_in(&form, "MasterUserPassword"))
+            && answer.status().is_success()
+        {
+            self.servers.set_password(&server, &password).await;
+        }
+        Ok(answer)
     }
 
     /// The simulated RDS takes the call, and a server is made, whatever becomes of whoever called.
     async fn restore(&self, request: HttpRequest, form: String) -> Result<HttpResponse, ConnectorError> {
-        let text = |name: &str| {
-            let mut fields = form.split('&').filter_map(|field| field.split_once('='));
-            fields
-                .find(|(field, _)| *field == name)
-                .map(|(_, value)| value.replace("%3A", ":"))
-        };
-        let to = text("RestoreToTime").and_then(|to| to.parse().ok());
-        let Some((id, to)) = text("DBClusterIdentifier").zip(to) else {
+        let to = text_in(&form, "RestoreToTime").and_then(|to| to.parse().ok());
+        let Some((id, to)) = text_in(&form, "DBClusterIdentifier").zip(to) else {
             return Err(ConnectorError::user("it names no cluster and no time".into()));
         };
         let mut asked = Asked {
@@ -243,6 +285,19 @@ impl Front {
         asked.is_answered = true;
         answer
     }
+}
+
+/// A parameter of a call to RDS.
+fn text_in(form: &str, name: &str) -> Option<String> {
+    let mut fields = form.split('&').filter_map(|field| field.split_once('='));
+    let found = fields.find(|(field, _)| *field == name);
+    found.map(|(_, value)| value.replace("%3A", ":"))
+}
+
+/// Whether an answer says this somewhere.
+fn says(answer: &HttpResponse, what: &str) -> bool {
+    let body = answer.body().bytes().unwrap_or_default();
+    String::from_utf8_lossy(body).contains(what)
 }
 
 /// A restore that RDS was asked for. It begins when that was answered, or when whoever asked is gone.
@@ -271,6 +326,9 @@ impl HttpConnector for Front {
         if request.uri().starts_with("https://rds-data.") {
             return HttpConnectorFuture::new(async move { front.statement(request).await });
         }
+        if form.starts_with("Action=ModifyDBCluster&") {
+            return HttpConnectorFuture::new(async move { front.modify(request, form).await });
+        }
         if form.starts_with("Action=RestoreDBClusterToPointInTime&") {
             return HttpConnectorFuture::new(async move { front.restore(request, form).await });
         }
@@ -286,6 +344,11 @@ impl HttpClient for Front {
     fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
         self.door.validate_final_config(components, config)
     }
+}
+
+fn refused(refusal: &Refusal) -> Result<HttpResponse, ConnectorError> {
+    let message = json!({ "message": refusal.message });
+    response(refusal.status, Some(refusal.code), &message)
 }
 
 fn response(status: u16, error: Option<&'static str>, body: &Value) -> Result<HttpResponse, ConnectorError> {

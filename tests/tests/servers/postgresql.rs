@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use simulator::workload::FIRST_PASSWORD;
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -23,6 +24,11 @@ const SUPERUSER: &str = "postgres";
 const WAL_FILE_MB: &str = "1";
 /// What a base backup says of itself.
 const LABEL: &str = "backup_label";
+/// The password that the platform's user has at first, and the one that it may get.
+pub const PASSWORDS: [&str; 2] = [FIRST_PASSWORD, "simulated-second"];
+/// Everybody but that user needs a password.
+const WHO_SIGNS_IN_HOW: &str =
+    "local all postgres trust\nlocal replication postgres trust\nlocal all all scram-sha-256\n";
 /// The database that is in every cluster.
 const TEMPLATE: &str = "template1";
 /// How long a server, or an archive, may take for what is asked of it.
@@ -185,6 +191,8 @@ impl Server {
             .args(["--pgdata", "data", "--username", SUPERUSER, "--auth", "trust"])
             .args(["--encoding", "UTF8", "--locale", "C.UTF-8"])
             .args(["--wal-segsize", WAL_FILE_MB, "--no-sync"]));
+        let who = own.join("data/pg_hba.conf");
+        fs::write(&who, WHO_SIGNS_IN_HOW).unwrap();
         let archive = folder.archive();
         let archive = archive.display();
         let server = Self::start(
@@ -199,7 +207,7 @@ impl Server {
         );
         let superuser = eventually("a new server", async || server.superuser().await).await;
         for sql in [
-            format!("CREATE ROLE {database} LOGIN"),
+            format!("CREATE ROLE {database} LOGIN PASSWORD '{FIRST_PASSWORD}'"),
             format!("ALTER DATABASE postgres RENAME TO {database}"),
             format!("ALTER DATABASE {database} OWNER TO {database}"),
             // Each database is hundreds of files, which every copy would have.
@@ -292,12 +300,19 @@ impl Server {
         config
     }
 
-    /// A connection. Errors: why there is none, with what the server has said last.
+    /// A session of somebody, with the first or the second password. Errors: why there is none, with what the server has said last.
     pub async fn connect(&self, user: &str, database: &str) -> Result<Client, String> {
-        let connected = self.config(user, database).connect(NoTls).await;
-        let (client, connection) = connected.map_err(|error| format!("{error:?}; {}", self.said_last()))?;
-        tokio::spawn(connection);
-        Ok(client)
+        let mut failed = None;
+        for password in PASSWORDS {
+            match self.config(user, database).password(password).connect(NoTls).await {
+                Ok((client, connection)) => {
+                    tokio::spawn(connection);
+                    return Ok(client);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(format!("{failed:?}; {}", self.said_last()))
     }
 
     /// A connection of whoever may do everything, to no database of the platform. Errors: why there is none.

@@ -196,6 +196,17 @@ fn restored_data_that_fail_a_check_reach_nobody() {
 }
 
 #[test]
+fn a_password_that_was_changed_since_is_set_in_the_restored_database() {
+    in_real_time(async {
+        let mut damaged = Damaged::by("DELETE FROM payments WHERE amount > 0").await;
+        damaged.world.change_password().await;
+        let closing = damaged.world.recover(damaged.good_at).await;
+        assert_eq!(damaged.world.calls_to("ModifyDBCluster"), 1);
+        damaged.is_recovered(&closing).await;
+    });
+}
+
+#[test]
 fn a_moment_inside_a_drop_of_the_database_moves_nobody() {
     in_real_time(async {
         let mut world = World::with_backup().await;

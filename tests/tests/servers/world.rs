@@ -17,12 +17,13 @@ use shared::scenario::Scenario;
 use simulator::cloud::Cloud;
 use simulator::simulation::{Conditions, Simulation, machine_arn};
 use simulator::timings::Timings;
+use simulator::workload::database_login;
 use tokio::task::JoinHandle;
 
 use crate::application::{Application, ERASED, Payment, Told, create_tables};
 use crate::approval::body;
 use crate::front::{Front, Servers};
-use crate::postgresql::{Folder, Server, eventually};
+use crate::postgresql::{Folder, PASSWORDS, Server, eventually};
 
 /// What the simulated clock shows when a test begins. Backups reach a time in steps of five minutes; the next one is near.
 const BEGINS_AT: &str = "2026-01-06T02:59:45Z";
@@ -127,7 +128,7 @@ impl World {
             .await
             .unwrap();
         let cluster = plan.cluster_arn(&plan.regions.primary);
-        let servers = Servers::new(folder, &cluster, production);
+        let servers = Servers::new(folder, &cluster, production, &database);
         servers.set_clock(simulation.cloud().now());
         simulation.cloud().rds.set_instances(&cluster, &["writer", "reader"]);
         for region in [&plan.regions.primary.region, &plan.regions.standby.region] {
@@ -249,6 +250,19 @@ impl World {
             .execute("DELETE FROM account WHERE id = $1", &[&ERASED])
             .await;
         assert_eq!(erased.unwrap(), 1);
+    }
+
+    /// Somebody changes the password of the platform's user, in the database and in the secrets.
+    pub async fn change_password(&self) {
+        let login = database_login(PASSWORDS[1]);
+        self.servers
+            .set_password(&self.servers.production(), &login.password)
+            .await;
+        let (cloud, regions) = (self.cloud(), &self.plan.regions);
+        cloud.rds.set_password(cloud, &self.cluster(), &login);
+        for site in [&regions.primary, &regions.standby] {
+            cloud.secretsmanager.put(cloud, &site.database_secret, &login.secret());
+        }
     }
 
     /// Waits until the simulated backup reaches all that has been before.

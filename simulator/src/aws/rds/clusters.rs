@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
+use super::logins::Logins;
 use super::resources::Instance;
 use super::settings::Settings;
 use super::state::{Cluster, Global, Rds};
+use crate::aws::secretsmanager::Login;
 use crate::database::{Database, Rows, Value};
 use crate::environment::Environment;
 use crate::lock::lock;
@@ -20,8 +20,8 @@ pub struct NewCluster {
     pub id: String,
     /// Its Region.
     pub region: String,
-    /// ARN of the secret that the Data API takes.
-    pub secret_arn: String,
+    /// Its master user.
+    pub master: Login,
 }
 
 /// Why a statement was not run: the Data API's code and message.
@@ -35,6 +35,23 @@ pub struct SqlRefusal {
     pub message: String,
 }
 
+/// What a statement may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Access {
+    /// Anything.
+    Write,
+    /// It is in a transaction that is read only.
+    ReadOnly,
+}
+
+/// A statement with its parameters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statement<'a> {
+    pub(crate) sql: &'a str,
+    pub(crate) parameters: &'a BTreeMap<String, Value>,
+    pub(crate) access: Access,
+}
+
 impl NewCluster {
     /// The cluster, with this database, one instance and the Data API on.
     pub(super) fn with(&self, environment: &Environment, database: Database) -> Cluster {
@@ -43,7 +60,8 @@ impl NewCluster {
             region: self.region.clone(),
             status: "available",
             engine_version: ENGINE_VERSION.to_owned(),
-            secret_arn: self.secret_arn.clone(),
+            logins: Logins::of(self.master.clone()),
+            new_password: None,
             data_api: true,
             takes_statements_from: environment.now(),
             instances: vec![Instance::working(&format!("{}-1", self.id), &self.region, 0)],
@@ -106,34 +124,40 @@ impl Rds {
         sql: &str,
         parameters: &BTreeMap<String, Value>,
     ) -> Result<Rows, SqlRefusal> {
-        self.reach(environment, region, cluster_arn, sql, |database, now, sql| {
-            database.execute(now, sql, parameters)
-        })
+        let statement = Statement {
+            sql,
+            parameters,
+            access: Access::Write,
+        };
+        self.reach(environment, region, cluster_arn, None, &statement)
     }
 
-    /// Likewise, in a transaction that is read only.
-    pub(super) fn read(
+    /// Likewise, for somebody who signs in.
+    pub(crate) fn execute_as(
         &self,
         environment: &Environment,
         region: &str,
         cluster_arn: &str,
-        sql: &str,
-        parameters: &BTreeMap<String, Value>,
+        login: &Login,
+        statement: &Statement<'_>,
     ) -> Result<Rows, SqlRefusal> {
-        self.reach(environment, region, cluster_arn, sql, |database, now, sql| {
-            database.read(now, sql, parameters)
-        })
+        self.reach(environment, region, cluster_arn, Some(login), statement)
     }
 
-    /// Runs what is run in place of `sql` on a cluster's database, where the Data API reaches that.
+    /// Runs what is run in place of a statement on a cluster's database, where the Data API reaches that, and `login` may sign in.
     fn reach(
         &self,
         environment: &Environment,
         region: &str,
         cluster_arn: &str,
-        sql: &str,
-        run: impl FnOnce(&mut Database, Timestamp, &str) -> Result<Rows, String>,
+        login: Option<&Login>,
+        statement: &Statement<'_>,
     ) -> Result<Rows, SqlRefusal> {
+        let Statement {
+            sql,
+            parameters,
+            access,
+        } = *statement;
         let now = environment.now();
         let mut state = lock(&self.state);
         state.advance(environment, now);
@@ -182,7 +206,19 @@ impl Rds {
                 "The writer instance in the DB cluster isn't available",
             ));
         }
-        run(&mut cluster.database, now, sql).map_err(|message| SqlRefusal {
+        if let Some(login) = login.filter(|login| !cluster.logins.take(login)) {
+            let message = format!(
+                "FATAL: password authentication failed for user \"{}\"; SQLState: 28P01",
+                login.user
+            );
+            return Err(refuse(400, "BadRequestException", &message));
+        }
+        let database = &mut cluster.database;
+        let found = match access {
+            Access::Write => database.execute(now, sql, parameters),
+            Access::ReadOnly => database.read(now, sql, parameters),
+        };
+        found.map_err(|message| SqlRefusal {
             status: 400,
             code: "DatabaseErrorException",
             message,
@@ -208,13 +244,6 @@ impl Rds {
     pub fn set_engine_version(&self, cluster_arn: &str, version: &str) {
         if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
             cluster.engine_version = version.to_owned();
-        }
-    }
-
-    /// Sets the secret that a cluster's Data API takes.
-    pub fn set_secret(&self, cluster_arn: &str, secret_arn: &str) {
-        if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
-            cluster.secret_arn = secret_arn.to_owned();
         }
     }
 

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::clusters::{Access, Statement};
 use super::state::Rds;
 use crate::aws::resources::Resource;
+use crate::aws::secretsmanager::SecretsManager;
 use crate::aws::service::{self, Parts, Service};
 use crate::aws::wire::{Call, Reply, UNKNOWN};
 use crate::database::{Rows, Value, moves_a_sequence};
@@ -19,6 +21,7 @@ use crate::lock::lock;
 /// The Data API of the clusters of [`Rds`].
 pub struct DataApi {
     rds: Arc<Rds>,
+    secrets: Arc<SecretsManager>,
     /// Transactions that were begun and not ended. Those that only read are simulated: nothing has to be taken back.
     transactions: Mutex<BTreeMap<String, Transaction>>,
 }
@@ -30,9 +33,10 @@ struct Transaction {
 
 impl DataApi {
     /// That of these clusters.
-    pub(crate) fn new(rds: &Arc<Rds>) -> Self {
+    pub(crate) fn new(rds: &Arc<Rds>, secrets: &Arc<SecretsManager>) -> Self {
         Self {
             rds: Arc::clone(rds),
+            secrets: Arc::clone(secrets),
             transactions: Mutex::default(),
         }
     }
@@ -87,14 +91,6 @@ impl DataApi {
     /// Runs a statement on the cluster that a call names, with the call's parameters.
     fn run(&self, environment: &Environment, call: &Call, body: &Json, sql: &str, access: Access) -> Reply {
         let cluster = text_in(body, "resourceArn");
-        let is_here = self.rds.region_of(cluster).as_ref() == Some(&call.region);
-        if is_here && self.rds.secret_of(cluster).as_deref() != Some(text_in(body, "secretArn")) {
-            return Reply::json_error(
-                400,
-                "InvalidSecretException",
-                "The Secrets Manager secret used with the request isn't valid: it is not the cluster's",
-            );
-        }
         if let Some(name) = unknown(body) {
             let message = format!("the simulated Data API does not know {name}");
             return Reply::json_error(501, "NotSimulated", &message);
@@ -103,22 +99,26 @@ impl DataApi {
             Ok(parameters) => parameters,
             Err(why) => return Reply::json_error(400, "BadRequestException", &why),
         };
-        let found = match access {
-            Access::Write => self.rds.execute(environment, &call.region, cluster, sql, &parameters),
-            Access::ReadOnly => self.rds.read(environment, &call.region, cluster, sql, &parameters),
+        let login = match self.secrets.login(text_in(body, "secretArn")) {
+            Ok(login) => login,
+            Err(code) => {
+                let message = "There was a problem with the Secrets Manager secret used with the request";
+                return Reply::json_error(400, code, message);
+            }
         };
+        let statement = Statement {
+            sql,
+            parameters: &parameters,
+            access,
+        };
+        let found = self
+            .rds
+            .execute_as(environment, &call.region, cluster, &login, &statement);
         match found {
             Ok(rows) => Reply::json(200, &answer(&rows)),
             Err(refusal) => Reply::json_error(refusal.status, refusal.code, &refusal.message),
         }
     }
-}
-
-/// What a statement may do.
-#[derive(Clone, Copy)]
-enum Access {
-    Write,
-    ReadOnly,
 }
 
 impl Service for DataApi {

@@ -10,6 +10,7 @@ mod clusters;
 pub mod data_api;
 mod failures;
 mod instances;
+mod logins;
 mod parameters;
 mod replication;
 mod requests;
@@ -24,6 +25,7 @@ mod tests;
 mod transitions;
 mod xml;
 
+pub(crate) use self::clusters::{Access, Statement};
 pub use self::clusters::{NewCluster, SqlRefusal};
 pub use self::replication::replicate;
 pub use self::resources::{Quota, RestoreFate};

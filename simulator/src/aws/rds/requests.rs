@@ -24,7 +24,7 @@ impl Rds {
             "RestoreDBClusterToPointInTime" => state.restore_to_time(environment, &call.region, &parameters),
             "RestoreDBClusterFromSnapshot" => state.restore_from_snapshot(environment, &call.region, &parameters),
             "DeleteDBCluster" => state.delete_cluster_as_asked(environment, &call.region, &parameters),
-            "ModifyDBCluster" => state.modify_cluster(&call.region, &parameters),
+            "ModifyDBCluster" => state.modify_cluster(environment, &call.region, &parameters),
             "DescribeDBClusterAutomatedBackups" => state.describe_automated_backups(&call.region, &parameters),
             "CreateDBClusterSnapshot" => state.create_snapshot(environment, &call.region, &parameters),
             "DescribeDBClusterSnapshots" => state.describe_snapshots(environment, &call.region, &parameters),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::logins::Logins;
 use super::parameters::Refusal;
 use super::settings::Settings;
 use crate::database::Database;
@@ -92,27 +93,21 @@ pub(super) struct Snapshot {
 pub(super) struct Contents {
     pub(super) database: Database,
     pub(super) settings: Settings,
-    pub(super) secret_arn: String,
+    pub(super) logins: Logins,
     pub(super) engine_version: String,
 }
 
 impl Contents {
     /// The same, with the data of then. Errors: SQLite's, as AWS would hide it.
     pub(super) fn as_of(&self, to: Timestamp) -> Result<Self, Refusal> {
-        Self::copied(
-            &self.database,
-            &self.settings,
-            &self.secret_arn,
-            &self.engine_version,
-            to,
-        )
+        Self::copied(&self.database, &self.settings, &self.logins, &self.engine_version, to)
     }
 
     /// Copies of these, with the data of then. Errors: SQLite's, as AWS would hide it.
     pub(super) fn copied(
         database: &Database,
         settings: &Settings,
-        secret_arn: &str,
+        logins: &Logins,
         engine_version: &str,
         to: Timestamp,
     ) -> Result<Self, Refusal> {
@@ -120,7 +115,7 @@ impl Contents {
         Ok(Self {
             database: database.map_err(|error| Refusal(500, "InternalFailure", error))?,
             settings: settings.clone(),
-            secret_arn: secret_arn.to_owned(),
+            logins: logins.as_of(to),
             engine_version: engine_version.to_owned(),
         })
     }

@@ -69,13 +69,7 @@ impl Cluster {
 
     /// What a cluster can be made from, with the data of then. Errors: SQLite's, as AWS would hide it.
     pub(super) fn contents(&self, to: Timestamp) -> Result<Contents, Refusal> {
-        Contents::copied(
-            &self.database,
-            &self.settings,
-            &self.secret_arn,
-            &self.engine_version,
-            to,
-        )
+        Contents::copied(&self.database, &self.settings, &self.logins, &self.engine_version, to)
     }
 
     /// Whether somebody in a Region means it by this name or ARN.
@@ -106,6 +100,7 @@ impl State {
     /// Brings what is made or deleted to where it is at `now`.
     pub(super) fn make_clusters(&mut self, environment: &Environment, now: Timestamp) {
         for cluster in self.clusters.values_mut() {
+            cluster.reset_password(now);
             let Some(making) = &cluster.making else { continue };
             let is_over = match making.held_by {
                 Some(fault) if environment.faults.holds(fault) => false,
@@ -305,7 +300,8 @@ impl State {
             region: region.to_owned(),
             status: "creating",
             engine_version: contents.engine_version,
-            secret_arn: contents.secret_arn,
+            logins: contents.logins,
+            new_password: None,
             data_api: false,
             takes_statements_from: Timestamp::MAX,
             instances: Vec::new(),
@@ -355,17 +351,28 @@ impl State {
         Ok(element("ResourceArn", &arn) + &element("HttpEndpointEnabled", &on.to_string()))
     }
 
-    /// Changes that are heeded here: protection from deletion.
-    pub(super) fn modify_cluster(&mut self, region: &str, parameters: &Parameters) -> Result<String, Refusal> {
-        take_only(
-            parameters,
-            &["DBClusterIdentifier", "DeletionProtection", "ApplyImmediately"],
-        )?;
+    /// Changes that are heeded here: protection from deletion, and the master user's password.
+    pub(super) fn modify_cluster(
+        &mut self,
+        environment: &Environment,
+        region: &str,
+        parameters: &Parameters,
+    ) -> Result<String, Refusal> {
+        let heeded = [
+            "DBClusterIdentifier",
+            "DeletionProtection",
+            "MasterUserPassword",
+            "ApplyImmediately",
+        ];
+        take_only(parameters, &heeded)?;
         let name = parameters.get("DBClusterIdentifier").cloned().unwrap_or_default();
         let cluster = self.named_mut(region, &name)?;
         cluster.is_available()?;
         if let Some(on) = parameters.get("DeletionProtection") {
             cluster.settings.deletion_protection = on == "true";
+        }
+        if let Some(password) = parameters.get("MasterUserPassword") {
+            cluster.change_password(environment, password)?;
         }
         Ok(element("DBClusterIdentifier", &cluster.id))
     }

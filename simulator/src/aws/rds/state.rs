@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::logins::Logins;
 use super::resources::{Instance, Making, Quota, RestoreFate, Snapshot};
 use super::settings::Settings;
 use crate::aws::cloudwatch::CloudWatch;
@@ -95,7 +96,9 @@ pub(super) struct Cluster {
     pub(super) region: String,
     pub(super) status: &'static str,
     pub(super) engine_version: String,
-    pub(super) secret_arn: String,
+    pub(super) logins: Logins,
+    /// A new password of the master user, and from when on it holds.
+    pub(super) new_password: Option<(Timestamp, String)>,
     pub(super) data_api: bool,
     pub(super) takes_statements_from: Timestamp,
     pub(super) instances: Vec<Instance>,
@@ -226,14 +229,6 @@ impl Rds {
             (arn, cluster)
         });
         json!(others.collect::<BTreeMap<_, _>>())
-    }
-
-    /// The secret that a cluster's Data API takes.
-    pub fn secret_of(&self, cluster_arn: &str) -> Option<String> {
-        lock(&self.state)
-            .clusters
-            .get(cluster_arn)
-            .map(|cluster| cluster.secret_arn.clone())
     }
 
     /// The cluster that takes a global database's writes.

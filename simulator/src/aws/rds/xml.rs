@@ -24,8 +24,15 @@ pub(super) fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool, now: Ti
     let times = cluster.restorable(now).map_or_else(String::new, |(earliest, latest)| {
         element("EarliestRestorableTime", &earliest.to_string()) + &element("LatestRestorableTime", &latest.to_string())
     });
+    let pending = match cluster.new_password {
+        Some(_) => format!(
+            "<PendingModifiedValues>{}</PendingModifiedValues>",
+            element("MasterUserPassword", "****")
+        ),
+        None => String::new(),
+    };
     format!(
-        "{}{}{}{}{}{}{}{times}{}<DBClusterMembers>{members}</DBClusterMembers>",
+        "{}{}{}{}{}{}{}{}{pending}{times}{}<DBClusterMembers>{members}</DBClusterMembers>",
         element("DBClusterIdentifier", &cluster.id),
         element("DBClusterArn", arn),
         element("Status", cluster.status),
@@ -33,6 +40,7 @@ pub(super) fn cluster_xml(arn: &str, cluster: &Cluster, is_writer: bool, now: Ti
         element("EngineVersion", &cluster.engine_version),
         element("HttpEndpointEnabled", &cluster.data_api.to_string()),
         element("DbClusterResourceId", &cluster.resource_id()),
+        element("MasterUsername", &cluster.logins.master),
         cluster.settings.xml(),
     )
 }

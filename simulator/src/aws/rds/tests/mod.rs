@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::clusters::{NewCluster, SqlRefusal};
 use super::replication::replicate;
+use crate::aws::secretsmanager::Login;
 use crate::aws::service::reply_at_once;
 use crate::aws::wire::{Call, Reply};
 use crate::clock::Clock;
@@ -61,7 +62,7 @@ fn world_with(change: impl FnOnce(Timings) -> Timings) -> Arc<Cloud> {
         arn: arn.to_owned(),
         id: arn.rsplit(':').next().unwrap().to_owned(),
         region: region.to_owned(),
-        secret_arn: format!("{arn}-secret"),
+        master: login("of-the-beginning"),
     };
     cloud
         .rds
@@ -74,6 +75,13 @@ fn world_with(change: impl FnOnce(Timings) -> Timings) -> Arc<Cloud> {
     ));
     sql(&cloud, OLD, "CREATE TABLE sales (second BIGINT)").unwrap();
     cloud
+}
+
+fn login(password: &str) -> Login {
+    Login {
+        user: "master".to_owned(),
+        password: password.to_owned(),
+    }
 }
 
 fn sql(cloud: &Cloud, cluster: &str, sql: &str) -> Result<Rows, SqlRefusal> {

@@ -1,7 +1,7 @@
 //! Tests of restores, instances and snapshots.
 
 use super::*;
-use crate::aws::rds::{Quota, RestoreFate, Settings};
+use crate::aws::rds::{Access, Quota, RestoreFate, Settings, Statement};
 
 const RESTORED: &str = "arn:aws:rds:us-east-1:123456789012:cluster:shop-restored";
 
@@ -15,6 +15,7 @@ fn shop() -> Arc<Cloud> {
         instance_creation: seconds(300),
         first_backup: seconds(400),
         deletion: seconds(60),
+        password_reset: seconds(30),
         ..timings
     })
 }
@@ -400,4 +401,58 @@ async fn a_cluster_is_deleted_only_without_instances_protection_and_a_global_dat
     delete(&cloud, "shop-restored").unwrap();
     until(&cloud, 1_400.0).await;
     assert_eq!(error(delete(&cloud, "shop-restored")), "DBClusterNotFoundFault");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_cluster_has_the_passwords_of_then_until_a_new_one_is_applied() {
+    let cloud = shop();
+    let signs_in = |arn: &str, password: &str| {
+        let parameters = BTreeMap::new();
+        let statement = Statement {
+            sql: "SELECT 1",
+            parameters: &parameters,
+            access: Access::ReadOnly,
+        };
+        let answer = cloud.rds.execute_as(&cloud, EAST, arn, &login(password), &statement);
+        answer.map(|_| ()).map_err(|refusal| refusal.message)
+    };
+    until(&cloud, 60.0).await;
+    signs_in(OLD, "of-the-beginning").unwrap();
+    cloud.rds.set_password(&cloud, OLD, &login("of-later"));
+    assert!(signs_in(OLD, "of-the-beginning").unwrap_err().contains("28P01"));
+    signs_in(OLD, "of-later").unwrap();
+
+    until(&cloud, 320.0).await;
+    restore(&cloud, "1970-01-01T00:00:25Z", &[]).unwrap();
+    until(&cloud, 921.0).await;
+    let instance = [
+        ("DBInstanceIdentifier", "shop-restored-1"),
+        ("DBClusterIdentifier", "shop-restored"),
+        ("DBInstanceClass", "db.r6g.large"),
+        ("Engine", "aurora-postgresql"),
+    ];
+    east(&cloud, "CreateDBInstance", &instance).unwrap();
+    east(&cloud, "EnableHttpEndpoint", &[("ResourceArn", RESTORED)]).unwrap();
+    until(&cloud, 1_500.0).await;
+    assert_eq!(restored(&cloud, "MasterUsername").as_deref(), Some("master"));
+    assert!(signs_in(RESTORED, "of-later").unwrap_err().contains("28P01"));
+    signs_in(RESTORED, "of-the-beginning").unwrap();
+
+    let change = |password: &str| {
+        let parameters = [
+            ("DBClusterIdentifier", "shop-restored"),
+            ("MasterUserPassword", password),
+            ("ApplyImmediately", "true"),
+        ];
+        east(&cloud, "ModifyDBCluster", &parameters)
+    };
+    assert_eq!(error(change("short")), "InvalidParameterValue");
+    change("of-later").unwrap();
+    assert_eq!(restored(&cloud, "Status").unwrap(), "resetting-master-credentials");
+    assert_eq!(restored(&cloud, "MasterUserPassword").as_deref(), Some("****"));
+    assert!(signs_in(RESTORED, "of-later").is_err());
+    until(&cloud, 1_531.0).await;
+    assert_eq!(restored(&cloud, "Status").unwrap(), "available");
+    assert_eq!(restored(&cloud, "MasterUserPassword"), None);
+    signs_in(RESTORED, "of-later").unwrap();
 }
