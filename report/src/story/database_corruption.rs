@@ -95,7 +95,7 @@ impl Story for DatabaseCorruption {
             "create-instance" => "creates the instances of the restored cluster".to_owned(),
             "finish-cluster" => {
                 "turns on the Data API of the restored cluster, and sets a password that was changed since".to_owned()
-            },
+            }
             "validate-database" => "checks the restored data while no customer can reach them".to_owned(),
             "prepare-database" => "keeps the restored database from doing again what was done since".to_owned(),
             "repoint-function" => "points the functions to the restored cluster".to_owned(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::expression::Template;
 use crate::integration::Integration;
 
@@ -393,6 +395,12 @@ pub enum OutputType {
 pub struct Assign(pub(crate) Vec<(String, Template)>);
 
 impl Assign {
+    /// What a variable is set to, where that is no expression.
+    pub fn literal(&self, name: &str) -> Option<&Value> {
+        let (_, template) = self.0.iter().find(|(other, _)| other == name)?;
+        template.as_literal()
+    }
+
     /// The variables' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())

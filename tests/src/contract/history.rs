@@ -94,7 +94,10 @@ fn of_loop(found: &Loop<'_>) -> Result<u64, String> {
     let paces = paces.ok_or_else(|| format!("the turns of {} cannot be counted", found.names()))?;
     let (mut each_turn, mut once) = (0, 0);
     for state in &found.states {
-        each_turn += of_stay(state)?;
+        match loops::is_entered_once(found, state) {
+            true => once += of_stay(state)?,
+            false => each_turn += of_stay(state)?,
+        }
         let failed = of_failed_expressions(state);
         if goes_on_after_a_failed_expression(found, state) {
             each_turn += failed
@@ -257,6 +260,37 @@ mod tests {
         child["ProcessorConfig"] = json!({ "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" });
         let distributed = json!({ "Each": { "Type": "Map", "ItemProcessor": child, "End": true } });
         assert_eq!(count(distributed, "Each"), Ok(OF_THE_EXECUTION + 2 + 4 + 1));
+    }
+
+    #[test]
+    fn a_state_that_a_variable_bars_once_it_was_entered_counts_once() {
+        let with = |assign: Value| {
+            let states = json!({
+                "A": { "Type": "Pass", "Assign": { "t": "now", "plan": {}, "done": false }, "Next": "W" },
+                "W": { "Type": "Wait", "Seconds": 30, "Next": "C" },
+                "C": { "Type": "Choice", "Choices": [{
+                    "Condition": "{% $toMillis($states.context.State.EnteredTime) - $toMillis($t) > $plan.deadlines.database_seconds * 1000 %}",
+                    "Next": "D"
+                }, {
+                    "Condition": "{% $states.input.wanted and $not($done) %}",
+                    "Assign": assign,
+                    "Next": "O"
+                }], "Default": "W" },
+                "O": { "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Next": "W" },
+                "D": { "Type": "Succeed" }
+            });
+            count(states, "A").unwrap()
+        };
+        let others = OF_THE_EXECUTION + 2 + 481 * 4 + 2;
+        assert_eq!(with(json!({ "done": true })), others + 5);
+        for again in [
+            json!({}),
+            json!({ "done": false }),
+            json!({ "done": "{% false %}" }),
+            json!({ "other": true }),
+        ] {
+            assert_eq!(with(again.clone()), others + 481 * 5, "{again}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use shared::scenario::Scenario;
 use shared::slices::{STOP_SECONDS, longest_deadlines};
 use states_language::{Choice, State, StateKind, Template, Wait, Workflow};
@@ -251,6 +252,40 @@ pub(super) fn foreign_deadlines(name: &str, text: &str) -> Vec<Breach> {
             )
         })
         .collect()
+}
+
+/// Whether a state is entered once at most, however often its loop is turned: the only way to it inside is a rule that holds while a
+/// variable is false, and makes it true.
+pub(super) fn is_entered_once(found: &Loop<'_>, state: &State) -> bool {
+    let mut ways = found
+        .states
+        .iter()
+        .filter(|other| other.successors().contains(&state.name.as_str()));
+    let (Some(way), None) = (ways.next(), ways.next()) else {
+        return false;
+    };
+    let StateKind::Choice(Choice { rules, default }) = &way.kind else {
+        return false;
+    };
+    let mut here = rules.iter().filter(|rule| rule.next == state.name);
+    let (Some(rule), None) = (here.next(), here.next()) else {
+        return false;
+    };
+    let bars = |variable: &str| {
+        let holds_while_false = rule
+            .condition
+            .source()
+            .is_some_and(|source| source.ends_with(&format!(" and $not(${variable})")));
+        let setters = found
+            .states
+            .iter()
+            .filter(|other| other.assigned_variables().contains(&variable));
+        holds_while_false && rule.assign.literal(variable) == Some(&Value::Bool(true)) && setters.count() == 1
+    };
+    let others = rules.iter().filter(|other| other.next != state.name);
+    let others = others.flat_map(|other| other.assign.names());
+    let others: BTreeSet<&str> = others.chain(way.assign.names()).collect();
+    default.as_ref() != Some(&state.name) && rule.assign.names().any(|name| bars(name) && !others.contains(name))
 }
 
 /// How long a loop can be turned at most, in seconds: until the last of its deadlines, at the longest that a plan may

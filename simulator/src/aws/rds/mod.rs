@@ -12,6 +12,7 @@ mod failures;
 mod instances;
 mod logins;
 mod parameters;
+mod passwords;
 mod replication;
 mod requests;
 mod resources;

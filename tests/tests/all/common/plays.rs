@@ -13,6 +13,7 @@ use shared::record::Record;
 use shared::resume::resume;
 use simulator::aws::rds::Settings;
 use simulator::aws::sns::Message;
+use simulator::workload::database_login;
 
 use super::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, body, plan, request, with_impatient_recovery_machine};
 
@@ -272,7 +273,7 @@ async fn answered_in_primary(world: &World, before: usize, answer: &str) {
 }
 
 /// A person has the database go back to a minute ago, and both questions were answered but for the second. A function is reached by
-/// an alias, and the damaged cluster cannot be deleted.
+/// an alias, the damaged cluster cannot be deleted, and the password is another one since.
 async fn restored() -> World {
     let world = World::good_times(|plan| *plan = usual()).await;
     for check in &world.plan.database.checks {
@@ -294,6 +295,11 @@ async fn restored() -> World {
         },
     );
     world.prepare_primary();
+    let login = database_login("simulated-second");
+    cloud.rds.set_password(cloud, &damaged, &login);
+    cloud
+        .secretsmanager
+        .put(cloud, &world.plan.regions.primary.database_secret, &login.secret());
     let to = world.cloud().now() - SignedDuration::from_mins(1);
     let asked = json!({
         "scenario": "database-corruption",
