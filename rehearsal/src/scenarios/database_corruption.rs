@@ -40,7 +40,7 @@ const BAD_MINUTES: u32 = 2;
 /// The metric by which the platform says whether its data are right: 1, or 0.
 const METRIC: &str = "IntegrityCheck";
 
-static FAULTS: [&FaultKind; 12] = [
+static FAULTS: [&FaultKind; 14] = [
     &restore::STUCK,
     &restore::FAILED,
     &restore::REFUSED,
@@ -50,13 +50,15 @@ static FAULTS: [&FaultKind; 12] = [
     &restore::CONCURRENT_DEPLOY,
     &faults::VALIDATION_FAILS,
     &faults::LATE_DETECTION,
+    &faults::FOUND_BY_A_PERSON,
+    &faults::STATEMENTS_LOGGED,
     &caches::REFUSES,
     &caches::AWAY,
     &caches::CUTS,
 ];
 
 /// Operations of its steps.
-const OPERATIONS: [&str; 24] = [
+const OPERATIONS: [&str; 25] = [
     "BeginTransaction",
     "CreateDBClusterSnapshot",
     "CreateDBInstance",
@@ -69,6 +71,7 @@ const OPERATIONS: [&str; 24] = [
     "DescribeGlobalClusters",
     "EnableHttpEndpoint",
     "ExecuteStatement",
+    "FilterLogEvents",
     "GetFunction",
     "GetMetricData",
     "GetSecretValue",

@@ -106,9 +106,7 @@ impl Rds {
         sql: &str,
         parameters: &BTreeMap<String, Value>,
     ) -> Result<Rows, SqlRefusal> {
-        self.reach(environment, region, cluster_arn, sql, |database, now, sql| {
-            database.execute(now, sql, parameters)
-        })
+        self.reach(environment, region, cluster_arn, sql, parameters, Database::execute)
     }
 
     /// Likewise, in a transaction that is read only.
@@ -120,25 +118,23 @@ impl Rds {
         sql: &str,
         parameters: &BTreeMap<String, Value>,
     ) -> Result<Rows, SqlRefusal> {
-        self.reach(environment, region, cluster_arn, sql, |database, now, sql| {
-            database.read(now, sql, parameters)
-        })
+        self.reach(environment, region, cluster_arn, sql, parameters, Database::read)
     }
 
-    /// Runs what is run in place of `sql` on a cluster's database, where the Data API reaches that.
+    /// Runs what is run in place of `sql` on a cluster's database, where the Data API reaches that; what is logged is `sql`.
     fn reach(
         &self,
         environment: &Environment,
         region: &str,
         cluster_arn: &str,
         sql: &str,
-        run: impl FnOnce(&mut Database, Timestamp, &str) -> Result<Rows, String>,
+        parameters: &BTreeMap<String, Value>,
+        run: impl FnOnce(&mut Database, Timestamp, &str, &BTreeMap<String, Value>) -> Result<Rows, String>,
     ) -> Result<Rows, SqlRefusal> {
         let now = environment.now();
         let mut state = lock(&self.state);
         state.advance(environment, now);
         let instead = state.stand_ins.get(sql).cloned();
-        let sql = instead.as_deref().unwrap_or(sql);
         let is_writer = !state.globals.values().any(|global| global.keeps_reading(cluster_arn));
         let refuse = |status, code, message: &str| SqlRefusal {
             status,
@@ -182,11 +178,15 @@ impl Rds {
                 "The writer instance in the DB cluster isn't available",
             ));
         }
-        run(&mut cluster.database, now, sql).map_err(|message| SqlRefusal {
-            status: 400,
-            code: "DatabaseErrorException",
-            message,
-        })
+        let ran = run(
+            &mut cluster.database,
+            now,
+            instead.as_deref().unwrap_or(sql),
+            parameters,
+        );
+        let rows = ran.map_err(|message| refuse(400, "DatabaseErrorException", &message))?;
+        self.log_statement(environment, &state, cluster_arn, sql, parameters);
+        Ok(rows)
     }
 
     /// What a cluster's database holds, whether it answers anybody or not. Errors: a text, as for any statement.

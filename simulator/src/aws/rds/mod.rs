@@ -10,6 +10,7 @@ mod clusters;
 pub mod data_api;
 mod failures;
 mod instances;
+mod log;
 mod parameters;
 mod replication;
 mod requests;
@@ -25,6 +26,7 @@ mod transitions;
 mod xml;
 
 pub use self::clusters::{NewCluster, SqlRefusal};
+pub use self::log::LogStatement;
 pub use self::replication::replicate;
 pub use self::resources::{Quota, RestoreFate};
 pub use self::settings::Settings;
