@@ -88,10 +88,19 @@ impl Reached<'_> {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        Refusal {
+        let mut refusal = Refusal {
             code: error.code().map(str::to_owned),
             error: StepError::aws(operation, self.cluster_arn, error),
+        };
+        // Nothing is wrong with the request, whatever the code says.
+        if refusal.is_of_the_password() {
+            refusal.error.kind = ErrorKind::Denied;
+            refusal.error.message = format!(
+                "{operation} on {}: the database does not take the password of secret {} (SQLSTATE 28P01); give both the same one",
+                self.cluster_arn, self.secret_arn
+            );
         }
+        refusal
     }
 
     /// Runs one statement with each of these parameters, a few at once. Errors: the first refusal; the others may have been run.
@@ -280,7 +289,8 @@ pub struct Refusal {
 impl Refusal {
     /// Whether the database did not take the secret's password. Source: PostgreSQL, SQLSTATE 28P01.
     pub fn is_of_the_password(&self) -> bool {
-        self.error.message.contains("28P01") || self.error.message.contains("password authentication failed")
+        let says = |what: &str| self.error.message.contains(what);
+        says("28P01") || says("password authentication failed")
     }
 }
 

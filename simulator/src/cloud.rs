@@ -14,6 +14,7 @@ use crate::aws::events::Events;
 use crate::aws::health::Health;
 use crate::aws::iam::Iam;
 use crate::aws::lambda::Lambda;
+use crate::aws::logs::Logs;
 use crate::aws::rds::Rds;
 use crate::aws::rds::data_api::DataApi;
 use crate::aws::retry_quota::RetryQuotas;
@@ -100,8 +101,10 @@ services! {
     lambda: Lambda = Lambda::default(),
     /// Secrets.
     secretsmanager: SecretsManager = SecretsManager::default(),
+    /// CloudWatch Logs.
+    logs: Logs = Logs::default(),
     /// RDS clusters and their databases.
-    rds: Rds = Rds::new(&cloudwatch),
+    rds: Rds = Rds::new(&cloudwatch, &logs),
     /// The way to the databases by SQL.
     data_api: DataApi = DataApi::new(&rds, &secretsmanager),
     /// S3 buckets.

@@ -109,6 +109,7 @@ timings!(
     alarm_evaluation_delay,
     event_delivery,
     schedule_delay,
+    log_delivery,
     nested_execution_end,
 );
 

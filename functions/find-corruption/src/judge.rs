@@ -18,11 +18,15 @@ use shared::summary::{Summarise, Summary};
 
 use crate::history::History;
 use crate::input::Input;
+use crate::log::{Logged, Statement, WINDOW};
 use crate::login::{Login, Password};
 use crate::roles::{Access, Roles};
 
 /// How far ahead of this clock a moment may be that somebody asks for: clocks differ.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(1);
+
+/// How many statements of the log people are shown.
+const LISTED_AT_MOST: usize = 5;
 
 /// What was gathered.
 pub(crate) struct Evidence {
@@ -34,6 +38,8 @@ pub(crate) struct Evidence {
     pub(crate) cluster: DbCluster,
     /// What the metrics behind the plan's alarms say.
     pub(crate) history: Result<Option<History>, StepError>,
+    /// What the database's log shows since the last good datapoint, or within [`WINDOW`].
+    pub(crate) logged: Logged,
     /// What the plan's checks find in the damaged database.
     pub(crate) checked: Vec<Checked>,
     /// The platform's functions, in the plan's order.
@@ -80,6 +86,8 @@ pub struct Output {
     pub decided_at: Timestamp,
     /// What the metric behind an alarm says, if one does.
     pub history: Option<History>,
+    /// What the database's log shows.
+    pub logged: Logged,
     /// What the plan's checks find in the damaged database.
     pub checks: Vec<Checked>,
     /// Whether customers already use the restored database: there is no way back, and nobody is asked again.
@@ -117,14 +125,17 @@ fn in_words(seconds: f64) -> String {
     Duration::from_secs(seconds.max(0.0).round() as u64).to_string()
 }
 
-/// The moment to go back to: what was decided before, what was asked for, or what the metrics say; nothing where none does.
+/// The moment to go back to: what was decided before, what was asked for, or what the metrics or the log say; nothing where none does.
 pub(crate) fn moment(
     input: &Input,
     history: &Result<Option<History>, StepError>,
+    logged: &Logged,
     before: Option<&Decision>,
 ) -> Option<Timestamp> {
-    let proposed = history.as_ref().ok().and_then(Option::as_ref);
-    let proposed = proposed.and_then(|history| history.last_good_at);
+    let proposed = match history.as_ref().ok().and_then(Option::as_ref) {
+        Some(history) => history.last_good_at,
+        None => logged.only_one().map(Statement::before),
+    };
     before.map(|before| before.restore_to).or(input.restore_to).or(proposed)
 }
 
@@ -145,7 +156,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             None
         }
     };
-    let restore_to = moment(input, &evidence.history, before.as_ref());
+    let restore_to = moment(input, &evidence.history, &evidence.logged, before.as_ref());
     let seen = history.as_ref().map(|history| history.first_bad_at);
     let (impact_at, impact_assumed, decided_at) = match before {
         Some(before) => (before.impact_at, before.impact_assumed, before.decided_at),
@@ -156,6 +167,16 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     {
         let text = format!("{to} is not before the first bad datapoint at {bad}: the restored data may be wrong too");
         warnings.push(Warning::new(other("after-first-bad"), text));
+    }
+    let logged = evidence.logged.statements();
+    if let (Some(to), Some(first)) = (restore_to, logged.first())
+        && to >= first.at
+    {
+        let text = format!(
+            "{to} is not before what the database's log shows: {}; the restored data may be without it too",
+            first.in_words()
+        );
+        warnings.push(Warning::new(other("after-logged-statement"), text));
     }
     if !evidence.checked.is_empty() && evidence.checked.iter().all(Checked::passed) && !evidence.is_opened {
         let text = "no check of the plan finds wrong data in the database as it is; say why you go back all the same";
@@ -182,6 +203,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         impact_assumed,
         decided_at,
         history,
+        logged: evidence.logged.clone(),
         checks: evidence.checked.clone(),
         is_opened: evidence.is_opened,
         warnings,
@@ -261,12 +283,7 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
     blockers.extend(input.caches.blockers.iter().cloned());
     blockers.extend(ledger_blockers(input, &evidence.ledger));
     let Some(to) = restore_to else {
-        blockers.push(
-            "nothing says since when the data are wrong: no alarm of the plan has a bad datapoint after a good one within 24 h. Find the \
-             moment in the log of the database or of releases, then start again with it: drctl start database-corruption --want \
-             restore_to=<time with its zone>"
-                .to_owned(),
-        );
+        blockers.push(no_moment(&evidence.logged));
         return blockers;
     };
     let time = |at: Option<&aws_sdk_rds::primitives::DateTime>| Timestamp::from_second(at?.secs()).ok();
@@ -294,6 +311,84 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
         blockers.push(why);
     }
     blockers
+}
+
+/// Why there is no moment to go back to, and what to type.
+fn no_moment(logged: &Logged) -> String {
+    let again = "drctl start database-corruption --want restore_to=";
+    let metrics = "no alarm of the plan has a bad datapoint after a good one within 24 h";
+    let lacks = logged.lacks().map(|why| format!("{why}; ")).unwrap_or_default();
+    let statements = logged.statements();
+    if statements.is_empty() {
+        let log = match lacks.is_empty() {
+            true => "the database's log shows no statement that destroys all data of a table within 24 h; ",
+            false => &lacks,
+        };
+        return format!(
+            "nothing says since when the data are wrong: {metrics}; {log}find the moment in the log of the database or of releases, \
+             then start again with it: {again}<time with its zone>"
+        );
+    }
+    // The newest are the likeliest.
+    let listed = statements.iter().rev().take(LISTED_AT_MOST);
+    let listed: Vec<String> = listed
+        .map(|statement| format!("{}: {again}{}", statement.in_words(), statement.before()))
+        .collect();
+    let more = and_more(statements.len() + logged.more() - listed.len());
+    format!(
+        "the data are wrong since an unknown moment: {metrics}; {lacks}{HAS_FAILED_TOO}. If one of these statements of the database's log is \
+         the damage, start again one second before it: {}{more}",
+        listed.join("; ")
+    )
+}
+
+/// What a log does not tell.
+const HAS_FAILED_TOO: &str = "the log shows also what failed or was rolled back, and its last minutes can be missing";
+
+fn and_more(number: usize) -> String {
+    match number {
+        0 => String::new(),
+        number => format!("; and {number} more"),
+    }
+}
+
+/// What the log shows, for people who are asked: from the last good datapoint on, if there is one.
+fn log_shown(logged: &Logged, history: Option<&History>, restore_to: Option<Timestamp>) -> Vec<String> {
+    let good = history.and_then(|history| history.last_good_at);
+    let statements = logged.statements();
+    let mut shown: Vec<String> = statements
+        .iter()
+        .take(LISTED_AT_MOST)
+        .map(|statement| {
+            let words = statement.in_words();
+            let less = statement.before();
+            match restore_to.is_some_and(|to| less > to) {
+                true => format!(
+                    "the database's log shows {words}; if that is the damage, to lose less, start again with --want restore_to={less}"
+                ),
+                false => format!("the database's log shows {words}"),
+            }
+        })
+        .collect();
+    let more = statements.len() + logged.more() - shown.len();
+    if more > 0 {
+        shown.push(format!(
+            "the database's log shows {more} more statements that destroy data"
+        ));
+    }
+    if !statements.is_empty() {
+        shown.push(HAS_FAILED_TOO.to_owned());
+    } else if logged.lacks().is_none() {
+        let since = good.map_or_else(
+            || format!("within {} h", WINDOW.as_hours()),
+            |good| format!("since {good}"),
+        );
+        shown.push(format!(
+            "the database's log shows no statement that destroys all data of a table {since}; its last minutes can be missing"
+        ));
+    }
+    shown.extend(logged.lacks());
+    shown
 }
 
 /// The functions whose roles may not do with the restored cluster what they may do with the damaged one.
@@ -403,10 +498,19 @@ fn ask(
                 history.alarm, history.first_bad_at
             ));
         }
-        (None, _) => shown.push(format!(
+        (None, Some(_)) => shown.push(format!(
             "{to} was asked for by whoever started the recovery; no alarm of the plan shows since when the data are wrong"
         )),
+        (None, None) => shown.push(match evidence.logged.only_one() {
+            Some(only) if restore_to == Some(only.before()) => format!(
+                "{to} is one second before the only statement of the last {} h in the database's log that destroys data. Nothing else says \
+                 that it is the damage: no alarm of the plan shows since when the data are wrong",
+                WINDOW.as_hours()
+            ),
+            _ => format!("{to} was decided before; no alarm of the plan shows since when the data are wrong now"),
+        }),
     }
+    shown.extend(log_shown(&evidence.logged, history, restore_to));
     shown.extend(
         evidence
             .checked
@@ -443,7 +547,10 @@ fn ask(
             false => input.approval.people.max(1),
         },
         because: "going back in time loses what customers wrote since".to_owned(),
-        needs_reason: !loss.is_some_and(is_within) || !warnings.is_empty(),
+        // A statement of the log alone is no damage that anybody has seen.
+        needs_reason: !loss.is_some_and(is_within)
+            || !warnings.is_empty()
+            || (history.is_none() && input.restore_to.is_none()),
     }
 }
 
@@ -458,6 +565,8 @@ mod tests {
     use shared::secret::DatabaseUser;
 
     use super::*;
+    use crate::log::Read;
+    use crate::statement::Verb;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -510,6 +619,7 @@ mod tests {
                 last_good_at: Some(at(good)),
                 first_bad_at: at(bad),
             })),
+            logged: Logged::WithoutStatements,
             checked: Vec::new(),
             functions: Vec::new(),
             roles: Roles::new(),
@@ -551,6 +661,31 @@ mod tests {
         assert!(fits.blockers.is_empty() && !says(&fits, "password"), "{fits:?}");
         let unread = with("platform", Err(StepError::new(ErrorKind::Unavailable, "no answer")));
         assert!(unread.blockers.is_empty() && unread.ask.needs_reason && says(&unread, "may not take it"));
+    }
+
+    fn deleted(second: i64) -> Statement {
+        Statement {
+            at: at(second),
+            verb: Verb::Delete,
+            table: "orders".to_owned(),
+            user: "app".to_owned(),
+        }
+    }
+
+    /// A log that shows changes, and these of them that destroy data.
+    fn showing(statements: impl IntoIterator<Item = Statement>) -> Logged {
+        Logged::Read(Read {
+            has_rows: true,
+            statements: statements.into_iter().collect(),
+            ..Read::default()
+        })
+    }
+
+    fn logging(history: Option<(i64, i64)>, logged: Logged) -> Evidence {
+        Evidence {
+            logged,
+            ..evidence(history)
+        }
     }
 
     fn entry(kind: &str) -> LedgerEntry {
@@ -598,6 +733,122 @@ mod tests {
                 .iter()
                 .any(|line| line.contains("no alarm of the plan shows"))
         );
+    }
+
+    #[test]
+    fn with_the_alarms_history_the_log_shows_how_to_lose_less_and_decides_nothing() {
+        let history = Some((NOW - 600, NOW - 540));
+        let found = assess(&input(None), &logging(history, showing([deleted(NOW - 560)])), None);
+        assert_eq!(
+            (found.restore_to, found.impact_at),
+            (Some(at(NOW - 600)), at(NOW - 540))
+        );
+        assert!(!found.impact_assumed && !found.ask.needs_reason, "{:?}", found.ask);
+        let shown = found.ask.shown.join("\n");
+        let less = format!(
+            "shows DELETE on orders without a condition by app at {}; if that is the damage, to lose less, start again with --want restore_to={}",
+            at(NOW - 560),
+            at(NOW - 561)
+        );
+        assert!(shown.contains(&less), "{shown}");
+        assert!(shown.contains("failed or was rolled back"), "{shown}");
+        let many = (0..9).map(|number| deleted(NOW - 560 + number));
+        let many = assess(&input(None), &logging(history, showing(many)), None)
+            .ask
+            .shown
+            .join("\n");
+        assert!(many.contains("4 more statements"), "{many}");
+        let none = assess(&input(None), &logging(history, showing([])), None)
+            .ask
+            .shown
+            .join("\n");
+        assert!(
+            none.contains(&format!("all data of a table since {}", at(NOW - 600))),
+            "{none}"
+        );
+        let off = assess(&input(None), &evidence(history), None);
+        assert!(off.ask.shown.join("\n").contains("log_statement is off"));
+        assert!(!off.ask.needs_reason, "that is how it is by default");
+    }
+
+    #[test]
+    fn without_it_the_only_statement_of_the_log_proposes_a_second_before_it_and_asks_for_a_reason() {
+        let found = assess(&input(None), &logging(None, showing([deleted(NOW - 560)])), None);
+        assert_eq!(found.blockers, Vec::<String>::new());
+        assert_eq!(found.restore_to, Some(at(NOW - 561)));
+        assert_eq!(
+            (found.impact_at, found.impact_assumed),
+            (at(NOW - 60), true),
+            "nobody has seen it"
+        );
+        assert!(found.ask.needs_reason && found.ask.people == 2);
+        let shown = found.ask.shown.join("\n");
+        assert!(shown.contains("one second before the only statement"), "{shown}");
+        assert!(
+            shown.contains("shows DELETE on orders without a condition by app"),
+            "{shown}"
+        );
+        assert!(!shown.contains("asked for by"), "{shown}");
+        let resumed = assess(&input(None), &evidence(None), found.decision());
+        assert_eq!(resumed.restore_to, found.restore_to);
+        assert!(resumed.ask.shown.join("\n").contains("was decided before"));
+    }
+
+    #[test]
+    fn several_are_listed_with_what_to_type_and_a_log_that_cannot_tell_says_so() {
+        let refused = |logged: Logged| {
+            let found = assess(&input(None), &logging(None, logged), None);
+            assert_eq!(found.restore_to, None);
+            found.blockers.join("; ")
+        };
+        let seven = refused(showing((0..7).map(|number| deleted(NOW - 560 + number))));
+        assert_eq!(seven.matches("--want restore_to=").count(), 5, "{seven}");
+        assert!(seven.contains("and 2 more"), "{seven}");
+        let newest = format!(
+            "by app at {}: drctl start database-corruption --want restore_to={}",
+            at(NOW - 554),
+            at(NOW - 555)
+        );
+        assert!(seven.contains(&newest), "{seven}");
+        let off = refused(Logged::WithoutStatements);
+        assert!(
+            off.contains("log_statement is off") && off.contains("--want restore_to"),
+            "{off}"
+        );
+        assert!(refused(Logged::NotExported).contains("no log group"));
+        assert!(refused(showing([])).contains("shows no statement that destroys all data"));
+        let cut = refused(Logged::Read(Read {
+            has_rows: true,
+            cut_off_at: Some(at(NOW - 500)),
+            statements: vec![deleted(NOW - 560)],
+            more: 0,
+        }));
+        assert!(
+            cut.contains("too many lines") && cut.contains("--want restore_to"),
+            "one of those that were read: {cut}"
+        );
+        let only_bad = History {
+            alarm: "wrong".to_owned(),
+            last_good_at: None,
+            first_bad_at: at(NOW - 86_400),
+        };
+        let bad = Evidence {
+            history: Ok(Some(only_bad)),
+            ..logging(None, showing([deleted(NOW - 560)]))
+        };
+        assert_eq!(assess(&input(None), &bad, None).restore_to, None, "it was wrong before");
+    }
+
+    #[test]
+    fn a_moment_that_is_asked_for_after_such_a_statement_is_doubtful() {
+        let warned = |asked: i64, logged: i64| {
+            let found = assess(&input(Some(asked)), &logging(None, showing([deleted(logged)])), None);
+            let mut codes = found.warnings.iter().map(|warning| warning.code.clone());
+            codes.any(|code| code == other("after-logged-statement"))
+        };
+        assert!(warned(NOW - 300, NOW - 560));
+        assert!(warned(NOW - 300, NOW - 300), "the log's times are to the second");
+        assert!(!warned(NOW - 301, NOW - 300));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Finds out since when the data are wrong, and asks people to which moment the database goes back.
 //!
 //! Whoever starts the recovery can say the moment. Otherwise the metrics behind the plan's alarms propose one: the data passed the check
-//! at the last good datapoint, so that this is before the damage, as far as that check sees. No moment is ever taken without people.
+//! at the last good datapoint, so that this is before the damage, as far as that check sees. Where no alarm says anything, the database's
+//! log proposes one, if it shows exactly one statement that destroys data. No moment is ever taken without people.
 //! This changes only its own decision in the record, which a resumed recovery continues with.
 
 mod history;
 mod input;
 mod judge;
+mod log;
 mod login;
 mod roles;
+mod statement;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,7 +28,10 @@ use shared::step::{Change, Step};
 
 pub use input::Input;
 pub use judge::Output;
+pub use log::{Logged, Read, Statement};
+pub use statement::Verb;
 
+use history::History;
 use judge::{Decision, Evidence};
 use login::Login;
 use roles::Roles;
@@ -41,6 +47,7 @@ const ROLES_WITHIN: Duration = Duration::from_secs(10);
 pub struct FindCorruption {
     aws: Aws,
     cloudwatch: aws_sdk_cloudwatch::Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
     rds: aws_sdk_rds::Client,
     data: aws_sdk_rdsdata::Client,
     iam: aws_sdk_iam::Client,
@@ -60,6 +67,7 @@ impl Step for FindCorruption {
         Self {
             aws: aws.clone(),
             cloudwatch: aws_sdk_cloudwatch::Client::new(aws.at_leisure().config()),
+            logs: aws_sdk_cloudwatchlogs::Client::new(aws.at_leisure().config()),
             rds: aws_sdk_rds::Client::new(aws.config()),
             data: aws_sdk_rdsdata::Client::new(&aws.config_without_retries(READS_WITHIN)),
             iam: aws_sdk_iam::Client::new(aws.config()),
@@ -71,11 +79,11 @@ impl Step for FindCorruption {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let now = self.aws.now();
         let damaged = Reached::of(&input.here, &input.database);
-        let (global, cluster, history, checked, (functions, roles), login, served_from, notes, before) = tokio::join!(
+        let (global, cluster, (history, logged), checked, (functions, roles), login, served_from, notes, before) = tokio::join!(
             biased;
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region),
             describe_cluster(&self.rds, &input.here),
-            self.history(&input, now),
+            self.look_back(&input, now),
             damaged.check_all(&self.data, &input.checks, READS_WITHIN),
             self.look_at_functions(&input),
             Login::read(&self.secrets, &input.here.secret_arn),
@@ -84,7 +92,7 @@ impl Step for FindCorruption {
             self.record.decision::<Decision>(&input.recovery),
         );
         let (notes, before) = (notes?, before?);
-        let ledger = match judge::moment(&input, &history, before.as_ref()) {
+        let ledger = match judge::moment(&input, &history, &logged, before.as_ref()) {
             Some(moment) => self.record.ledger_since(&input.recovery.workload, moment).await?,
             None => Vec::new(),
         };
@@ -94,6 +102,7 @@ impl Step for FindCorruption {
             global: global.map_err(refused_for_good)?,
             cluster: cluster.map_err(refused_for_good)?,
             history,
+            logged,
             checked,
             functions,
             roles,
@@ -136,7 +145,23 @@ impl FindCorruption {
         (seen, roles)
     }
 
-    async fn history(&self, input: &Input, now: Timestamp) -> Result<Option<history::History>, StepError> {
+    /// What the metrics say of the past, and what the log shows since the data were last right by them.
+    async fn look_back(&self, input: &Input, now: Timestamp) -> (Result<Option<History>, StepError>, Logged) {
+        let history = self.history(input, now).await;
+        let known = history.as_ref().ok().and_then(Option::as_ref);
+        let asked = log::Asked {
+            cluster: &input.here.cluster,
+            own: &input.database.schema,
+            since: known
+                .and_then(|history| history.last_good_at)
+                .unwrap_or(now - log::WINDOW),
+            now,
+        };
+        let logged = log::read(&self.logs, &asked).await;
+        (history, logged)
+    }
+
+    async fn history(&self, input: &Input, now: Timestamp) -> Result<Option<History>, StepError> {
         let reading = history::read(&self.cloudwatch, &input.alarms, now);
         let late = || {
             let text = format!(

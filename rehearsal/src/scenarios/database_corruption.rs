@@ -40,7 +40,7 @@ const BAD_MINUTES: u32 = 2;
 /// The metric by which the platform says whether its data are right: 1, or 0.
 const METRIC: &str = "IntegrityCheck";
 
-static FAULTS: [&FaultKind; 14] = [
+static FAULTS: [&FaultKind; 16] = [
     &restore::STUCK,
     &restore::FAILED,
     &restore::REFUSED,
@@ -52,13 +52,15 @@ static FAULTS: [&FaultKind; 14] = [
     &restore::UNSETTABLE_PASSWORD,
     &faults::VALIDATION_FAILS,
     &faults::LATE_DETECTION,
+    &faults::FOUND_BY_A_PERSON,
+    &faults::STATEMENTS_LOGGED,
     &caches::REFUSES,
     &caches::AWAY,
     &caches::CUTS,
 ];
 
 /// Operations of its steps.
-const OPERATIONS: [&str; 24] = [
+const OPERATIONS: [&str; 25] = [
     "BeginTransaction",
     "CreateDBClusterSnapshot",
     "CreateDBInstance",
@@ -71,6 +73,7 @@ const OPERATIONS: [&str; 24] = [
     "DescribeGlobalClusters",
     "EnableHttpEndpoint",
     "ExecuteStatement",
+    "FilterLogEvents",
     "GetFunction",
     "GetMetricData",
     "GetSecretValue",

@@ -105,6 +105,62 @@ fn a_moment_that_is_too_late_and_a_check_that_fails_keep_customers_out() {
     ends_as(&played(&["late-detection:10m"], false, 4), "rolled-back", failed);
 }
 
+#[track_caller]
+fn loss_is_measured_as_true(rehearsals: &[Rehearsal]) {
+    for rehearsal in rehearsals {
+        let (seed, measured, truth) = (
+            rehearsal.seed,
+            rehearsal.achieved.rpo_seconds,
+            rehearsal.truth.rpo_seconds,
+        );
+        let off = (measured.unwrap() - truth.unwrap()).abs();
+        assert!(off <= RPO_TOLERANCE, "seed {seed}: {measured:?}, {truth:?}");
+    }
+}
+
+/// No alarm sees the damage, and whoever starts the recovery knows no moment.
+#[test]
+fn without_an_alarm_it_goes_back_to_a_second_before_what_the_log_shows() {
+    let logged = played(&["found-by-a-person:5m", "statements-logged"], false, 4);
+    ends_as(&logged, "recovered", "");
+    loss_is_measured_as_true(&logged);
+    for rehearsal in &logged {
+        let lost = rehearsal.truth.rpo_seconds.unwrap();
+        assert!(lost > 300.0, "seed {}: {lost}", rehearsal.seed);
+        assert_eq!(calls(rehearsal, "RestoreDBClusterToPointInTime"), 1);
+    }
+}
+
+#[test]
+fn without_an_alarm_and_a_log_it_is_refused_and_says_why_the_log_shows_nothing() {
+    let refused = played(&["found-by-a-person:5m"], false, 4);
+    ends_as(&refused, "refused", "it is not exported to CloudWatch Logs");
+    ends_as(&refused, "refused", "--want restore_to=");
+    let stopped = |rehearsal: &Rehearsal| calls(rehearsal, "PutFunctionConcurrency");
+    assert!(refused.iter().all(|rehearsal| stopped(rehearsal) == 0));
+}
+
+#[test]
+fn people_are_shown_what_the_log_has_beside_the_alarm() {
+    let logged = played(&["statements-logged"], false, 4);
+    ends_as(&logged, "recovered", "");
+    loss_is_measured_as_true(&logged);
+    let script = Script {
+        faults: vec!["statements-logged".parse().unwrap()],
+        account: true,
+        ..quick(&DatabaseCorruption)
+    };
+    let rehearsal = rehearse(&PLAN, &script, 1, |_| {}).unwrap();
+    let told = report::markdown(&rehearsal.account.unwrap());
+    for words in [
+        "shows UPDATE on ledger without a condition by app at",
+        "to lose less, start again with --want",
+        "First statement in the database's log that destroys data",
+    ] {
+        assert!(told.contains(words), "{words} is missing in {told}");
+    }
+}
+
 /// What a restored database would do again is seen by what must always hold.
 #[test]
 fn a_step_that_forgets_what_was_done_since_is_found() {

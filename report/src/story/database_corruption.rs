@@ -143,6 +143,11 @@ impl Story for DatabaseCorruption {
                 "measured: the alarm's metric, to its period; the damage is older".into(),
             ),
             (
+                "First statement in the database's log that destroys data",
+                moment(account, "assessment", "/logged/statements/0/at"),
+                "measured: that log, to the second; whether it was carried out, the log does not say".into(),
+            ),
+            (
                 "Moment that the database went back to",
                 moment(account, "assessment", "/restore_to"),
                 "approved by people".into(),

@@ -11,6 +11,7 @@ pub mod health;
 pub mod iam;
 mod inside;
 pub mod lambda;
+pub mod logs;
 pub(crate) mod operations;
 pub mod quota;
 pub mod rds;

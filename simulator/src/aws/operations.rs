@@ -1,9 +1,10 @@
 //! What the names of operations say.
 
 /// How operations that change nothing are named.
-const READS: [&str; 9] = [
+const READS: [&str; 10] = [
     "BatchGet",
     "Describe",
+    "Filter",
     "Get",
     "Head",
     "List",

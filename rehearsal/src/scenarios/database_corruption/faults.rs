@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use shared::plan::Duration;
+use simulator::aws::rds::LogStatement;
 
 use super::data::stand_in;
-use crate::fault::{Area, Count, Effect, FaultKind, Fits, calls, in_one_word};
+use crate::fault::{Area, Count, Effect, FaultKind, Fits, Said, calls, in_one_word};
 use crate::world::World;
+
+/// What faults exclude each other by.
+const HOW_IT_IS_FOUND: &str = "how the damage is found";
 
 /// A check of the plan finds something else in the restored database.
 pub(super) static VALIDATION_FAILS: FaultKind = FaultKind {
@@ -45,27 +49,31 @@ impl Effect for ValidationFails {
 /// The platform's own check finds the damage late.
 pub(super) static LATE_DETECTION: FaultKind = FaultKind {
     fits: Fits::Named,
+    says: &[HOW_IT_IS_FOUND],
     ..FaultKind::with(
         Area::Evidence,
         "late-detection:<duration>",
         "the platform finds its data right for so long after they are spoilt, up to 25m",
         "ends as rolled-back: the moment that is proposed is too late, which the plan's checks find before customers come",
-        |said| {
-            let late = said.time()?;
-            match late.as_secs() <= LATEST_SECONDS {
-                true => Ok(Box::new(LateDetection(late))),
-                false => Err(format!(
-                    "{}: no rehearsal waits so long for a recovery to start",
-                    said.name
-                )),
-            }
-        },
+        |said| Ok(Box::new(LateDetection(at_most_latest(said)?))),
         |rng, _| Box::new(LateDetection(Duration::from_secs(60 * rng.u64(3..=25)))),
     )
 };
 
 /// A rehearsal waits half an hour for a recovery to start.
 const LATEST_SECONDS: u64 = 25 * 60;
+
+/// Errors: a text, if that is later.
+fn at_most_latest(said: &Said<'_>) -> Result<Duration, String> {
+    let late = said.time()?;
+    match late.as_secs() <= LATEST_SECONDS {
+        true => Ok(late),
+        false => Err(format!(
+            "{}: no rehearsal waits so long for a recovery to start",
+            said.name
+        )),
+    }
+}
 
 struct LateDetection(Duration);
 
@@ -87,5 +95,80 @@ impl Effect for LateDetection {
             cloud.rds.stand_in(&check, &check);
         });
         Some(calls(|call| call.operation == "RestoreDBClusterToPointInTime"))
+    }
+}
+
+/// Nothing but a person sees the damage.
+pub(super) static FOUND_BY_A_PERSON: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[HOW_IT_IS_FOUND],
+    ..FaultKind::with(
+        Area::Evidence,
+        "found-by-a-person:<duration>",
+        "the platform finds its data right as long as they are spoilt; a person starts the recovery after so long, up to 25m",
+        "proposes the moment by the database's log if statements are logged; ends as refused otherwise, and says why",
+        |said| Ok(Box::new(FoundByAPerson(at_most_latest(said)?))),
+        |rng, _| Box::new(FoundByAPerson(Duration::from_secs(60 * rng.u64(3..=25)))),
+    )
+};
+
+struct FoundByAPerson(Duration);
+
+/// How often it is looked whether customers have moved.
+const MOVED_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+
+impl Effect for FoundByAPerson {
+    fn argument(&self) -> Option<String> {
+        Some(in_one_word(self.0))
+    }
+
+    fn person_starts_after(&self) -> Option<std::time::Duration> {
+        Some(self.0.as_std())
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        let (cloud, platform) = (
+            Arc::clone(world.simulation.cloud()),
+            Arc::clone(world.simulation.platform()),
+        );
+        let region = world.plan.regions.primary.region.clone();
+        let damaged = world.plan.cluster_arn(&world.plan.regions.primary);
+        let check = stand_in("right");
+        cloud.rds.stand_in(&check, "SELECT 'right'");
+        tokio::spawn(async move {
+            while platform.cluster_of_customers(&cloud, &region).as_ref() == Some(&damaged) {
+                tokio::time::sleep(MOVED_EVERY).await;
+            }
+            cloud.rds.stand_in(&check, &check);
+        });
+        Some(calls(|call| call.operation == "FilterLogEvents"))
+    }
+}
+
+/// The database logs what changes data, and the log is exported.
+pub(super) static STATEMENTS_LOGGED: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::plain::<StatementsLogged>(
+        Area::Evidence,
+        "statements-logged",
+        "no fault: the database logs what changes data (log_statement is mod), and its log is exported",
+        "ends as recovered; the question says what the log shows, and how to lose less",
+    )
+};
+
+#[derive(Default)]
+struct StatementsLogged;
+
+impl Effect for StatementsLogged {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        let (cloud, region) = (world.cloud(), &world.plan.regions.primary.region);
+        let cluster = world.plan.cluster_arn(&world.plan.regions.primary);
+        let mut settings = cloud.rds.settings_of(&cluster)?;
+        settings.log_exports = vec!["postgresql".to_owned()];
+        cloud
+            .rds
+            .set_log_statement(region, &settings.parameter_group, LogStatement::Mod);
+        cloud.rds.set_settings(cloud, &cluster, settings);
+        Some(calls(|call| call.operation == "FilterLogEvents"))
     }
 }

@@ -162,7 +162,6 @@ impl Rds {
         let mut state = lock(&self.state);
         state.advance(environment, now);
         let instead = state.stand_ins.get(sql).cloned();
-        let sql = instead.as_deref().unwrap_or(sql);
         let is_writer = !state.globals.values().any(|global| global.keeps_reading(cluster_arn));
         let refuse = |status, code, message: &str| SqlRefusal {
             status,
@@ -213,16 +212,14 @@ impl Rds {
             );
             return Err(refuse(400, "BadRequestException", &message));
         }
-        let database = &mut cluster.database;
-        let found = match access {
-            Access::Write => database.execute(now, sql, parameters),
-            Access::ReadOnly => database.read(now, sql, parameters),
+        let (database, run_sql) = (&mut cluster.database, instead.as_deref().unwrap_or(sql));
+        let ran = match access {
+            Access::Write => database.execute(now, run_sql, parameters),
+            Access::ReadOnly => database.read(now, run_sql, parameters),
         };
-        found.map_err(|message| SqlRefusal {
-            status: 400,
-            code: "DatabaseErrorException",
-            message,
-        })
+        let rows = ran.map_err(|message| refuse(400, "DatabaseErrorException", &message))?;
+        self.log_statement(environment, &state, cluster_arn, sql, parameters);
+        Ok(rows)
     }
 
     /// What a cluster's database holds, whether it answers anybody or not. Errors: a text, as for any statement.

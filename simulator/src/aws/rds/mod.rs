@@ -10,6 +10,7 @@ mod clusters;
 pub mod data_api;
 mod failures;
 mod instances;
+mod log;
 mod logins;
 mod parameters;
 mod passwords;
@@ -28,6 +29,7 @@ mod xml;
 
 pub(crate) use self::clusters::{Access, Statement};
 pub use self::clusters::{NewCluster, SqlRefusal};
+pub use self::log::LogStatement;
 pub use self::replication::replicate;
 pub use self::resources::{Quota, RestoreFate};
 pub use self::settings::Settings;

@@ -36,9 +36,10 @@ impl Rds {
     }
 
     /// Sets what a cluster is set to.
-    pub fn set_settings(&self, cluster_arn: &str, settings: Settings) {
+    pub fn set_settings(&self, environment: &Environment, cluster_arn: &str, settings: Settings) {
         if let Some(cluster) = lock(&self.state).clusters.get_mut(cluster_arn) {
             cluster.settings = settings;
+            self.begin_log(environment, cluster);
         }
     }
 

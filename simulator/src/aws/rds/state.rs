@@ -7,10 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::log::LogStatement;
 use super::logins::Logins;
 use super::resources::{Instance, Making, Quota, RestoreFate, Snapshot};
 use super::settings::Settings;
 use crate::aws::cloudwatch::CloudWatch;
+use crate::aws::logs::Logs;
 use crate::database::Database;
 use crate::environment::Environment;
 use crate::faults::FaultId;
@@ -19,6 +21,7 @@ use crate::lock::lock;
 /// RDS in all Regions.
 pub struct Rds {
     pub(super) cloudwatch: Arc<CloudWatch>,
+    pub(super) logs: Arc<Logs>,
     pub(super) state: Mutex<State>,
 }
 
@@ -46,6 +49,8 @@ pub(super) struct State {
     pub(super) exhausted: Vec<(FaultId, Quota, String)>,
     /// What is run in place of statements that only PostgreSQL understands.
     pub(super) stand_ins: BTreeMap<String, String>,
+    /// Which statements are logged, by Region and parameter group.
+    pub(super) log_statement: BTreeMap<(String, String), LogStatement>,
 }
 
 /// Looks at a global database that show what was a while ago.
@@ -168,10 +173,11 @@ pub(super) struct Transition {
 }
 
 impl Rds {
-    /// Empty; `cloudwatch` gets the metrics.
-    pub(crate) fn new(cloudwatch: &Arc<CloudWatch>) -> Self {
+    /// Empty; `cloudwatch` gets the metrics, and `logs` the databases' logs.
+    pub(crate) fn new(cloudwatch: &Arc<CloudWatch>, logs: &Arc<Logs>) -> Self {
         Self {
             cloudwatch: Arc::clone(cloudwatch),
+            logs: Arc::clone(logs),
             state: Mutex::default(),
         }
     }

@@ -288,6 +288,7 @@ async fn restored() -> World {
     let rds = &cloud.rds;
     let damaged = world.plan.cluster_arn(&world.plan.regions.primary);
     rds.set_settings(
+        cloud,
         &damaged,
         Settings {
             deletion_protection: true,

@@ -178,7 +178,7 @@ fn carefully_set() -> Settings {
 #[tokio::test(start_paused = true)]
 async fn what_a_restore_is_not_told_it_does_not_carry_over() {
     let cloud = shop();
-    cloud.rds.set_settings(OLD, carefully_set());
+    cloud.rds.set_settings(&cloud, OLD, carefully_set());
     until(&cloud, 310.0).await;
     restore(&cloud, "1970-01-01T00:04:00Z", &[]).unwrap();
     let plain = cloud.rds.settings_of(RESTORED).unwrap();
