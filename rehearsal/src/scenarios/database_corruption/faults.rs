@@ -98,7 +98,7 @@ impl Effect for LateDetection {
     }
 }
 
-/// Nothing but a person sees the damage.
+/// Only a person sees the damage.
 pub(super) static FOUND_BY_A_PERSON: FaultKind = FaultKind {
     fits: Fits::Named,
     says: &[HOW_IT_IS_FOUND],

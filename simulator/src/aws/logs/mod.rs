@@ -4,6 +4,7 @@
 //! Simplified: a group has one stream, and its lines are in the order in which they were written.
 
 mod pattern;
+mod refusal;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use self::pattern::Pattern;
+use self::refusal::Refusal;
 use crate::aws::wire::Reply;
 use crate::environment::Environment;
 use crate::lock::lock;
@@ -51,9 +53,6 @@ struct Request<'a> {
     /// The first line to look at.
     first: usize,
 }
-
-/// How a request is refused.
-struct Refusal(u16, &'static str, String);
 
 impl Logs {
     /// Writes a line of the moment `at`, which arrives after the time that lines take. The first one makes its group.

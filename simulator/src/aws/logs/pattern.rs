@@ -3,7 +3,7 @@
 
 use regex_lite::Regex;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// Which lines are answered.
 pub(super) enum Pattern {

@@ -5,24 +5,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::settings::LogStatement;
 use super::state::{Cluster, Rds, State};
 use crate::database::Value;
 use crate::environment::Environment;
 use crate::lock::lock;
-
-/// Which statements a parameter group has its clusters log: `log_statement`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogStatement {
-    /// None, as long as nobody says otherwise.
-    #[default]
-    None,
-    /// What changes the schema.
-    Ddl,
-    /// What changes the schema or rows.
-    Mod,
-    /// All.
-    All,
-}
 
 /// The name of the log, and of what exports it.
 const POSTGRESQL: &str = "postgresql";

@@ -29,8 +29,7 @@ mod xml;
 
 pub(crate) use self::clusters::{Access, Statement};
 pub use self::clusters::{NewCluster, SqlRefusal};
-pub use self::log::LogStatement;
 pub use self::replication::replicate;
 pub use self::resources::{Quota, RestoreFate};
-pub use self::settings::Settings;
+pub use self::settings::{LogStatement, Settings};
 pub use self::state::{Move, Rds};

@@ -41,6 +41,20 @@ pub struct Settings {
     pub roles: BTreeMap<String, String>,
 }
 
+/// Which statements a parameter group has its clusters log: `log_statement`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogStatement {
+    /// None, as long as nobody says otherwise.
+    #[default]
+    None,
+    /// What changes the schema.
+    Ddl,
+    /// What changes the schema or rows.
+    Mod,
+    /// All.
+    All,
+}
+
 /// The security group of a cluster that was given none.
 const DEFAULT_SECURITY_GROUP: &str = "sg-default";
 /// The parameter group of a cluster that was given none.

@@ -7,10 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::log::LogStatement;
 use super::logins::Logins;
 use super::resources::{Instance, Making, Quota, RestoreFate, Snapshot};
-use super::settings::Settings;
+use super::settings::{LogStatement, Settings};
 use crate::aws::cloudwatch::CloudWatch;
 use crate::aws::logs::Logs;
 use crate::database::Database;
