@@ -106,7 +106,7 @@ pub(super) static FOUND_BY_A_PERSON: FaultKind = FaultKind {
         Area::Evidence,
         "found-by-a-person:<duration>",
         "the platform finds its data right as long as they are spoilt; a person starts the recovery after so long, up to 25m",
-        "proposes the moment by the database's log if statements are logged; ends as refused otherwise, and says why",
+        "ends as recovered, to the moment that the database's log shows; ends as refused if statements are not logged",
         |said| Ok(Box::new(FoundByAPerson(at_most_latest(said)?))),
         |rng, _| Box::new(FoundByAPerson(Duration::from_secs(60 * rng.u64(3..=25)))),
     )
