@@ -52,7 +52,7 @@ impl Secret {
         let changed_at = value.created_date();
         Ok(Self {
             arn: arn.to_owned(),
-            changed_at: changed_at.and_then(|at| Timestamp::from_nanosecond(at.as_nanos()).ok()),
+            changed_at: changed_at.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok()),
             text: value.secret_string.unwrap_or_default(),
         })
     }

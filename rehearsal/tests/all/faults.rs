@@ -655,7 +655,7 @@ type Way = (
 
 /// Ways that together pass through the states of the scenario's machine.
 const WAYS: [Way; 15] = [
-    (&DatabaseCorruption, &[], |_, _| {}),
+    (&DatabaseCorruption, &["wrong-password"], |_, _| {}),
     (&DatabaseCorruption, &["restore-failed"], |_, _| {}),
     (&DatabaseCorruption, &["approver-declines:2"], |_, _| {}),
     (&RegionFailure, &[], |_, _| {}),
