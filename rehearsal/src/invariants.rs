@@ -183,10 +183,15 @@ fn as_before(happened: &Happened<'_>) -> Vec<Seen> {
     if !must_be {
         return Vec::new();
     }
-    // Another recovery has moved things since: what they were before that says nothing of the last one.
+    // Another recovery has moved things since: what they were before that says nothing of the last one. One that failed says what remains.
     let has_moved = |recorded: &Recorded| {
         recorded.header.ended().is_some_and(|ended| {
-            ended.closed_at >= happened.disaster_at && matches!(ended.outcome, Outcome::Recovered | Outcome::Partial)
+            let moved = match ended.outcome {
+                Outcome::Recovered | Outcome::Partial => true,
+                Outcome::Failed => recorded.changed_something(),
+                _ => false,
+            };
+            moved && ended.closed_at >= happened.disaster_at
         })
     };
     if happened.recoveries.iter().any(has_moved) {
