@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::error::StepError;
 
-/// How far back the metrics are read. Damage that is older needs a moment that a person says.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// How far back the past is looked at. Damage that is older needs a moment that a person says.
+pub(crate) const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 
 /// Since when a check finds that the data are wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

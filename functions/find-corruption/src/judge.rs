@@ -16,9 +16,9 @@ use shared::restore::{cluster_arn, cluster_ids};
 use shared::sql::Checked;
 use shared::summary::{Summarise, Summary};
 
-use crate::history::History;
+use crate::history::{History, WINDOW};
 use crate::input::Input;
-use crate::log::{Logged, Statement, WINDOW};
+use crate::log::{Logged, Statement};
 use crate::login::{Login, Password};
 use crate::roles::{Access, Roles};
 

@@ -154,7 +154,7 @@ impl FindCorruption {
             own: &input.database.schema,
             since: known
                 .and_then(|history| history.last_good_at)
-                .unwrap_or(now - log::WINDOW),
+                .unwrap_or(now - history::WINDOW),
             now,
         };
         let logged = log::read(&self.logs, &asked).await;

@@ -15,8 +15,6 @@ use crate::statement::{Found, Verb, found_in, is_of_rows, plain};
 
 /// How long reading the log may take at most. It is evidence, and people can do without.
 const WITHIN: Duration = Duration::from_secs(10);
-/// How far back it is read where nothing says since when the data may be wrong.
-pub(crate) const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// How far back a statement of any kind is looked for, to see whether statements are logged. The heartbeat is one every few seconds.
 const ANY_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// How many answers are read at most: of what destroys data, and of statements of any kind. One has 10,000 lines or 1 MB at most.
@@ -86,13 +84,11 @@ impl Statement {
     pub(crate) fn in_words(&self) -> String {
         let Self { at, verb, table, user } = self;
         let what = match verb {
-            Verb::Delete => format!("DELETE on {table} without a condition"),
-            Verb::Update => format!("UPDATE on {table} without a condition"),
-            Verb::Truncate => format!("TRUNCATE of {table}"),
-            Verb::Drop => format!("DROP of {table}"),
-            Verb::Alter => format!("ALTER with DROP on {table}"),
+            Verb::Delete | Verb::Update => format!("on {table} without a condition"),
+            Verb::Truncate | Verb::Drop => format!("of {table}"),
+            Verb::Alter => format!("with DROP on {table}"),
         };
-        format!("{what} by {user} at {at}")
+        format!("{} {what} by {user} at {at}", verb.keyword())
     }
 
     /// The last moment to the second that is before it.

@@ -19,6 +19,19 @@ pub enum Verb {
     Alter,
 }
 
+impl Verb {
+    /// As SQL has it.
+    pub(crate) fn keyword(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::Update => "UPDATE",
+            Self::Truncate => "TRUNCATE",
+            Self::Drop => "DROP",
+            Self::Alter => "ALTER",
+        }
+    }
+}
+
 /// What destroys data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
