@@ -74,9 +74,26 @@ impl Secret {
     }
 }
 
+/// Why RDS cannot set a user's password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsettable {
+    /// It sets that of the master user alone.
+    OfAnother,
+    /// It does not take it, and why.
+    Refused(&'static str),
+}
+
 impl DatabaseUser {
-    /// Why RDS would not take this as a master user's password, if so. Source: RDS API Reference, `ModifyDBCluster`.
-    pub fn refused_by_rds(&self) -> Option<&'static str> {
+    /// Why RDS cannot set this password in a database whose master user is `master`; nothing, where it can.
+    pub fn unsettable(&self, master: &str) -> Option<Unsettable> {
+        if self.name != master {
+            return Some(Unsettable::OfAnother);
+        }
+        self.refused_by_rds().map(Unsettable::Refused)
+    }
+
+    /// Source: RDS API Reference, `ModifyDBCluster`.
+    fn refused_by_rds(&self) -> Option<&'static str> {
         let is_taken = |character: char| character.is_ascii_graphic() && !"/\"@".contains(character);
         if self.password.len() < 8 {
             return Some("it is shorter than 8 characters");
@@ -116,7 +133,7 @@ mod tests {
                 name: "platform".to_owned(),
                 password: password.to_owned(),
             };
-            user.refused_by_rds().is_some()
+            user.unsettable("platform").is_some()
         };
         assert!(!refused("hunter22") && !refused("h!#$%^&*()_22"));
         for wrong in [

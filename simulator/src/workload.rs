@@ -45,6 +45,8 @@ const CACHE_PASSWORD: &str = "simulated-password";
 const DATABASE_USER: &str = "platform";
 /// The password that it is deployed with.
 pub const FIRST_PASSWORD: &str = "simulated-first";
+/// The one that it gets where somebody changes it.
+pub const SECOND_PASSWORD: &str = "simulated-second";
 /// A key in each cache that is none of the database's.
 pub const SESSION: &str = "session:1";
 /// Observations in a row after which the switch object's health check changes its status. Route 53's default is 3.
@@ -621,6 +623,17 @@ pub fn database_login(password: &str) -> Login {
     Login {
         user: DATABASE_USER.to_owned(),
         password: password.to_owned(),
+    }
+}
+
+/// Somebody changes the password that the platform's functions sign in with, in the database and in the secrets of both Regions.
+pub fn change_database_password(cloud: &Cloud, plan: &Plan, password: &str) {
+    let (login, regions) = (database_login(password), &plan.regions);
+    cloud
+        .rds
+        .set_password(cloud, &plan.cluster_arn(&regions.primary), &login);
+    for site in [&regions.primary, &regions.standby] {
+        cloud.secretsmanager.put(cloud, &site.database_secret, &login.secret());
     }
 }
 

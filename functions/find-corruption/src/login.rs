@@ -3,7 +3,7 @@
 use aws_sdk_secretsmanager::Client;
 use jiff::Timestamp;
 use shared::error::StepError;
-use shared::secret::{DatabaseUser, Secret};
+use shared::secret::{DatabaseUser, Secret, Unsettable};
 
 /// The user of the plan's secret.
 #[derive(Clone, Debug)]
@@ -39,17 +39,15 @@ impl Login {
         let Some(changed_at) = self.changed_at.filter(|at| *at > to) else {
             return Password::Fits;
         };
-        if self.user.name != master {
-            return Password::Lost(format!(
+        match self.user.unsettable(master) {
+            None => Password::IsSet(changed_at),
+            Some(Unsettable::OfAnother) => Password::Lost(format!(
                 "the password of user {} was changed at {changed_at}, after that moment, and RDS can set the password of the master user \
                  {master} alone: the restored database would let no function in. Say a later moment, or put the master user into the \
                  plan's secret, then start again",
                 self.user.name
-            ));
-        }
-        match self.user.refused_by_rds() {
-            None => Password::IsSet(changed_at),
-            Some(why) => Password::Lost(format!(
+            )),
+            Some(Unsettable::Refused(why)) => Password::Lost(format!(
                 "the password of user {master} was changed at {changed_at}, after that moment, and RDS would not set it in the restored \
                  database: {why}. Change it to one that RDS takes, in the database and in the secret, then start again"
             )),

@@ -11,7 +11,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::global_database::find_cluster;
 use shared::record::Record;
 use shared::recovery::RecoveryRef;
-use shared::secret::Secret;
+use shared::secret::{Secret, Unsettable};
 use shared::slices::{DatabaseSlice, SiteSlice};
 use shared::sql::Reached;
 use shared::step::{Change, Step};
@@ -169,17 +169,20 @@ impl FinishCluster {
                 input.here.secret_arn
             ))
         };
-        if user.name != master {
-            return Err(refused(format!(
-                "its user {} is not the master user {master}, whose password alone RDS sets; put the master user into the plan's secret, \
+        match user.unsettable(master) {
+            None => {}
+            Some(Unsettable::OfAnother) => {
+                return Err(refused(format!(
+                    "its user {} is not the master user {master}, whose password alone RDS sets; put the master user into the plan's secret, \
                  then start again",
-                user.name
-            )));
-        }
-        if let Some(why) = user.refused_by_rds() {
-            return Err(refused(format!(
-                "RDS would not set it, because {why}; change it in the database and in the secret, then start again"
-            )));
+                    user.name
+                )));
+            }
+            Some(Unsettable::Refused(why)) => {
+                return Err(refused(format!(
+                    "RDS would not set it, because {why}; change it in the database and in the secret, then start again"
+                )));
+            }
         }
         let modified = self
             .rds

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simulator::aws::rds::{Quota, RestoreFate};
-use simulator::workload::database_login;
+use simulator::workload::{SECOND_PASSWORD, change_database_password};
 
 use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied, calls};
 use crate::world::World;
@@ -222,7 +222,7 @@ struct WrongPassword;
 
 impl Effect for WrongPassword {
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        change_password(world);
+        change_database_password(world.cloud(), world.plan, SECOND_PASSWORD);
         Some(calls(|call| call.operation == "RestoreDBClusterToPointInTime"))
     }
 }
@@ -238,20 +238,8 @@ impl Effect for UnsettablePassword {
     }
 
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        change_password(world);
+        change_database_password(world.cloud(), world.plan, SECOND_PASSWORD);
         Some(calls(|call| call.operation == "GetSecretValue"))
-    }
-}
-
-/// Somebody changes the password that the platform signs in with, in the database and in the secrets of both Regions.
-fn change_password(world: &World<'_>) {
-    let (cloud, regions) = (world.cloud(), &world.plan.regions);
-    let login = database_login("simulated-second");
-    cloud
-        .rds
-        .set_password(cloud, &world.plan.cluster_arn(&regions.primary), &login);
-    for site in [&regions.primary, &regions.standby] {
-        cloud.secretsmanager.put(cloud, &site.database_secret, &login.secret());
     }
 }
 

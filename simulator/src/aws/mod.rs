@@ -15,6 +15,7 @@ pub mod logs;
 pub(crate) mod operations;
 pub mod quota;
 pub mod rds;
+mod refusal;
 pub mod resources;
 pub(crate) mod retry_quota;
 pub mod route53;

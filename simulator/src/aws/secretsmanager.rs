@@ -78,13 +78,13 @@ impl SecretsManager {
     }
 
     fn get(&self, call: &Call) -> Reply {
-        let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        let body = body_of(call);
         if body.get("VersionId").or(body.get("VersionStage")).is_some() {
             let message = "the simulated Secrets Manager has current versions alone";
             return Reply::json_error(501, "NotSimulated", message);
         }
-        let secret = named_in(call).and_then(|arn| {
-            let current = lock(&self.secrets).get(&arn).cloned()?;
+        let secret = named_in(&body).and_then(|arn| {
+            let current = lock(&self.secrets).get(arn).cloned()?;
             Some((arn, current))
         });
         match secret {
@@ -107,9 +107,12 @@ impl SecretsManager {
     }
 }
 
-fn named_in(call: &Call) -> Option<String> {
-    let body: Value = serde_json::from_slice(&call.body).ok()?;
-    body["SecretId"].as_str().map(str::to_owned)
+fn body_of(call: &Call) -> Value {
+    serde_json::from_slice(&call.body).unwrap_or_default()
+}
+
+fn named_in(body: &Value) -> Option<&str> {
+    body["SecretId"].as_str()
 }
 
 impl Service for SecretsManager {
@@ -122,7 +125,7 @@ impl Service for SecretsManager {
     }
 
     fn touched(&self, _: &Environment, call: &Call, _: &str) -> Option<Vec<Resource>> {
-        named_in(call).map(|arn| vec![Resource::new(arn)])
+        named_in(&body_of(call)).map(|arn| vec![Resource::new(arn)])
     }
 
     fn denied(&self, call: &Call, operation: &str) -> Reply {

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use simulator::workload::FIRST_PASSWORD;
+use simulator::workload::{FIRST_PASSWORD, SECOND_PASSWORD};
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -24,8 +24,6 @@ const SUPERUSER: &str = "postgres";
 const WAL_FILE_MB: &str = "1";
 /// What a base backup says of itself.
 const LABEL: &str = "backup_label";
-/// The password that the platform's user has at first, and the one that it may get.
-pub const PASSWORDS: [&str; 2] = [FIRST_PASSWORD, "simulated-second"];
 /// Everybody but that user needs a password.
 const WHO_SIGNS_IN_HOW: &str =
     "local all postgres trust\nlocal replication postgres trust\nlocal all all scram-sha-256\n";
@@ -303,7 +301,7 @@ impl Server {
     /// A session of somebody, with the first or the second password. Errors: why there is none, with what the server has said last.
     pub async fn connect(&self, user: &str, database: &str) -> Result<Client, String> {
         let mut failed = None;
-        for password in PASSWORDS {
+        for password in [FIRST_PASSWORD, SECOND_PASSWORD] {
             match self.config(user, database).password(password).connect(NoTls).await {
                 Ok((client, connection)) => {
                     tokio::spawn(connection);

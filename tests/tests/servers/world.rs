@@ -17,13 +17,13 @@ use shared::scenario::Scenario;
 use simulator::cloud::Cloud;
 use simulator::simulation::{Conditions, Simulation, machine_arn};
 use simulator::timings::Timings;
-use simulator::workload::database_login;
+use simulator::workload::{SECOND_PASSWORD, change_database_password};
 use tokio::task::JoinHandle;
 
 use crate::application::{Application, ERASED, Payment, Told, create_tables};
 use crate::approval::body;
 use crate::front::{Front, Servers};
-use crate::postgresql::{Folder, PASSWORDS, Server, eventually};
+use crate::postgresql::{Folder, Server, eventually};
 
 /// What the simulated clock shows when a test begins. Backups reach a time in steps of five minutes; the next one is near.
 const BEGINS_AT: &str = "2026-01-06T02:59:45Z";
@@ -254,15 +254,10 @@ impl World {
 
     /// Somebody changes the password of the platform's user, in the database and in the secrets.
     pub async fn change_password(&self) {
-        let login = database_login(PASSWORDS[1]);
         self.servers
-            .set_password(&self.servers.production(), &login.password)
+            .set_password(&self.servers.production(), SECOND_PASSWORD)
             .await;
-        let (cloud, regions) = (self.cloud(), &self.plan.regions);
-        cloud.rds.set_password(cloud, &self.cluster(), &login);
-        for site in [&regions.primary, &regions.standby] {
-            cloud.secretsmanager.put(cloud, &site.database_secret, &login.secret());
-        }
+        change_database_password(self.cloud(), &self.plan, SECOND_PASSWORD);
     }
 
     /// Waits until the simulated backup reaches all that has been before.

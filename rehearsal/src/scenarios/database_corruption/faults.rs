@@ -75,6 +75,16 @@ fn at_most_latest(said: &Said<'_>) -> Result<Duration, String> {
     }
 }
 
+/// From now on the platform's own check finds the data right, whatever they are, until this has come about.
+fn find_it_right_until(world: &World<'_>, comes_about: impl Future<Output = ()> + Send + 'static) {
+    let (cloud, check) = (Arc::clone(world.simulation.cloud()), stand_in("right"));
+    cloud.rds.stand_in(&check, "SELECT 'right'");
+    tokio::spawn(async move {
+        comes_about.await;
+        cloud.rds.stand_in(&check, &check);
+    });
+}
+
 struct LateDetection(Duration);
 
 impl Effect for LateDetection {
@@ -87,13 +97,7 @@ impl Effect for LateDetection {
     }
 
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
-        let (cloud, late) = (Arc::clone(world.simulation.cloud()), self.0.as_std());
-        let check = stand_in("right");
-        cloud.rds.stand_in(&check, "SELECT 'right'");
-        tokio::spawn(async move {
-            tokio::time::sleep(late).await;
-            cloud.rds.stand_in(&check, &check);
-        });
+        find_it_right_until(world, tokio::time::sleep(self.0.as_std()));
         Some(calls(|call| call.operation == "RestoreDBClusterToPointInTime"))
     }
 }
@@ -133,14 +137,12 @@ impl Effect for FoundByAPerson {
         );
         let region = world.plan.regions.primary.region.clone();
         let damaged = world.plan.cluster_arn(&world.plan.regions.primary);
-        let check = stand_in("right");
-        cloud.rds.stand_in(&check, "SELECT 'right'");
-        tokio::spawn(async move {
+        let have_moved = async move {
             while platform.cluster_of_customers(&cloud, &region).as_ref() == Some(&damaged) {
                 tokio::time::sleep(MOVED_EVERY).await;
             }
-            cloud.rds.stand_in(&check, &check);
-        });
+        };
+        find_it_right_until(world, have_moved);
         Some(calls(|call| call.operation == "FilterLogEvents"))
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::aws::quota::Quota;
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::{Call, Reply, UNKNOWN};
 use crate::environment::Environment;
 use crate::lock::lock;
@@ -90,8 +91,6 @@ impl Default for MethodSettings {
         }
     }
 }
-
-struct Refusal(u16, &'static str, String);
 
 impl ApiGateway {
     /// Makes a stage with these settings, by method: `*/*`, or a resource's path with `~1` for `/`, and the HTTP method.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::aws::cbor::{cbor_map, cbor_reply, cbor_time};
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::{Call, Reply};
 use crate::environment::Environment;
 use crate::environment::Outage;
@@ -46,8 +47,6 @@ struct Filter {
     event_type_categories: Vec<String>,
     event_status_codes: Vec<String>,
 }
-
-struct Refusal(u16, &'static str, String);
 
 impl Health {
     /// Whether the account has a support plan with AWS Health's API; it has one at first.

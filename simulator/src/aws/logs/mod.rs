@@ -4,7 +4,6 @@
 //! Simplified: a group has one stream, and its lines are in the order in which they were written.
 
 mod pattern;
-mod refusal;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -16,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use self::pattern::Pattern;
-use self::refusal::Refusal;
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::Reply;
 use crate::environment::Environment;
 use crate::lock::lock;

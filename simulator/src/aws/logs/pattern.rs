@@ -1,9 +1,8 @@
 //! Filter patterns, as far as they are simulated: none, or one regular expression between two `%`. Source: CloudWatch Logs User Guide,
 //! "Supported regular expressions (regex) syntax".
 
+use crate::aws::refusal::Refusal;
 use regex_lite::Regex;
-
-use super::refusal::Refusal;
 
 /// Which lines are answered.
 pub(super) enum Pattern {

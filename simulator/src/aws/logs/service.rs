@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Logs;
-use super::refusal::Refusal;
+use crate::aws::refusal::Refusal;
 use crate::aws::resources::Resource;
 use crate::aws::service::{Answer, Parts, Service, not_authorized, parts};
 use crate::aws::wire::{Call, Reply, target_operation};

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::parameters::{ENGINE, Parameters, Refusal, list, number, pairs, take_only};
+use super::parameters::{ENGINE, Parameters, list, number, pairs, take_only};
 use super::resources::{Instance, Quota};
 use super::settings::tags_xml;
 use super::state::{Cluster, State};
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::element;
 use crate::environment::Environment;
 

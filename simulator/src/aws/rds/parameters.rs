@@ -1,9 +1,8 @@
 //! What calls are given, and how they are refused.
 
+use crate::aws::refusal::Refusal;
 use std::collections::BTreeMap;
 use std::str::FromStr;
-
-pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) String);
 
 pub(super) type Parameters = BTreeMap<String, String>;
 

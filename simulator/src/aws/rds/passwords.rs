@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 
-use super::parameters::Refusal;
 use super::state::{Cluster, Rds};
+use crate::aws::refusal::Refusal;
 use crate::aws::secretsmanager::Login;
 use crate::environment::Environment;
 use crate::lock::lock;

@@ -1,8 +1,9 @@
 //! The control plane: what it answers, and the moves of the writer that it takes.
 
-use super::parameters::{ENGINE, Parameters, Refusal, element_of, no_cluster, take_only};
+use super::parameters::{ENGINE, Parameters, element_of, no_cluster, take_only};
 use super::state::{Fate, Global, Move, Rds, State, Transition};
 use super::xml::cluster_xml;
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::{Call, Reply, element, query_parameters};
 use crate::environment::Environment;
 use crate::lock::lock;

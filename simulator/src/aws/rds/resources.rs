@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::logins::Logins;
-use super::parameters::Refusal;
 use super::settings::Settings;
+use crate::aws::refusal::Refusal;
 use crate::database::Database;
 use crate::faults::FaultId;
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::parameters::{ENGINE, Parameters, Refusal, element_of, no_cluster, take_only};
+use super::parameters::{ENGINE, Parameters, element_of, no_cluster, take_only};
 use super::resources::{Contents, Making, Quota, RestoreFate};
 use super::settings::{OF_RESTORES, Settings};
 use super::state::{Cluster, Rds, Retained, State};
 use super::xml::cluster_xml;
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::element;
 use crate::environment::Environment;
 use crate::faults::FaultId;

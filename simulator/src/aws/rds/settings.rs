@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::parameters::{Parameters, Refusal, list, number, pairs};
+use super::parameters::{Parameters, list, number, pairs};
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::element;
 
 /// What a cluster is set to.

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::parameters::{ENGINE, Parameters, Refusal, element_of, pairs, take_only};
+use super::parameters::{ENGINE, Parameters, element_of, pairs, take_only};
 use super::resources::Snapshot;
 use super::settings::tags_xml;
 use super::state::State;
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::element;
 use crate::environment::Environment;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::refusal::{Refusal, invalid_input, not_simulated};
+use super::refusal::{invalid_input, not_simulated};
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::element;
 use crate::aws::xml::Element;
 

@@ -1,6 +1,6 @@
 //! How a call is refused.
 
-pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) String);
+use crate::aws::refusal::Refusal;
 
 pub(super) fn not_simulated(what: &str) -> Refusal {
     let message = format!("the simulated Route 53 does not know {what}");

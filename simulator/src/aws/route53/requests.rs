@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::records::{CNAME, Place, RecordSet, apply, only};
-use super::refusal::{Refusal, invalid_input, no_such_zone, not_simulated};
+use super::refusal::{invalid_input, no_such_zone, not_simulated};
 use super::state::{Change, Route53, State};
+use crate::aws::refusal::Refusal;
 use crate::aws::wire::{Call, Reply, UNKNOWN, element};
 use crate::aws::xml::Element;
 use crate::environment::Environment;

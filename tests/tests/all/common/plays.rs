@@ -13,7 +13,7 @@ use shared::record::Record;
 use shared::resume::resume;
 use simulator::aws::rds::Settings;
 use simulator::aws::sns::Message;
-use simulator::workload::database_login;
+use simulator::workload::{SECOND_PASSWORD, change_database_password};
 
 use super::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, body, plan, request, with_impatient_recovery_machine};
 
@@ -296,11 +296,7 @@ async fn restored() -> World {
         },
     );
     world.prepare_primary();
-    let login = database_login("simulated-second");
-    cloud.rds.set_password(cloud, &damaged, &login);
-    cloud
-        .secretsmanager
-        .put(cloud, &world.plan.regions.primary.database_secret, &login.secret());
+    change_database_password(cloud, &world.plan, SECOND_PASSWORD);
     let to = world.cloud().now() - SignedDuration::from_mins(1);
     let asked = json!({
         "scenario": "database-corruption",

@@ -1,4 +1,4 @@
-//! How CloudWatch Logs refuses a request.
+//! How services refuse a call.
 
-/// How a request is refused.
+/// The HTTP status, the code and the message.
 pub(super) struct Refusal(pub(super) u16, pub(super) &'static str, pub(super) String);
