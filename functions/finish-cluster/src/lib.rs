@@ -87,7 +87,7 @@ pub struct FinishCluster {
 
 impl Step for FinishCluster {
     const NAME: &'static str = "finish-cluster";
-    const DESCRIPTION: &'static str = "Turns on what a restore leaves off, and sets a password that was changed since";
+    const DESCRIPTION: &'static str = "Turns on what a restore leaves off; sets the password if it was changed since";
     const CHANGES: &'static [Change] = &[
         Change::Call("rds:EnableHttpEndpoint"),
         Change::Call("rds:ModifyDBCluster"),

@@ -94,7 +94,7 @@ impl Story for DatabaseCorruption {
             "check-cluster" => "looks whether the restored cluster and its instances work".to_owned(),
             "create-instance" => "creates the instances of the restored cluster".to_owned(),
             "finish-cluster" => {
-                "turns on the Data API of the restored cluster, and sets a password that was changed since".to_owned()
+                "turns on the Data API of the restored cluster; sets the password if it was changed since".to_owned()
             }
             "validate-database" => "checks the restored data while no customer can reach them".to_owned(),
             "prepare-database" => "keeps the restored database from doing again what was done since".to_owned(),
