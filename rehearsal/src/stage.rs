@@ -19,7 +19,7 @@ use crate::fault::Effect;
 use crate::found::Rehearsal;
 use crate::inject::{Injected, lift};
 use crate::moment::Moment;
-use crate::people::{self, Heard};
+use crate::people;
 use crate::script::Script;
 use crate::summary::{Played, summarise};
 use crate::waits::Waits;
@@ -101,26 +101,14 @@ impl<'a> Stage<'a> {
             let record = Record::in_region(&simulation.aws_in("drctl", region), region);
             record.put_plan(plan).await.map_err(|error| error.to_string())?;
         }
-        let here = disaster.here(plan);
-        let other = regions.into_iter().find(|region| *region != here).unwrap_or(here);
         let world = World {
-            plan,
-            scenario: disaster.scenario(),
-            here,
-            other,
             event: script.event.as_ref(),
             with_faults: !script.faults.is_empty(),
             steps: steps(disaster),
             machines,
-            flapping: disaster
-                .watching(plan)?
-                .into_iter()
-                .next()
-                .map(|watching| (watching.region, watching.flapping)),
-            heard: Rc::new(Heard::default()),
             stop_at: RefCell::new(script.stop_at.clone()),
             watch,
-            simulation,
+            ..World::of(disaster, plan, simulation)?
         };
         disaster.set_up(&world).await?;
         for watching in disaster.watching(plan)? {

@@ -30,9 +30,10 @@ AGAIN = "-again"
 class Account:
     """A running emulator with everything deployed."""
 
-    def __init__(self, work, programs, plan, scale, seed):
-        """`plan` is the text of a recovery plan; `scale` multiplies what is waited for."""
+    def __init__(self, work, programs, plan, disaster, scale, seed):
+        """`plan` is the text of a recovery plan; `disaster` is what may happen; `scale` multiplies what is waited for."""
         self.work, self.programs, self.scale, self.seed = pathlib.Path(work), pathlib.Path(programs), scale, seed
+        self.disaster = disaster
         self.text, self.plan = plan, yaml.safe_load(plan)
         # What changes the stack's template and the machines' definitions, as JSON, before they are deployed.
         self.change_template = self.change_definition = lambda made: None
@@ -58,6 +59,7 @@ class Account:
             "port": PORT,
             "scale": self.scale,
             "seed": self.seed,
+            "disaster": self.disaster,
             "account": self.account,
             "clusters": [
                 f"arn:aws:rds:{site['region']}:{self.account}:cluster:{site['cluster']}" for site in self.sites.values()
@@ -178,7 +180,8 @@ class Account:
 
     def platform(self):
         """What RADIANT has before there is any recovery."""
-        self.client("iam", self.here).create_role(
+        iam = self.client("iam", self.here)
+        iam.create_role(
             RoleName="platform",
             AssumeRolePolicyDocument=json.dumps(
                 {
@@ -193,6 +196,9 @@ class Account:
                 }
             ),
         )
+        data = {"Effect": "Allow", "Action": ["rds-data:*", "secretsmanager:GetSecretValue"], "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [data]})
+        iam.put_role_policy(RoleName="platform", PolicyName="data", PolicyDocument=policy)
         for side, site in self.sites.items():
             for function in self.plan["functions"]:
                 self.platform_function(site["region"], function["name"], 0 if side == "standby" else None)
@@ -254,7 +260,15 @@ class Account:
             self._is_named({switch["health_check"]: made})
         self.order("begin")
         self._event_sources()
+        for made in self.order("alarms")["alarms"]:
+            self._alarm(**made)
         self.drctl("plan", "push", self.plan_file)
+
+    def _alarm(self, region, alarm):
+        """An alarm that is the platform's own. The stack has made the others."""
+        cloudwatch = self.client("cloudwatch", region)
+        if not cloudwatch.describe_alarms(AlarmNames=[alarm["AlarmName"]])["MetricAlarms"]:
+            cloudwatch.put_metric_alarm(**alarm)
 
     def _event_sources(self):
         """What the simulated platform's functions read from, in the emulator too."""

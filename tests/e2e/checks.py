@@ -9,7 +9,8 @@ from compare import changing, difference, emulated_visits, keys, paths, permissi
 OF_THE_EMULATOR = re.compile(r"^(START|END|REPORT) RequestId: ")
 # Actions that read. What else a function is allowed to do changes something.
 READS = re.compile(
-    r":(Get|List|Describe|Query|Select|GET$|ExecuteStatement|Decrypt|GenerateDataKey|ConditionCheckItem)"
+    r":(Get|List|Describe|Query|Select|GET$|FilterLogEvents|SimulatePrincipalPolicy|ExecuteStatement|BeginTransaction"
+    r"|RollbackTransaction|Decrypt|GenerateDataKey|ConditionCheckItem)"
 )
 # A rehearsal's report alone says how it was rehearsed.
 OF_REHEARSALS = (r"^\.account\.rehearsed\.",)
@@ -112,20 +113,20 @@ def as_rehearsed(world, region, numbers):
     if outcome != expected["outcome"]:
         yield f"the outcome is {outcome}, and {expected['outcome']} in the rehearsal"
     executions = [world.executions(region)[number - 1]["executionArn"] for number in numbers]
-    # The Region that runs the recovery in the rehearsal: in that of a return, it is the primary.
-    execution = getattr(scenario, "EXECUTION", None)
-    rehearsed_in = world.other if execution else world.here
+    # Where the recovery that counts runs in the rehearsal, if not in the standby Region; others of the rehearsal do not count then.
+    only_in = world.account.places[scenario.REHEARSED_IN] if hasattr(scenario, "REHEARSED_IN") else None
+    rehearsed_in = only_in or world.here
     there = paths(emulated_visits(world, world.with_children(region, executions)))
-    here = paths(rehearsed_visits(expected, rehearsed_in, execution))
+    here = paths(rehearsed_visits(expected, only_in, getattr(scenario, "EXECUTION", None)))
     yield from difference("visits", flat(there), flat(here), known)
     on_emulator, in_rehearsal = neutral(world, region), neutral(world, rehearsed_in)
-    homes = {region} if execution else {world.here, world.other}
+    homes = {region} if only_in else {world.here, world.other}
     did = {
         (caller, action, on_emulator(resource))
         for caller, home, action, resource, allowed in permissions(world)
         if allowed and home in homes and changes_outside_the_record(action)
     }
-    homes = {rehearsed_in} if execution else {world.here, world.other}
+    homes = {rehearsed_in} if only_in else {world.here, world.other}
     meant = {
         (caller, action, in_rehearsal(resource))
         for caller, action, resource in changing(expected["calls"], homes, world.lost)
@@ -193,6 +194,8 @@ def nameless(text):
         (r"function:radiant-(?!production)", "function:"),
         (r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", "UUID"),
         (r" of \d{4}-\d\d-\d\dT[\d:.]+Z", ""),
+        (r"restore-to-\d{4}-\d\d-\d\dT[\d:.]+Z", "restore-to-MOMENT"),
+        (r"-restored-[0-9a-f]{12}", "-restored-RECOVERY"),
     ):
         text = re.sub(pattern, name, text)
     return text

@@ -40,11 +40,10 @@ def emulated_visits(world, executions):
 
 
 def rehearsed_visits(found, region, execution):
-    """The same of a rehearsal. Where an execution is named that a person starts, so often as it takes: of the last of these, and
-    what it starts, alone."""
-    visits = found["visits"]
+    """The same of a rehearsal: in a Region, if one is named. Where an execution is named that a person starts, so often as it
+    takes: of the last of these, and what it starts, alone."""
+    visits = [visit for visit in found["visits"] if region in (None, visit["region"])]
     if execution:
-        visits = [visit for visit in visits if visit["region"] == region]
         last = [visit["execution"] for visit in visits if f"-{execution}-" in visit["execution"]][-1]
         first_visit = next(index for index, visit in enumerate(visits) if visit["execution"] == last)
         visits = visits[first_visit:]

@@ -86,7 +86,7 @@ def simulated(service):
     return handle
 
 
-for service in ("rds", "health"):
+for service in ("rds", "health", "secretsmanager"):
     ministack.SERVICE_HANDLERS[service] = simulated(service)
 
 
@@ -120,6 +120,9 @@ async def mirror(caller, signed, scope, headers, body, status):
     if service == "route53":
         host = "route53.amazonaws.com"
     query = scope["query_string"].decode()
+    if service == "lambda" and b'"RevisionId"' in body:
+        # Each has ids of revisions of its own, and the emulator has compared its own by now.
+        body = json.dumps({name: value for name, value in json.loads(body).items() if name != "RevisionId"}).encode()
     answer = await asyncio.to_thread(
         services.call,
         timeout=30,
@@ -254,7 +257,8 @@ async def control(scope, receive, send):
     global services
     if order == "begin":
         log = open(SETTINGS["services_log"], "w")
-        services = Services(SETTINGS["simulated_services"], SETTINGS["plan"], SETTINGS["scale"], SETTINGS["seed"], log)
+        world = [SETTINGS[name] for name in ("simulated_services", "plan", "disaster", "scale", "seed")]
+        services = Services(*world, log)
         serve_public_name()
         answer = {}
     elif order == "take-away":

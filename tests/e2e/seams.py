@@ -56,7 +56,7 @@ def install(journal, scale, clusters):
     condition_keys_of_lambda()
     condition_keys_of_cloudwatch()
     permissions(journal)
-    clusters_of_global_databases(clusters)
+    resources_of_rds(clusters)
     errors_of_nested_executions()
     outputs_of_failures()
 
@@ -221,23 +221,72 @@ def condition_keys_of_cloudwatch():
     wrap("core.iam_actions", "request_tag_context", with_namespace)
 
 
-def clusters_of_global_databases(clusters):
-    """A failover or a switchover is checked on the global database alone; AWS checks it on its clusters too."""
+# Which parameters of RDS name resources, and of which type these are.
+OF_RDS = {
+    "DBClusterIdentifier": "cluster",
+    "SourceDBClusterIdentifier": "cluster",
+    "DBInstanceIdentifier": "db",
+    "DBClusterSnapshotIdentifier": "cluster-snapshot",
+    "DBClusterParameterGroupName": "cluster-pg",
+    "DBParameterGroupName": "pg",
+    "DBSubnetGroupName": "subgrp",
+    "ResourceArn": "cluster",
+}
+# What is asked for without a name is asked for of all.
+ALL_OF_RDS = {"DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 
-    def on_clusters(original):
+# What the request to RDS that is being checked takes: actions and resources.
+_of_rds = contextvars.ContextVar("of_rds", default=())
+
+
+def resources_of_rds(clusters):
+    """A request to RDS is checked on one resource; AWS checks it on each that it names, a failover or a switchover on the clusters
+    of the global database too, and tags that are given at a creation as `rds:AddTagsToResource`."""
+
+    def named(original):
+        def run(service, method, path, headers, body, query_params, region, account):
+            found = original(service, method, path, headers, body, query_params, region, account)
+            _of_rds.set(taken(query_params, region, account) if service == "rds" else ())
+            return found
+
+        return run
+
+    def taken(query_params, region, account):
+        given = {name: value[0] if isinstance(value, list) else value for name, value in query_params.items()}
+        operation = given.get("Action", "")
+        place = f"arn:aws:rds:{region}:{account}"
+        action = f"rds:{operation}"
+        named = [
+            (action, value if value.startswith("arn:") else f"{place}:{kind}:{value}")
+            for name, kind in OF_RDS.items()
+            if (value := given.get(name))
+        ]
+        if operation in ("FailoverGlobalCluster", "SwitchoverGlobalCluster"):
+            named += [(action, cluster) for cluster in clusters]
+        if not named and operation in ALL_OF_RDS:
+            named = [(action, f"{place}:{ALL_OF_RDS[operation]}:*")]
+        if any(name.startswith("Tags.") for name in given):
+            made = {"CreateDBClusterSnapshot": "cluster-snapshot", "CreateDBInstance": "db"}.get(operation, "cluster")
+            name = next(name for name, kind in OF_RDS.items() if kind == made)
+            named.append(("rds:AddTagsToResource", f"{place}:{made}:{given[name]}"))
+        return named
+
+    def on_each(original):
         def run(key, action, service, region, resource_arn="*", service_context=None):
-            resources = [resource_arn]
-            if action in ("rds:FailoverGlobalCluster", "rds:SwitchoverGlobalCluster"):
-                resources += clusters
+            checks = [(action, resource_arn)]
+            if service == "rds":
+                one_by_one = [check for check in _of_rds.get() if check != checks[0]]
+                checks = one_by_one if resource_arn == "*" and one_by_one else checks + one_by_one
             answers = (
-                original(key, action, service, region, resource_arn=one, service_context=service_context)
-                for one in resources
+                original(key, each, service, region, resource_arn=one, service_context=service_context)
+                for each, one in checks
             )
             return next(filter(None, answers), None)
 
         return run
 
-    wrap("core.iam_evaluator", "enforce", on_clusters)
+    wrap("core.iam_actions", "extract_resource_arn", named)
+    wrap("core.iam_evaluator", "enforce", on_each)
 
 
 def permissions(journal):
@@ -350,7 +399,8 @@ def callers_of_urls():
 
 
 def resources_that_are_named():
-    """Of global clusters, event sources and changes in Route 53 the emulator knows no ARN, so that no policy could allow them."""
+    """Of some resources the emulator knows no ARN, so that no policy could allow them: global clusters, event sources, changes in
+    Route 53, and roles that somebody asks about."""
 
     def named(original):
         def run(service, method, path, headers, body, query_params, region, account):
@@ -362,6 +412,8 @@ def resources_that_are_named():
             value = value[0] if isinstance(value, list) else value
             if service == "rds" and value:
                 return f"arn:aws:rds::{account}:global-cluster:{value}"
+            if service == "iam" and b"PolicySourceArn=" in body:
+                return parse_qs(body.decode())["PolicySourceArn"][0]
             source = re.search(r"/event-source-mappings/([0-9a-f-]{36})", path) if service == "lambda" else None
             if source:
                 return f"arn:aws:lambda:{region}:{account}:event-source-mapping:{source[1]}"

@@ -10,9 +10,13 @@ import threading
 class Services:
     """Asks the simulated services. Safe to use from several threads."""
 
-    def __init__(self, program, plan, scale, seed, log):
+    def __init__(self, program, plan, disaster, scale, seed, log):
         self._process = subprocess.Popen(
-            [program, plan, str(scale), str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            [program, plan, disaster, str(scale), str(seed)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         )
         self._ids = itertools.count(1)
         self._waiting = {}

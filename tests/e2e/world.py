@@ -1,15 +1,19 @@
 """What a scenario is played in: an account with everything deployed, the platform's life in it, and people."""
 
+import collections
 import contextlib
 import json
 import threading
 import time
 
 from account import PREFIX, ROOT, Account
+from boto3.dynamodb.types import TypeSerializer
 from people import People
 
-ALARM = "radiant-unhealthy-from-outside"
-RECOVERY, SWITCH = "radiant-recovery", "radiant-region-switch"
+RECOVERY = "radiant-recovery"
+# What a recovery runs.
+CHILDREN = [f"radiant-{file.name.split('.')[0]}" for file in sorted((ROOT / "statemachines").glob("*.asl.json"))]
+CHILDREN.remove(RECOVERY)
 # How long a recovery may take before it counts as hanging, in seconds of this machine's clock.
 PATIENCE = 600
 
@@ -21,7 +25,8 @@ class World:
         self.scenario, self.by_hand = scenario, by_hand
         plan = (ROOT / "radiant.plan.yaml").read_text()
         plan = getattr(scenario, "planned", lambda text: text)(plan)
-        self.account = Account(work, programs, plan, scale=0.25, seed=getattr(scenario, "SEED", 7))
+        scale, seed = getattr(scenario, "SCALE", 0.25), getattr(scenario, "SEED", 7)
+        self.account = Account(work, programs, plan, scenario.DISASTER, scale, seed)
         self.work = self.account.work
         self.here, self.other = self.account.here, self.account.other
         self.people, self.life, self.lost = {}, None, set()
@@ -74,9 +79,20 @@ class World:
         self.ended(self.here)
         return self.here, [1]
 
+    def strike(self):
+        """The disaster happens."""
+        self.account.order("strike")
+
     def alarm(self, age=0):
-        """The alarm's event, `age` seconds after the alarm."""
-        self.account.order("event", region=self.here, entry=alarm_event(self.account, time.time() - age))
+        """The event of the plan's alarm for the disaster, `age` seconds after the alarm."""
+        alarms = self.account.plan["alarms"]
+        alarm = next(each for each in alarms if each["scenario"] == self.scenario.DISASTER and each["start"] != "off")
+        name, region = alarm["name"], self.account.places[alarm["region"]]
+        cloudwatch = self.account.client("cloudwatch", region)
+        on_metric = cloudwatch.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm"])["MetricAlarms"]
+        watched = {"metrics": [of_event(each) for each in on_metric]} if on_metric else {"alarmRule": f"ALARM({name}-probe)"}
+        event = alarm_event(self.account, region, name, watched, time.time() - age)
+        self.account.order("event", region=region, entry=event)
 
     def start_by_hand(self, region):
         """A planned move to `region`, as somebody who is on call starts it."""
@@ -162,6 +178,18 @@ class World:
         assert decision["what"] == "refused" and reason in decision["reason"], decision
         self.say(decision["reason"])
 
+    def used_clusters(self):
+        """The clusters that the platform's functions use in the Region that serves."""
+        functions = self.account.client("lambda", self.other)
+        found = [
+            functions.get_function_configuration(FunctionName=each["name"]) for each in self.account.plan["functions"]
+        ]
+        return {each["Environment"]["Variables"]["DB_CLUSTER_ARN"] for each in found}
+
+    def checked(self, found):
+        """How often the platform's check of its own data has found that: 1 is right, and 0 is wrong."""
+        return self.life.values["IntegrityCheck"].count(found)
+
     def lock(self, region):
         items = self.items(region, f"workload#{self.account.plan['workload']}")
         return next((item for item in items if item["sk"] == "lock" and item.get("execution")), None)
@@ -211,7 +239,9 @@ class World:
     def with_children(self, region, executions):
         """These executions, and those that they started."""
         sfn = self.account.client("stepfunctions", region)
-        children = [execution["executionArn"] for execution in self.executions(region, SWITCH)]
+        children = [
+            execution["executionArn"] for machine in CHILDREN for execution in self.executions(region, machine)
+        ]
         told = {arn: sfn.describe_execution(executionArn=arn)["input"] for arn in children}
         return [*executions, *(arn for arn in children if any(execution in told[arn] for execution in executions))]
 
@@ -271,7 +301,7 @@ class World:
         """Keeps what the emulator has of executions, logs and messages, beside the journal."""
         for region in (self.here, self.other):
             sfn = self.account.client("stepfunctions", region)
-            for machine in (RECOVERY, SWITCH):
+            for machine in (RECOVERY, *CHILDREN):
                 for execution in self.executions(region, machine):
                     pages = sfn.get_paginator("get_execution_history").paginate(executionArn=execution["executionArn"])
                     events = [event for page in pages for event in page["events"]]
@@ -306,6 +336,8 @@ class Life:
 
     def __init__(self, account):
         self.account, self.has_left, self.error = account, False, None
+        # What was published, by the metric's name.
+        self.values = collections.defaultdict(list)
         self.stopped = threading.Event()
         threading.Thread(target=self.run, daemon=True).start()
 
@@ -320,32 +352,53 @@ class Life:
         regions = (account.here, account.other)
         tables = {region: account.client("dynamodb", region) for region in regions}
         metrics = {region: account.client("cloudwatch", region) for region in regions}
-        published = dict.fromkeys(regions, 0)
+        written, published = set(), collections.Counter()
         while not self.stopped.wait(1):
             seen = account.order("look")
             for left in seen["heartbeats"]:
                 item = {name: {"S": text} for name, text in left["item"].items()}
                 tables[left["region"]].put_item(TableName=account.plan["automation"]["table"], Item=item)
-            for lag in seen["lags"]:
-                if lag["minutes"] > published[lag["region"]]:
-                    published[lag["region"]] = lag["minutes"]
+            ledger = seen["ledger"]
+            for entry in ledger["entries"]:
+                if entry["sk"] not in written:
+                    written.add(entry["sk"])
+                    item = typed({"pk": f"ledger#{account.plan['workload']}", **entry})
+                    tables[ledger["region"]].put_item(TableName=account.plan["automation"]["table"], Item=item)
+            for metric in seen["metrics"]:
+                key = metric["region"], metric["name"]
+                if metric["minutes"] > published[key]:
+                    published[key] = metric["minutes"]
                     datum = {
-                        "MetricName": "AuroraGlobalDBRPOLag",
-                        "Dimensions": [{"Name": "DBClusterIdentifier", "Value": lag["cluster"]}],
-                        "Value": lag["milliseconds"],
+                        "MetricName": metric["name"],
+                        "Dimensions": metric["dimensions"],
+                        "Value": metric["value"],
                     }
-                    metrics[lag["region"]].put_metric_data(Namespace="AWS/RDS", MetricData=[datum])
+                    metrics[metric["region"]].put_metric_data(Namespace=metric["namespace"], MetricData=[datum])
+                    self.values[metric["name"]].append(metric["value"])
                     self.has_left = self.has_left or bool(seen["heartbeats"])
 
 
-def alarm_event(account, at):
+def typed(item):
+    """An item as DynamoDB takes it."""
+    return {name: TypeSerializer().serialize(value) for name, value in item.items()}
+
+
+def of_event(alarm):
+    """What an alarm is on, as its events say it."""
+    dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    metric = {"namespace": alarm["Namespace"], "name": alarm["MetricName"], "dimensions": dimensions}
+    stat = {"metric": metric, "period": alarm["Period"], "stat": alarm["Statistic"]}
+    return {"id": "m", "metricStat": stat, "returnData": True}
+
+
+def alarm_event(account, region, alarm, configuration, at):
     now = time.strftime("%Y-%m-%dT%H:%M:%S.000+0000", time.gmtime(at))
-    arn = f"arn:aws:cloudwatch:{account.here}:{account.account}:alarm:{ALARM}"
+    arn = f"arn:aws:cloudwatch:{region}:{account.account}:alarm:{alarm}"
     detail = {
-        "alarmName": ALARM,
-        "state": {"value": "ALARM", "reason": "the probe's alarm", "timestamp": now},
+        "alarmName": alarm,
+        "state": {"value": "ALARM", "reason": "as the scenario has it", "timestamp": now},
         "previousState": {"value": "OK", "reason": "it was served", "timestamp": now},
-        "configuration": {"alarmRule": f"ALARM({ALARM}-probe)"},
+        "configuration": configuration,
     }
     return {
         "Source": "aws.cloudwatch",

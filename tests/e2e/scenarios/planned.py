@@ -4,7 +4,7 @@ NAME = "planned"
 WHAT = "a person moves the workload to the standby Region, and back"
 DISASTER, FAULTS, OUTCOME = "region-return", [], "recovered"
 # In the rehearsal too it is the way back that is compared.
-EXECUTION = "back"
+REHEARSED_IN, EXECUTION = "primary", "back"
 GIVEN_BACK = True
 STAYS = {("standby", "stage"): "the way back shuts the Region that is left"}
 KNOWN = [

@@ -2,6 +2,7 @@
 
 NAME = "stale"
 WHAT = "the alarm's event comes 11 minutes late: nothing is started, and it is written down why"
+DISASTER = "region-failure"
 GIVEN_BACK = True
 
 

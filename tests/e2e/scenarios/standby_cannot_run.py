@@ -3,7 +3,7 @@
 NAME = "standby-cannot-run"
 WHAT = "a function is missing where the workload is to go: refused, and nothing is changed"
 DISASTER, FAULTS, OUTCOME = "region-return", ["standby-broken:functions:missing"], "refused"
-EXECUTION = "back"
+REHEARSED_IN, EXECUTION = "primary", "back"
 GIVEN_BACK = True
 
 

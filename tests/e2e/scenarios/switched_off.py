@@ -2,6 +2,7 @@
 
 NAME = "switched-off"
 WHAT = "alarms may start nothing: nothing is started, and it is written down why"
+DISASTER = "region-failure"
 GIVEN_BACK = True
 
 

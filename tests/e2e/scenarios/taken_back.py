@@ -3,7 +3,7 @@
 NAME = "taken-back"
 WHAT = "the scenario's execution dies between fence and promotion: what was closed is opened again"
 DISASTER, FAULTS, OUTCOME = "region-return", ["child-dies:IsFenced"], "rolled-back"
-EXECUTION = "back"
+REHEARSED_IN, EXECUTION = "primary", "back"
 GIVEN_BACK = True
 KNOWN = [("rolled-back, RunScenario, (ABORTED|States.Runtime)", "in the rehearsal somebody stops the execution; here it fails")]
 

@@ -1,7 +1,7 @@
 //! Services of the simulated AWS on a running clock, for `tests/e2e`: what the emulator there lacks.
 //!
-//! Usage: `simulated-services PLAN SCALE SEED`. SCALE multiplies what the simulator's durations are drawn from. One request is a line of
-//! JSON on standard input, one answer a line on standard output; they are joined by `id`, and come in any order. A call that
+//! Usage: `simulated-services PLAN DISASTER SCALE SEED`. DISASTER is what may happen there: its world is set up. SCALE multiplies what
+//! the simulator's durations are drawn from. One request is a line of JSON on standard input, one answer a line on standard output; they are joined by `id`, and come in any order. A call that
 //! nobody would answer on AWS gets no answer here. The process ends with its input.
 
 use std::collections::BTreeMap;
@@ -14,11 +14,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
+use rehearsal::{Disaster, World, scenarios};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::plan::Plan;
 use shared::record::{Record, committed_heartbeat};
-use simulator::aws::cloudwatch::Metric;
+use simulator::aws::cloudwatch::{Alarm, Metric};
 use simulator::aws::door::Door;
 use simulator::environment::Reach;
 use simulator::simulation::{Conditions, Deployment, Simulation};
@@ -41,6 +42,10 @@ enum Request {
     Get { from: String, host: String, path: String },
     /// Takes a part of a Region away.
     TakeAway { region: String, what: Part },
+    /// The disaster happens.
+    Strike,
+    /// The alarms of the platform's own that watch for it.
+    Alarms,
     /// Gives a Region back.
     GiveBack { region: String },
     /// What customers and the databases are like now.
@@ -79,21 +84,25 @@ struct Answer {
 
 fn main() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [plan, scale, seed] = &*arguments else {
-        return Err("usage: simulated-services PLAN SCALE SEED".to_owned());
+    let [plan, disaster, scale, seed] = &*arguments else {
+        return Err("usage: simulated-services PLAN DISASTER SCALE SEED".to_owned());
     };
     let text = std::fs::read_to_string(plan).map_err(|error| format!("{plan}: {error}"))?;
     let plan: Plan = serde_saphyr::from_str(&text).map_err(|error| format!("{plan}: {error}"))?;
+    let known = scenarios::ALL.iter().find(|known| known.name() == disaster);
+    let disaster = *known.ok_or_else(|| format!("no scenario {disaster}"))?;
     let scale: f64 = scale.parse().map_err(|error| format!("SCALE: {error}"))?;
     let seed = seed.parse().map_err(|error| format!("SEED: {error}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|error| format!("no runtime: {error}"))?;
-    tokio::task::LocalSet::new().block_on(&runtime, serve(&plan, scale, seed))
+    tokio::task::LocalSet::new().block_on(&runtime, serve(plan, disaster, scale, seed))
 }
 
-async fn serve(plan: &Plan, scale: f64, seed: u64) -> Result<(), String> {
+async fn serve(plan: Plan, disaster: &'static dyn Disaster, scale: f64, seed: u64) -> Result<(), String> {
+    // It lives as long as this process, and so does what is made of it.
+    let plan: &'static Plan = Box::leak(Box::new(plan));
     let (lines, mut requests) = unbounded_channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -111,14 +120,9 @@ async fn serve(plan: &Plan, scale: f64, seed: u64) -> Result<(), String> {
         services: Vec::new(),
     };
     let simulation = Simulation::begin_in(plan, deployments, conditions, Box::new(|_| {})).await?;
-    follow(
-        &Rc::new(Served {
-            simulation,
-            plan: plan.clone(),
-        }),
-        &mut requests,
-    )
-    .await
+    let world = World::of(disaster, plan, simulation)?;
+    disaster.set_up(&world).await?;
+    follow(&Rc::new(Served { disaster, world }), &mut requests).await
 }
 
 async fn follow(served: &Rc<Served>, requests: &mut UnboundedReceiver<String>) -> Result<(), String> {
@@ -143,17 +147,21 @@ async fn follow(served: &Rc<Served>, requests: &mut UnboundedReceiver<String>) -
 }
 
 struct Served {
-    simulation: Simulation,
-    plan: Plan,
+    disaster: &'static dyn Disaster,
+    world: World<'static>,
 }
 
 impl Served {
     async fn answer(&self, request: Request) -> Result<Value, String> {
-        let cloud = self.simulation.cloud();
+        let cloud = self.world.cloud();
         match request {
             Request::Call(call) => self.call(call).await,
             Request::Get { from, host, path } => {
-                let answer = self.simulation.platform().get_from(cloud, &from, &host, &path).await;
+                let simulation = &self.world.simulation;
+                let answer = simulation
+                    .platform()
+                    .get_from(simulation.cloud(), &from, &host, &path)
+                    .await;
                 Ok(answer.map_or_else(
                     |_| json!({ "status": 0 }),
                     |answer| json!({ "status": answer.status, "body": answer.body }),
@@ -163,6 +171,11 @@ impl Served {
                 cloud.take_away(&region, reach(what));
                 Ok(json!({}))
             }
+            Request::Strike => {
+                self.disaster.strike(&self.world).await?;
+                Ok(json!({}))
+            }
+            Request::Alarms => self.alarms(),
             Request::GiveBack { region } => {
                 cloud.give_region_back(&region);
                 Ok(json!({}))
@@ -173,8 +186,8 @@ impl Served {
 
     async fn call(&self, call: Call) -> Result<Value, String> {
         let door = Door::new(
-            self.simulation.cloud(),
-            self.simulation.platform(),
+            self.world.simulation.cloud(),
+            self.world.simulation.platform(),
             &call.caller,
             &call.from,
         );
@@ -195,9 +208,36 @@ impl Served {
         }))
     }
 
+    /// As `PutMetricAlarm` takes them; those on metric math are the stack's own.
+    fn alarms(&self) -> Result<Value, String> {
+        let watching = self.disaster.watching(self.world.plan)?;
+        let alarms = watching.iter().flat_map(|watching| {
+            let plain = watching.alarms.iter().filter(|alarm| alarm.or_metrics.is_empty());
+            plain.map(|alarm| {
+                json!({
+                    "region": watching.region,
+                    "alarm": {
+                        "AlarmName": alarm.name,
+                        "Namespace": alarm.metric.namespace,
+                        "MetricName": alarm.metric.name,
+                        "Dimensions": dimensions(&alarm.metric),
+                        "Statistic": alarm.statistic.name(),
+                        "Period": alarm.period.as_secs(),
+                        "EvaluationPeriods": alarm.evaluation_periods,
+                        "DatapointsToAlarm": alarm.datapoints_to_alarm,
+                        "Threshold": alarm.threshold,
+                        "ComparisonOperator": alarm.comparison.name(),
+                        "ActionsEnabled": alarm.actions_enabled,
+                    },
+                })
+            })
+        });
+        Ok(json!({ "alarms": alarms.collect::<Vec<_>>() }))
+    }
+
     /// What the platform and RDS leave behind outside the database, for the emulator's own table and metrics; and what is true.
     async fn look(&self) -> Result<Value, String> {
-        let (cloud, plan) = (self.simulation.cloud(), &self.plan);
+        let (cloud, plan) = (self.world.cloud(), self.world.plan);
         let (primary, standby) = (&plan.regions.primary, &plan.regions.standby);
         let mut left = Vec::new();
         for (from, to) in [(primary, standby), (standby, primary)] {
@@ -205,36 +245,68 @@ impl Served {
             if !cloud.environment().runs(&to.region) {
                 continue;
             }
-            let record = Record::in_region(&self.simulation.aws_in("platform", &to.region), &to.region);
+            let record = self.record(&to.region);
             let beat = record.last_committed_heartbeat(&plan.workload, &from.region).await;
             if let Some(at) = beat.map_err(|error| error.to_string())? {
                 let item: BTreeMap<_, _> = committed_heartbeat(&plan.workload, &from.region, at).into();
                 left.push(json!({ "region": to.region, "item": item }));
             }
         }
+        let here = self.world.here;
+        let ledger = match cloud.environment().runs(here) {
+            true => self
+                .record(here)
+                .ledger_since(&plan.workload, Timestamp::UNIX_EPOCH)
+                .await
+                .map_err(|error| error.to_string())?,
+            false => Vec::new(),
+        };
         let lags = [primary, standby].map(|site| {
             let metric = Metric {
                 namespace: "AWS/RDS".to_owned(),
                 name: "AuroraGlobalDBRPOLag".to_owned(),
                 dimensions: BTreeMap::from([("DBClusterIdentifier".to_owned(), site.cluster.clone())]),
             };
-            let milliseconds = cloud.cloudwatch.largest(&site.region, &metric);
-            // Each minute that there is anything to say; a lag that is not published any more is not 0.
+            (site.region.clone(), metric)
+        });
+        let watching = self.disaster.watching(plan)?;
+        let watched = watching.iter().flat_map(|watching| {
+            let metrics = watching.alarms.iter().flat_map(Alarm::metrics);
+            metrics.map(|metric| (watching.region.clone(), metric.clone()))
+        });
+        let metrics = lags.into_iter().chain(watched).map(|(region, metric)| {
+            let values = cloud.cloudwatch.largest(&region, &metric);
+            // Each minute that there is anything to say; what is not published any more is not 0.
             json!({
-                "region": site.region,
-                "cluster": site.cluster,
-                "minutes": milliseconds.len(),
-                "milliseconds": milliseconds.last(),
+                "region": region,
+                "namespace": metric.namespace,
+                "name": metric.name,
+                "dimensions": dimensions(&metric),
+                "minutes": values.len(),
+                "value": values.last(),
             })
         });
         Ok(json!({
             "now": cloud.now(),
             "writer": cloud.rds.writer_of(&cloud.environment(), &plan.database.global_cluster),
             "heartbeats": left,
-            "lags": lags,
+            "ledger": { "region": here, "entries": ledger },
+            "metrics": metrics.collect::<Vec<_>>(),
             "snapshot": cloud.snapshot(),
         }))
     }
+
+    fn record(&self, region: &str) -> Record {
+        Record::in_region(&self.world.simulation.aws_in("platform", region), region)
+    }
+}
+
+/// A metric's dimensions, as CloudWatch takes them.
+fn dimensions(metric: &Metric) -> Vec<Value> {
+    let dimensions = metric.dimensions.iter();
+    dimensions
+        .map(|(name, value)| json!({ "Name": name, "Value": value }))
+        .collect()
 }
 
 fn reach(part: Part) -> Reach {

@@ -69,7 +69,8 @@ impl NewCluster {
             settings: Settings::of_a_new_cluster(),
             made_at: environment.now(),
             making: None,
-            backed_up_from: Some(environment.now()),
+            // It was there before the world began, and empty.
+            backed_up_from: Some(jiff::Timestamp::UNIX_EPOCH),
             gone_from: None,
         }
     }
