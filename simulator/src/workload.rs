@@ -1,6 +1,7 @@
 //! The platform that the plan describes, and its customers: who suffers from a disaster, and so knows the truth.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -72,6 +73,7 @@ pub struct Platform {
     asked: Mutex<Vec<Asked>>,
     acknowledged: Mutex<Vec<Acknowledged>>,
     from_cache: Mutex<Vec<FromCache>>,
+    is_idle: AtomicBool,
     /// The messages that customers do not wait for.
     pub queues: Queues,
 }
@@ -246,6 +248,7 @@ impl Platform {
             asked: Mutex::default(),
             acknowledged: Mutex::default(),
             from_cache: Mutex::default(),
+            is_idle: AtomicBool::default(),
             queues: Queues::default(),
         };
         platform.create_tables(cloud)?;
@@ -287,6 +290,16 @@ impl Platform {
         let function = cloud.lambda.function(region, &self.function)?;
         let environment = function.environment_of_customers()?;
         environment.get(plan::CLUSTER_VARIABLE).cloned()
+    }
+
+    /// From now on nobody writes to the database, or somebody does again: no customer, no message, no heartbeat.
+    pub fn set_idle(&self, is_idle: bool) {
+        self.is_idle.store(is_idle, Ordering::Relaxed);
+    }
+
+    /// Whether nobody writes to the database.
+    pub fn is_idle(&self) -> bool {
+        self.is_idle.load(Ordering::Relaxed)
     }
 
     /// The loss that customers had, in seconds: from their last write that survived to the last one that they were told is kept and that
@@ -705,6 +718,10 @@ pub async fn run_customers(cloud: Arc<Cloud>, platform: Arc<Platform>) {
     let resolver = Resolver::default();
     tokio::time::sleep(CUSTOMERS_ASK_EVERY.mul_f64(cloud.chance("customers-phase", |rng| rng.f64()))).await;
     loop {
+        if platform.is_idle() {
+            tokio::time::sleep(CUSTOMERS_ASK_EVERY).await;
+            continue;
+        }
         let (cloud, platform, resolver) = (Arc::clone(&cloud), Arc::clone(&platform), resolver.clone());
         tokio::spawn(async move {
             let at = cloud.now();
@@ -738,7 +755,8 @@ pub async fn run_queues(cloud: Arc<Cloud>, platform: Arc<Platform>) {
     tokio::time::sleep(QUEUES_ARE_POLLED_EVERY.mul_f64(cloud.chance("queues-phase", |rng| rng.f64()))).await;
     let turns = MESSAGES_COME_EVERY.as_secs() / QUEUES_ARE_POLLED_EVERY.as_secs();
     for turn in 0_u64.. {
-        for site in platform.sites.iter().filter(|site| cloud.runs(&site.region)) {
+        let awake = (!platform.is_idle()).then_some(&platform.sites);
+        for site in awake.into_iter().flatten().filter(|site| cloud.runs(&site.region)) {
             let (now, region, queues) = (cloud.now(), &site.region, &platform.queues);
             if turn % turns == 0 {
                 queues.come_in(region, now);
@@ -781,7 +799,7 @@ pub async fn run_heartbeat(cloud: Arc<Cloud>, platform: Arc<Platform>) {
 }
 
 async fn beat(cloud: Arc<Cloud>, platform: Arc<Platform>, region: String, other: String) {
-    if !cloud.runs(&region) {
+    if !cloud.runs(&region) || platform.is_idle() {
         return;
     }
     let now = cloud.now();

@@ -40,7 +40,7 @@ const BAD_MINUTES: u32 = 2;
 /// The metric by which the platform says whether its data are right: 1, or 0.
 const METRIC: &str = "IntegrityCheck";
 
-static FAULTS: [&FaultKind; 16] = [
+static FAULTS: [&FaultKind; 17] = [
     &restore::STUCK,
     &restore::FAILED,
     &restore::REFUSED,
@@ -54,6 +54,7 @@ static FAULTS: [&FaultKind; 16] = [
     &faults::LATE_DETECTION,
     &faults::FOUND_BY_A_PERSON,
     &faults::STATEMENTS_LOGGED,
+    &faults::IDLE_GAP,
     &caches::REFUSES,
     &caches::AWAY,
     &caches::CUTS,
@@ -131,7 +132,7 @@ impl Disaster for DatabaseCorruption {
             let (cloud, platform) = (world.simulation.cloud(), world.simulation.platform());
             since::set_up(cloud, platform, world.plan)?;
             let region = world.plan.regions.primary.region.clone();
-            tokio::spawn(since::run_jobs(Arc::clone(cloud), region));
+            tokio::spawn(since::run_jobs(Arc::clone(cloud), Arc::clone(platform), region));
             tokio::spawn(check_data(Arc::clone(cloud), Arc::clone(platform), world.plan.clone()));
             Ok(())
         })

@@ -118,6 +118,18 @@ fn loss_is_measured_as_true(rehearsals: &[Rehearsal]) {
     }
 }
 
+/// The moment is later than the last write, and in the range of the backup.
+#[test]
+fn a_loss_in_an_idle_gap_is_counted_from_the_last_write() {
+    let idle = played(&["idle-gap"], false, 4);
+    ends_as(&idle, "recovered", "");
+    loss_is_measured_as_true(&idle);
+    for rehearsal in &idle {
+        let lost = rehearsal.truth.rpo_seconds.unwrap();
+        assert!(lost > 240.0, "seed {}: {lost}", rehearsal.seed);
+    }
+}
+
 /// No alarm sees the damage, and whoever starts the recovery knows no moment.
 #[test]
 fn without_an_alarm_it_goes_back_to_a_second_before_what_the_log_shows() {

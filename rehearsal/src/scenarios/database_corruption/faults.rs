@@ -174,3 +174,36 @@ impl Effect for StatementsLogged {
         Some(calls(|call| call.operation == "FilterLogEvents"))
     }
 }
+
+/// Nobody writes before the mistake.
+pub(super) static IDLE_GAP: FaultKind = FaultKind {
+    fits: Fits::Named,
+    ..FaultKind::plain::<IdleGap>(
+        Area::Evidence,
+        "idle-gap",
+        "nobody writes in the minutes before the mistake, and no heartbeat is written: the moment to go back to is later than the last write",
+        "ends as recovered; the loss is counted from the last write before the gap",
+    )
+};
+
+#[derive(Default)]
+struct IdleGap;
+
+/// How long there are writes before: a mistake comes after ten minutes, and the last good minute is in the gap.
+const WRITES_FOR: std::time::Duration = std::time::Duration::from_secs(360);
+
+impl Effect for IdleGap {
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        let platform = Arc::clone(world.simulation.platform());
+        tokio::spawn(async move {
+            tokio::time::sleep(WRITES_FOR).await;
+            platform.set_idle(true);
+        });
+        Some(calls(|call| call.operation == "RestoreDBClusterToPointInTime"))
+    }
+
+    fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
+        world.simulation.platform().set_idle(false);
+        None
+    }
+}

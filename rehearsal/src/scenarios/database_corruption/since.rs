@@ -77,10 +77,10 @@ pub(super) async fn erase(world: &World<'_>) -> Result<(), String> {
 }
 
 /// Jobs run for ever in each cluster of the Region in which one is on, whoever uses that.
-pub(super) async fn run_jobs(cloud: Arc<Cloud>, region: String) {
+pub(super) async fn run_jobs(cloud: Arc<Cloud>, platform: Arc<Platform>, region: String) {
     loop {
         tokio::time::sleep(RUNS_EVERY).await;
-        if !cloud.runs(&region) {
+        if !cloud.runs(&region) || platform.is_idle() {
             continue;
         }
         for cluster in cloud.rds.clusters_in(&region) {
