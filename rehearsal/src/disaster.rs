@@ -1,7 +1,10 @@
 //! What a scenario is to a rehearsal: its world, its disaster, how its recovery starts, and what must hold at its end.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +15,12 @@ use shared::recovery::{Outcome, RECOVERY_MACHINE};
 use shared::scenario::{Fields, Scenario};
 use simulator::aws::service::Service;
 use simulator::cloud::endpoints;
-use simulator::simulation::Deployment;
+use simulator::simulation::{Deployment, Simulation};
 
 use crate::deployment::{DeployedStep, MACHINES, STEPS, Watching, in_each_region, recovery_that_runs};
 use crate::fault::{FaultKind, Vocabulary};
 use crate::happened::Invariant;
+use crate::people::Heard;
 use crate::truth::Truth;
 use crate::world::World;
 
@@ -206,6 +210,34 @@ fn machines(disaster: &dyn Disaster) -> Vec<(&'static str, &'static str)> {
         _ => (*name, *text),
     });
     built_in.chain(own.iter().copied()).collect()
+}
+
+/// The world of a scenario, with nothing deployed and nothing wrong. What the scenario puts into it is not there yet. Errors: a text, if
+/// nothing in the plan watches for the disaster.
+pub fn world_of<'a>(
+    disaster: &'static dyn Disaster,
+    plan: &'a Plan,
+    simulation: Simulation,
+) -> Result<World<'a>, String> {
+    let here = disaster.here(plan);
+    let regions = [&*plan.regions.standby.region, &*plan.regions.primary.region];
+    let other = regions.into_iter().find(|region| *region != here).unwrap_or(here);
+    let watching = disaster.watching(plan)?.into_iter().next();
+    Ok(World {
+        plan,
+        simulation,
+        scenario: disaster.scenario(),
+        here,
+        other,
+        event: None,
+        with_faults: false,
+        steps: Vec::new(),
+        machines: BTreeSet::new(),
+        flapping: watching.map(|watching| (watching.region, watching.flapping)),
+        heard: Rc::new(Heard::default()),
+        stop_at: RefCell::new(None),
+        watch: Rc::new(|_| {}),
+    })
 }
 
 /// What is deployed for a rehearsal, in the plan's Regions, the standby Region's first. What watches the platform starts a recovery

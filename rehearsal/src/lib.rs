@@ -25,7 +25,7 @@ mod truth;
 mod waits;
 mod world;
 
-pub use disaster::{Disaster, Scene, Start, deployments, vocabulary};
+pub use disaster::{Disaster, Scene, Start, deployments, vocabulary, world_of};
 pub use fault::{Area, Fault, FaultKind, compatible};
 pub use found::{Applied, CallCount, Earlier, ObjectiveSeconds, Rehearsal, TargetAndMaximum};
 pub use moment::Moment;

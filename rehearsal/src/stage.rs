@@ -14,7 +14,7 @@ use shared::step::Step;
 use simulator::simulation::{Conditions, Deployment, Observer, Simulation};
 
 use crate::deployment::ASKED_AGAIN_WITHIN;
-use crate::disaster::{Start, deployments, steps};
+use crate::disaster::{Start, deployments, steps, world_of};
 use crate::fault::Effect;
 use crate::found::Rehearsal;
 use crate::inject::{Injected, lift};
@@ -108,7 +108,7 @@ impl<'a> Stage<'a> {
             machines,
             stop_at: RefCell::new(script.stop_at.clone()),
             watch,
-            ..World::of(disaster, plan, simulation)?
+            ..world_of(disaster, plan, simulation)?
         };
         disaster.set_up(&world).await?;
         for watching in disaster.watching(plan)? {

@@ -19,7 +19,6 @@ use start_by_hand::StartByHand;
 use start_recovery::StartRecovery;
 
 use crate::deployment::{DeployedStep, recovery_machine};
-use crate::disaster::Disaster;
 use crate::moment::Moment;
 use crate::people::Heard;
 
@@ -60,32 +59,6 @@ pub struct World<'a> {
     /// The step that has no permissions until the recovery is resumed.
     pub(crate) stop_at: RefCell<Option<String>>,
     pub(crate) watch: Rc<dyn Fn(Moment)>,
-}
-
-impl<'a> World<'a> {
-    /// The world of a scenario, with nothing deployed and nothing wrong. What the scenario puts into it is not there yet. Errors: a
-    /// text, if nothing in the plan watches for the disaster.
-    pub fn of(disaster: &'static dyn Disaster, plan: &'a Plan, simulation: Simulation) -> Result<Self, String> {
-        let here = disaster.here(plan);
-        let regions = [&*plan.regions.standby.region, &*plan.regions.primary.region];
-        let other = regions.into_iter().find(|region| *region != here).unwrap_or(here);
-        let watching = disaster.watching(plan)?.into_iter().next();
-        Ok(Self {
-            plan,
-            simulation,
-            scenario: disaster.scenario(),
-            here,
-            other,
-            event: None,
-            with_faults: false,
-            steps: Vec::new(),
-            machines: BTreeSet::new(),
-            flapping: watching.map(|watching| (watching.region, watching.flapping)),
-            heard: Rc::new(Heard::default()),
-            stop_at: RefCell::new(None),
-            watch: Rc::new(|_| {}),
-        })
-    }
 }
 
 impl World<'_> {

@@ -15,9 +15,9 @@ use shared::arn;
 use shared::aws::Aws;
 use shared::error::{ErrorKind, StepError};
 use shared::execution::{Seen, end_what_is_left, look_up};
-use shared::record::{Claim, Claimed, Header, Lock, Record, Regions, Warning, WarningCode};
+use shared::record::{Claim, Claimed, Deferred, Header, Lock, Record, Regions, Warning, WarningCode};
 use shared::recovery::{Mode, RecoveryRef};
-use shared::request::{Request, Wants};
+use shared::request::{Request, TriggerKind, Wants};
 use shared::scenario::Scenario;
 use shared::scenario_run::ScenarioRun;
 use shared::slices::{ApprovalSlice, Slices};
@@ -84,6 +84,8 @@ enum Hold {
     Yes(u64),
     /// It is not, and will not be.
     No(String),
+    /// Another recovery, in this Region, holds it.
+    Behind { holder: Lock, region: String },
     /// It will be, once people have approved that.
     Ask(Ask),
 }
@@ -93,6 +95,7 @@ impl Step for OpenRecovery {
     const DESCRIPTION: &'static str = "Takes the lock, opens the record of a recovery, and hands out the plan";
     const CHANGES: &'static [Change] = &[
         Change::Call("states:StopExecution"),
+        Change::Item("deferred"),
         Change::Item("header"),
         Change::Item("lock"),
         Change::Item("recovery"),
@@ -151,6 +154,12 @@ impl Step for OpenRecovery {
                 (None, None)
             }
             Hold::No(refused) => (Some(refused), None),
+            Hold::Behind { holder, region } => {
+                let refused = busy(&holder);
+                let is_deferred = self.defer(request, &recovery.workload, &holder, &region).await?;
+                let again = "; the alarm is looked at again when that is over, or its Region does not answer";
+                (Some(refused + if is_deferred { again } else { "" }), None)
+            }
             Hold::Ask(ask) => (None, Some(ask)),
         };
         let goes_on = request.resume.as_ref() == Some(&recovery.id);
@@ -247,7 +256,7 @@ impl OpenRecovery {
                 self.end_what_is_left_of(&holder.recovery, &mut opening.warnings).await;
             } else if !pre_empts {
                 if request.take_over.as_ref() != Some(&holder.recovery) {
-                    return Ok(Hold::No(busy(holder)));
+                    return Ok(self.behind(holder));
                 }
                 let ask = ask_to_take_over(holder, &opening.slices.approval);
                 match self.answer(&opening.recovery.id, &ask, request).await? {
@@ -272,19 +281,49 @@ impl OpenRecovery {
         }
         let token = match claimed {
             Claimed::Taken(token) => token,
-            Claimed::Busy(holder) => return Ok(Hold::No(busy(&holder))),
+            Claimed::Busy(holder) => return Ok(self.behind(&holder)),
         };
         let other_region = &opening.slices.other.region;
         let busy_elsewhere = self
             .busy_elsewhere(&workload, other_region, &mut opening.warnings)
             .await;
         Ok(match busy_elsewhere {
-            Some(refused) => {
+            Some(holder) => {
                 self.record.release_lock(&workload, &opening.input.execution).await?;
-                Hold::No(refused)
+                let region = other_region.clone();
+                Hold::Behind { holder, region }
             }
             None => Hold::Yes(token),
         })
+    }
+
+    /// Another recovery of this Region holds the lock.
+    fn behind(&self, holder: &Lock) -> Hold {
+        Hold::Behind {
+            holder: holder.clone(),
+            region: self.aws.region().to_owned(),
+        }
+    }
+
+    /// Keeps that an alarm is to be looked at again, if one started this; says whether it is. A recovery of the same scenario looks
+    /// at what the alarm tells of already.
+    async fn defer(&self, request: &Request, workload: &str, holder: &Lock, region: &str) -> Result<bool, StepError> {
+        if request.trigger.kind != TriggerKind::Alarm {
+            return Ok(false);
+        }
+        // Where it cannot be read, which scenario that is, the alarm is looked at once more than it has to be.
+        let header = Record::in_region(&self.aws, region).header(&holder.recovery).await;
+        if header.is_ok_and(|header| header.is_some_and(|header| header.scenario == request.scenario)) {
+            return Ok(false);
+        }
+        let deferred = Deferred {
+            scenario: request.scenario,
+            behind: holder.recovery.clone(),
+            region: region.to_owned(),
+            at: self.aws.now(),
+        };
+        self.record.defer(workload, &deferred).await?;
+        Ok(true)
     }
 
     /// Ends the scenario's execution of a recovery whose own execution has ended, if it was left running. It is tried and
@@ -348,7 +387,7 @@ impl OpenRecovery {
 
     /// The other Region may be running a recovery of its own. A Region that does not answer is a warning: it may be the
     /// one that is lost.
-    async fn busy_elsewhere(&self, workload: &str, region: &str, warnings: &mut Vec<Warning>) -> Option<String> {
+    async fn busy_elsewhere(&self, workload: &str, region: &str, warnings: &mut Vec<Warning>) -> Option<Lock> {
         let lock = match Record::in_region(&self.aws, region).lock(workload).await {
             Ok(lock) => lock?,
             Err(error) => {
@@ -370,7 +409,7 @@ impl OpenRecovery {
         }
         match self.has_ended(&lock.execution, lock.since()).await {
             Ok(true) => None,
-            Ok(false) => Some(busy(&lock)),
+            Ok(false) => Some(lock),
             Err(error) => {
                 let text = format!(
                     "could not look at the execution of the recovery that holds the lock there (it seems that {})",

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use shared::arn;
 use shared::plan::{Alarm, Duration, Plan, Start};
-use shared::record::{Header, Switch};
+use shared::record::{Deferred, Header, Switch};
 use shared::recovery::{Mode, Outcome};
 use shared::scenario::Scenario;
 
@@ -52,6 +52,21 @@ pub struct Begin {
     pub always_ask: bool,
 }
 
+/// Why an event starts nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotStarted {
+    /// Why, and what to do about it.
+    pub reason: String,
+    /// What is to be looked at again, where a recovery of another scenario runs.
+    pub deferred: Option<Deferred>,
+}
+
+impl From<String> for NotStarted {
+    fn from(reason: String) -> Self {
+        Self { reason, deferred: None }
+    }
+}
+
 /// Refuses to start what nothing recovers from yet: the recovery would be refused when it is opened.
 pub(crate) fn available(begin: Begin) -> Result<Begin, String> {
     match begin.scenario.machine() {
@@ -67,15 +82,16 @@ pub(crate) fn available(begin: Begin) -> Result<Begin, String> {
 ///
 /// The order is that of what a person needs to know first: what is wrong with the event or the deployment would be wrong
 /// every time, what is going on now is over at some time.
-pub fn decide(event: &Value, seen: &Circumstances<'_>) -> Result<Begin, String> {
+pub fn decide(event: &Value, seen: &Circumstances<'_>) -> Result<Begin, NotStarted> {
     let change = StateChange::read(event)?;
     let alarm = bound_alarm(&change, seen)?;
     went_off(&change)?;
     if alarm.start == Start::Off {
-        return Err(format!(
+        let reason = format!(
             "the plan says start: off for alarm {}; a person decides whether to start {}",
             alarm.name, alarm.scenario
-        ));
+        );
+        return Err(reason.into());
     }
     let policy = seen.plan.scenarios.get(&alarm.scenario).ok_or_else(|| {
         format!(
@@ -98,7 +114,7 @@ pub fn decide(event: &Value, seen: &Circumstances<'_>) -> Result<Begin, String> 
     }
     is_fresh(&change, seen)?;
     is_on(seen)?;
-    nothing_runs(seen)?;
+    nothing_runs(alarm.scenario, seen)?;
     has_cooled_down(alarm.scenario, policy.cool_down, seen)?;
     Ok(begin)
 }
@@ -241,19 +257,32 @@ fn serious<'a>(seen: &Circumstances<'a>) -> impl Iterator<Item = &'a Past> + use
     seen.recoveries.iter().filter(|past| past.header.mode != Mode::Drill)
 }
 
-/// Whether no recovery of the workload runs.
-fn nothing_runs(seen: &Circumstances<'_>) -> Result<(), String> {
-    match serious(seen).find(|past| past.header.ended().is_none() && past.stopped_at.is_none()) {
-        None => Ok(()),
-        Some(Past { header, .. }) => {
-            let since = header.resumed.last().map_or(header.opened_at, |resumed| resumed.at);
-            Err(format!(
-                "recovery {} ({}) has been running since {since} ({}); watch that one, or stop it first: one \
-                 recovery runs at a time",
-                header.id, header.scenario, header.execution
-            ))
-        }
-    }
+/// Whether no recovery of the workload runs. One of the same scenario looks at what the alarm tells of already; behind another one,
+/// it is looked at again.
+fn nothing_runs(scenario: Scenario, seen: &Circumstances<'_>) -> Result<(), NotStarted> {
+    let running = serious(seen).find(|past| past.header.ended().is_none() && past.stopped_at.is_none());
+    let Some(Past { header, .. }) = running else {
+        return Ok(());
+    };
+    let since = header.resumed.last().map_or(header.opened_at, |resumed| resumed.at);
+    let is_other = header.scenario != scenario && scenario.machine().is_some();
+    let again = match is_other {
+        true => ". The alarm is looked at again when that has ended",
+        false => "",
+    };
+    Err(NotStarted {
+        reason: format!(
+            "recovery {} ({}) has been running since {since} ({}); watch that one, or stop it first: one recovery runs at a \
+             time{again}",
+            header.id, header.scenario, header.execution
+        ),
+        deferred: is_other.then(|| Deferred {
+            scenario,
+            behind: header.id.clone(),
+            region: seen.region.to_owned(),
+            at: seen.now,
+        }),
+    })
 }
 
 /// Whether the last recovery is long enough ago.

@@ -6,9 +6,12 @@
 //! back here; the recovery itself has its own guards.
 //!
 //! A schedule calls it without an event. It then looks whether the last recovery expired unanswered while its alarm still
-//! stands: it publishes a metric, tells people, and starts a recovery that asks them again. It approves nothing.
+//! stands: it publishes a metric, tells people, and starts a recovery that asks them again. It approves nothing. And it looks whether
+//! an alarm stands that started nothing while another recovery ran.
 
+mod again;
 mod decide;
+mod deferred;
 mod event;
 mod unanswered;
 
@@ -33,7 +36,7 @@ use shared::summary::{Summarise, Summary};
 use shared::topic::Topics;
 
 use decide::available;
-pub use decide::{Begin, Circumstances, Past, decide};
+pub use decide::{Begin, Circumstances, NotStarted, Past, decide};
 
 /// Step Functions forgets an execution this long after its end (Step Functions Developer Guide, "Quotas").
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -57,7 +60,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 /// What was decided.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// The decision; `None` if no event came and no question was asked again.
+    /// The decision; `None` if no event came and nothing was looked at again.
     pub decision: Option<StartDecision>,
     /// Whether it had been decided before, on the same event.
     pub again: bool,
@@ -68,7 +71,7 @@ impl Summarise for Output {
         match self.decision.as_ref().map(|decision| &decision.decision) {
             Some(Started::Started { execution }) => Summary::done(format!("started {execution}")),
             Some(Started::Refused { reason }) => Summary::failed(reason),
-            None => Summary::done("no question has to be asked again"),
+            None => Summary::done("no question and no alarm has to be looked at again"),
         }
     }
 }
@@ -92,6 +95,7 @@ impl Step for StartRecovery {
         Change::Call("monitoring:PutMetricData"),
         Change::Call("sns:Publish"),
         Change::Call("states:StartExecution"),
+        Change::Item("deferred"),
         Change::Item("start"),
     ];
     // EventBridge does not wait for it, and it looks at every recovery there was.
@@ -118,7 +122,19 @@ impl Step for StartRecovery {
         let (plan_sha256, plan) = self.record.current_plan().await?;
         let workload = &plan.workload;
         let Some(event) = event else {
-            return self.ask_again(&plan, plan_sha256, &machine).await;
+            let looked = Looked {
+                plan: &plan,
+                plan_sha256: &plan_sha256,
+                machine: &machine,
+            };
+            let again = match self.ask_again(&looked).await? {
+                Some(asked) => Some(asked),
+                None => self.look_at_deferred(&looked).await?,
+            };
+            return Ok(again.unwrap_or(Output {
+                decision: None,
+                again: false,
+            }));
         };
         let id = event::id_of(&event);
         if let Some(decision) = self.record.start_decision(workload, &id).await? {
@@ -133,11 +149,16 @@ impl Step for StartRecovery {
             recoveries: &recoveries,
             now: self.aws.now(),
         };
-        let decided = match decide(&event, &seen).and_then(available) {
+        let decided = match decide(&event, &seen).and_then(|begin| Ok(available(begin)?)) {
             Ok(begin) => Started::Started {
                 execution: self.begin(&begin, &machine, plan_sha256).await?,
             },
-            Err(reason) => Started::Refused { reason },
+            Err(NotStarted { reason, deferred }) => {
+                if let Some(deferred) = deferred {
+                    self.record.defer(workload, &deferred).await?;
+                }
+                Started::Refused { reason }
+            }
         };
         let decision = StartDecision {
             id,
@@ -161,6 +182,17 @@ impl Output {
         let decision = Some(decision);
         Self { decision, again }
     }
+}
+
+/// What the schedule looks with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looked<'a> {
+    /// The plan in force.
+    pub plan: &'a Plan,
+    /// SHA-256 of it.
+    pub plan_sha256: &'a str,
+    /// ARN of the recovery machine here.
+    pub machine: &'a str,
 }
 
 impl StartRecovery {

@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    fn decide(&self, event: &Value) -> Result<Begin, String> {
+    fn decide(&self, event: &Value) -> Result<Begin, NotStarted> {
         let seen = Circumstances {
             plan: &self.plan,
             region: self.region,
@@ -131,7 +131,7 @@ impl World {
     /// Why `event` starts nothing, which must say `says`.
     #[track_caller]
     fn refuses(&self, event: &Value, says: &str) {
-        let reason = self.decide(event).unwrap_err();
+        let reason = self.decide(event).unwrap_err().reason;
         assert!(reason.contains(says), "{reason:?} does not say {says:?}");
     }
 }
@@ -481,6 +481,29 @@ fn the_switch_stops_alarms_and_says_who_set_it() {
         &event(),
         "off in us-west-2 since 2026-01-06T01:00:00Z, by arn:person: moving house",
     );
+}
+
+#[test]
+fn behind_a_recovery_of_another_scenario_an_alarm_is_looked_at_again() {
+    let refused = |scenario: Scenario| {
+        let mut past = running();
+        past.header.scenario = scenario;
+        World::after(past).decide(&event()).unwrap_err()
+    };
+    let behind = refused(Scenario::AZ_FAILURE);
+    assert!(
+        behind.reason.ends_with("looked at again when that has ended"),
+        "{behind:?}"
+    );
+    let deferred = behind.deferred.unwrap();
+    assert_eq!(
+        (deferred.behind.as_str(), deferred.region.as_str()),
+        ("20260106T015500Z-az-failure-abcdef", "us-west-2")
+    );
+    // That one looks at it already.
+    let same = refused(deferred.scenario);
+    assert_eq!(same.deferred, None);
+    assert!(!same.reason.contains("again"), "{same:?}");
 }
 
 #[test]

@@ -31,6 +31,7 @@
 //! | `recovery#<id>` | `undo#<step>#<resource>` | what takes a change back |
 
 mod automation;
+mod deferred;
 mod header;
 mod heartbeat;
 mod ledger;
@@ -51,6 +52,7 @@ mod warning;
 mod watched;
 
 pub use automation::{StartDecision, Started, Switch};
+pub use deferred::Deferred;
 pub use header::{Closing, Header, Regions};
 pub use heartbeat::committed_heartbeat;
 pub use ledger::{LEDGER_AT_MOST, LedgerEntry};

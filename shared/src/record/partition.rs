@@ -23,8 +23,8 @@ impl Partition {
     /// Where items of this kind are; the kind is the first word of the sort key. Nothing for what the record does not know.
     pub fn of(kind: &str) -> Option<Self> {
         Some(match kind {
-            "automation" | "fence-watch" | "fenced" | "lock" | "recovery" | "reopen-approval" | "reopened"
-            | "served" | "stopped" | "switch-watch" | "untold" => Self::Workload,
+            "automation" | "deferred" | "fence-watch" | "fenced" | "lock" | "recovery" | "reopen-approval"
+            | "reopened" | "served" | "stopped" | "switch-watch" | "untold" => Self::Workload,
             "approval" | "decision" | "header" | "observed" | "question" | "step" | "told" | "undo" | "verdict" => {
                 Self::Recovery
             }

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
-use rehearsal::{Disaster, World, scenarios};
+use rehearsal::{Disaster, World, scenarios, world_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::plan::Plan;
@@ -120,7 +120,7 @@ async fn serve(plan: Plan, disaster: &'static dyn Disaster, scale: f64, seed: u6
         services: Vec::new(),
     };
     let simulation = Simulation::begin_in(plan, deployments, conditions, Box::new(|_| {})).await?;
-    let world = World::of(disaster, plan, simulation)?;
+    let world = world_of(disaster, plan, simulation)?;
     disaster.set_up(&world).await?;
     follow(&Rc::new(Served { disaster, world }), &mut requests).await
 }

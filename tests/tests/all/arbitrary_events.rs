@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 use shared::plan::Plan;
-use start_recovery::{Begin, Circumstances, decide};
+use start_recovery::{Begin, Circumstances, NotStarted, decide};
 
 /// Every real event; the alarms of the first seven go off.
 const EVENTS: [&str; 11] = [
@@ -59,7 +59,7 @@ fn real(which: usize) -> Value {
 }
 
 /// Decides on `event` a moment after `original` was sent.
-fn decided(event: &Value, original: &Value) -> Result<Begin, String> {
+fn decided(event: &Value, original: &Value) -> Result<Begin, NotStarted> {
     let sent: Timestamp = original["time"].as_str().unwrap().parse().unwrap();
     let seen = Circumstances {
         plan: &PLAN,

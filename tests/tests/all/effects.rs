@@ -83,12 +83,14 @@ const CHANGED_AGAIN_AFTER_DEATH: [(&str, &str, &str); 6] = [
 const TOLD_TWICE: &str = "people are rather told twice than never";
 
 /// What holds what other steps found, some of which died too: how often it was changed counts, and not to what.
-const HOLDS_WHAT_OTHERS_FOUND: [(&str, &str, &str); 3] = [
+const HOLDS_WHAT_OTHERS_FOUND: [(&str, &str, &str); 5] = [
     (
         "close-recovery",
         "header",
         "it has the evidence of the scenario's steps",
     ),
+    ("close-recovery", "lock", COUNTS_CLAIMS),
+    ("close-recovery", "untold", COUNTS_CLAIMS),
     ("record-approval", "approval", "it has what the person was shown"),
     (
         "restore-cluster",
@@ -96,6 +98,8 @@ const HOLDS_WHAT_OTHERS_FOUND: [(&str, &str, &str); 3] = [
         "the data are of the moment that the play asks for, which comes later if something dies before",
     ),
 ];
+
+const COUNTS_CLAIMS: &str = "its token counts how often the lock was claimed, by those too that died";
 
 /// What a step may leave undone that died: the step, the kind of what it would have changed, and why that is meant.
 const LEFT_UNDONE: [(&str, &str, &str); 2] = [
@@ -105,7 +109,7 @@ const LEFT_UNDONE: [(&str, &str, &str); 2] = [
 const NOT_KNOWN_WHETHER_TOLD: &str = "whether the machine heard of it is not known any more, and the report says so";
 
 /// What a step may answer otherwise when it runs again: the step, the field, and why that is meant.
-const ANSWERED_OTHERWISE: [(&str, &str, &str); 53] = [
+const ANSWERED_OTHERWISE: [(&str, &str, &str); 54] = [
     (
         "assess-region",
         "ask",
@@ -166,6 +170,7 @@ const ANSWERED_OTHERWISE: [(&str, &str, &str); 53] = [
     ("retire-cluster", "changed", WHAT_IT_DID),
     ("snapshot-cluster", "changed", WHAT_IT_DID),
     ("start-recovery", "again", WHAT_IT_DID),
+    ("start-recovery", "decision", WHAT_IT_DID),
     ("stop-writes", "changed", WHAT_IT_DID),
     ("switch-dns", "change", WHAT_IT_DID),
     ("switch-dns", "changed", WHAT_IT_DID),

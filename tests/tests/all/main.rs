@@ -8,6 +8,7 @@ mod asl_validator;
 mod built;
 mod circles;
 mod common;
+mod deferred;
 mod effects;
 mod features;
 mod fencing;

@@ -9,10 +9,13 @@ use rehearsal::deployment::recovery_machine;
 use rehearsal::scenarios::database_corruption::since;
 use serde_json::json;
 use shared::plan::{Cache, CacheKeys, Emptying, Plan};
-use shared::record::Record;
+use shared::record::{Claim, Record};
+use shared::recovery::Mode;
 use shared::resume::resume;
 use simulator::aws::rds::Settings;
 use simulator::aws::sns::Message;
+use simulator::aws::states::ExecutionRecord;
+use simulator::cloud::Reach;
 use simulator::workload::{SECOND_PASSWORD, change_database_password};
 
 use super::{ON_CALL, PRIMARY, RECOVERY, SECOND, World, body, plan, request, with_impatient_recovery_machine};
@@ -43,7 +46,7 @@ impl Play {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All of them.
-pub const PLAYS: [Play; 17] = [
+pub const PLAYS: [Play; 19] = [
     Play::new("lost", || Box::pin(lost())),
     Play::new("started by a person", || Box::pin(by_hand())),
     Play::new("there and back", || Box::pin(there_and_back(usual()))),
@@ -61,6 +64,8 @@ pub const PLAYS: [Play; 17] = [
     Play::new("name sent back", || Box::pin(name_sent_back())),
     Play::new("alarm refused", || Box::pin(alarm_refused())),
     Play::new("not answered", || Box::pin(not_answered())),
+    Play::new("behind a recovery there", || Box::pin(behind(PRIMARY))),
+    Play::new("behind a recovery here", || Box::pin(behind(RECOVERY))),
     Play::new("back in time", || Box::pin(back_in_time())),
     Play::new("restored and declined", || Box::pin(restored_and_declined())),
     Play::new("pointed back and resumed", || Box::pin(pointed_back_and_resumed())),
@@ -381,6 +386,56 @@ async fn not_answered() -> World {
     world.cloud().take_region_away(PRIMARY);
     tokio::time::sleep(HOUR).await;
     world
+}
+
+/// A recovery of another scenario, which runs in a Region.
+pub const HOLDER: &str = "20260106T025000Z-database-corruption-abcdef";
+
+/// Its execution there.
+pub fn holders_execution(region: &str) -> String {
+    format!("arn:aws:states:{region}:123456789012:execution:recovery:holder")
+}
+
+/// The primary Region serves no customers while a recovery of another scenario runs in `region`; half an hour later that is over.
+async fn behind(region: &str) -> World {
+    let world = World::watched(|plan| *plan = usual()).await;
+    hold_lock(&world, region).await;
+    world.cloud().take_away(PRIMARY, Reach::Customers);
+    tokio::time::sleep(HOUR / 2).await;
+    release_lock(&world, region).await;
+    tokio::time::sleep(HOUR / 2).await;
+    world
+}
+
+/// A recovery of another scenario runs in a Region from now on.
+pub async fn hold_lock(world: &World, region: &str) {
+    let record = Record::in_region(&world.simulation.aws("test"), region);
+    let (now, execution) = (world.cloud().now(), holders_execution(region));
+    let claim = Claim {
+        mode: Mode::Rehearsal,
+        workload: &world.plan.workload,
+        execution: &execution,
+        recovery: HOLDER,
+        at: now,
+    };
+    record.claim_lock(&claim, None).await.unwrap();
+    let header = json!({
+        "id": HOLDER, "workload": world.plan.workload, "scenario": "database-corruption", "mode": "rehearsal",
+        "trigger": { "kind": "person", "by": ON_CALL, "at": now }, "plan_sha256": "0",
+        "objectives": { "rto": { "target": "1h", "maximum": "4h" } }, "opened_at": now, "execution": execution,
+    });
+    record.open(&serde_json::from_value(header).unwrap()).await.unwrap();
+    let machine = format!("arn:aws:states:{region}:123456789012:stateMachine:recovery");
+    let running = ExecutionRecord::running(&machine, "holder", "{}", now);
+    world.cloud().executions.put(&execution, running);
+}
+
+/// It holds the lock no more, as after its execution was stopped.
+pub async fn release_lock(world: &World, region: &str) {
+    let record = Record::in_region(&world.simulation.aws("test"), region);
+    let execution = holders_execution(region);
+    let released = record.release_lock(&world.plan.workload, &execution);
+    assert!(released.await.unwrap());
 }
 
 /// Two people are asked whatever the evidence.
