@@ -9,6 +9,7 @@ use fastrand::Rng;
 use serde::{Serialize, Serializer};
 use shared::plan;
 use shared::recovery::Mode;
+use shared::scenario::Fields;
 use simulator::cloud::AwsCall;
 use simulator::faults::FaultId;
 use simulator::simulation::Simulation;
@@ -73,6 +74,11 @@ pub trait Effect: Send + Sync {
     /// After how long a person starts the recovery, in place of the alarm.
     fn person_starts_after(&self) -> Option<Duration> {
         None
+    }
+
+    /// What that person asks for beside what the scenario has them ask for.
+    fn wants(&self, _world: &World<'_>) -> Fields {
+        Fields::new()
     }
 
     /// What people do when they are asked.

@@ -186,7 +186,9 @@ impl<'a> Stage<'a> {
             (Start::Alarm, Some(event), _) => self.world.start_by_event(event).await,
             (Start::Alarm, None, Some(after)) => {
                 tokio::time::sleep(after).await;
-                self.world.start_by_hand("by-hand", disaster.wants()).await
+                let mut wants = disaster.wants();
+                wants.extend(effects(self.script).flat_map(|effect| effect.wants(&self.world)));
+                self.world.start_by_hand("by-hand", wants).await
             }
             (Start::Alarm, None, None) => {
                 self.world.wait_for_an_alarm(starts_later_by(self.script)).await;

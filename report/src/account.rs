@@ -86,6 +86,7 @@ pub async fn read(record: &Record, id: &str) -> Result<Option<Account>, StepErro
         return Ok(None);
     };
     // DynamoDB gives the fields of its maps in no order.
+    header.wants.sort_keys();
     for closing in header.earlier.iter_mut().chain(&mut header.closing) {
         closing.evidence.sort_all_objects();
     }

@@ -2,8 +2,10 @@
 //!
 //! AWS copies little of a cluster's settings into a restored one, whatever its API Reference says in general: security groups, both
 //! kinds of parameter groups, IAM authentication, log exports, deletion protection, scaling and storage type have a default where a
-//! request does not give them (RDS API Reference, `RestoreDBClusterToPointInTime`, parameter by parameter).
+//! request does not give them (RDS API Reference, `RestoreDBClusterToPointInTime` and `RestoreDBClusterFromSnapshot`, parameter by
+//! parameter).
 
+use aws_sdk_rds::operation::restore_db_cluster_from_snapshot::builders::RestoreDbClusterFromSnapshotInputBuilder;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDbClusterToPointInTimeInputBuilder;
 use aws_sdk_rds::primitives::DateTime;
 use aws_sdk_rds::types::{DbCluster, DbClusterAssociatedRole, DbInstance, ServerlessV2ScalingConfiguration, Tag};
@@ -81,6 +83,45 @@ pub struct ClusterProfile {
     pub roles: Vec<(String, Option<String>)>,
 }
 
+/// A snapshot that a cluster is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotSource {
+    /// Its identifier.
+    pub id: String,
+    /// Its ARN, which also names one of another account.
+    pub arn: String,
+    /// Its engine.
+    pub engine: String,
+    /// The version that its data are of.
+    pub engine_version: String,
+}
+
+/// Gives a request what either restore takes of a profile: the builders have the same setters, and no trait for them. What AWS would
+/// carry over by itself is given too, so that it does not matter whether it does. Monitoring and Performance Insights are not in it:
+/// Aurora PostgreSQL refuses them in a restore, whatever the values (boto/boto3 issue 4634).
+macro_rules! with_profile {
+    ($request:expr, $profile:expr, $recovery:expr) => {
+        $request
+            .set_vpc_security_group_ids(some(&$profile.security_groups))
+            .set_db_subnet_group_name($profile.subnet_group.clone())
+            .set_db_cluster_parameter_group_name($profile.parameter_group.clone())
+            .set_kms_key_id($profile.kms_key.clone())
+            .set_port($profile.port)
+            .enable_iam_database_authentication($profile.iam_authentication)
+            .set_enable_cloudwatch_logs_exports(some(&$profile.log_exports))
+            .deletion_protection($profile.deletion_protection)
+            .copy_tags_to_snapshot($profile.copies_tags_to_snapshots)
+            .set_storage_type($profile.storage_type.clone())
+            .set_serverless_v2_scaling_configuration($profile.scaling())
+            .set_backup_retention_period($profile.backup_retention_days)
+            .set_preferred_backup_window($profile.backup_window.clone())
+            .set_network_type($profile.network_type.clone())
+            .set_associated_roles($profile.associated_roles())
+            .set_tags(Some($profile.tags_in($recovery)))
+    };
+}
+
 /// What a restored instance takes over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,50 +178,62 @@ impl ClusterProfile {
         }
     }
 
-    /// The request that makes the cluster `id` with the data of `to`. What AWS would carry over by itself is given too, so that it
-    /// does not matter whether it does. Monitoring and Performance Insights are not in it: Aurora PostgreSQL refuses them in a restore,
-    /// whatever the values (boto/boto3 issue 4634).
+    /// The request that makes the cluster `id` with the data of `to`.
     pub fn restored_as(&self, id: &str, to: Timestamp, recovery: &str) -> RestoreDbClusterToPointInTimeInputBuilder {
-        let tag = |(key, value): (&str, &str)| Tag::builder().key(key).value(value).build();
-        // Where any tags are given, the restored cluster has those alone.
-        let others = self.tags.iter().filter(|(key, _)| key != MADE_BY);
-        let tags = others.map(|(key, value)| (key.as_str(), value.as_str()));
-        let tags = tags.chain([(MADE_BY, recovery)]).map(tag).collect();
+        let request = RestoreDbClusterToPointInTimeInputBuilder::default()
+            .db_cluster_identifier(id)
+            .source_db_cluster_identifier(&self.id)
+            .restore_type("full-copy")
+            .restore_to_time(DateTime::from_millis(to.as_millisecond()));
+        with_profile!(request, self, recovery)
+    }
+
+    /// The request that makes the cluster `id` from a snapshot. Without a version, AWS would take the Region's default one.
+    pub fn restored_from(
+        &self,
+        id: &str,
+        snapshot: &SnapshotSource,
+        recovery: &str,
+    ) -> RestoreDbClusterFromSnapshotInputBuilder {
+        let request = RestoreDbClusterFromSnapshotInputBuilder::default()
+            .db_cluster_identifier(id)
+            .snapshot_identifier(&snapshot.arn)
+            .engine(&snapshot.engine)
+            .engine_version(&snapshot.engine_version);
+        with_profile!(request, self, recovery)
+    }
+
+    fn scaling(&self) -> Option<ServerlessV2ScalingConfiguration> {
+        self.serverless.map(|(least, greatest)| {
+            ServerlessV2ScalingConfiguration::builder()
+                .min_capacity(least)
+                .max_capacity(greatest)
+                .build()
+        })
+    }
+
+    fn associated_roles(&self) -> Option<Vec<DbClusterAssociatedRole>> {
         let roles = self.roles.iter().filter_map(|(arn, feature)| {
             let role = DbClusterAssociatedRole::builder().role_arn(arn);
             // It fails for one without an ARN alone.
             role.set_feature_name(feature.clone()).build().ok()
         });
         let roles: Vec<DbClusterAssociatedRole> = roles.collect();
-        let scaling = self.serverless.map(|(least, greatest)| {
-            ServerlessV2ScalingConfiguration::builder()
-                .min_capacity(least)
-                .max_capacity(greatest)
-                .build()
-        });
-        let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
-        RestoreDbClusterToPointInTimeInputBuilder::default()
-            .db_cluster_identifier(id)
-            .source_db_cluster_identifier(&self.id)
-            .restore_type("full-copy")
-            .restore_to_time(DateTime::from_millis(to.as_millisecond()))
-            .set_vpc_security_group_ids(some(&self.security_groups))
-            .set_db_subnet_group_name(self.subnet_group.clone())
-            .set_db_cluster_parameter_group_name(self.parameter_group.clone())
-            .set_kms_key_id(self.kms_key.clone())
-            .set_port(self.port)
-            .enable_iam_database_authentication(self.iam_authentication)
-            .set_enable_cloudwatch_logs_exports(some(&self.log_exports))
-            .deletion_protection(self.deletion_protection)
-            .copy_tags_to_snapshot(self.copies_tags_to_snapshots)
-            .set_storage_type(self.storage_type.clone())
-            .set_serverless_v2_scaling_configuration(scaling)
-            .set_backup_retention_period(self.backup_retention_days)
-            .set_preferred_backup_window(self.backup_window.clone())
-            .set_network_type(self.network_type.clone())
-            .set_associated_roles((!roles.is_empty()).then_some(roles))
-            .set_tags(Some(tags))
+        (!roles.is_empty()).then_some(roles)
     }
+
+    /// Its tags, and the recovery's: where any tags are given, the restored cluster has those alone.
+    fn tags_in(&self, recovery: &str) -> Vec<Tag> {
+        let tag = |(key, value): (&str, &str)| Tag::builder().key(key).value(value).build();
+        let others = self.tags.iter().filter(|(key, _)| key != MADE_BY);
+        let tags = others.map(|(key, value)| (key.as_str(), value.as_str()));
+        tags.chain([(MADE_BY, recovery)]).map(tag).collect()
+    }
+}
+
+/// A list, where there is anything in it.
+fn some(list: &[String]) -> Option<Vec<String>> {
+    (!list.is_empty()).then(|| list.to_vec())
 }
 
 impl InstanceProfile {
@@ -208,6 +261,7 @@ pub fn made_by(cluster: &DbCluster) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_rds::operation::restore_db_cluster_from_snapshot::RestoreDbClusterFromSnapshotInput;
     use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::RestoreDbClusterToPointInTimeInput;
     use aws_sdk_rds::types::{DbClusterRole, VpcSecurityGroupMembership};
 
@@ -217,6 +271,17 @@ mod tests {
 
     fn request(cluster: &DbCluster) -> RestoreDbClusterToPointInTimeInput {
         let request = ClusterProfile::of(cluster).restored_as("shop-restored-1", TO, "a-recovery");
+        request.build().unwrap()
+    }
+
+    fn from_snapshot(cluster: &DbCluster) -> RestoreDbClusterFromSnapshotInput {
+        let snapshot = SnapshotSource {
+            id: "before".to_owned(),
+            arn: "arn:before".to_owned(),
+            engine: "aurora-postgresql".to_owned(),
+            engine_version: "16.4".to_owned(),
+        };
+        let request = ClusterProfile::of(cluster).restored_from("shop-restored-1", &snapshot, "a-recovery");
         request.build().unwrap()
     }
 
@@ -238,8 +303,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn everything_that_aws_would_leave_at_its_default_is_carried_over() {
+    /// A cluster that is set otherwise than AWS's defaults.
+    fn carefully_set() -> DbCluster {
         let group = VpcSecurityGroupMembership::builder()
             .vpc_security_group_id("sg-1")
             .build();
@@ -251,7 +316,7 @@ mod tests {
             .min_capacity(0.5)
             .max_capacity(16.0)
             .build();
-        let cluster = DbCluster::builder()
+        DbCluster::builder()
             .db_cluster_identifier("shop")
             .vpc_security_groups(group)
             .db_subnet_group("private")
@@ -271,16 +336,22 @@ mod tests {
             .tag_list(tag("aws:cloudformation:stack-name", "platform"))
             .tag_list(tag(MADE_BY, "an-earlier-recovery"))
             .associated_roles(role)
-            .build();
+            .build()
+    }
+
+    fn role_and_scaling() -> (DbClusterAssociatedRole, ServerlessV2ScalingConfiguration) {
         let role = DbClusterAssociatedRole::builder()
             .role_arn("arn:role")
-            .feature_name("s3Import")
-            .build()
-            .unwrap();
+            .feature_name("s3Import");
         let scaling = ServerlessV2ScalingConfiguration::builder()
             .min_capacity(0.5)
-            .max_capacity(16.0)
-            .build();
+            .max_capacity(16.0);
+        (role.build().unwrap(), scaling.build())
+    }
+
+    #[test]
+    fn everything_that_aws_would_leave_at_its_default_is_carried_over() {
+        let (role, scaling) = role_and_scaling();
         let expected = RestoreDbClusterToPointInTimeInput::builder()
             .db_cluster_identifier("shop-restored-1")
             .source_db_cluster_identifier("shop")
@@ -305,7 +376,37 @@ mod tests {
             .tags(tag(MADE_BY, "a-recovery"))
             .build()
             .unwrap();
-        assert_eq!(request(&cluster), expected);
+        assert_eq!(request(&carefully_set()), expected);
+    }
+
+    #[test]
+    fn a_restore_from_a_snapshot_carries_over_the_same_and_says_engine_and_version() {
+        let (role, scaling) = role_and_scaling();
+        let expected = RestoreDbClusterFromSnapshotInput::builder()
+            .db_cluster_identifier("shop-restored-1")
+            .snapshot_identifier("arn:before")
+            .engine("aurora-postgresql")
+            .engine_version("16.4")
+            .vpc_security_group_ids("sg-1")
+            .db_subnet_group_name("private")
+            .db_cluster_parameter_group_name("tuned")
+            .kms_key_id("arn:key")
+            .port(5433)
+            .enable_iam_database_authentication(true)
+            .enable_cloudwatch_logs_exports("postgresql")
+            .deletion_protection(true)
+            .copy_tags_to_snapshot(true)
+            .storage_type("aurora-iopt1")
+            .serverless_v2_scaling_configuration(scaling)
+            .backup_retention_period(35)
+            .preferred_backup_window("01:00-01:30")
+            .network_type("DUAL")
+            .associated_roles(role)
+            .tags(tag("team", "shop"))
+            .tags(tag(MADE_BY, "a-recovery"))
+            .build()
+            .unwrap();
+        assert_eq!(from_snapshot(&carefully_set()), expected);
     }
 
     #[test]
@@ -327,5 +428,18 @@ mod tests {
             .build()
             .unwrap();
         assert_eq!(request(&plain), expected);
+        // Without a key in the request, a cluster from an encrypted snapshot has that one's.
+        let expected = RestoreDbClusterFromSnapshotInput::builder()
+            .db_cluster_identifier("shop-restored-1")
+            .snapshot_identifier("arn:before")
+            .engine("aurora-postgresql")
+            .engine_version("16.4")
+            .enable_iam_database_authentication(false)
+            .deletion_protection(false)
+            .copy_tags_to_snapshot(false)
+            .tags(tag(MADE_BY, "a-recovery"))
+            .build()
+            .unwrap();
+        assert_eq!(from_snapshot(&plain), expected);
     }
 }

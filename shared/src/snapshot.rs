@@ -10,7 +10,7 @@ use aws_sdk_rds::error::ProvideErrorMetadata;
 use aws_sdk_rds::types::{DbClusterSnapshot, Tag};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::arn;
+use crate::arn::{self, Arn};
 use crate::aws::Aws;
 use crate::error::{ErrorKind, StepError};
 use crate::global_database::GlobalDatabase;
@@ -28,6 +28,8 @@ const LOOKED_AT_FOR: SignedDuration = SignedDuration::from_hours(2);
 const FAILED_LOOKS: u32 = 20;
 /// The tag that says who made it.
 const TAG: &str = "made-by";
+/// The status of one that can be restored.
+pub const AVAILABLE: &str = "available";
 
 /// A snapshot, as AWS shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +51,16 @@ pub struct Snapshot {
 impl Snapshot {
     /// Whether it can be restored.
     pub fn is_available(&self) -> bool {
-        self.status == "available"
+        self.status == AVAILABLE
     }
 
     fn read(region: &str, shown: &DbClusterSnapshot) -> Self {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let taken_at = shown.snapshot_create_time();
         Self {
             name: text(shown.db_cluster_snapshot_identifier()),
             region: region.to_owned(),
             cluster: text(shown.db_cluster_identifier()),
-            taken_at: taken_at.and_then(|at| Timestamp::from_nanosecond(at.as_nanos()).ok()),
+            taken_at: taken_at(shown),
             status: text(shown.status()),
             percent: shown.percent_progress(),
         }
@@ -171,24 +172,32 @@ async fn writer<'a>(aws: &Aws, plan: &'a Plan) -> Result<&'a Site, StepError> {
 }
 
 async fn look(client: &Client, id: &str, region: &str) -> Result<Option<Snapshot>, StepError> {
+    let found = find(client, id, region).await?;
+    Ok(found.map(|shown| Snapshot::read(region, &shown)))
+}
+
+/// The manual snapshot of this identifier or ARN, if there is one. One that another account shares has to be named by its ARN. Errors:
+/// AWS's own.
+pub async fn find(client: &Client, name: &str, region: &str) -> Result<Option<DbClusterSnapshot>, StepError> {
     let asked = client
         .describe_db_cluster_snapshots()
-        .db_cluster_snapshot_identifier(id)
+        .db_cluster_snapshot_identifier(name)
+        .set_include_shared(Arn::read(name).is_some().then_some(true))
         .send()
         .await;
     let error = match asked {
-        Ok(found) => {
-            return Ok(found
-                .db_cluster_snapshots()
-                .first()
-                .map(|shown| Snapshot::read(region, shown)));
-        }
-        Err(error) => StepError::aws("rds:DescribeDBClusterSnapshots", &resource(id, region), error),
+        Ok(found) => return Ok(found.db_cluster_snapshots.unwrap_or_default().into_iter().next()),
+        Err(error) => StepError::aws("rds:DescribeDBClusterSnapshots", &resource(name, region), error),
     };
     match error.kind {
         ErrorKind::NotFound => Ok(None),
         _ => Err(error),
     }
+}
+
+/// From when the data of a snapshot are, once AWS says it.
+pub fn taken_at(shown: &DbClusterSnapshot) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(shown.snapshot_create_time()?.as_nanos()).ok()
 }
 
 /// Asks for it. Where an answer was lost and AWS is asked twice, the second one finds it made.

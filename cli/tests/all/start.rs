@@ -181,6 +181,21 @@ fn what_cannot_be_wanted_is_wrong_use_and_aws_is_not_asked() {
         (&["start", "region-failure", "--want", "intent=win"], "win"),
         (&["start", "region-failure", "--want", "bucket=b"], "bucket"),
         (
+            &[
+                "start",
+                "database-corruption",
+                "--want",
+                "restore_to=2026-01-06T03:00:00Z",
+                "--want",
+                "snapshot=before",
+            ],
+            "exclude each other",
+        ),
+        (
+            &["start", "database-corruption", "--want", "snapshot=rds:before"],
+            "neither an identifier",
+        ),
+        (
             &["start", "region-failure", "--region", "eu-west-1"],
             "its Regions are us-east-1 and us-west-2",
         ),

@@ -15,6 +15,8 @@ pub struct Input {
     pub recovery: RecoveryRef,
     /// The moment that was asked for, if one was.
     pub restore_to: Option<Timestamp>,
+    /// The snapshot that was asked for in its place: its identifier, or its ARN.
+    pub snapshot: Option<String>,
     /// When the recovery was started.
     pub triggered_at: Timestamp,
     /// Who is asked.

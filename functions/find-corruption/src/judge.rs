@@ -12,7 +12,7 @@ use shared::global_database::{GlobalDatabase, serves};
 use shared::measure::seconds_between;
 use shared::plan::Duration;
 use shared::record::{LEDGER_AT_MOST, LedgerEntry, ServedFrom, Warning, WarningCode};
-use shared::restore::{cluster_arn, cluster_ids};
+use shared::restore::{SnapshotSource, cluster_arn, cluster_ids};
 use shared::sql::Checked;
 use shared::summary::{Summarise, Summary};
 
@@ -21,6 +21,7 @@ use crate::input::Input;
 use crate::log::{Logged, Statement};
 use crate::login::{Login, Password};
 use crate::roles::{Access, Roles};
+use crate::snapshot::Named;
 
 /// How far ahead of this clock a moment may be that somebody asks for: clocks differ.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(1);
@@ -36,6 +37,8 @@ pub(crate) struct Evidence {
     pub(crate) global: GlobalDatabase,
     /// The damaged cluster.
     pub(crate) cluster: DbCluster,
+    /// The snapshot that was asked for in place of a moment, if one was.
+    pub(crate) named: Option<Named>,
     /// What the metrics behind the plan's alarms say.
     pub(crate) history: Result<Option<History>, StepError>,
     /// What the database's log shows since the last good datapoint, or within [`WINDOW`].
@@ -59,9 +62,11 @@ pub(crate) struct Evidence {
 }
 
 /// What was decided, for whoever resumes the recovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Decision {
     restore_to: Timestamp,
+    #[serde(default)]
+    from_snapshot: Option<SnapshotSource>,
     impact_at: Timestamp,
     impact_assumed: bool,
     decided_at: Timestamp,
@@ -74,6 +79,8 @@ pub struct Output {
     pub blockers: Vec<String>,
     /// The moment to go back to, if there is one.
     pub restore_to: Option<Timestamp>,
+    /// The snapshot to restore, which was taken then; nothing where the cluster's own backup is restored.
+    pub from_snapshot: Option<SnapshotSource>,
     /// What people are asked.
     pub ask: Ask,
     /// What is lost by it so far, in seconds: what was written since that moment. It grows until the writes are stopped.
@@ -101,6 +108,7 @@ impl Output {
         let restore_to = self.restore_to.filter(|_| self.blockers.is_empty())?;
         Some(Decision {
             restore_to,
+            from_snapshot: self.from_snapshot.clone(),
             impact_at: self.impact_at,
             impact_assumed: self.impact_assumed,
             decided_at: self.decided_at,
@@ -114,8 +122,13 @@ impl Summarise for Output {
         match self.restore_to {
             _ if !self.blockers.is_empty() => Summary::failed(self.blockers.join("; ")),
             Some(to) if self.is_opened => Summary::done(format!("customers already use the database as of {to}")),
-            Some(to) => Summary::done(format!("go back to {to}; writes of {lost} so far are lost by it"))
-                .warning(&self.warnings),
+            Some(to) => {
+                let from = match &self.from_snapshot {
+                    Some(snapshot) => format!("restore snapshot {} of {to}", snapshot.id),
+                    None => format!("go back to {to}"),
+                };
+                Summary::done(format!("{from}; writes of {lost} so far are lost by it")).warning(&self.warnings)
+            }
             None => Summary::failed("no moment to go back to"),
         }
     }
@@ -125,9 +138,11 @@ fn in_words(seconds: f64) -> String {
     Duration::from_secs(seconds.max(0.0).round() as u64).to_string()
 }
 
-/// The moment to go back to: what was decided before, what was asked for, or what the metrics or the log say; nothing where none does.
+/// The moment to go back to: what was decided before, what was asked for, or what the metrics or the log say; nothing where none does. Of
+/// a snapshot it is when that was taken.
 pub(crate) fn moment(
     input: &Input,
+    named: Option<&Named>,
     history: &Result<Option<History>, StepError>,
     logged: &Logged,
     before: Option<&Decision>,
@@ -136,7 +151,11 @@ pub(crate) fn moment(
         Some(history) => history.last_good_at,
         None => logged.only_one().map(Statement::before),
     };
-    before.map(|before| before.restore_to).or(input.restore_to).or(proposed)
+    let asked = match named {
+        Some(named) => named.taken_at(),
+        None => input.restore_to.or(proposed),
+    };
+    before.map(|before| before.restore_to).or(asked)
 }
 
 /// Decides on the evidence. What was decided before holds: people have approved it.
@@ -156,7 +175,10 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
             None
         }
     };
-    let restore_to = moment(input, &evidence.history, &evidence.logged, before.as_ref());
+    let named = evidence.named.as_ref();
+    let restore_to = moment(input, named, &evidence.history, &evidence.logged, before.as_ref());
+    let decided = before.as_ref().and_then(|before| before.from_snapshot.clone());
+    let from_snapshot = decided.or_else(|| named?.source());
     let seen = history.as_ref().map(|history| history.first_bad_at);
     let (impact_at, impact_assumed, decided_at) = match before {
         Some(before) => (before.impact_at, before.impact_assumed, before.decided_at),
@@ -187,6 +209,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
         let text = "whether the platform's password was changed since that moment could not be read: the restored database may not take it";
         warnings.push(Warning::new(other("password-unread"), text).because(error));
     }
+    warnings.extend(named.into_iter().flat_map(|named| named.warnings(&input.here)));
     warnings.extend(input.caches.warnings.iter().cloned());
     let blockers = match evidence.is_opened {
         true => Vec::new(),
@@ -197,6 +220,7 @@ pub(crate) fn assess(input: &Input, evidence: &Evidence, before: Option<Decision
     Output {
         blockers,
         restore_to,
+        from_snapshot,
         ask,
         expected_loss_seconds: loss,
         impact_at,
@@ -250,11 +274,13 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
             transition.in_words(&evidence.global.id)
         ));
     }
-    if !serves(status) {
-        blockers.push(format!(
+    match &evidence.named {
+        Some(named) => blockers.extend(named.blockers(here, cluster)),
+        None if serves(status) => {}
+        None => blockers.push(format!(
             "cluster {} is {status}, and AWS restores from one that is available only; wait, then start again",
             here.cluster
-        ));
+        )),
     }
     // What a later step needs is read before anything is stopped.
     let roles: Vec<&str> = cluster
@@ -282,36 +308,43 @@ fn blockers(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -
     blockers.extend(role_blockers(input, evidence));
     blockers.extend(input.caches.blockers.iter().cloned());
     blockers.extend(ledger_blockers(input, &evidence.ledger));
-    let Some(to) = restore_to else {
-        blockers.push(no_moment(&evidence.logged));
-        return blockers;
-    };
-    let time = |at: Option<&aws_sdk_rds::primitives::DateTime>| Timestamp::from_second(at?.secs()).ok();
-    let window = time(cluster.earliest_restorable_time()).zip(time(cluster.latest_restorable_time()));
-    match window {
-        _ if to > evidence.now + CLOCKS_DIFFER => {
-            blockers.push(format!(
-                "{to} is in the future (now it is {}); say a moment in the past",
-                evidence.now
-            ));
-        }
-        None => blockers.push(format!(
-            "AWS has no backup of cluster {} yet, so that it cannot be restored to any moment; restore a snapshot by hand, see the \
-             runbook",
-            here.cluster
-        )),
-        Some((earliest, _)) if to < earliest => blockers.push(format!(
-            "{to} is before {earliest}, the earliest moment that cluster {} can be restored to; say a later one, or restore a \
-             snapshot by hand, see the runbook",
-            here.cluster
-        )),
-        Some(_) => {}
+    if evidence.named.is_none() {
+        blockers.extend(out_of_reach(input, evidence, restore_to));
     }
     if let Password::Lost(why) = password(evidence, restore_to) {
         blockers.push(why);
     }
     blockers
 }
+
+/// Why the cluster's own backup cannot be restored to that moment, if it cannot.
+fn out_of_reach(input: &Input, evidence: &Evidence, restore_to: Option<Timestamp>) -> Option<String> {
+    let (here, cluster) = (&input.here, &evidence.cluster);
+    let Some(to) = restore_to else {
+        return Some(no_moment(&evidence.logged));
+    };
+    let time = |at: Option<&aws_sdk_rds::primitives::DateTime>| Timestamp::from_second(at?.secs()).ok();
+    let window = time(cluster.earliest_restorable_time()).zip(time(cluster.latest_restorable_time()));
+    match window {
+        _ if to > evidence.now + CLOCKS_DIFFER => Some(format!(
+            "{to} is in the future (now it is {}); say a moment in the past",
+            evidence.now
+        )),
+        None => Some(format!(
+            "AWS has no backup of cluster {} yet, so that it cannot be restored to any moment; {SNAPSHOT_INSTEAD}",
+            here.cluster
+        )),
+        Some((earliest, _)) if to < earliest => Some(format!(
+            "{to} is before {earliest}, the earliest moment that cluster {} can be restored to; say a later one, or {SNAPSHOT_INSTEAD}",
+            here.cluster
+        )),
+        Some(_) => None,
+    }
+}
+
+/// What to type where the backup does not reach the moment.
+const SNAPSHOT_INSTEAD: &str =
+    "start again with a snapshot, if there is one: drctl start database-corruption --want snapshot=<its name or ARN>";
 
 /// Why there is no moment to go back to, and what to type.
 fn no_moment(logged: &Logged) -> String {
@@ -429,7 +462,9 @@ fn role_warnings(evidence: &Evidence) -> Vec<Warning> {
 
 /// What will be with the platform's password in a database with the data of then.
 fn password(evidence: &Evidence, to: Option<Timestamp>) -> Password {
-    let master = evidence.cluster.master_username().unwrap_or_default();
+    let of_snapshot = evidence.named.as_ref().and_then(Named::master);
+    let master = of_snapshot.or_else(|| evidence.cluster.master_username());
+    let master = master.unwrap_or_default();
     match (&evidence.login, to) {
         (Ok(login), Some(to)) => login.as_of(to, master),
         _ => Password::Fits,
@@ -484,11 +519,16 @@ fn ask(
             here.cluster
         ),
     ];
-    match (history, input.restore_to) {
+    let named = evidence.named.as_ref().map(|named| named.in_words(here));
+    let asked = match (&named, input.restore_to) {
+        (Some(named), _) => Some(format!("{named}, was named by whoever started the recovery")),
+        (None, Some(_)) => Some(format!("{to} was asked for by whoever started the recovery")),
+        (None, None) => None,
+    };
+    let is_asked_for = asked.is_some();
+    match (history, asked) {
         (Some(history), asked) => {
-            if asked.is_some() {
-                shown.push(format!("{to} was asked for by whoever started the recovery"));
-            }
+            shown.extend(asked);
             let good = match history.last_good_at {
                 Some(good) => format!("the last good datapoint is of {good}"),
                 None => "there is no good datapoint within 24 h".to_owned(),
@@ -498,8 +538,8 @@ fn ask(
                 history.alarm, history.first_bad_at
             ));
         }
-        (None, Some(_)) => shown.push(format!(
-            "{to} was asked for by whoever started the recovery; no alarm of the plan shows since when the data are wrong"
+        (None, Some(asked)) => shown.push(format!(
+            "{asked}; no alarm of the plan shows since when the data are wrong"
         )),
         (None, None) => shown.push(match evidence.logged.only_one() {
             Some(only) if restore_to == Some(only.before()) => format!(
@@ -537,10 +577,16 @@ fn ask(
             Some(at) => format!("restore-to-{to}-given-back-{at}"),
             None => format!("restore-to-{to}"),
         },
-        headline: format!(
-            "restore cluster {} to {to}, which loses what customers wrote since ({lost} so far)",
-            here.cluster
-        ),
+        headline: match &named {
+            Some(named) => format!(
+                "restore cluster {} from {named}, which loses what customers wrote since ({lost} so far)",
+                here.cluster
+            ),
+            None => format!(
+                "restore cluster {} to {to}, which loses what customers wrote since ({lost} so far)",
+                here.cluster
+            ),
+        },
         shown,
         people: match evidence.is_opened {
             true => 0,
@@ -548,9 +594,7 @@ fn ask(
         },
         because: "going back in time loses what customers wrote since".to_owned(),
         // A statement of the log alone is no damage that anybody has seen.
-        needs_reason: !loss.is_some_and(is_within)
-            || !warnings.is_empty()
-            || (history.is_none() && input.restore_to.is_none()),
+        needs_reason: !loss.is_some_and(is_within) || !warnings.is_empty() || (history.is_none() && !is_asked_for),
     }
 }
 
@@ -578,6 +622,7 @@ mod tests {
         let input = json!({
             "recovery": { "id": "r", "workload": "shop", "token": 1, "execution": "arn:e" },
             "restore_to": restore_to.map(at),
+            "snapshot": null,
             "triggered_at": at(NOW - 60),
             "approval": { "people": 2, "without_evidence": 2, "answer_within_seconds": 900, "same_person": "name-before-at" },
             "rpo": { "target": "5m", "maximum": "1h" },
@@ -614,6 +659,7 @@ mod tests {
                 .earliest_restorable_time(DateTime::from_secs(NOW - 90_000))
                 .latest_restorable_time(DateTime::from_secs(NOW - 200))
                 .build(),
+            named: None,
             history: Ok(history.map(|(good, bad)| History {
                 alarm: "wrong".to_owned(),
                 last_good_at: Some(at(good)),
@@ -908,6 +954,108 @@ mod tests {
             evidence.cluster = DbCluster::builder().status("deleting").build();
         };
         assert!(blockers(Some(NOW - 300), away).contains("is deleting"));
+    }
+
+    /// What was gathered where a snapshot was named that was taken then, and AWS has no backup that reaches so far back.
+    fn with_snapshot(taken_at: i64, history: Option<(i64, i64)>) -> Evidence {
+        let shown = aws_sdk_rds::types::DbClusterSnapshot::builder()
+            .db_cluster_snapshot_identifier("before")
+            .db_cluster_snapshot_arn("arn:before")
+            .db_cluster_identifier("shop")
+            .snapshot_create_time(DateTime::from_secs(taken_at))
+            .status("available")
+            .engine("aurora-postgresql")
+            .engine_version("16.4")
+            .master_username("platform")
+            .build();
+        let cluster = DbCluster::builder()
+            .status("available")
+            .engine("aurora-postgresql")
+            .engine_version("16.6")
+            .build();
+        Evidence {
+            cluster,
+            named: Some(Named {
+                name: "before".to_owned(),
+                shown: Some(shown),
+            }),
+            ..evidence(history)
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_its_own_moment_and_people_are_told_which_one_it_is() {
+        let of_days_ago = NOW - 90_000;
+        let found = assess(
+            &input(None),
+            &with_snapshot(of_days_ago, Some((NOW - 600, NOW - 540))),
+            None,
+        );
+        assert_eq!(found.blockers, [""; 0], "the backup need not reach it");
+        assert_eq!(
+            found.restore_to,
+            Some(at(of_days_ago)),
+            "and not what the alarm proposes"
+        );
+        assert_eq!(found.expected_loss_seconds, Some(90_000.0));
+        let snapshot = found.from_snapshot.as_ref().unwrap();
+        assert_eq!(
+            (snapshot.arn.as_str(), snapshot.engine_version.as_str()),
+            ("arn:before", "16.4")
+        );
+        let named = format!("snapshot before, taken at {}", at(of_days_ago));
+        assert!(found.ask.headline.contains(&format!("from {named}")), "{:?}", found.ask);
+        assert!(
+            found
+                .ask
+                .shown
+                .contains(&format!("{named}, was named by whoever started the recovery"))
+        );
+        assert!(found.ask.needs_reason, "it loses more than the plan's maximum");
+        let alone = assess(&input(None), &with_snapshot(NOW - 300, None), None);
+        assert!(alone.blockers.is_empty() && !alone.ask.needs_reason, "{alone:?}");
+        let late = assess(
+            &input(None),
+            &with_snapshot(NOW - 500, Some((NOW - 600, NOW - 540))),
+            None,
+        );
+        assert!(late.ask.shown.iter().any(|line| line.contains("may be wrong too")));
+        // It holds for whoever resumes, even if it is deleted meanwhile.
+        let mut deleted = with_snapshot(of_days_ago, None);
+        deleted.named = Some(Named {
+            name: "before".to_owned(),
+            shown: None,
+        });
+        deleted.is_opened = true;
+        let resumed = assess(&input(None), &deleted, found.decision());
+        assert_eq!(
+            (resumed.restore_to, &resumed.from_snapshot),
+            (found.restore_to, &found.from_snapshot)
+        );
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_restored_is_the_only_reason_that_is_told() {
+        let mut evidence = with_snapshot(NOW - 300, Some((NOW - 600, NOW - 540)));
+        evidence.named = Some(Named {
+            name: "before".to_owned(),
+            shown: None,
+        });
+        let found = assess(&input(None), &evidence, None);
+        assert_eq!(
+            (found.restore_to, &found.from_snapshot),
+            (None, &None),
+            "nothing is taken in its place"
+        );
+        assert!(
+            found.blockers.len() == 1 && found.blockers[0].contains("no manual snapshot before"),
+            "{found:?}"
+        );
+        // The password of then is that of the snapshot's own user.
+        let mut evidence = with_snapshot(NOW - 300, None);
+        evidence.cluster.master_username = Some("another".to_owned());
+        evidence.login = Ok(changed_at(NOW - 100));
+        assert_eq!(assess(&input(None), &evidence, None).blockers, [""; 0]);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Whoever starts the recovery can say the moment. Otherwise the metrics behind the plan's alarms propose one: the data passed the check
 //! at the last good datapoint, so that this is before the damage, as far as that check sees. Where no alarm says anything, the database's
-//! log proposes one, if it shows exactly one statement that destroys data. No moment is ever taken without people.
+//! log proposes one, if it shows exactly one statement that destroys data. Whoever names a snapshot goes back to the moment when that was
+//! taken. No moment is ever taken without people.
 //! This changes only its own decision in the record, which a resumed recovery continues with.
 
 mod history;
@@ -11,6 +12,7 @@ mod judge;
 mod log;
 mod login;
 mod roles;
+mod snapshot;
 mod statement;
 
 use std::collections::BTreeSet;
@@ -35,6 +37,7 @@ use history::History;
 use judge::{Decision, Evidence};
 use login::Login;
 use roles::Roles;
+use snapshot::Named;
 
 /// How long reading the metrics, and asking the damaged database, may take at most. Both are evidence, and people can do without.
 const READS_WITHIN: Duration = Duration::from_secs(15);
@@ -79,10 +82,11 @@ impl Step for FindCorruption {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let now = self.aws.now();
         let damaged = Reached::of(&input.here, &input.database);
-        let (global, cluster, (history, logged), checked, (functions, roles), login, served_from, notes, before) = tokio::join!(
+        let (global, cluster, named, (history, logged), checked, (functions, roles), login, served_from, notes, before) = tokio::join!(
             biased;
             GlobalDatabase::describe(&self.rds, &input.database.global_cluster, &input.here.region),
             describe_cluster(&self.rds, &input.here),
+            self.look_at_snapshot(&input),
             self.look_back(&input, now),
             damaged.check_all(&self.data, &input.checks, READS_WITHIN),
             self.look_at_functions(&input),
@@ -92,7 +96,8 @@ impl Step for FindCorruption {
             self.record.decision::<Decision>(&input.recovery),
         );
         let (notes, before) = (notes?, before?);
-        let ledger = match judge::moment(&input, &history, &logged, before.as_ref()) {
+        let named = named.map_err(refused_for_good)?;
+        let ledger = match judge::moment(&input, named.as_ref(), &history, &logged, before.as_ref()) {
             Some(moment) => self.record.ledger_since(&input.recovery.workload, moment).await?,
             None => Vec::new(),
         };
@@ -101,6 +106,7 @@ impl Step for FindCorruption {
             ledger,
             global: global.map_err(refused_for_good)?,
             cluster: cluster.map_err(refused_for_good)?,
+            named,
             history,
             logged,
             checked,
@@ -134,6 +140,13 @@ fn given_back_at(notes: &[Undo]) -> Option<Timestamp> {
 }
 
 impl FindCorruption {
+    async fn look_at_snapshot(&self, input: &Input) -> Result<Option<Named>, StepError> {
+        match &input.snapshot {
+            Some(name) => Named::read(&self.rds, name, &input.here).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The functions, and what the roles that they run with may do with the cluster that is to be restored.
     async fn look_at_functions(&self, input: &Input) -> (Vec<Result<Seen, StepError>>, Roles) {
         let seen = Functions::here(&self.aws, READS_WITHIN).look(&input.functions).await;

@@ -1,4 +1,5 @@
-//! Makes a second cluster with the data of a moment in the past, beside the damaged one; `check-cluster` says when it is made.
+//! Makes a second cluster with the data of a moment in the past, beside the damaged one; `check-cluster` says when it is made. The data
+//! come from the damaged cluster's own backup, or from a snapshot.
 //!
 //! Its name follows from the recovery, and its tag says so, so that there is one, however often this is tried. It looks before it calls,
 //! and the SDK does not repeat the call by itself.
@@ -6,6 +7,7 @@
 use std::time::Duration;
 
 use aws_sdk_rds::Client;
+use aws_sdk_rds::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_rds::types::DbCluster;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ use shared::error::{ErrorKind, StepError};
 use shared::global_database::{describe_cluster, find_cluster, instances_of};
 use shared::record::{Record, Resource, Undo};
 use shared::recovery::RecoveryRef;
-use shared::restore::{ClusterProfile, InstanceProfile, cluster_arn, cluster_id, made_by};
+use shared::restore::{ClusterProfile, InstanceProfile, SnapshotSource, cluster_arn, cluster_id, made_by};
 use shared::slices::SiteSlice;
 use shared::step::{Change, Step};
 use shared::summary::{Summarise, Summary};
@@ -33,6 +35,8 @@ pub struct Input {
     pub here: SiteSlice,
     /// The moment to go back to.
     pub restore_to: Timestamp,
+    /// The snapshot that was taken then, where it is restored in place of the cluster's own backup.
+    pub from_snapshot: Option<SnapshotSource>,
 }
 
 /// How far the restore is.
@@ -86,7 +90,11 @@ pub struct RestoreCluster {
 impl Step for RestoreCluster {
     const NAME: &'static str = "restore-cluster";
     const DESCRIPTION: &'static str = "Makes a second cluster with the data of a moment in the past";
-    const CHANGES: &'static [Change] = &[Change::Call("rds:RestoreDBClusterToPointInTime"), Change::Item("undo")];
+    const CHANGES: &'static [Change] = &[
+        Change::Call("rds:RestoreDBClusterFromSnapshot"),
+        Change::Call("rds:RestoreDBClusterToPointInTime"),
+        Change::Item("undo"),
+    ];
     const TIME_LIMIT: Duration = Duration::from_secs(45);
     type Input = Input;
     type Output = Output;
@@ -115,29 +123,17 @@ impl Step for RestoreCluster {
             is_ours(&there, &input)?;
             return Ok(output(Status::Underway, None));
         }
-        let latest = source
-            .latest_restorable_time()
-            .and_then(|at| Timestamp::from_second(at.secs()).ok());
-        if latest.is_none_or(|latest| latest < input.restore_to) {
-            return Ok(output(Status::TooEarly, latest));
+        if input.from_snapshot.is_none() {
+            let latest = source.latest_restorable_time();
+            let latest = latest.and_then(|at| Timestamp::from_second(at.secs()).ok());
+            if latest.is_none_or(|latest| latest < input.restore_to) {
+                return Ok(output(Status::TooEarly, latest));
+            }
         }
         self.record.note_undo(&input.recovery, &undo(&id, &input.here)).await?;
-        let request = ClusterProfile::of(&source).restored_as(&id, input.restore_to, &input.recovery.id);
-        let resource = format!(
-            "cluster {id} in {}, from {} as of {}",
-            input.here.region, input.here.cluster, input.restore_to
-        );
-        let Err(error) = request.send_with(&self.rds_once).await else {
+        let Err(NotTaken { exists, error }) = self.restore(&input, &ClusterProfile::of(&source), &id).await else {
             return Ok(output(Status::Started, None));
         };
-        let exists = error
-            .as_service_error()
-            .is_some_and(|error| error.is_db_cluster_already_exists_fault());
-        let mut error = StepError::aws("rds:RestoreDBClusterToPointInTime", &resource, error);
-        // The request is made of what AWS itself shows of the cluster: what it refuses of that is for a person to look at.
-        if error.kind == ErrorKind::InvalidInput {
-            error.kind = ErrorKind::Refused;
-        }
         if !exists {
             return Err(error);
         }
@@ -149,7 +145,50 @@ impl Step for RestoreCluster {
     }
 }
 
+/// A restore that AWS did not take.
+struct NotTaken {
+    /// Whether there is a cluster of that name.
+    exists: bool,
+    error: StepError,
+}
+
+impl NotTaken {
+    fn new<E>(operation: &str, resource: &str, error: SdkError<E>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let exists = error.code() == Some("DBClusterAlreadyExistsFault");
+        let mut error = StepError::aws(operation, resource, error);
+        // The request is made of what AWS itself shows of the cluster: what it refuses of that is for a person to look at.
+        if error.kind == ErrorKind::InvalidInput {
+            error.kind = ErrorKind::Refused;
+        }
+        Self { exists, error }
+    }
+}
+
 impl RestoreCluster {
+    /// Asks for the cluster `id`, once. Errors: AWS did not take it.
+    async fn restore(&self, input: &Input, profile: &ClusterProfile, id: &str) -> Result<(), NotTaken> {
+        let (recovery, region) = (&input.recovery.id, &input.here.region);
+        match &input.from_snapshot {
+            Some(snapshot) => {
+                let resource = format!("cluster {id} in {region}, from snapshot {}", snapshot.id);
+                let request = profile.restored_from(id, snapshot, recovery);
+                let sent = request.send_with(&self.rds_once).await;
+                sent.map_err(|error| NotTaken::new("rds:RestoreDBClusterFromSnapshot", &resource, error))?;
+            }
+            None => {
+                let (from, to) = (&input.here.cluster, input.restore_to);
+                let resource = format!("cluster {id} in {region}, from {from} as of {to}");
+                let request = profile.restored_as(id, to, recovery);
+                let sent = request.send_with(&self.rds_once).await;
+                sent.map_err(|error| NotTaken::new("rds:RestoreDBClusterToPointInTime", &resource, error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the damaged cluster's instances are, the writer first.
     async fn instances(&self, here: &SiteSlice) -> Result<Vec<InstanceProfile>, StepError> {
         let instances = instances_of(&self.rds, &here.cluster, &here.region).await?;

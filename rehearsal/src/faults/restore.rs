@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simulator::aws::rds::{Quota, RestoreFate};
+use simulator::cloud::AwsCall;
 use simulator::workload::{SECOND_PASSWORD, change_database_password};
 
 use crate::fault::{Area, Count, Effect, FaultKind, Fits, applied, calls};
@@ -11,6 +12,11 @@ use crate::world::World;
 
 /// What those say that decide how a restore ends.
 const WHAT_BECOMES_OF_A_RESTORE: &str = "what becomes of a restore";
+
+/// Whether a call asks for a restored cluster.
+pub(crate) fn is_restore(call: &AwsCall) -> bool {
+    ["RestoreDBClusterFromSnapshot", "RestoreDBClusterToPointInTime"].contains(&call.operation.as_str())
+}
 
 /// The restore never ends.
 pub static STUCK: FaultKind = FaultKind {
@@ -223,7 +229,7 @@ struct WrongPassword;
 impl Effect for WrongPassword {
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
         change_database_password(world.cloud(), world.plan, SECOND_PASSWORD);
-        Some(calls(|call| call.operation == "RestoreDBClusterToPointInTime"))
+        Some(calls(is_restore))
     }
 }
 

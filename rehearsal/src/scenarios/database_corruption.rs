@@ -24,7 +24,7 @@ use crate::world::World;
 
 pub(crate) mod caches;
 mod data;
-mod faults;
+pub(crate) mod faults;
 mod invariants;
 pub mod since;
 
@@ -40,7 +40,7 @@ const BAD_MINUTES: u32 = 2;
 /// The metric by which the platform says whether its data are right: 1, or 0.
 const METRIC: &str = "IntegrityCheck";
 
-static FAULTS: [&FaultKind; 17] = [
+static FAULTS: [&FaultKind; 19] = [
     &restore::STUCK,
     &restore::FAILED,
     &restore::REFUSED,
@@ -53,15 +53,17 @@ static FAULTS: [&FaultKind; 17] = [
     &faults::VALIDATION_FAILS,
     &faults::LATE_DETECTION,
     &faults::FOUND_BY_A_PERSON,
+    &faults::FROM_SNAPSHOT,
     &faults::STATEMENTS_LOGGED,
     &faults::IDLE_GAP,
+    &faults::TOO_EARLY,
     &caches::REFUSES,
     &caches::AWAY,
     &caches::CUTS,
 ];
 
 /// Operations of its steps.
-const OPERATIONS: [&str; 25] = [
+const OPERATIONS: [&str; 27] = [
     "BeginTransaction",
     "CreateDBClusterSnapshot",
     "CreateDBInstance",
@@ -69,6 +71,7 @@ const OPERATIONS: [&str; 25] = [
     "DeleteDBInstance",
     "DeleteFunctionConcurrency",
     "DescribeAlarms",
+    "DescribeDBClusterSnapshots",
     "DescribeDBClusters",
     "DescribeDBInstances",
     "DescribeGlobalClusters",
@@ -80,6 +83,7 @@ const OPERATIONS: [&str; 25] = [
     "GetSecretValue",
     "ModifyDBCluster",
     "PutFunctionConcurrency",
+    "RestoreDBClusterFromSnapshot",
     "RestoreDBClusterToPointInTime",
     "RollbackTransaction",
     "SimulatePrincipalPolicy",

@@ -91,6 +91,10 @@ pub fn fault_values() -> Vec<(&'static str, String)> {
         ("<service>", services.join(", ")),
         ("<state>", states.join(", ")),
         ("<step>", steps.join(", ")),
+        (
+            "<snapshot>",
+            database_corruption::faults::SNAPSHOTS.map(|(name, _)| name).join(", "),
+        ),
     ]
 }
 
@@ -121,6 +125,7 @@ mod tests {
                 .replace("<duration>", "15m")
                 .replace("<parameter>", "KmsKeyId")
                 .replace("<refusal>", "replica")
+                .replace("<snapshot>", "available")
                 .replace("<what>", "clusters")
                 .replace("<part>:<how>", "stage:missing")
                 .replace("<part>", "stage")

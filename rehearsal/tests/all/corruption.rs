@@ -118,6 +118,15 @@ fn loss_is_measured_as_true(rehearsals: &[Rehearsal]) {
     }
 }
 
+#[test]
+fn a_moment_from_before_every_backup_is_refused() {
+    let refused = played(&["too-early"], false, 4);
+    ends_as(&refused, "refused", "the earliest moment");
+    for rehearsal in &refused {
+        assert_eq!(calls(rehearsal, "PutFunctionConcurrency"), 0);
+    }
+}
+
 /// The moment is later than the last write, and in the range of the backup.
 #[test]
 fn a_loss_in_an_idle_gap_is_counted_from_the_last_write() {
@@ -150,6 +159,72 @@ fn without_an_alarm_and_a_log_it_is_refused_and_says_why_the_log_shows_nothing()
     ends_as(&refused, "refused", "--want restore_to=");
     let stopped = |rehearsal: &Rehearsal| calls(rehearsal, "PutFunctionConcurrency");
     assert!(refused.iter().all(|rehearsal| stopped(rehearsal) == 0));
+}
+
+/// Its data are minutes older than the damage, and all that was written since is lost.
+#[test]
+fn a_snapshot_that_a_person_names_is_restored_and_its_age_is_the_loss() {
+    for spec in ["from-snapshot:available", "from-snapshot:shared"] {
+        let restored = played(&[spec], false, 4);
+        ends_as(&restored, "recovered", "");
+        loss_is_measured_as_true(&restored);
+        for rehearsal in &restored {
+            let lost = rehearsal.truth.rpo_seconds.unwrap();
+            assert!(lost > 600.0, "seed {}: {lost}", rehearsal.seed);
+            assert_eq!(calls(rehearsal, "RestoreDBClusterFromSnapshot"), 1);
+            assert_eq!(calls(rehearsal, "RestoreDBClusterToPointInTime"), 0);
+        }
+    }
+    let script = Script {
+        faults: vec!["from-snapshot:available".parse().unwrap()],
+        account: true,
+        ..quick(&DatabaseCorruption)
+    };
+    let rehearsal = rehearse(&PLAN, &script, 1, |_| {}).unwrap();
+    let told = report::markdown(&rehearsal.account.unwrap());
+    for words in [
+        "from snapshot before-release, taken at",
+        "snapshot before-release, taken at",
+        "to restore the snapshot before-release",
+        "Restored from the snapshot",
+    ] {
+        assert!(told.contains(words), "{words} is missing in {told}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_restored_is_refused_before_people_are_asked() {
+    for (spec, why) in [
+        ("from-snapshot:missing", "there is no manual snapshot before-release"),
+        ("from-snapshot:creating", "is creating"),
+        ("from-snapshot:other-engine", "of the engine \"aurora-mysql\""),
+    ] {
+        let refused = played(&[spec], false, 3);
+        ends_as(&refused, "refused", why);
+        for rehearsal in &refused {
+            let changed = ["PutFunctionConcurrency", "RestoreDBClusterFromSnapshot"];
+            assert_eq!(changed.map(|operation| calls(rehearsal, operation)), [0, 0], "{spec}");
+        }
+    }
+}
+
+/// What is refused, or fails, of a restore is the same for a snapshot.
+#[test]
+fn a_restore_from_a_snapshot_that_fails_is_taken_back() {
+    for (fault, why) in [
+        ("restore-refused:KmsKeyId", "KmsKeyId isn't supported"),
+        ("restore-failed", "the restore failed"),
+        (
+            "validation-fails:no-negative-amounts",
+            "check no-negative-amounts: FAILED",
+        ),
+    ] {
+        ends_as(
+            &played(&["from-snapshot:available", fault], false, 2),
+            "rolled-back",
+            why,
+        );
+    }
 }
 
 #[test]
@@ -403,6 +478,21 @@ fn killed_after_any_call_it_makes_one_cluster() {
             }
             assert_eq!(rehearsal.outcome, "recovered", "{what}");
             assert_eq!(calls(&rehearsal, "RestoreDBClusterToPointInTime"), 1, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_answer_or_a_death_restores_a_snapshot_once() {
+    for fault in [
+        "lost-reply:RestoreDBClusterFromSnapshot",
+        "kill:restore-cluster:6",
+        "kill:restore-cluster:7",
+    ] {
+        let restored = played(&["from-snapshot:available", fault], false, 2);
+        ends_as(&restored, "recovered", "");
+        for rehearsal in &restored {
+            assert_eq!(calls(rehearsal, "RestoreDBClusterFromSnapshot"), 1, "{fault}");
         }
     }
 }

@@ -110,14 +110,20 @@ impl Story for DatabaseCorruption {
     }
 
     fn wanted(&self, account: &Account) -> Option<Text> {
-        let Wants { restore_to } = serde_json::from_value(Value::Object(account.header.wants.clone())).ok()?;
-        restore_to.map(|to| Text::plain("to go back to ").then(to.to_string().into()))
+        let wants: Wants = serde_json::from_value(Value::Object(account.header.wants.clone())).ok()?;
+        let to = wants
+            .restore_to
+            .map(|to| Text::plain("to go back to ").then(to.to_string().into()));
+        to.or_else(|| Some(Text::plain("to restore the snapshot ").then(wants.snapshot?.into())))
     }
 
     fn decided(&self, account: &Account) -> Vec<(Text, Text)> {
         let mut facts: Vec<(Text, Text)> = Vec::new();
         if let Some(to) = said(account, "assessment", "/restore_to") {
             facts.push(("Moment to go back to".into(), to.to_owned().into()));
+        }
+        if let Some(snapshot) = said(account, "assessment", "/from_snapshot/id") {
+            facts.push(("Restored from the snapshot".into(), snapshot.to_owned().into()));
         }
         if let Some(cluster) = restored(account) {
             facts.push(("Restored cluster".into(), cluster.to_owned().into()));
@@ -205,6 +211,7 @@ impl Story for DatabaseCorruption {
     fn label(&self, _account: &Account, field: &str) -> Option<String> {
         Some(match field {
             "restore_to" => "Moment to go back to".to_owned(),
+            "from_snapshot" => "Snapshot that was taken then".to_owned(),
             "expected_loss_seconds" => "Writes lost by then, in seconds".to_owned(),
             "impact_assumed" => "Nobody saw the impact begin".to_owned(),
             "history" => "What the alarm's metric says".to_owned(),
@@ -315,7 +322,8 @@ const WORDS: [(&str, &str); 5] = [
     HEARTBEAT,
     (
         "Restore",
-        "makes a new cluster with the data of a moment in the past. The cluster that it is made from stays as it is",
+        "makes a new cluster with the data of a moment in the past, from a cluster's own backup or from a snapshot. The damaged cluster stays \
+         as it is",
     ),
     (
         "Damaged cluster, restored cluster",

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use shared::plan::Duration;
-use simulator::aws::rds::LogStatement;
+use shared::scenario::Fields;
+use simulator::aws::rds::{LogStatement, Peculiar};
 
 use super::data::stand_in;
 use crate::fault::{Area, Count, Effect, FaultKind, Fits, Said, calls, in_one_word};
+use crate::faults::restore::is_restore;
 use crate::world::World;
 
 /// What faults exclude each other by.
@@ -40,9 +43,7 @@ impl Effect for ValidationFails {
         }
         // A plan without such a check is not disturbed by it.
         let is_there = check.is_some();
-        Some(calls(move |call| {
-            is_there && call.operation == "RestoreDBClusterToPointInTime"
-        }))
+        Some(calls(move |call| is_there && is_restore(call)))
     }
 }
 
@@ -205,5 +206,126 @@ impl Effect for IdleGap {
     fn at_the_disaster(&self, world: &World<'_>) -> Option<Count> {
         world.simulation.platform().set_idle(false);
         None
+    }
+}
+
+/// A person names a snapshot.
+pub(super) static FROM_SNAPSHOT: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[HOW_IT_IS_FOUND],
+    ..FaultKind::with(
+        Area::Evidence,
+        "from-snapshot:<snapshot>",
+        "a person starts the recovery 5 minutes after the data are spoilt, and names a snapshot from before",
+        "ends as recovered, with the data of the snapshot; ends as refused if AWS cannot restore it",
+        |said| {
+            let (name, which) = said.one_of("snapshot", &SNAPSHOTS)?;
+            Ok(Box::new(FromSnapshot(name, which)))
+        },
+        |rng, _| {
+            let (name, which) = SNAPSHOTS[rng.usize(..SNAPSHOTS.len())];
+            Box::new(FromSnapshot(name, which))
+        },
+    )
+};
+
+/// What can be with a snapshot that a person names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Available,
+    Creating,
+    Missing,
+    OfAnotherEngine,
+    Shared,
+}
+
+/// All of it, by name.
+pub(crate) const SNAPSHOTS: [(&str, Which); 5] = [
+    ("available", Which::Available),
+    ("creating", Which::Creating),
+    ("missing", Which::Missing),
+    ("other-engine", Which::OfAnotherEngine),
+    ("shared", Which::Shared),
+];
+
+struct FromSnapshot(&'static str, Which);
+
+/// The identifier of the snapshot.
+const SNAPSHOT: &str = "before-release";
+/// The account that shares one.
+const ANOTHER_ACCOUNT: &str = "210987654321";
+/// When it is taken, in the good times, and how long after the disaster the person comes.
+const TAKEN_AFTER: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+const NAMED_AFTER: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+
+impl Effect for FromSnapshot {
+    fn argument(&self) -> Option<String> {
+        Some(self.0.to_owned())
+    }
+
+    fn person_starts_after(&self) -> Option<std::time::Duration> {
+        Some(NAMED_AFTER)
+    }
+
+    fn wants(&self, world: &World<'_>) -> Fields {
+        let name = match self.1 {
+            Which::Shared => {
+                let region = &world.plan.regions.primary.region;
+                format!("arn:aws:rds:{region}:{ANOTHER_ACCOUNT}:cluster-snapshot:{SNAPSHOT}")
+            }
+            _ => SNAPSHOT.to_owned(),
+        };
+        Fields::from_iter([("snapshot".to_owned(), name.into())])
+    }
+
+    fn at_the_beginning(&self, world: &World<'_>) -> Option<Count> {
+        let peculiar = Peculiar {
+            never_ready: self.1 == Which::Creating,
+            engine: (self.1 == Which::OfAnotherEngine).then(|| "aurora-mysql".to_owned()),
+            account: (self.1 == Which::Shared).then(|| ANOTHER_ACCOUNT.to_owned()),
+            copied_from: None,
+        };
+        if self.1 != Which::Missing {
+            let cloud = Arc::clone(world.simulation.cloud());
+            let cluster = world.plan.cluster_arn(&world.plan.regions.primary);
+            tokio::spawn(async move {
+                tokio::time::sleep(TAKEN_AFTER).await;
+                cloud.rds.take_snapshot(&cloud, &cluster, SNAPSHOT, peculiar);
+            });
+        }
+        Some(calls(|call| call.operation == "DescribeDBClusterSnapshots"))
+    }
+}
+
+/// A person names a moment from before every backup.
+pub(super) static TOO_EARLY: FaultKind = FaultKind {
+    fits: Fits::Named,
+    says: &[HOW_IT_IS_FOUND],
+    ..FaultKind::plain::<TooEarly>(
+        Area::Evidence,
+        "too-early",
+        "a person starts the recovery 5 minutes after the data are spoilt, and names a moment from before every backup",
+        "ends as refused before anything is changed, and says to when it could be restored",
+    )
+};
+
+#[derive(Default)]
+struct TooEarly;
+
+/// How long ago that moment is: longer than AWS keeps automated backups, which is 35 days.
+const LONG_AGO: SignedDuration = SignedDuration::from_hours(24 * 40);
+
+impl Effect for TooEarly {
+    fn person_starts_after(&self) -> Option<std::time::Duration> {
+        Some(NAMED_AFTER)
+    }
+
+    fn wants(&self, world: &World<'_>) -> Fields {
+        let moment = (world.now() - LONG_AGO).to_string();
+        Fields::from_iter([("restore_to".to_owned(), moment.into())])
+    }
+
+    fn at_the_disaster(&self, _world: &World<'_>) -> Option<Count> {
+        Some(calls(|call| call.operation == "DescribeDBClusters"))
     }
 }

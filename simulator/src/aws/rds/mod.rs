@@ -32,4 +32,5 @@ pub use self::clusters::{NewCluster, SqlRefusal};
 pub use self::replication::replicate;
 pub use self::resources::{Quota, RestoreFate};
 pub use self::settings::{LogStatement, Settings};
+pub use self::snapshots::Peculiar;
 pub use self::state::{Move, Rds};

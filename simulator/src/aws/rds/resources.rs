@@ -82,6 +82,11 @@ pub enum Quota {
 pub(super) struct Snapshot {
     pub(super) id: String,
     pub(super) region: String,
+    /// The account that took it. One of another account is shared with this one.
+    pub(super) account: String,
+    pub(super) engine: String,
+    /// ARN of the one that it was copied from, if it is a copy.
+    pub(super) copied_from: Option<String>,
     pub(super) of: String,
     pub(super) taken_at: Timestamp,
     pub(super) ready_at: Timestamp,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::clusters::ENGINE_VERSION;
 use super::parameters::{ENGINE, Parameters, element_of, no_cluster, take_only};
 use super::resources::{Contents, Making, Quota, RestoreFate};
 use super::settings::{OF_RESTORES, Settings};
@@ -239,20 +240,38 @@ impl State {
         region: &str,
         parameters: &Parameters,
     ) -> Result<String, Refusal> {
-        let mut known = vec!["DBClusterIdentifier", "SnapshotIdentifier", "Engine"];
+        let mut known = vec!["DBClusterIdentifier", "SnapshotIdentifier", "Engine", "EngineVersion"];
         known.extend(OF_RESTORES);
         self.refuse_as_told(environment)?;
         let text = |name: &str| parameters.get(name).cloned();
-        let snapshot = self.snapshot_of(region, &text("SnapshotIdentifier").unwrap_or_default())?;
+        let engine = text("Engine").ok_or_else(|| {
+            let message = "The request must contain the parameter Engine".to_owned();
+            Refusal(400, "MissingParameter", message)
+        })?;
+        let snapshot = self.snapshot_of(environment, region, &text("SnapshotIdentifier").unwrap_or_default())?;
         if snapshot.status(environment.now()) != "available" {
             let message = format!("Cluster snapshot {} is not available", snapshot.id);
             return Err(Refusal(400, "InvalidDBClusterSnapshotStateFault", message));
         }
-        if text("Engine").as_deref() != Some(ENGINE) {
-            let message = format!("The snapshot {} is of {ENGINE}", snapshot.id);
+        if engine != snapshot.engine {
+            let message = format!("The snapshot {} is of {}", snapshot.id, snapshot.engine);
             return Err(Refusal(400, "InvalidParameterCombination", message));
         }
-        let source = snapshot.contents.as_of(snapshot.taken_at)?;
+        if engine != ENGINE {
+            let message = format!("the simulated RDS has {ENGINE} only");
+            return Err(Refusal(501, "NotSimulated", message));
+        }
+        // Without one, AWS takes the Region's default version, which may be later than the snapshot's.
+        let engine_version = text("EngineVersion").unwrap_or_else(|| ENGINE_VERSION.to_owned());
+        if parts_of(&engine_version) < parts_of(&snapshot.contents.engine_version) {
+            let of = &snapshot.contents.engine_version;
+            let message = format!("The snapshot {} is of {engine} {of}", snapshot.id);
+            return Err(Refusal(400, "InvalidParameterCombination", message));
+        }
+        let source = Contents {
+            engine_version,
+            ..snapshot.contents.as_of(snapshot.taken_at)?
+        };
         let settings = source.settings.restored(parameters, true)?;
         take_only(parameters, &known)?;
         let takes = environment.draw("snapshot-restore", &environment.timings.snapshot_restore);
@@ -445,6 +464,11 @@ impl State {
             .collect();
         Ok(element_of("DBClusterAutomatedBackups", &found))
     }
+}
+
+/// The numbers of a version, to compare it with others.
+fn parts_of(version: &str) -> Vec<u32> {
+    version.split('.').filter_map(|part| part.parse().ok()).collect()
 }
 
 /// What a restore of a cluster to a time begins with. Errors: AWS's refusal of the time.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use rehearsal::deployment::recovery_machine;
 use rehearsal::scenarios::database_corruption::since;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::plan::{Cache, CacheKeys, Emptying, Plan};
 use shared::record::{Claim, Record};
 use shared::recovery::Mode;
 use shared::resume::resume;
-use simulator::aws::rds::Settings;
+use simulator::aws::rds::{Peculiar, Settings};
 use simulator::aws::sns::Message;
 use simulator::aws::states::ExecutionRecord;
 use simulator::cloud::Reach;
@@ -42,11 +42,13 @@ impl Play {
     }
 }
 
+/// A manual snapshot of the damaged cluster.
+const SNAPSHOT: &str = "before";
 /// Long enough for everything that was started to end, or to wait for people.
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All of them.
-pub const PLAYS: [Play; 19] = [
+pub const PLAYS: [Play; 20] = [
     Play::new("lost", || Box::pin(lost())),
     Play::new("started by a person", || Box::pin(by_hand())),
     Play::new("there and back", || Box::pin(there_and_back(usual()))),
@@ -69,6 +71,7 @@ pub const PLAYS: [Play; 19] = [
     Play::new("back in time", || Box::pin(back_in_time())),
     Play::new("restored and declined", || Box::pin(restored_and_declined())),
     Play::new("pointed back and resumed", || Box::pin(pointed_back_and_resumed())),
+    Play::new("restored from a snapshot", || Box::pin(restored_from_a_snapshot())),
 ];
 
 /// The example plan, with a function that has a reserved concurrency, one that customers reach by an alias, and a cache for each way of
@@ -277,9 +280,14 @@ async fn answered_in_primary(world: &World, before: usize, answer: &str) {
     }
 }
 
-/// A person has the database go back to a minute ago, and both questions were answered but for the second. A function is reached by
-/// an alias, the damaged cluster cannot be deleted, and the password is another one since.
+/// A person has the database go back to a minute ago, and both questions were answered but for the second.
 async fn restored() -> World {
+    restored_by(|world| json!({ "restore_to": world.cloud().now() - SignedDuration::from_mins(1) })).await
+}
+
+/// The same with what that person wants. A function is reached by an alias, the damaged cluster cannot be deleted, and the password is
+/// another one since.
+async fn restored_by(wants: impl FnOnce(&World) -> Value) -> World {
     let world = World::good_times(|plan| *plan = usual()).await;
     for check in &world.plan.database.checks {
         world
@@ -301,12 +309,12 @@ async fn restored() -> World {
         },
     );
     world.prepare_primary();
+    rds.take_snapshot(cloud, &damaged, SNAPSHOT, Peculiar::default());
     change_database_password(cloud, &world.plan, SECOND_PASSWORD);
-    let to = world.cloud().now() - SignedDuration::from_mins(1);
     let asked = json!({
         "scenario": "database-corruption",
         "mode": "rehearsal",
-        "wants": { "restore_to": to },
+        "wants": wants(&world),
         "trigger": { "kind": "person", "by": ON_CALL, "at": world.cloud().now() },
     });
     world.start_in(PRIMARY, "restored", asked);
@@ -325,6 +333,14 @@ async fn back_in_time() -> World {
 /// The restored database is not wanted, and deleted.
 async fn restored_and_declined() -> World {
     let world = restored().await;
+    answered_in_primary(&world, 1, "decline").await;
+    world.wait().await;
+    world
+}
+
+/// A snapshot is restored, and not wanted after all.
+async fn restored_from_a_snapshot() -> World {
+    let world = restored_by(|_| json!({ "snapshot": SNAPSHOT })).await;
     answered_in_primary(&world, 1, "decline").await;
     world.wait().await;
     world

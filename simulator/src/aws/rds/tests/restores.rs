@@ -1,7 +1,7 @@
 //! Tests of restores, instances and snapshots.
 
 use super::*;
-use crate::aws::rds::{Access, Quota, RestoreFate, Settings, Statement};
+use crate::aws::rds::{Access, Peculiar, Quota, RestoreFate, Settings, Statement};
 
 const RESTORED: &str = "arn:aws:rds:us-east-1:123456789012:cluster:shop-restored";
 
@@ -321,6 +321,14 @@ async fn a_snapshot_is_made_once_and_can_be_restored() {
         error(from("shop-restored", "before", "aurora-mysql")),
         "InvalidParameterCombination"
     );
+    let without_engine = [
+        ("DBClusterIdentifier", "shop-restored"),
+        ("SnapshotIdentifier", "before"),
+    ];
+    assert_eq!(
+        error(east(&cloud, "RestoreDBClusterFromSnapshot", &without_engine)),
+        "MissingParameter"
+    );
     from("shop-restored", "before", postgres).unwrap();
     until(&cloud, 2_000.0).await;
     assert_eq!(restored(&cloud, "Status").unwrap(), "available");
@@ -328,6 +336,65 @@ async fn a_snapshot_is_made_once_and_can_be_restored() {
         .rds
         .look_into(&cloud, RESTORED, "SELECT count(*) FROM sales", &BTreeMap::new());
     assert_eq!(held.unwrap().rows, [[Value::Integer(1)]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_another_account_is_found_and_restored_by_its_arn_alone() {
+    const SHARED: &str = "arn:aws:rds:us-east-1:210987654321:cluster-snapshot:theirs";
+    let cloud = shop();
+    let shared = Peculiar {
+        account: Some("210987654321".to_owned()),
+        ..Peculiar::default()
+    };
+    cloud.rds.take_snapshot(&cloud, OLD, "theirs", shared);
+    let describe = |name: &str, include_shared: &str| {
+        let parameters = [("DBClusterSnapshotIdentifier", name), ("IncludeShared", include_shared)];
+        east(&cloud, "DescribeDBClusterSnapshots", &parameters)
+    };
+    for (name, include_shared) in [("theirs", "true"), (SHARED, "false")] {
+        assert_eq!(error(describe(name, include_shared)), "DBClusterSnapshotNotFoundFault");
+    }
+    let found = describe(SHARED, "true").unwrap();
+    assert_eq!(within(&found, "DBClusterSnapshotArn").unwrap(), SHARED);
+    assert_eq!(within(&found, "MasterUsername").unwrap(), "master");
+    let from = [
+        ("DBClusterIdentifier", "shop-restored"),
+        ("SnapshotIdentifier", SHARED),
+        ("Engine", "aurora-postgresql"),
+    ];
+    east(&cloud, "RestoreDBClusterFromSnapshot", &from).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_is_restored_into_its_own_version_or_a_later_one() {
+    let cloud = shop();
+    let restore = |id: &str, version: Option<&str>| {
+        let mut parameters = vec![
+            ("DBClusterIdentifier", id),
+            ("SnapshotIdentifier", "old"),
+            ("Engine", "aurora-postgresql"),
+        ];
+        parameters.extend(version.map(|version| ("EngineVersion", version)));
+        let restored = east(&cloud, "RestoreDBClusterFromSnapshot", &parameters)?;
+        Ok(within(&restored, "EngineVersion").unwrap())
+    };
+    cloud.rds.set_engine_version(OLD, "16.4");
+    cloud.rds.take_snapshot(&cloud, OLD, "old", Peculiar::default());
+    assert_eq!(error(restore("earlier", Some("15.13"))), "InvalidParameterCombination");
+    assert_eq!(restore("same", Some("16.4")).unwrap(), "16.4");
+    assert_eq!(restore("default", None).unwrap(), "16.6");
+    let never_ready = Peculiar {
+        never_ready: true,
+        ..Peculiar::default()
+    };
+    cloud.rds.take_snapshot(&cloud, OLD, "slow", never_ready);
+    until(&cloud, 90_000.0).await;
+    let found = east(
+        &cloud,
+        "DescribeDBClusterSnapshots",
+        &[("DBClusterSnapshotIdentifier", "slow")],
+    );
+    assert_eq!(within(&found.unwrap(), "Status").unwrap(), "creating");
 }
 
 #[tokio::test(start_paused = true)]
