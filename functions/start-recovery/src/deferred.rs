@@ -25,7 +25,8 @@ impl StartRecovery {
                 Some(standing) => {
                     let again = Again {
                         scenario: deferred.scenario,
-                        id: id_of(&standing.arn, &deferred.behind),
+                        // That recovery may be resumed, and the alarm be put off behind it once more.
+                        id: id_of(&standing.arn, &format!("{} {}", deferred.behind, deferred.at)),
                         standing,
                         always_ask: false,
                         subject: "an alarm that had to wait is looked at again",
@@ -61,7 +62,7 @@ impl StartRecovery {
         let (header, lock) = match read.await {
             Ok(read) => read,
             Err(error) if region == self.aws.region() => return Err(error),
-            Err(_) => return Ok(Some(format!("{region} does not answer now"))),
+            Err(error) => return Ok(Some(format!("Whether it still runs cannot be seen now: {error}"))),
         };
         let ended = header.as_ref().and_then(|header| header.ended());
         Ok(match ended {
