@@ -62,7 +62,7 @@ impl StartRecovery {
         let (header, lock) = match read.await {
             Ok(read) => read,
             Err(error) if region == self.aws.region() => return Err(error),
-            Err(error) => return Ok(Some(format!("Whether it still runs cannot be seen now: {error}"))),
+            Err(error) => return Ok(Some(format!("Could not check whether it still runs: {error}"))),
         };
         let ended = header.as_ref().and_then(|header| header.ended());
         Ok(match ended {
