@@ -182,7 +182,7 @@ pub(super) static IDLE_GAP: FaultKind = FaultKind {
     ..FaultKind::plain::<IdleGap>(
         Area::Evidence,
         "idle-gap",
-        "nobody writes in the minutes before the mistake, and no heartbeat is written: the moment to go back to is later than the last write",
+        "nobody writes in the minutes before the mistake, no heartbeat either; the moment to go back to is later than the last write",
         "ends as recovered; the loss is counted from the last write before the gap",
     )
 };
